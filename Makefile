@@ -1,0 +1,38 @@
+# Every target installs what it needs first, also on a bare Debian machine.
+BIN := .venv/bin
+DEMO := demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow lint check bench clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+setup:  ## make .venv; installs missing system packages
+	@.ci/setup.sh
+
+demo: setup  ## recordings to alarms on synthetic machines, about ten minutes
+	$(BIN)/edge-asd demo --out $(DEMO)
+
+test: setup  ## the tests, without the slow ones
+	$(BIN)/pytest
+
+test-slow: setup  ## only the slow tests
+	$(BIN)/pytest -m slow --timeout 1800
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+check: lint test  ## everything that a change must pass
+
+$(DEMO)/bundle/manifest.json:
+	$(MAKE) demo
+
+bench: setup $(DEMO)/bundle/manifest.json  ## time the demo's bundle on this machine
+	$(BIN)/edge-asd bench --bundle $(DEMO)/bundle --json $(DEMO)/bench.json
+
+clean:  ## remove what the tools and the demo made, keep .venv
+	rm -rf $(DEMO) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

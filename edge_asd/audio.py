@@ -1,0 +1,136 @@
+"""Audio in memory: decode a file, check its channels, convert PCM, measure its level.
+
+Everywhere: float32, shape (n_channels, n_samples), range [-1, 1], and nobody writes
+into an array that was handed over.
+"""
+
+from __future__ import annotations
+
+import re
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import ArrayLike, NDArray
+
+from edge_asd.errors import AudioError
+
+__all__ = [
+    "SILENCE_DBFS",
+    "level_dbfs",
+    "open_audio",
+    "pcm16_to_float32",
+    "read_audio",
+    "require_finite",
+    "require_stereo",
+]
+
+SILENCE_DBFS = -120.0  # below the floor of 16-bit audio (-98 dBFS); keeps levels finite
+
+_PCM16_SCALE = np.float32(1 / 32768)
+
+# libsndfile reads what is there of a cut WAV file and mentions it only in its log.
+_CUT_DATA_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_SIZE = 0xFFFFF000  # programs that write WAV into a pipe put a size from here up
+
+
+def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
+    """Samples (n_channels, n_samples) and sample rate in Hz of a WAV or FLAC file.
+
+    Any PCM or float subtype; integer samples are divided by their full scale.
+
+    Raises
+    ------
+    AudioError
+        When the file is missing, not decodable, empty, cut short, or not finite.
+    """
+    with open_audio(path) as file:
+        try:
+            frames = file.read(dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise _unreadable(path, error) from error
+        if len(frames) != file.frames:
+            raise AudioError(
+                f"{path} is cut short: found {len(frames)} of {file.frames} frames; copy it again"
+            )
+        return require_finite(np.ascontiguousarray(frames.T), path), int(file.samplerate)
+
+
+def open_audio(path: PathLike[str] | str) -> soundfile.SoundFile:
+    """Open an audio file that has at least one frame and is not cut short.
+
+    Raises
+    ------
+    AudioError
+        When it is missing, of unknown format, empty, or cut short.
+    """
+    if not Path(path).is_file():
+        raise AudioError(f"no audio file at {path}")
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise _unreadable(path, error) from error
+    cut = _CUT_DATA_CHUNK.search(file.extra_info)
+    declared, found = map(int, cut.groups()) if cut else (0, 0)
+    if file.frames == 0:
+        file.close()
+        raise AudioError(f"{path} has no samples")
+    if found + 1 < declared < _UNKNOWN_SIZE:  # one byte may be missing: a chunk's padding
+        file.close()
+        raise AudioError(
+            f"{path} is cut short: found {found} of {declared} bytes of audio; copy it again"
+        )
+    return file
+
+
+def require_stereo(audio: NDArray[np.float32], path: object) -> NDArray[np.float32]:
+    """Return `audio`, which must be (2, n_samples): near and far microphone.
+
+    Raises
+    ------
+    AudioError
+        When it has another number of channels.
+    """
+    if audio.ndim != 2 or audio.shape[0] != 2:
+        found = audio.shape[0] if audio.ndim == 2 else 1
+        raise AudioError(
+            f"{path} has {found} channel{'s' * (found != 1)}, expected 2: "
+            "the near and the far microphone"
+        )
+    return audio
+
+
+def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float32]:
+    """Return `audio`, which must be free of NaN and infinity.
+
+    Raises
+    ------
+    AudioError
+        When it is not.
+    """
+    if not np.isfinite(audio).all():
+        raise AudioError(f"{path} has samples that are not finite numbers; record it again")
+    return audio
+
+
+def pcm16_to_float32(samples: ArrayLike | bytes) -> NDArray[np.float32]:
+    """Signed 16-bit samples, as numbers or as little-endian bytes, divided by 32768."""
+    if isinstance(samples, bytes):
+        samples = np.frombuffer(samples, dtype="<i2")
+    return np.asarray(samples, dtype=np.int16).astype(np.float32) * _PCM16_SCALE
+
+
+def level_dbfs(audio: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Root mean square of each channel in dB of full scale, shape (n_channels,).
+
+    A full-scale square wave has 0 dBFS, a full-scale sine -3.01 dBFS; nothing is below
+    `SILENCE_DBFS`.
+    """
+    power = np.mean(np.square(audio, dtype=np.float64), axis=-1) if audio.size else np.zeros(2)
+    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
+
+
+def _unreadable(path: object, error: Exception) -> AudioError:
+    reason = str(error).rstrip(".").rpartition(": ")[2]
+    return AudioError(f"{path} cannot be decoded as WAV or FLAC: {reason}")

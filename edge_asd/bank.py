@@ -1,0 +1,3 @@
+from typing import Protocol
+class Bank(Protocol):
+    def minimum(self, query) -> float: ...

@@ -1,0 +1,155 @@
+"""Open a bundle: verify it, then hand out sessions, banks and detectors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from edge_asd.bank import open_bank
+from edge_asd.detector import BranchScorer, Detector
+from edge_asd.errors import BundleError, UsageError
+from edge_asd.extractor import Extractor
+from edge_asd.graph import open_session
+from edge_asd.manifest import FileEntry, Manifest, read_manifest
+from edge_asd.scorer import Scorer
+
+__all__ = ["Bundle", "Search", "file_entry"]
+
+Search = Literal["auto", "exact", "hnsw"]
+
+
+class Bundle:
+    """A verified bundle folder.
+
+    Use :meth:`open`; the constructor does not check anything.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = True) -> Bundle:
+        """Read the manifest and, unless told otherwise, compare every file with its digest.
+
+        Raises
+        ------
+        BundleError
+            When the bundle is missing, of another format version, or a file is missing
+            or differs from the manifest.
+        """
+        bundle = cls(path, read_manifest(path))
+        if verify:
+            bundle.verify(bundle.manifest.files)
+        return bundle
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Compare the named files with the sizes and digests of the manifest.
+
+        Raises
+        ------
+        BundleError
+            At the first file that is missing, leaves the bundle, or differs.
+        """
+        for name in names:
+            expected = self.manifest.files[name]
+            pure = PurePosixPath(name)
+            if pure.is_absolute() or ".." in pure.parts:
+                raise BundleError(f"{self.path}: file name {name!r} leads out of the bundle")
+            path = self.path / name
+            if not path.is_file():
+                raise BundleError(f"{path} is missing; copy the bundle again")
+            found = file_entry(path)
+            if found != expected:
+                raise BundleError(
+                    f"{path} is damaged: found {found.bytes} bytes, sha256 {found.sha256[:12]}..., "
+                    f"expected {expected.bytes} bytes, sha256 {expected.sha256[:12]}...; "
+                    "copy the bundle again"
+                )
+
+    def resolve_machine(self, name: str | None) -> str:
+        """Return the machine called `name`, or the only one when `name` is None.
+
+        Raises
+        ------
+        UsageError
+            When the bundle does not know it, or when there are several to choose from.
+        """
+        known = ", ".join(self.manifest.machines)
+        if name is None:
+            if len(self.manifest.machines) == 1:
+                return next(iter(self.manifest.machines))
+            raise UsageError(
+                f"{self.path} knows {len(self.manifest.machines)} machines: "
+                f"choose one with --machine ({known})"
+            )
+        if name not in self.manifest.machines:
+            raise UsageError(f"{self.path} was not made for machine {name!r}; it knows: {known}")
+        return name
+
+    def extractor(self, name: str, *, threads: int = 1) -> Extractor:
+        """Load the graphs of one extractor."""
+        spec = self.manifest.extractors[name]
+        frontends = {
+            feature.name: open_session(self.path / feature.file, threads=threads)
+            for feature in spec.features
+            if feature.file is not None
+        }
+        encoder = open_session(self.path / spec.encoder.file, threads=threads)
+        return Extractor(spec, frontends, encoder)
+
+    def extractors(self, *, threads: int = 1) -> dict[str, Extractor]:
+        """Load every extractor once; detectors of several machines can share them."""
+        return {name: self.extractor(name, threads=threads) for name in self.manifest.extractors}
+
+    def detector(
+        self,
+        machine: str | None = None,
+        *,
+        threads: int = 1,
+        search: Search = "auto",
+        extractors: dict[str, Extractor] | None = None,
+    ) -> Detector:
+        """Load what is needed to score windows of one machine.
+
+        Parameters
+        ----------
+        threads : ONNX Runtime threads within an operator
+        search : how banks are searched; ``auto`` chooses by their size
+        extractors : from :meth:`extractors`, to share graphs between machines
+        """
+        name = self.resolve_machine(machine)
+        spec = self.manifest.machines[name]
+        branches = tuple(
+            BranchScorer(
+                branch.name,
+                branch.extractor,
+                branch.view,
+                Scorer(
+                    {
+                        domain: open_bank(
+                            self.path, bank, domain, branch.scorer, self.manifest.files, search
+                        )
+                        for domain, bank in spec.banks[branch.name].items()
+                    }
+                ),
+            )
+            for branch in self.manifest.branches
+        )
+        return Detector(
+            machine=name,
+            spec=spec,
+            sample_rate_hz=self.manifest.sample_rate_hz,
+            hop_s=self.manifest.hop_s,
+            extractors=extractors or self.extractors(threads=threads),
+            branches=branches,
+        )
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Digest and size of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(sha256=digest, bytes=path.stat().st_size)

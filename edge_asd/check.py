@@ -1,0 +1,108 @@
+"""Everything that can be verified about a bundle on the computer that will obey it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_asd import golden
+from edge_asd.bundle import Bundle, open_session
+from edge_asd.errors import BundleError
+from edge_asd.manifest import BankSpec, ExtractorSpec
+
+__all__ = ["Finding", "check_bundle"]
+
+_Shape = tuple[int, ...]  # without the batch axis
+
+# Rows are normalised in float32; 1e-3 is far above its rounding and below any real defect.
+_NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was verified and is right."""
+
+    what: str
+    detail: str
+
+
+def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
+    """What was verified, in order: digests, graphs, banks, golden windows.
+
+    Raises
+    ------
+    BundleError
+        At the first thing that is wrong.
+    """
+    bundle = Bundle.open(path)
+    manifest = bundle.manifest
+    n_bytes = sum(entry.bytes for entry in manifest.files.values())
+    yield Finding("files", f"{len(manifest.files)} files, {n_bytes / 2**20:.1f} MiB, digests agree")
+    for name, extractor in manifest.extractors.items():
+        _check_graphs(path, extractor)
+        features = ", ".join(feature.name for feature in extractor.features)
+        yield Finding(
+            f"graphs of {name}",
+            f"{features} -> {extractor.embedding_dim} dimensions, {extractor.encoder.precision}",
+        )
+    for machine, spec in manifest.machines.items():
+        banks = [bank for domains in spec.banks.values() for bank in domains.values()]
+        for bank in banks:
+            _check_bank(path, bank)
+        yield Finding(
+            f"banks of {machine}", f"{sum(bank.n for bank in banks)} references, finite, unit norm"
+        )
+    arrays = golden.read(path / manifest.golden.file)
+    extractors = bundle.extractors(threads=threads)
+    for machine in manifest.machines:
+        detector = bundle.detector(machine, extractors=extractors)
+        agreement = golden.compare(detector, arrays)
+        golden.require(agreement, manifest.golden)
+        yield Finding(
+            f"golden windows of {machine}",
+            f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "
+            f"scores within {agreement.max_score_difference:.1e}",
+        )
+
+
+def _check_graphs(path: Path, spec: ExtractorSpec) -> None:
+    for feature in spec.features:
+        if feature.file is not None:
+            _check_graph(path / feature.file, {"audio": (spec.n_samples,)}, feature.shape)
+    inputs = {feature.name: feature.shape for feature in spec.features}
+    _check_graph(path / spec.encoder.file, inputs, (spec.embedding_dim,))
+
+
+def _check_graph(file: Path, inputs: Mapping[str, _Shape], output: _Shape) -> None:
+    """Compare a graph's inputs, by name, and its one output with the manifest's shapes."""
+    session = open_session(file)
+    found_inputs = {node.name: tuple(node.shape[1:]) for node in session.get_inputs()}
+    found_outputs = [tuple(node.shape[1:]) for node in session.get_outputs()]
+    if (found_inputs, found_outputs) != (dict(inputs), [output]):
+        raise BundleError(
+            f"{file} maps {found_inputs} to {found_outputs}, the manifest says {dict(inputs)} to "
+            f"{[output]}: export the bundle again"
+        )
+
+
+def _check_bank(path: Path, spec: BankSpec) -> None:
+    file = path / spec.file
+    try:
+        rows = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{file} is not a bank ({error}); copy the bundle again") from error
+    if rows.shape != (spec.n, spec.dim) or rows.dtype != np.float32:
+        raise BundleError(
+            f"{file} holds {rows.dtype} {rows.shape}, the manifest says float32 "
+            f"{(spec.n, spec.dim)}: export the bundle again"
+        )
+    norms = np.linalg.norm(rows, axis=1)
+    n_bad = int(np.sum(~(np.abs(norms - 1) <= _NORM_TOLERANCE)))  # counts NaN too
+    if n_bad:
+        raise BundleError(
+            f"{file} has {n_bad} of {spec.n} rows that are not finite and of unit norm: "
+            "export the bundle again"
+        )

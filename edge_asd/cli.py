@@ -1,0 +1,150 @@
+"""The ``edge-asd`` command: global options, one line per error, the table of commands.
+
+A command is one function in one file: ``commands/<name>.py`` of this package for the
+device, of ``edge_asd_export`` for the workstation. Those files import nothing heavy at
+module level, which keeps ``edge-asd --help`` quick on a small device.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Annotated
+
+import typer
+from typer.core import TyperGroup
+
+from edge_asd import __version__
+from edge_asd.errors import EdgeAsdError, UsageError
+
+__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app"]
+
+DEVICE_COMMANDS = ("listen", "score", "devices", "check", "bench")
+
+WORKSTATION_COMMANDS = {
+    "data": "Inspect and verify recordings.",
+    "synth": "Make synthetic recordings with planted faults.",
+    "train": "Train a system's extractors on recordings of normal sound.",
+    "export": "Make a bundle: graphs, memory banks, calibration, golden windows.",
+    "evaluate": "Measure a bundle on labelled recordings.",
+    "demo": "Run the whole path once on synthetic recordings.",
+}
+
+WORKSTATION_REQUIREMENTS = ("edge_asd_export", "torch", "onnx", "sklearn", "scipy", "matplotlib")
+
+_EXIT_INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+
+
+class _OneLineErrors(TyperGroup):
+    """Turns an error that a user can mend into one line on stderr and its exit code."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except (EdgeAsdError, OSError, KeyboardInterrupt) as error:
+            if ctx.params["debug"] or isinstance(error, BrokenPipeError):
+                raise
+            if isinstance(error, KeyboardInterrupt):
+                typer.echo("interrupted", err=True)
+                raise typer.Exit(_EXIT_INTERRUPTED) from None
+            typer.echo(f"error: {_one_line(error)}", err=True)
+            raise typer.Exit(getattr(error, "exit_code", 1)) from None
+
+
+app = typer.Typer(
+    cls=_OneLineErrors,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with `edge-asd devices` on the device, `edge-asd demo` on a workstation.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"edge-asd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _edge_asd(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log details to stderr.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Learn a machine's normal sound on a workstation, raise alarms on a small device."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    for package in ("edge_asd", "edge_asd_export"):
+        logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
+    if not debug:
+        sys.excepthook = _report_internal_error
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _report_internal_error(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    print(
+        f"internal error: {kind.__name__}: {_one_line(error)}; "
+        "run again with 'edge-asd --debug ...' for the traceback",
+        file=sys.stderr,
+    )
+
+
+def _missing_workstation_command(name: str, summary: str) -> Callable[[], None]:
+    """Stand in for a workstation command on a machine without the extra."""
+
+    def stand_in() -> None:
+        raise UsageError(
+            f"'edge-asd {name}' needs the workstation extra: pip install 'edge-asd[export]'"
+        )
+
+    stand_in.__doc__ = f"{summary} Needs the workstation extra: `pip install 'edge-asd[export]'`."
+    return stand_in
+
+
+def _mount(name: str, package: str, panel: str) -> None:
+    try:  # TEMPORARY
+        command = getattr(import_module(f"{package}.commands.{name}"), name)
+    except ModuleNotFoundError:  # TEMPORARY
+        return  # TEMPORARY
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name, rich_help_panel=panel)
+    else:
+        app.command(name, rich_help_panel=panel)(command)
+
+
+def _mount_all() -> None:
+    for name in DEVICE_COMMANDS:
+        _mount(name, "edge_asd", "On the device")
+    installed = all(find_spec(requirement) for requirement in WORKSTATION_REQUIREMENTS)
+    for name, summary in WORKSTATION_COMMANDS.items():
+        if installed:
+            # By name, because the device package never imports the workstation's.
+            _mount(name, "edge_asd_export", "On the workstation")
+        else:
+            app.command(
+                name,
+                rich_help_panel="On the workstation (needs the export extra)",
+                context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+            )(_missing_workstation_command(name, summary))
+
+
+_mount_all()

@@ -1,0 +1,123 @@
+"""``edge-asd bench``: can this computer keep up with this bundle?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import SinkError, UsageError
+
+if TYPE_CHECKING:
+    from edge_asd.bench import Report
+
+__all__ = ["bench"]
+
+
+def bench(
+    bundle: Annotated[Path, typer.Option(help="Bundle to time.")] = Path("bundles/latest"),
+    machine: Annotated[
+        str | None, typer.Option(help="Machine of the bundle; may be left out if it has one.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="How long to score; ten windows at least.")
+    ] = 10.0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="Also write everything measured to this file.")
+    ] = None,
+) -> None:
+    """Time a bundle on this computer, stage by stage.
+
+    Scores windows of noise one after the other, as fast as it goes, and reports how long the
+    front-end, the encoder, the scorer and the fusion take, how much memory that needs, and the
+    shortest hop that this computer can keep up with. On a small board, run it once cold and
+    once after ten minutes of load: hot processors are slower.
+
+    Examples
+
+        edge-asd bench
+
+        edge-asd bench --bundle bundles/pumps --machine pump --threads 2 --json bench.json
+    """
+    import json
+    import time
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from edge_asd import bench as core
+    from edge_asd.bundle import Bundle
+
+    if json_path is not None and not json_path.parent.is_dir():
+        raise UsageError(f"cannot write {json_path}: there is no folder {json_path.parent}")
+    started = time.perf_counter()
+    opened = Bundle.open(bundle)
+    detector = opened.detector(machine, threads=threads)
+    load_s = time.perf_counter() - started
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"scoring windows of {detector.machine}", total=1.0)
+        durations = core.measure(
+            detector,
+            core.noise_windows(detector.window_samples),
+            seconds=seconds,
+            clock=time.perf_counter,
+            on_progress=lambda fraction: progress.update(task, completed=fraction),
+        )
+    report = core.Report(
+        bundle=opened.manifest.name,
+        machine=detector.machine,
+        threads=threads,
+        window_s=detector.window_samples / detector.sample_rate_hz,
+        hop_s=detector.hop_s,
+        stages=core.stage_times(durations),
+        load_s=load_s,
+        peak_rss_bytes=core.peak_rss_bytes(),
+        bundle_bytes=sum(entry.bytes for entry in opened.manifest.files.values()),
+        environment=core.read_environment(),
+    )
+    _print(report)
+    if json_path is not None:
+        try:
+            json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise SinkError(f"cannot write {json_path}: {error.strerror}") from error
+
+
+def _print(report: Report) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    stages = Table(
+        "stage", title=f"{report.bundle}, machine {report.machine}", title_justify="left"
+    )
+    for heading in ("p50 ms", "p95 ms", "max ms"):
+        stages.add_column(heading, justify="right")
+    for stage in report.stages:
+        stages.add_row(
+            stage.stage, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.max_ms:.2f}"
+        )
+    console.print(stages)
+
+    computer = report.environment
+    facts = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("windows", f"{report.stages[-1].n} of {report.window_s:g} s"),
+        (
+            "real-time factor",
+            f"{report.real_time_factor:.4f} at the bundle's hop of {report.hop_s:g} s",
+        ),
+        ("shortest hop", f"{report.shortest_hop_s:.2f} s"),
+        ("load time", f"{report.load_s:.2f} s"),
+        ("peak memory", f"{report.peak_rss_bytes / 2**20:.0f} MiB"),
+        ("bundle", f"{report.bundle_bytes / 2**20:.1f} MiB"),
+        ("computer", computer.board or computer.cpu or computer.architecture),
+        ("processors", f"{computer.n_cpus} ({', '.join(computer.cpu_flags)})"),
+        ("governor", computer.governor or "unknown"),
+        ("onnxruntime", f"{computer.onnxruntime}, threads: {report.threads}"),
+    ):
+        facts.add_row(name, value)
+    console.print(facts)

@@ -1,0 +1,41 @@
+"""``edge-asd check``: may this bundle be trusted on this computer?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["check"]
+
+
+def check(
+    bundle: Annotated[Path, typer.Argument(help="Bundle to verify.")] = Path("bundles/latest"),
+    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
+) -> None:
+    """Verify a bundle on this computer.
+
+    Compares every file with its digest, the graphs and memory banks with the manifest, and
+    scores the golden windows inside the bundle: this computer must repeat their embeddings and
+    scores. Run it once after copying a bundle and after every update of the system.
+
+    Exit code: 0 everything agrees, 1 something does not; the last line on stderr says what.
+
+    Examples
+
+        edge-asd check
+
+        edge-asd check bundles/pumps
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from edge_asd.check import check_bundle
+
+    table = Table("verified", "found")
+    try:
+        for finding in check_bundle(bundle, threads=threads):
+            table.add_row(finding.what, finding.detail)
+    finally:
+        Console().print(table)

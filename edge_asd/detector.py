@@ -1,0 +1,120 @@
+"""From one two-channel window to one score: every branch, then the fusion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.errors import AudioError
+from edge_asd.extractor import Extractor, Timings
+from edge_asd.fusion import fuse
+from edge_asd.manifest import MachineSpec
+from edge_asd.scorer import Scorer
+from edge_asd.system import VIEWS
+
+__all__ = ["BranchScorer", "Detector", "WindowScore", "embed_views"]
+
+
+@dataclass(frozen=True, slots=True)
+class BranchScorer:
+    """One branch: which extractor sees which view, and the banks that judge it."""
+
+    name: str
+    extractor: str
+    view: str
+    scorer: Scorer
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScore:
+    """The score of a window and of each branch; higher is more anomalous."""
+
+    score: float
+    branches: dict[str, float]
+
+
+class Detector:
+    """Scores the windows of one machine.
+
+    Each extractor runs once per window, with all views that its branches need as one
+    batch.
+    """
+
+    def __init__(
+        self,
+        *,
+        machine: str,
+        spec: MachineSpec,
+        sample_rate_hz: int,
+        hop_s: float,
+        extractors: Mapping[str, Extractor],
+        branches: tuple[BranchScorer, ...],
+    ) -> None:
+        self.machine = machine
+        self.spec = spec
+        self.sample_rate_hz = sample_rate_hz
+        self.window_samples = spec.window_samples
+        self.hop_s = hop_s
+        self._extractors = extractors
+        self._branches = branches
+
+    def embeddings(
+        self, audio: NDArray[np.float32], timings: Timings | None = None
+    ) -> dict[str, NDArray[np.float32]]:
+        """Embedding (dim,) of each branch for one window (2, window_samples).
+
+        Raises
+        ------
+        AudioError
+            When the window has another shape, or samples that are not finite.
+        """
+        if audio.shape != (2, self.window_samples):
+            raise AudioError(
+                f"a window of {self.machine!r} is (2, {self.window_samples}), found {audio.shape}"
+            )
+        if not np.isfinite(audio).all():
+            raise AudioError("the window has samples that are not finite")
+        views: dict[str, list[str]] = {}
+        for branch in self._branches:
+            views.setdefault(branch.extractor, []).append(branch.view)
+        return {
+            f"{name}@{view}": embedding
+            for name, wanted in views.items()
+            for view, embedding in embed_views(
+                self._extractors[name], audio, wanted, timings
+            ).items()
+        }
+
+    def score(self, audio: NDArray[np.float32], timings: Timings | None = None) -> WindowScore:
+        """Score one window (2, window_samples) float32 in [-1, 1].
+
+        Parameters
+        ----------
+        timings : seconds per stage are added under ``features``, ``encoder``, ``scorer``
+            and ``fusion``
+        """
+        embeddings = self.embeddings(audio, timings)
+        start = time.perf_counter()
+        scores = {b.name: b.scorer.score(embeddings[b.name]) for b in self._branches}
+        middle = time.perf_counter()
+        fused = float(fuse(self.spec.fusion, scores))
+        if timings is not None:
+            end = time.perf_counter()
+            timings["scorer"] = timings.get("scorer", 0.0) + middle - start
+            timings["fusion"] = timings.get("fusion", 0.0) + end - middle
+        return WindowScore(fused, scores)
+
+
+def embed_views(
+    extractor: Extractor,
+    audio: NDArray[np.float32],
+    views: list[str],
+    timings: Timings | None = None,
+) -> dict[str, NDArray[np.float32]]:
+    """Embeddings of several views of one window (2, n_samples), as one batch."""
+    batch = np.stack([audio[list(VIEWS[view])] for view in views])
+    return dict(zip(views, extractor(batch, timings), strict=True))

@@ -1,0 +1,289 @@
+"""The bundle contract: everything that a device must obey, as frozen records.
+
+A bundle is a folder whose ``manifest.json`` is one :class:`Manifest`. The workstation
+writes it, the device reads it, and both use these classes. Unknown keys are errors,
+so that a newer bundle is never half understood; any change of meaning raises
+``FORMAT_VERSION``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from edge_asd.errors import BundleError
+from edge_asd.system import VIEWS, Branch
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "BankSpec",
+    "BranchSpec",
+    "EncoderSpec",
+    "ExtractorSpec",
+    "FeatureSpec",
+    "FileEntry",
+    "FusionSpec",
+    "GoldenSpec",
+    "IndexSpec",
+    "MachineSpec",
+    "Manifest",
+    "ScorerSpec",
+    "TermSpec",
+    "ThresholdSpec",
+    "read_manifest",
+]
+
+FORMAT_VERSION = 1
+MANIFEST_NAME = "manifest.json"
+
+Domain = Literal["source", "target"]
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileEntry(_Record):
+    """Digest and size of one file of the bundle."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class FeatureSpec(_Record):
+    """One input tensor of an encoder.
+
+    ``graph``: a float32 ONNX front-end, audio (B, n_samples) -> `shape`.
+    ``spectrum``: magnitude of the real FFT of the whole window
+    (:func:`edge_asd.spectrum.magnitude_spectrum`), no file.
+    """
+
+    name: str  # name of the encoder's input
+    kind: Literal["graph", "spectrum"]
+    file: str | None = None
+    shape: tuple[Positive, ...]  # of one window and channel, without the batch axis
+
+    @model_validator(mode="after")
+    def _graph_has_a_file(self) -> Self:
+        if (self.kind == "graph") != (self.file is not None):
+            raise ValueError(f"feature {self.name!r} of kind {self.kind!r} has file {self.file!r}")
+        return self
+
+
+class EncoderSpec(_Record):
+    """The graph that turns features into one embedding."""
+
+    file: str
+    precision: Literal["fp32", "int8"]
+    opset: Positive
+
+
+class ExtractorSpec(_Record):
+    """Audio to embedding: features, then the encoder."""
+
+    n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
+    n_channels: Positive
+    features: tuple[FeatureSpec, ...]
+    encoder: EncoderSpec
+    embedding_dim: Positive
+
+
+class ScorerSpec(_Record):
+    """How the distance of an embedding to the memory banks becomes a score.
+
+    Higher is more anomalous. See :mod:`edge_asd.scorer` for the definitions.
+    """
+
+    kind: Literal["dldn", "nearest", "varmin"] = "dldn"
+    distance: Literal["euclidean", "squared-euclidean", "cosine"] = "euclidean"
+    aggregate: Literal["mean", "sum"] = "mean"
+    k_source: Positive = 16  # neighbours behind a density of `dldn`
+    k_target: Positive = 9
+    k_varmin: Positive = 4  # neighbours behind a density of `varmin`, in both domains
+    density_floor: PositiveFloat = 0.1  # fraction of the bank's median density
+
+
+class IndexSpec(_Record):
+    """A derived HNSW index over a bank; checked before the file is loaded."""
+
+    file: str
+    space: Literal["cosine"] = "cosine"
+    dim: Positive  # of the augmented vectors, not of the embedding
+    n: Positive
+    m: Positive
+    ef_construction: Positive
+    ef_search: Positive
+    recall: Annotated[float, Field(ge=0, le=1)]  # of the minimiser, against exact search
+    n_queries: Positive  # sample size of `recall`
+
+
+class BankSpec(_Record):
+    """Reference embeddings of one machine, branch and domain."""
+
+    file: str  # float32 (n, dim) npy, rows L2-normalised
+    n: Positive
+    dim: Positive
+    index: IndexSpec | None = None
+
+
+class BranchSpec(_Record):
+    """One extractor on one view, and its scorer."""
+
+    extractor: str
+    view: str
+    scorer: ScorerSpec
+
+    @model_validator(mode="after")
+    def _view_is_known(self) -> Self:
+        if self.view not in VIEWS:
+            raise ValueError(f"unknown view {self.view!r}; known views: {', '.join(VIEWS)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        return Branch(self.extractor, self.view).name
+
+
+class TermSpec(_Record):
+    """``weight * (score - mean) / std`` of a branch or of a nested mix."""
+
+    of: str | FusionSpec
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mean: Finite = 0.0
+    std: PositiveFloat = 1.0
+
+
+class FusionSpec(_Record):
+    """A weighted sum with all its numbers; weights sum to one."""
+
+    terms: Annotated[tuple[TermSpec, ...], Field(min_length=1)]
+    method: str  # how the weights were chosen, in words
+    labels: str | None = None  # which labels chose them; None: no labels were used
+
+
+class ThresholdSpec(_Record):
+    """Alarm levels, statistics of the machine's normal sound."""
+
+    threshold: Finite  # a window above it speaks for an alarm
+    clear_threshold: Finite  # a window below it speaks for clearing
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]  # stated, per window
+    method: str
+    n_scores: Positive  # leave-one-out normal scores behind it
+
+    @model_validator(mode="after")
+    def _clear_is_not_above(self) -> Self:
+        if self.clear_threshold > self.threshold:
+            raise ValueError(
+                f"clear_threshold {self.clear_threshold} is above threshold {self.threshold}"
+            )
+        return self
+
+
+class MachineSpec(_Record):
+    """What is known of one machine's normal sound."""
+
+    window_samples: Positive  # one analysis window = one clip of its training data
+    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain
+    fusion: FusionSpec
+    threshold: ThresholdSpec
+
+
+class GoldenSpec(_Record):
+    """Windows with the embeddings and scores that the graphs must give on any device."""
+
+    file: str  # npz: audio (n, 2, n_samples), machine (n,), and outputs by branch
+    min_cosine: Annotated[float, Field(ge=-1, le=1)]
+    max_score_difference: PositiveFloat  # relative
+
+
+class Manifest(_Record):
+    """The whole contract of one bundle."""
+
+    format_version: Literal[1] = FORMAT_VERSION
+    name: str
+    created_utc: str
+    system: str
+    target: Literal["x86-64", "arm64"]
+    tools: dict[str, str]  # program and library versions that wrote the bundle
+    sample_rate_hz: Positive
+    n_channels: Positive = 2
+    hop_s: PositiveFloat  # default; the device may choose another
+    extractors: dict[str, ExtractorSpec]
+    branches: tuple[BranchSpec, ...]
+    machines: Annotated[dict[str, MachineSpec], Field(min_length=1)]
+    golden: GoldenSpec
+    files: dict[str, FileEntry]  # every file but the manifest, by relative path
+    export_report: dict[str, dict[str, float | int | str | bool | None]] = {}
+
+    @model_validator(mode="after")
+    def _references_resolve(self) -> Self:
+        for branch in self.branches:
+            if branch.extractor not in self.extractors:
+                raise ValueError(f"branch {branch.name} names an unknown extractor")
+        names = [branch.name for branch in self.branches]
+        for machine, spec in self.machines.items():
+            if sorted(spec.banks) != sorted(names):
+                raise ValueError(
+                    f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {sorted(names)}"
+                )
+        for path in self.referenced_files():
+            if path not in self.files:
+                raise ValueError(f"file {path!r} is used but not listed with its digest")
+        return self
+
+    def referenced_files(self) -> list[str]:
+        """Relative paths of all files that some part of the manifest uses."""
+        paths = [self.golden.file]
+        for extractor in self.extractors.values():
+            paths += [feature.file for feature in extractor.features if feature.file]
+            paths.append(extractor.encoder.file)
+        for machine in self.machines.values():
+            for banks in machine.banks.values():
+                for bank in banks.values():
+                    paths.append(bank.file)
+                    if bank.index:
+                        paths.append(bank.index.file)
+        return sorted(set(paths))
+
+
+def read_manifest(bundle_dir: Path) -> Manifest:
+    """Read and validate ``manifest.json`` of a bundle.
+
+    Raises
+    ------
+    BundleError
+        When the folder or the manifest is missing, is not JSON, has another format
+        version, or breaks the contract.
+    """
+    import json
+
+    path = bundle_dir / MANIFEST_NAME
+    if not bundle_dir.is_dir():
+        raise BundleError(
+            f"no bundle at {bundle_dir}; expected a folder with {MANIFEST_NAME}: "
+            "make one with 'edge-asd export' or copy it here"
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{bundle_dir} is not a bundle: it has no {MANIFEST_NAME}") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{path} is not valid JSON ({error}); copy the bundle again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
+            "export the bundle again, or install the edge-asd that wrote it"
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise BundleError(f"{path} breaks the bundle contract at {where}: {first['msg']}") from error

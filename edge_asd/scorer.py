@@ -1,0 +1,152 @@
+"""From an embedding to an anomaly score: the least measured distance over both domains.
+
+``score(y) = min over domains d of min over references x of scale_d(x) D(y, x) + offset_d(x)``,
+higher being more anomalous. :mod:`edge_asd.gauge` defines the scale and offset of each
+kind of scorer, :mod:`edge_asd.density` the densities behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from edge_asd.bank import Bank
+from edge_asd.density import (
+    NO_NEIGHBOUR,
+    Floats,
+    Rows,
+    distances,
+    lone_density,
+    normalise_rows,
+    reference_density,
+    removals,
+    row_blocks,
+)
+from edge_asd.errors import DataError
+from edge_asd.gauge import bank_gauges, kind_of, require_references
+from edge_asd.manifest import Domain, ScorerSpec
+
+__all__ = [
+    "Scorer",
+    "exact_scores",
+    "leave_one_out_scores",
+    "normalise_rows",
+    "reference_density",
+]
+
+
+class Scorer:
+    """The score of one branch of one machine.
+
+    Parameters
+    ----------
+    banks : mapping of domain to its bank
+    """
+
+    def __init__(self, banks: Mapping[Domain, Bank]) -> None:
+        if not banks:
+            raise DataError("a scorer needs the bank of at least one domain")
+        self._banks = tuple(banks.values())
+
+    def score(self, embedding: Rows) -> float:
+        """Return the anomaly score of one embedding.
+
+        Parameters
+        ----------
+        embedding : (dim,) float
+            As the encoder gives it; normalised here.
+
+        Raises
+        ------
+        DataError
+            When it is not finite, all zeros, or of another width than the banks.
+        """
+        query = normalise_rows(embedding)
+        return min(bank.minimum(query) for bank in self._banks)
+
+
+def exact_scores(queries: Rows, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:
+    """Return the scores of many vectors against banks in memory, vectors taken as given.
+
+    Parameters
+    ----------
+    queries : (m, dim) float
+    banks : mapping of domain to (n_d, dim) float
+
+    Returns
+    -------
+    (m,) float64
+
+    Raises
+    ------
+    DataError
+        When there is no bank, or when one is empty or not finite.
+    """
+    gauges = bank_gauges(banks, spec)
+    scores = np.full(len(queries), np.inf)
+    for domain, references in banks.items():
+        for rows in row_blocks(len(queries)):
+            near = gauges[domain].minimum(distances(queries[rows], references, spec))
+            scores[rows] = np.minimum(scores[rows], near)
+    return scores
+
+
+def leave_one_out_scores(
+    banks: Mapping[Domain, Rows], spec: ScorerSpec
+) -> dict[Domain, Floats]:
+    """Return the score that each reference would get if it were not part of its bank.
+
+    The clip itself is excluded from the minimum, from the densities and from their floor,
+    as if its bank had been built without it. Only the alpha of ``varmin`` stays that of
+    the whole bank. A clip that is alone in its bank is scored by the other bank.
+
+    Parameters
+    ----------
+    banks : mapping of domain to (n_d, dim) float
+        Vectors are taken as given; see :func:`normalise_rows`.
+
+    Returns
+    -------
+    dict of domain to (n_d,) float64
+
+    Raises
+    ------
+    DataError
+        When fewer than two references exist in all, or a bank is empty or not finite.
+    """
+    require_references(banks)
+    if sum(len(rows) for rows in banks.values()) < 2:
+        raise DataError(
+            "leave-one-out scores need at least two references, found one: record more clips"
+        )
+    return {domain: _left_out(domain, banks, spec) for domain in banks}
+
+
+def _left_out(domain: Domain, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:
+    """Leave-one-out scores of one bank."""
+    own, kind = banks[domain], kind_of(spec)
+    alpha = kind.alpha(own, domain, spec)
+    others = {other: rows for other, rows in banks.items() if other != domain}
+    if len(own) == 1:
+        return exact_scores(own, others, spec)
+    gauges = bank_gauges(others, spec) if others else {}
+    lone = lone_density(banks, domain, spec)
+    scores = np.empty(len(own))
+    for removal in removals(own, domain, spec, lone=lone):
+        best = kind.gauge(removal.density, alpha).minimum(removal.distance)
+        for other, rows in others.items():
+            gauge = gauges[other]
+            if len(rows) == 1:  # borrows its density from the bank that remains
+                gauge = kind.gauge(_borrowed(removal.density), kind.alpha(rows, other, spec))
+            cross = gauge.minimum(distances(own[removal.rows], rows, spec))
+            best = np.minimum(best, cross)
+        scores[removal.rows] = best
+    return scores
+
+
+def _borrowed(density: Floats) -> Floats:
+    """Density of a lone reference beside each bank of the removal; (n_rows, 1)."""
+    if density.shape[1] < 2:
+        return np.full((len(density), 1), NO_NEIGHBOUR)
+    return np.asarray(np.median(density, axis=1, keepdims=True))

@@ -1,0 +1,111 @@
+"""Detection systems as data: views, branches, and how branch scores are fused.
+
+Training, export, evaluation and the device all read these tables. A new system is
+a new row of ``SYSTEMS``; a new microphone view is a new row of ``VIEWS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from edge_asd.errors import UsageError
+
+__all__ = ["SYSTEMS", "VIEWS", "Branch", "Mix", "System", "system_named"]
+
+VIEWS: Mapping[str, tuple[int, ...]] = {
+    "near": (0,),  # the microphone at the machine
+    "far": (1,),  # the microphone away from it
+    "stereo": (0, 1),  # both, stacked as channels
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One extractor looking at one view of the recording."""
+
+    extractor: str
+    view: str
+
+    def __post_init__(self) -> None:
+        if self.view not in VIEWS:
+            raise UsageError(f"unknown view {self.view!r}; known views: {', '.join(VIEWS)}")
+
+    @property
+    def name(self) -> str:
+        """``extractor@view``, the key of this branch in bundles, events and tables."""
+        return f"{self.extractor}@{self.view}"
+
+    @classmethod
+    def parse(cls, name: str) -> Branch:
+        """Read ``extractor@view`` back."""
+        extractor, _, view = name.partition("@")
+        return cls(extractor, view)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A weighted sum of branch scores or of other mixes.
+
+    ``weights`` says where the weights come from: ``calibrated`` (chosen per machine
+    when the bundle is built) or ``equal``. ``standardise`` turns each part into a
+    z-score of its leave-one-out normal scores before it is weighted.
+    """
+
+    parts: tuple[str | Mix, ...]
+    weights: str = "calibrated"
+    standardise: bool = False
+
+    def branches(self) -> Iterator[str]:
+        """Names of the branches below this mix, in order."""
+        for part in self.parts:
+            if isinstance(part, Mix):
+                yield from part.branches()
+            else:
+                yield part
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A named set of branches and the rule that makes one score of theirs."""
+
+    name: str
+    summary: str
+    fusion: Mix
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        return tuple(Branch.parse(name) for name in self.fusion.branches())
+
+    @property
+    def extractors(self) -> tuple[str, ...]:
+        """Each extractor once, in the order of the branches."""
+        return tuple(dict.fromkeys(branch.extractor for branch in self.branches))
+
+
+SYSTEMS: Mapping[str, System] = {
+    system.name: system
+    for system in (
+        System(
+            name="system4",
+            summary="FKIE CNN on the near and the far microphone, DLDN scores, weighted sum",
+            fusion=Mix(("fkie@near", "fkie@far")),
+        ),
+    )
+}
+
+
+def system_named(name: str) -> System:
+    """Return the system called `name`.
+
+    Raises
+    ------
+    UsageError
+        When there is none; the message lists those there are.
+    """
+    try:
+        return SYSTEMS[name]
+    except KeyError:
+        raise UsageError(
+            f"unknown system {name!r}; known systems: {', '.join(SYSTEMS)}"
+        ) from None

@@ -1,0 +1,87 @@
+"""Blocks of any size -> overlapping analysis windows with sample-exact positions.
+
+With a window of W samples and a hop of H, window i covers the samples [i*H, i*H + W)
+of the stream, whatever the size of the blocks it arrived in; N samples hold
+``1 + (N - W) // H`` windows. Nothing is padded: before W samples there is no window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.errors import UsageError
+
+__all__ = ["Window", "Windower", "n_windows"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """One analysis window and where it begins."""
+
+    start_sample: int
+    audio: NDArray[np.float32]  # (n_channels, window_samples)
+
+
+class Windower:
+    """Cuts a stream into windows.
+
+    Parameters
+    ----------
+    window_samples : length of a window
+    hop_samples : from the start of one window to the start of the next; may exceed the
+        window, then the samples between two windows are skipped
+    """
+
+    def __init__(self, window_samples: int, hop_samples: int, n_channels: int = 2) -> None:
+        if window_samples < 1 or hop_samples < 1:
+            raise UsageError(
+                f"window of {window_samples} and hop of {hop_samples} samples: both must be "
+                "at least one sample"
+            )
+        self.window_samples = window_samples
+        self.hop_samples = hop_samples
+        self._buffer = np.empty((n_channels, window_samples), np.float32)
+        self.reset(0)
+
+    def reset(self, next_sample: int) -> None:
+        """Forget what was pushed: the next block begins at `next_sample`, after a gap."""
+        self._start = next_sample  # of the window being filled
+        self._filled = 0
+        self._skip = 0  # samples to drop before it, when the hop exceeds the window
+
+    def push(self, block: NDArray[np.float32]) -> list[Window]:
+        """Windows that `block` (n_channels, any length) completes, in order."""
+        windows = []
+        position = min(self._skip, block.shape[1])
+        self._skip -= position
+        while position < block.shape[1]:
+            taken = min(self.window_samples - self._filled, block.shape[1] - position)
+            self._buffer[:, self._filled : self._filled + taken] = block[
+                :, position : position + taken
+            ]
+            self._filled += taken
+            position += taken
+            if self._filled == self.window_samples:
+                windows.append(Window(self._start, self._buffer.copy()))
+                skipped = self._advance(block.shape[1] - position)
+                position += skipped
+        return windows
+
+    def _advance(self, available: int) -> int:
+        """Move one hop on; return how many of the `available` samples the hop skips."""
+        kept = max(self.window_samples - self.hop_samples, 0)
+        self._buffer[:, :kept] = self._buffer[:, self.window_samples - kept :]
+        self._filled = kept
+        self._start += self.hop_samples
+        gap = max(self.hop_samples - self.window_samples, 0)
+        skipped = min(gap, available)
+        self._skip = gap - skipped
+        return skipped
+
+
+def n_windows(n_samples: int, window_samples: int, hop_samples: int) -> int:
+    """How many windows `n_samples` hold."""
+    return max(0, 1 + (n_samples - window_samples) // hop_samples)

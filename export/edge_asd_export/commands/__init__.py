@@ -1,0 +1,1 @@
+"""The workstation's commands, one file each; ``edge_asd.cli`` mounts them."""

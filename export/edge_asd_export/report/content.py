@@ -1,0 +1,50 @@
+"""What a report is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_asd.manifest import Manifest
+from edge_asd_export.evaluate import Evaluation, ScoredClips
+from edge_asd_export.score_clips import MachineTestSet
+
+__all__ = ["Report"]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One evaluation of one bundle, with everything that its report shows."""
+
+    bundle: Path
+    manifest: Manifest
+    data: tuple[Path, ...]
+    created_utc: str  # of the report
+    versions: dict[str, str]  # programs and libraries that measured
+    test_sets: tuple[MachineTestSet, ...]
+    scored: tuple[ScoredClips, ...]  # beside `test_sets`
+    evaluation: Evaluation
+    warnings: tuple[str, ...] = ()  # of what could not be scored
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know before quoting the figures."""
+        skipped = tuple(
+            f"machine {machine.machine!r} has scores but no metrics: {machine.skipped}"
+            for machine in self.evaluation.machines
+            if machine.skipped
+        )
+        return self.warnings + skipped + self._tuned_with_labels()
+
+    def _tuned_with_labels(self) -> tuple[str, ...]:
+        """Fusion weights that saw labels: perhaps the very labels of this evaluation."""
+        labels = {
+            labels: None
+            for machine in self.evaluation.machines
+            if (labels := self.manifest.machines[machine.machine].fusion.labels)
+        }
+        return tuple(
+            f"the fusion weights were chosen with labels ({used}); if these are the clips "
+            f"evaluated here, the fused figures are optimistic"
+            for used in labels
+        )

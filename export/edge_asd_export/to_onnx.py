@@ -1,0 +1,77 @@
+"""Write the graphs of a trained extractor: float32 front-ends and a float32 encoder."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from edge_asd.manifest import EncoderSpec, ExtractorSpec, FeatureSpec
+from edge_asd_export.extractors import TrainableExtractor
+
+__all__ = ["OPSET", "ExportedExtractor", "export_extractor"]
+
+OPSET = 17  # understood by every ONNX Runtime the device package accepts
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedExtractor:
+    """Files of one exported extractor and its manifest entry, all of them fp32."""
+
+    spec: ExtractorSpec
+    encoder: Path
+
+
+def export_extractor(
+    extractor: TrainableExtractor, name: str, bundle_dir: Path
+) -> ExportedExtractor:
+    """Write ``graphs/<name>.*.onnx`` below `bundle_dir`; batch is the only dynamic axis."""
+    folder = bundle_dir / "graphs"
+    folder.mkdir(parents=True, exist_ok=True)
+    extractor = extractor.eval().cpu()
+    audio = torch.zeros(2, 1, extractor.n_samples)
+    inputs = extractor.features(audio)
+    features = []
+    for feature, value in zip(extractor.feature_list, inputs, strict=True):
+        file = None
+        if feature.frontend is not None:
+            file = f"graphs/{name}.{feature.name}.onnx"
+            _export(feature.frontend, (audio[:, 0],), ["audio"], feature.name, bundle_dir / file)
+        shape = tuple(value.shape[1:])
+        features.append(FeatureSpec(name=feature.name, kind=feature.kind, file=file, shape=shape))
+    encoder_file = f"graphs/{name}.encoder.onnx"
+    names = [feature.name for feature in features]
+    encoder = nn.Module.to(extractor.encoder, memory_format=torch.contiguous_format)
+    _export(encoder, inputs, names, "embedding", bundle_dir / encoder_file)
+    spec = ExtractorSpec(
+        n_samples=extractor.n_samples,
+        n_channels=1,
+        features=tuple(features),
+        encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
+        embedding_dim=extractor.embedding_dim,
+    )
+    return ExportedExtractor(spec, bundle_dir / encoder_file)
+
+
+def _export(
+    module: nn.Module, inputs: tuple[Tensor, ...], names: list[str], output: str, path: Path
+) -> None:
+    with warnings.catch_warnings():
+        # The tracing exporter gives the plainest graph here (every shape but the batch is
+        # a constant); it warns that it is the older of the two.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module,
+            inputs,
+            str(path),
+            input_names=names,
+            output_names=[output],
+            dynamic_axes={name: {0: "batch"} for name in [*names, output]},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(str(path), full_check=True)
