@@ -25,7 +25,7 @@ missing_system_packages() {
 sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' || echo python3-dev
     command -v c++ >/dev/null || echo g++
     # sounddevice has no PortAudio of its own on Linux; ldconfig is not on every user's PATH.
-    PATH="$PATH:/usr/sbin:/sbin" ldconfig -p | grep -q 'libportaudio\.so\.2' || echo libportaudio2
+    PATH="$PATH:/usr/sbin:/sbin" ldconfig -p | grep 'libportaudio\.so\.2' >/dev/null || echo libportaudio2
 }
 
 install_system_packages() {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_asd.cli import app
+from edge_asd.cli import main
 
 if __name__ == "__main__":
-    app(prog_name="edge-asd")
+    main()

@@ -127,7 +127,8 @@ def level_dbfs(audio: NDArray[np.float32]) -> NDArray[np.float64]:
     A full-scale square wave has 0 dBFS, a full-scale sine -3.01 dBFS; nothing is below
     `SILENCE_DBFS`.
     """
-    power = np.mean(np.square(audio, dtype=np.float64), axis=-1) if audio.size else np.zeros(2)
+    energy = np.sum(np.square(audio, dtype=np.float64), axis=-1)
+    power = energy / max(audio.shape[-1], 1)
     return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_asd import golden
-from edge_asd.bundle import Bundle, open_session
+from edge_asd.bundle import Bundle
 from edge_asd.errors import BundleError
+from edge_asd.graph import open_session
 from edge_asd.manifest import BankSpec, ExtractorSpec
 
 __all__ = ["Finding", "check_bundle"]
@@ -79,13 +80,25 @@ def _check_graphs(path: Path, spec: ExtractorSpec) -> None:
 def _check_graph(file: Path, inputs: Mapping[str, _Shape], output: _Shape) -> None:
     """Compare a graph's inputs, by name, and its one output with the manifest's shapes."""
     session = open_session(file)
-    found_inputs = {node.name: tuple(node.shape[1:]) for node in session.get_inputs()}
-    found_outputs = [tuple(node.shape[1:]) for node in session.get_outputs()]
-    if (found_inputs, found_outputs) != (dict(inputs), [output]):
+    found_inputs = {node.name: node.shape[1:] for node in session.get_inputs()}
+    found_outputs = [node.shape[1:] for node in session.get_outputs()]
+    if (
+        found_inputs.keys() != inputs.keys()
+        or len(found_outputs) != 1
+        or not all(_fits(found_inputs[name], inputs[name]) for name in inputs)
+        or not _fits(found_outputs[0], output)
+    ):
         raise BundleError(
             f"{file} maps {found_inputs} to {found_outputs}, the manifest says {dict(inputs)} to "
             f"{[output]}: export the bundle again"
         )
+
+
+def _fits(found: Sequence[int | str | None], expected: _Shape) -> bool:
+    """Whether shapes agree; a dimension that the graph leaves open is a name or None."""
+    return len(found) == len(expected) and all(
+        a == b for a, b in zip(found, expected, strict=True) if isinstance(a, int)
+    )
 
 
 def _check_bank(path: Path, spec: BankSpec) -> None:

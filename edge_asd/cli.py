@@ -21,7 +21,7 @@ from typer.core import TyperGroup
 from edge_asd import __version__
 from edge_asd.errors import EdgeAsdError, UsageError
 
-__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app"]
+__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app", "main"]
 
 DEVICE_COMMANDS = ("listen", "score", "devices", "check", "bench")
 
@@ -65,6 +65,13 @@ app = typer.Typer(
 )
 
 
+def main() -> None:
+    """Run the command line; an error that nobody foresaw is one line, too."""
+    sys.excepthook = _report_internal_error
+    # Calling `app` itself would put Typer's hook in place of this one.
+    typer.main.get_command(app)(prog_name="edge-asd")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"edge-asd {__version__}")
@@ -88,8 +95,8 @@ def _edge_asd(
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     for package in ("edge_asd", "edge_asd_export"):
         logging.getLogger(package).setLevel(logging.DEBUG if verbose else logging.INFO)
-    if not debug:
-        sys.excepthook = _report_internal_error
+    if debug:
+        sys.excepthook = sys.__excepthook__
 
 
 def _one_line(error: BaseException) -> str:
@@ -121,10 +128,7 @@ def _missing_workstation_command(name: str, summary: str) -> Callable[[], None]:
 
 
 def _mount(name: str, package: str, panel: str) -> None:
-    try:  # TEMPORARY
-        command = getattr(import_module(f"{package}.commands.{name}"), name)
-    except ModuleNotFoundError:  # TEMPORARY
-        return  # TEMPORARY
+    command = getattr(import_module(f"{package}.commands.{name}"), name)
     if isinstance(command, typer.Typer):
         app.add_typer(command, name=name, rich_help_panel=panel)
     else:

@@ -20,9 +20,10 @@ from edge_asd.manifest import Domain, ScorerSpec
 __all__ = [
     "NO_NEIGHBOUR",
     "SMALLEST_DENSITY",
+    "References",
     "Removal",
+    "checked_queries",
     "checked_rows",
-    "distances",
     "lone_density",
     "n_neighbours",
     "normalise_rows",
@@ -82,25 +83,82 @@ def checked_rows(rows: Rows) -> Floats:
     return exact
 
 
-def distances(queries: Rows, references: Rows, spec: ScorerSpec) -> Floats:
-    """Return the distance from every query to every reference.
+def checked_queries(queries: Rows, dim: int) -> Floats:
+    """Return `queries` in float64 after checking that they can be compared with a bank.
 
-    Distances that float32 rows cannot resolve are exactly 0, so that duplicates are equal.
+    Raises
+    ------
+    DataError
+        When one is not finite, or they are not (m, dim).
+    """
+    if np.ndim(queries) != 2 or np.shape(queries)[1] != dim:
+        raise DataError(
+            f"embeddings have the shape {np.shape(queries)}, the bank's are {dim} wide: "
+            "they come from another encoder"
+        )
+    return checked_rows(queries)
+
+
+class References:
+    """Rows of a bank, prepared for many distance computations.
 
     Parameters
     ----------
-    queries : (m, dim) float
-    references : (n, dim) float
+    rows : (n, dim) float
+    spec : ScorerSpec
+        Names the distance.
 
-    Returns
-    -------
-    (m, n) float64
+    Raises
+    ------
+    DataError
+        When a row is not finite, or has no direction and the distance is cosine.
     """
-    prepare, finish = _DISTANCES[spec.distance]
-    left, right = prepare(checked_rows(queries)), prepare(checked_rows(references))
-    size = np.square(left).sum(axis=1)[:, None] + np.square(right).sum(axis=1)
-    squared = size - 2.0 * (left @ right.T)
-    return finish(np.where(squared < _SAME * size, 0.0, squared))
+
+    def __init__(self, rows: Rows, spec: ScorerSpec) -> None:
+        self._prepare, self._finish = _DISTANCES[spec.distance]
+        self._rows = self._prepare(checked_rows(rows))
+        self._size = np.square(self._rows).sum(axis=1)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def distances(self, queries: Rows) -> Floats:
+        """Return the distance from every query to every row.
+
+        Distances that float32 rows cannot resolve are exactly 0, so duplicates are equal.
+
+        Parameters
+        ----------
+        queries : (m, dim) float
+
+        Returns
+        -------
+        (m, n) float64
+
+        Raises
+        ------
+        DataError
+            When a query is not finite, or of another width than the rows.
+        """
+        exact = checked_queries(queries, self._rows.shape[1])
+        return self._between(self._prepare(exact), self._rows, self._size)
+
+    def nearest_others(self, k: int) -> Floats:
+        """Return the sorted distances from each row to its k nearest other rows; (n, k)."""
+        nearest = np.empty((len(self), k))
+        for rows in row_blocks(len(self)):
+            block = self._between(self._rows[rows], self._rows, self._size)
+            block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
+            block.partition(k - 1, axis=1)
+            nearest[rows] = np.sort(block[:, :k], axis=1)
+        return nearest
+
+    def _between(self, left: Floats, right: Floats, right_size: Floats) -> Floats:
+        squared = (-2.0 * left) @ right.T
+        squared += right_size
+        squared += np.square(left).sum(axis=1)[:, None]
+        squared[squared < _SAME * right_size] = 0.0
+        return self._finish(squared)
 
 
 def n_neighbours(n: int, k: int) -> int:
@@ -129,7 +187,9 @@ def reference_density(
     k = n_neighbours(len(references), _K[spec.kind](spec, domain))
     if k == 0:
         return np.full(len(references), lone)
-    return _floored(_AGGREGATES[spec.aggregate](_nearest_others(references, k, spec)), spec)
+    return _floored(
+        _AGGREGATES[spec.aggregate](References(references, spec).nearest_others(k)), spec
+    )
 
 
 def lone_density(banks: Mapping[Domain, Rows], domain: Domain, spec: ScorerSpec) -> float:
@@ -159,9 +219,10 @@ def removals(
     if n < 2:
         return
     k = n_neighbours(n - 1, _K[spec.kind](spec, domain))
-    nearest = _nearest_others(references, k + 1, spec)
+    bank = References(references, spec)
+    nearest = bank.nearest_others(k + 1)
     for rows in row_blocks(n):
-        distance = distances(references[rows], references, spec)
+        distance = bank.distances(references[rows])
         density = np.full_like(distance, lone)
         if k:
             replaced = nearest.sum(axis=1) - distance
@@ -177,16 +238,6 @@ def row_blocks(n: int) -> Iterator[slice]:
     """Yield slices that cover `n` rows, each small enough for a block of distances."""
     for start in range(0, n, _BLOCK_ROWS):
         yield slice(start, min(start + _BLOCK_ROWS, n))
-
-
-def _nearest_others(references: Rows, k: int, spec: ScorerSpec) -> Floats:
-    """Sorted distances from each reference to its k nearest others; (n, k)."""
-    nearest = np.empty((len(references), k))
-    for rows in row_blocks(len(references)):
-        block = distances(references[rows], references, spec)
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-        nearest[rows] = np.sort(np.partition(block, k - 1, axis=1)[:, :k], axis=1)
-    return nearest
 
 
 def _floored(density: Floats, spec: ScorerSpec) -> Floats:

@@ -16,12 +16,15 @@ Machines have windows of different length, hence one set of arrays for each.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from edge_asd.errors import BundleError
@@ -81,9 +84,9 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
         When the file is missing, damaged, or holds objects instead of numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise BundleError(
             f"golden windows {path} cannot be read ({error}); copy the bundle again"
         ) from error

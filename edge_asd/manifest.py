@@ -114,7 +114,7 @@ class IndexSpec(_Record):
 
     file: str
     space: Literal["cosine"] = "cosine"
-    dim: Positive  # of the augmented vectors, not of the embedding
+    dim: Positive  # of the folded vectors (:mod:`edge_asd.hnsw`), not of the embedding
     n: Positive
     m: Positive
     ef_construction: Positive
@@ -129,7 +129,16 @@ class BankSpec(_Record):
     file: str  # float32 (n, dim) npy, rows L2-normalised
     n: Positive
     dim: Positive
+    # float64 (n, 2) npy, scale and offset of the distance to each reference;
+    # None: computed when the bank is opened
+    gauge_file: str | None = None
     index: IndexSpec | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """Relative paths of the files of this bank."""
+        index = self.index.file if self.index else None
+        return [path for path in (self.file, self.gauge_file, index) if path]
 
 
 class BranchSpec(_Record):

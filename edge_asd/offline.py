@@ -1,4 +1,4 @@
-"""Scores of a whole recording: the windows that the monitor would see, one after the other."""
+"""The score of a whole recording from the scores of its windows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.errors import AudioError
-from edge_asd.window import Windower
-
 if TYPE_CHECKING:
     from edge_asd.detector import WindowScore
 
-__all__ = ["WindowDetector", "mean_score", "score_audio"]
+__all__ = ["WindowDetector", "mean_score"]
 
 
 class WindowDetector(Protocol):
@@ -30,53 +27,8 @@ class WindowDetector(Protocol):
     def score(self, audio: NDArray[np.float32]) -> WindowScore: ...
 
 
-def score_audio(
-    detector: WindowDetector,
-    audio: NDArray[np.float32],
-    sample_rate_hz: int,
-    hop_s: float,
-) -> list[tuple[float, WindowScore]]:
-    """Start in seconds and score of each full window of a recording, in order.
-
-    A recording of exactly one window gives one score; a rest shorter than the hop is not
-    scored.
-
-    Parameters
-    ----------
-    detector
-        The detector of the machine.
-    audio : (2, n_samples) float32 in [-1, 1]
-        Near and far microphone.
-    sample_rate_hz
-        Of `audio`; must be the detector's.
-    hop_s
-        From the start of one window to the start of the next.
-
-    Raises
-    ------
-    AudioError
-        When the sample rate is another, or the recording is shorter than a window.
-    """
-    n_samples = audio.shape[1]
-    if sample_rate_hz != detector.sample_rate_hz:
-        raise AudioError(
-            f"the recording has {sample_rate_hz} Hz, the bundle needs "
-            f"{detector.sample_rate_hz} Hz: resample it first"
-        )
-    if n_samples < detector.window_samples:
-        raise AudioError(
-            f"the recording is {n_samples / sample_rate_hz:.3f} s long, one window of machine "
-            f"{detector.machine!r} needs {detector.window_samples / sample_rate_hz:g} s"
-        )
-    windower = Windower(detector.window_samples, round(hop_s * sample_rate_hz))
-    return [
-        (window.start_sample / sample_rate_hz, detector.score(window.audio))
-        for window in windower.push(audio)
-    ]
-
-
 def mean_score(scores: Sequence[WindowScore]) -> WindowScore:
-    """Mean of the fused and of each branch's scores over windows: the score of a recording."""
+    """Mean of the fused and of each branch's scores over one or more windows."""
     return replace(
         scores[0],
         score=float(np.mean([score.score for score in scores])),

@@ -15,8 +15,8 @@ from edge_asd.bank import Bank
 from edge_asd.density import (
     NO_NEIGHBOUR,
     Floats,
+    References,
     Rows,
-    distances,
     lone_density,
     normalise_rows,
     reference_density,
@@ -85,16 +85,15 @@ def exact_scores(queries: Rows, banks: Mapping[Domain, Rows], spec: ScorerSpec) 
     """
     gauges = bank_gauges(banks, spec)
     scores = np.full(len(queries), np.inf)
-    for domain, references in banks.items():
+    for domain in banks:
+        bank = References(banks[domain], spec)
         for rows in row_blocks(len(queries)):
-            near = gauges[domain].minimum(distances(queries[rows], references, spec))
+            near = gauges[domain].minimum(bank.distances(queries[rows]))
             scores[rows] = np.minimum(scores[rows], near)
     return scores
 
 
-def leave_one_out_scores(
-    banks: Mapping[Domain, Rows], spec: ScorerSpec
-) -> dict[Domain, Floats]:
+def leave_one_out_scores(banks: Mapping[Domain, Rows], spec: ScorerSpec) -> dict[Domain, Floats]:
     """Return the score that each reference would get if it were not part of its bank.
 
     The clip itself is excluded from the minimum, from the densities and from their floor,
@@ -126,21 +125,20 @@ def leave_one_out_scores(
 def _left_out(domain: Domain, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:
     """Leave-one-out scores of one bank."""
     own, kind = banks[domain], kind_of(spec)
-    alpha = kind.alpha(own, domain, spec)
     others = {other: rows for other, rows in banks.items() if other != domain}
     if len(own) == 1:
         return exact_scores(own, others, spec)
+    alpha, lone = kind.alpha(own, domain, spec), lone_density(banks, domain, spec)
     gauges = bank_gauges(others, spec) if others else {}
-    lone = lone_density(banks, domain, spec)
+    references = {other: References(rows, spec) for other, rows in others.items()}
     scores = np.empty(len(own))
     for removal in removals(own, domain, spec, lone=lone):
         best = kind.gauge(removal.density, alpha).minimum(removal.distance)
-        for other, rows in others.items():
+        for other, bank in references.items():
             gauge = gauges[other]
-            if len(rows) == 1:  # borrows its density from the bank that remains
-                gauge = kind.gauge(_borrowed(removal.density), kind.alpha(rows, other, spec))
-            cross = gauge.minimum(distances(own[removal.rows], rows, spec))
-            best = np.minimum(best, cross)
+            if len(bank) == 1:  # borrows its density from the bank that remains
+                gauge = kind.gauge(_borrowed(removal.density), 0.0)
+            best = np.minimum(best, gauge.minimum(bank.distances(own[removal.rows])))
         scores[removal.rows] = best
     return scores
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def test_version_is_printed_on_stdout() -> None:
 def test_no_arguments_show_the_help() -> None:
     result = CliRunner().invoke(app, [])
 
-    assert "Usage: edge-asd" in result.output or "Usage: " in result.output
+    assert "Usage: " in result.output
     for name in (*DEVICE_COMMANDS, *WORKSTATION_COMMANDS):
         assert f" {name} " in result.output
 
@@ -61,7 +62,7 @@ def test_every_command_has_help(name: str) -> None:
     result = CliRunner().invoke(app, [name, "--help"])
 
     assert result.exit_code == 0
-    assert f"Usage: edge-asd {name}" in result.output or f" {name} " in result.output
+    assert re.search(rf"Usage: .*\b{name}\b", result.output)
 
 
 @pytest.mark.parametrize(
@@ -100,11 +101,11 @@ def test_an_internal_error_is_one_line_unless_debugging(
     options: list[str], first_line: str
 ) -> None:
     code = """
-from edge_asd.cli import app
+from edge_asd.cli import app, main
 @app.command("fail")
 def fail() -> None:
     1 / 0
-app()
+main()
 """
     result = subprocess.run(
         [sys.executable, "-c", code, *options, "fail"],

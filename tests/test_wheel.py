@@ -62,5 +62,5 @@ def test_wheel_is_typed(wheel: zipfile.ZipFile, package: str) -> None:
 def test_wheel_carries_the_licence_and_one_command(wheel: zipfile.ZipFile) -> None:
     info = next(name for name in wheel.namelist() if name.endswith("entry_points.txt"))
 
-    assert wheel.read(info).decode() == "[console_scripts]\nedge-asd = edge_asd.cli:app\n"
+    assert wheel.read(info).decode() == "[console_scripts]\nedge-asd = edge_asd.cli:main\n"
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())

@@ -38,4 +38,5 @@ def check(
         for finding in check_bundle(bundle, threads=threads):
             table.add_row(finding.what, finding.detail)
     finally:
-        Console().print(table)
+        if table.rows:
+            Console().print(table)

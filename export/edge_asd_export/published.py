@@ -18,8 +18,8 @@ CAVEAT = (
     "comparable only when --data is that set"
 )
 
-_REPORT = "DCASE 2026 Task 2 technical report of the multi-system framework"
-_BASELINE = "repository of the challenge's baseline"
+_REPORT = "the technical report of the multi-system framework, DCASE 2026 Task 2"
+_BASELINE = "the challenge's baseline repository"
 
 # AUC source, AUC target, pAUC
 _Triple = tuple[float, float, float]

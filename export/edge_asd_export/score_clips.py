@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_asd.audio import read_audio
-from edge_asd.errors import AudioError, DataError
-from edge_asd.offline import mean_score, score_audio
+from edge_asd.errors import DataError
+from edge_asd.recording import score_recording
 from edge_asd_export.challenge_csv import Truth, read_ground_truth
 from edge_asd_export.clips import Clip, Inventory, MachineClips, require_clean
 from edge_asd_export.evaluate import FUSED, ScoredClips
 
 if TYPE_CHECKING:
-    from edge_asd.detector import WindowScore
     from edge_asd.manifest import MachineSpec
     from edge_asd.offline import WindowDetector
 
@@ -111,7 +109,7 @@ def score_machine(
     """
     scores = []
     for clip in test_set.clips:
-        scores.append(_score_clip(detector, clip.path, hop_s))
+        scores.append(score_recording(clip.path, detector, hop_s).mean)
         advance()
     by_kind = {FUSED: np.array([score.score for score in scores])}
     for branch in scores[0].branches:
@@ -124,15 +122,6 @@ def score_machine(
         is_target=None if truth is None else np.array([one.is_target for one in truth]),
         threshold=threshold,
     )
-
-
-def _score_clip(detector: WindowDetector, path: Path, hop_s: float) -> WindowScore:
-    audio, sample_rate_hz = read_audio(path)
-    try:
-        windows = score_audio(detector, audio, sample_rate_hz, hop_s)
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}") from error
-    return mean_score([score for _, score in windows])
 
 
 def _require_fit(found: MachineClips, window_samples: int, sample_rate_hz: int) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from itertools import groupby
 from pathlib import Path
 
 from edge_asd.errors import UsageError
+from edge_asd_export.atomic_folder import atomic_folder
 from edge_asd_export.challenge_csv import write_challenge_csv
 from edge_asd_export.evaluate import FUSED
 from edge_asd_export.report.content import Report
@@ -46,19 +46,11 @@ def write_report(report: Report, folder: Path) -> None:
     ------
     UsageError
         When `folder` holds something else than a report.
-    OSError
+    DataError
         When the folder cannot be written.
     """
-    require_replaceable(folder)
-    folder = folder.resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as name:
-        complete, replaced = Path(name) / "new", Path(name) / "old"
-        complete.mkdir()
-        _write_files(report, complete)
-        if folder.exists():
-            folder.rename(replaced)
-        complete.rename(folder)
+    with atomic_folder(folder, RESULTS_NAME) as staging:
+        _write_files(report, staging)
 
 
 def _write_files(report: Report, folder: Path) -> None:

@@ -11,7 +11,7 @@ from edge_asd_export.evaluate import FUSED
 from edge_asd_export.published import CAVEAT, published_for
 from edge_asd_export.report.content import Report
 from edge_asd_export.report.pictures import Pictures
-from edge_asd_export.report.tables import percent, precisions, triple
+from edge_asd_export.report.tables import percent, precisions, totals_only, triple
 
 __all__ = ["render_html"]
 
@@ -35,7 +35,7 @@ def render_html(report: Report, pictures: Pictures) -> str:
         pictures=pictures,
         precisions=precisions(report),
         published=[system for system in known if system.machines],
-        published_totals=[system for system in known if not system.machines],
+        published_totals=totals_only(known),
         caveat=CAVEAT,
     )
 

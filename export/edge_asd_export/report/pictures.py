@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
@@ -82,7 +83,7 @@ def _distribution(scored: ScoredClips) -> Figure:
             }
             for domain, mask in (("source", ~scored.is_target), ("target", scored.is_target))
         }
-    figure = Figure(figsize=(9.2, 3.3), layout="constrained")
+    figure = Figure(figsize=(7.8, 3.4), layout="constrained")
     panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     bins = np.histogram_bin_edges(values, bins=min(_MAX_BINS, max(8, values.size // 4)))
     for axes, (title, parts) in zip(panels, groups.items(), strict=True):
@@ -108,12 +109,12 @@ def _distribution(scored: ScoredClips) -> Figure:
 def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
     """Filled steps, and below them one tick per clip: few clips make rough histograms."""
     _style(axes)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for row, (label, values) in enumerate(parts.items(), start=1):
         color = {"normal": _NORMAL, "anomaly": _ANOMALY}.get(label, "#777777")
         counts, _ = np.histogram(values, bins)
         axes.stairs(counts, bins, fill=True, color=color, alpha=0.35)
-        axes.stairs(counts, bins, color=color, linewidth=1.6, label=f"{label}, {values.size} clips")
+        axes.stairs(counts, bins, color=color, linewidth=1.6, label=f"{values.size} {label}")
         axes.plot(
             values,
             np.full(values.size, -0.035 * row),
@@ -124,14 +125,22 @@ def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
             transform=axes.get_xaxis_transform(),
             clip_on=False,
         )
-    axes.tick_params(axis="x", pad=4 + 8 * len(parts))
-    axes.legend(frameon=False, fontsize=9, loc="upper right")
+    axes.tick_params(axis="x", length=0, pad=4 + 8 * len(parts))
+    axes.legend(
+        frameon=False,
+        fontsize=9,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 0.98),
+        ncols=len(parts),
+        borderaxespad=0.0,
+        handlelength=1.4,
+    )
 
 
 def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluation) -> Figure:
     """ROC curves of the fused score behind the official AUC values, and the area of the pAUC."""
     metrics = machine.figures[FUSED].metrics
-    figure = Figure(figsize=(4.6, 4.6), layout="constrained")
+    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
     _style(axes)
     axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.2)
@@ -145,8 +154,9 @@ def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluati
     fpr, tpr, _ = roc_curve(anomaly, values, drop_intermediate=False)
     label = f"all clips: pAUC {metrics.pauc:.3f}"
     axes.plot(fpr, tpr, color=_BOTH, linewidth=1.2, linestyle=(0, (4, 2)), label=label)
-    edge = np.append(fpr[fpr < MAX_FPR], MAX_FPR)
-    height = np.append(tpr[fpr < MAX_FPR], np.interp(MAX_FPR, fpr, tpr))
+    inside = np.searchsorted(fpr, MAX_FPR, side="right")  # as scikit-learn cuts the curve
+    cut = np.interp(MAX_FPR, fpr[inside - 1 : inside + 1], tpr[inside - 1 : inside + 1])
+    edge, height = np.append(fpr[:inside], MAX_FPR), np.append(tpr[:inside], cut)
     axes.fill_between(edge, height, color=_BOTH, alpha=0.22, linewidth=0)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     axes.set_xlabel("false positive rate", fontsize=9.5)
@@ -172,8 +182,9 @@ def _overview(report: Report) -> Figure:
         "chance",
         (1.0, 0.5),
         xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
         fontsize=8.5,
     )
     width = 0.8 / len(official)

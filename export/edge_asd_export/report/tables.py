@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -16,7 +16,16 @@ from edge_asd_export.evaluate import FUSED, MachineEvaluation
 from edge_asd_export.published import CAVEAT, PublishedSystem, published_for
 from edge_asd_export.report.content import Report
 
-__all__ = ["as_json", "percent", "print_tables", "result_rows", "triple", "write_results_csv"]
+__all__ = [
+    "as_json",
+    "percent",
+    "precisions",
+    "print_tables",
+    "result_rows",
+    "totals_only",
+    "triple",
+    "write_results_csv",
+]
 
 Row = dict[str, str | int | float | None]
 
@@ -98,7 +107,7 @@ def as_json(report: Report) -> dict[str, object]:
 
 
 def print_tables(report: Report, console: Console | None = None) -> None:
-    """The figures on stdout."""
+    """The figures on stdout, without the warnings that stderr has had before the scoring."""
     console = console or Console()
     if console.width < _NARROWEST and not console.is_terminal:
         console = Console(file=console.file, width=_NARROWEST)
@@ -107,9 +116,10 @@ def print_tables(report: Report, console: Console | None = None) -> None:
     known = published_for(machine.machine for machine in report.evaluation.machines)
     if known:
         console.print(_published_table(report, known))
-        console.print(f"Note: {CAVEAT}.", highlight=False)
-    for note in report.notes:
-        console.print(f"Note: {escape(note)}.", highlight=False)
+        console.print(f"Totals only: {totals_only(known)}.", highlight=False, soft_wrap=True)
+        console.print(f"Note: {CAVEAT}.", highlight=False, soft_wrap=True)
+    for note in report.notes[len(report.warnings) :]:
+        console.print(f"Note: {escape(note)}.", highlight=False, soft_wrap=True)
 
 
 def percent(value: float) -> str:
@@ -118,8 +128,18 @@ def percent(value: float) -> str:
 
 
 def triple(values: tuple[float, float, float] | None) -> str:
-    """AUC source / AUC target / pAUC, given in percent."""
-    return " / ".join(f"{value:.2f}" for value in values) if values else "–"
+    """AUC source, AUC target and pAUC, given in percent, in one cell."""
+    return "/".join(f"{value:.2f}" for value in values) if values else "–"
+
+
+def totals_only(known: Iterable[PublishedSystem]) -> str:
+    """The published systems without a table of machines, by publication."""
+    by_citation: dict[str, list[str]] = {}
+    for system in known:
+        if not system.machines:
+            stated = by_citation.setdefault(system.citation, [])
+            stated.append(f"{system.name} {system.official:.2f}")
+    return "; ".join(f"{', '.join(stated)} ({where})" for where, stated in by_citation.items())
 
 
 def precisions(report: Report) -> dict[str, str]:
@@ -152,7 +172,15 @@ def _figures_table(report: Report) -> Table:
     table = Table(title=f"{escape(report.manifest.name)}, in percent", box=SIMPLE_HEAD)
     table.add_column("machine", no_wrap=True)
     table.add_column("scores", no_wrap=True)
-    for heading in ("AUC source", "AUC target", "pAUC", "hmean ± sd", "false alarms", "detected"):
+    for heading in (
+        "AUC\nsource",
+        "AUC\ntarget",
+        "pAUC",
+        "hmean",
+        "sd",
+        "false\nalarms",
+        "detected",
+    ):
         table.add_column(heading, justify="right")
     for machine in report.evaluation.measured:
         name = escape(machine.machine)
@@ -163,7 +191,8 @@ def _figures_table(report: Report) -> Table:
                 name,
                 escape(kind),
                 *(percent(value) for value in metrics.official),
-                f"{percent(metrics.hmean)} ± {100 * figures.hmean_std:5.2f}",
+                percent(metrics.hmean),
+                percent(figures.hmean_std),
                 percent(decided.false_alarm_rate) if decided else "",
                 percent(decided.recall) if decided else "",
                 style="bold" if kind == FUSED else "",
@@ -177,7 +206,8 @@ def _figures_table(report: Report) -> Table:
             "",
             "",
             "",
-            f"{percent(official.score)} ± {100 * official.std:5.2f}",
+            percent(official.score),
+            percent(official.std),
             style="bold" if kind == FUSED else "",
         )
     return table
@@ -186,20 +216,18 @@ def _figures_table(report: Report) -> Table:
 def _published_table(report: Report, known: tuple[PublishedSystem, ...]) -> Table:
     """The published rows of the machines at hand, then the published totals of all seven."""
     detailed = [system for system in known if system.machines]
-    totals = [system for system in known if not system.machines]
     table = Table(
-        title="Published: AUC source / AUC target / pAUC, in percent",
-        caption="; ".join(f"{s.name} {s.official:.2f} ({s.citation})" for s in totals),
+        title="Published: AUC source/AUC target/pAUC, in percent",
         box=SIMPLE_HEAD,
     )
     table.add_column("machine", no_wrap=True)
     for system in detailed:
-        table.add_column(system.name, justify="right", no_wrap=True)
+        table.add_column(system.name, justify="right", overflow="fold")
     for machine in report.evaluation.machines:
         if any(machine.machine in system.machines for system in detailed):
             cells = (triple(system.machines.get(machine.machine)) for system in detailed)
             table.add_row(escape(machine.machine), *cells)
     table.add_section()
-    table.add_row("official, stated", *(f"{system.official:.2f}" for system in detailed))
+    table.add_row("total, as stated", *(f"{system.official:.2f}" for system in detailed))
     table.add_row("from its rows", *(f"{system.recomputed:.2f}" for system in detailed))
     return table

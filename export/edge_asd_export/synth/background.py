@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_asd_export.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.signals import drift, harmonics, noise, ring, turning
 
 if TYPE_CHECKING:
@@ -50,8 +51,6 @@ def _compressor(n_samples: int, rng: np.random.Generator) -> Signal:
 
 
 def _impacts(n_samples: int, rng: np.random.Generator) -> Signal:
-    from edge_asd_export.clip_file import SAMPLE_RATE_HZ
-
     n_impacts = rng.poisson(_IMPACTS_PER_S * n_samples / SAMPLE_RATE_HZ)
     strikes = np.zeros(n_samples)
     strikes[rng.integers(0, n_samples, n_impacts)] = rng.lognormal(1.4, 0.5, n_impacts)

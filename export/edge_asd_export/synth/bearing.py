@@ -53,7 +53,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
         + inner * knocks(_INNER_ORDER) * (1 + 0.9 * np.cos(shaft))
         + ball * knocks(2 * _BALL_ORDER) * (1 + 0.8 * np.cos(_CAGE_ORDER * shaft))
     )
-    return 0.25 * rolling + machine + 0.8 * hum + (1.6 + 1.2 * load) * defect
+    return 0.25 * rolling + machine + 0.8 * hum + (0.7 + 0.4 * load) * defect
 
 
 BEARING = Machine(

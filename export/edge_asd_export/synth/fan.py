@@ -31,7 +31,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
     flow = noise(n_samples, 150, 3500, rng, slope_db_per_octave=-3)
     flow *= 1 + 0.2 * np.cos(_N_BLADES * shaft)
     stall = noise(n_samples, 25, 420, rng) * (1 + 0.8 * np.cos(_STALL_ORDER * shaft))
-    contact = np.clip(np.cos(shaft), 0, None) ** 16
+    contact: NDArray[np.float64] = np.maximum(np.cos(shaft), 0.0) ** 16
     scrape = noise(n_samples, 1800, 6500, rng) * contact
 
     return (
@@ -39,7 +39,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
         + imbalance
         + (0.6 + 0.6 * run.condition.load) * flow * unequal_blades
         + 1.3 * blocked * stall
-        + 1.6 * rub * scrape
+        + 1.0 * rub * scrape
     )
 
 

@@ -42,7 +42,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
         + shafts
         + (0.35 + 0.3 * wear) * rattle
         + 0.15 * casing
-        + (1.5 + 1.5 * load) * chipped * knocks
+        + (0.8 + 0.8 * load) * chipped * knocks
     )
 
 

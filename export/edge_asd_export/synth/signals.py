@@ -46,10 +46,13 @@ def harmonics(phase: Signal, amplitudes: Sequence[float], rng: np.random.Generat
     """Sum of a_k cos(k phase + random angle), k = 1, 2, ...; silent where it would alias."""
     angles = rng.uniform(0.0, 2 * np.pi, len(amplitudes))
     frequency_hz = np.gradient(phase) * SAMPLE_RATE_HZ / (2 * np.pi)
+    highest_hz = frequency_hz.max()
     total = np.zeros_like(phase)
     for k, (amplitude, angle) in enumerate(zip(amplitudes, angles, strict=True), start=1):
-        audible = k * frequency_hz < _HIGHEST_TONE_HZ
-        total += amplitude * np.cos(k * phase + angle) * audible
+        tone = amplitude * np.cos(k * phase + angle)
+        if k * highest_hz > _HIGHEST_TONE_HZ:
+            tone *= k * frequency_hz < _HIGHEST_TONE_HZ
+        total += tone
     return total
 
 
@@ -65,8 +68,9 @@ def noise(
     frequency_hz = np.maximum(rfftfreq(n_samples, 1 / SAMPLE_RATE_HZ), 1.0)
     gain = (frequency_hz / low_hz) ** (slope_db_per_octave / 6.0206)
     gain /= np.sqrt(1 + (low_hz / frequency_hz) ** 4) * np.sqrt(1 + (frequency_hz / high_hz) ** 4)
-    shaped: Signal = irfft(rfft(rng.standard_normal(n_samples)) * gain, n_samples)
-    return shaped / np.sqrt(np.mean(shaped**2))
+    shaped = irfft(rfft(rng.standard_normal(n_samples)) * gain, n_samples)
+    unit: Signal = shaped / np.sqrt(np.mean(shaped**2))
+    return unit
 
 
 def impulses(phase: Signal, rng: np.random.Generator, *, jitter: float = 0.0) -> Signal:

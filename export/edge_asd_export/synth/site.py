@@ -56,10 +56,11 @@ class Path:
     def heard(self, sound: Signal) -> Signal:
         """What arrives at the microphone, (n_samples,): the room has been ringing for ever."""
         response = self.response()
-        # The last second comes first once more, so that a clip does not begin in a silent room.
+        # The beginning comes first in mirror image: a clip does not begin in a silent room.
         n_lead = min(len(response), len(sound))
         lead = sound[:n_lead][::-1]
-        return oaconvolve(np.concatenate([lead, sound]), response)[n_lead : n_lead + len(sound)]
+        heard: Signal = oaconvolve(np.concatenate([lead, sound]), response)
+        return heard[n_lead : n_lead + len(sound)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SLIDER"]
 
-_SCREW_TURNS_PER_STROKE = 26.0
-_MOTOR_ORDER = 12.0  # torque ripples per turn of the screw
+_SCREW_TURNS_PER_STROKE = 28.0
+_MOTOR_ORDER = 36.0  # torque ripples per turn of the screw
 _CHATTER_HZ = 47.0
 _SQUEAL_HZ = 3350.0
 _STOP = ((180.0, 25.0, 1.0), (640.0, 12.0, 0.8), (1700.0, 5.0, 0.4))
@@ -34,7 +34,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
     moving = velocity > 0.02
 
     motor = harmonics(_MOTOR_ORDER * screw, [k**-1.0 for k in range(1, 7)], rng)
-    balls = harmonics(5.3 * screw, (0.5, 0.3, 0.2), rng)
+    balls = harmonics(7.7 * screw, (0.5, 0.3, 0.2), rng)
     rolling = noise(n_samples, 300, 5500, rng, slope_db_per_octave=-2)
     thumps = ring(impulses(stroke, rng, jitter=0.003), _STOP)
     # Stick-slip: the carriage sticks and jumps, most of all when it moves slowly under load.
@@ -45,10 +45,10 @@ def _sound(run: Run) -> NDArray[np.float64]:
     room_tone = noise(n_samples, 60, 1500, rng, slope_db_per_octave=-4)
 
     return (
-        0.5 * velocity * (motor + balls)
-        + (0.35 + 0.35 * load) * velocity * rolling * (1 + 0.8 * slow)
+        0.8 * velocity * (motor + balls)
+        + (0.35 + 0.35 * load) * velocity * rolling * (1 + 0.25 * slow)
         + (1.0 + load) * thumps
-        + 3.0 * chatter * jumps
+        + 1.5 * chatter * jumps
         + 0.45 * squeal * howl * velocity
         + 0.05 * room_tone
     )

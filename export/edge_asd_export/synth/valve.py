@@ -37,6 +37,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
     turn = np.mod(opening / (2 * np.pi), 1.0)
     open_part = _OPEN_PART - _LATE_TURN * sluggish
     is_open = _gate(turn, open_part)
+    passes_air: NDArray[np.float64] = np.maximum(is_open, 0.9 * stuck)
 
     open_clicks = ring(impulses(opening, rng, jitter=0.004), _PLUNGER)
     close_clicks = ring(impulses(closing, rng, jitter=0.004) * ~stuck, _SEAT)
@@ -47,9 +48,10 @@ def _sound(run: Run) -> NDArray[np.float64]:
     body = noise(n_samples, 50, 2000, rng, slope_db_per_octave=-4)
 
     return (
-        (3.0 * open_clicks * (1 - 0.5 * np.minimum(sluggish, 1)) + 2.4 * close_clicks)
-        + (0.2 + 0.3 * pressure) * air * np.maximum(is_open, 0.9 * stuck)
-        + (0.2 + 0.25 * pressure) * leak * whistle
+        3.0 * open_clicks * (1 - 0.5 * sluggish)
+        + 2.4 * close_clicks
+        + (0.2 + 0.3 * pressure) * air * passes_air
+        + (0.12 + 0.16 * pressure) * leak * whistle
         + coil * is_open
         + 0.08 * body
     )
@@ -57,9 +59,9 @@ def _sound(run: Run) -> NDArray[np.float64]:
 
 def _gate(turn: NDArray[np.float64], open_part: NDArray[np.float64]) -> NDArray[np.float64]:
     """1 while open, 0 while closed, with soft edges."""
-    rising = np.clip(turn / _EDGE, 0, 1)
-    falling = np.clip((open_part - turn) / _EDGE, 0, 1)
-    return rising * falling
+    nearest_edge = np.minimum(turn, open_part - turn)
+    gate: NDArray[np.float64] = np.clip(nearest_edge / _EDGE, 0, 1)
+    return gate
 
 
 VALVE = Machine(

@@ -1,0 +1,114 @@
+"""``edge-asd score``: how anomalous are these recordings?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import EdgeAsdError
+
+if TYPE_CHECKING:
+    from edge_asd.detector import Detector
+    from edge_asd.recording import RecordingScore
+
+__all__ = ["score"]
+
+
+def score(
+    files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
+    bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
+    machine: Annotated[
+        str | None, typer.Option(help="Machine of the bundle; may be left out if it has one.")
+    ] = None,
+    hop_s: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="From one window to the next; the bundle's if left out."),
+    ] = None,
+    windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per file on stdout.")
+    ] = False,
+) -> None:
+    """Score recordings exactly as `listen` would.
+
+    The score of a file is the mean over its windows; the highest window is printed too. A
+    file is ANOMALOUS when its score exceeds the bundle's threshold. Files at another sample
+    rate are resampled. A file that cannot be scored is reported on stderr, the others still
+    count, and the exit code is 1.
+
+    Examples
+
+        edge-asd score clips/*.wav
+
+        edge-asd score night.flac --machine pump --hop-s 1 --windows
+
+        edge-asd score clips/*.wav --json > scores.jsonl
+    """
+    import json
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from edge_asd.bundle import Bundle
+    from edge_asd.recording import score_recording
+
+    detector = Bundle.open(bundle).detector(machine)
+    hop_s = hop_s or detector.hop_s
+    threshold = detector.spec.threshold.threshold
+    failed = False
+    rows: list[RecordingScore] = []
+    with Progress(
+        console=Console(stderr=True), transient=True, disable=len(files) == 1
+    ) as progress:
+        for path in progress.track(files, description=f"scoring for {detector.machine}"):
+            try:
+                result = score_recording(path, detector, hop_s)
+            except EdgeAsdError as error:
+                failed = True
+                typer.echo(f"error: {error}", err=True)
+                continue
+            if as_json:
+                typer.echo(json.dumps(result.to_json(threshold, windows=windows), allow_nan=False))
+            else:
+                rows.append(result)
+    if rows:
+        _print_table(rows, detector, windows=windows)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    threshold = detector.spec.threshold.threshold
+    branches = list(rows[0].mean.branches)
+    table = Table("file", title=f"machine {detector.machine}", title_justify="left")
+    for heading in ("score", "max", "threshold"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for branch in branches:
+        table.add_column(branch, justify="right")
+    for row in rows:
+        table.add_row(
+            str(row.path),
+            f"{row.mean.score:.4f}",
+            f"{row.max_score:.4f}",
+            f"{threshold:.4f}",
+            row.verdict(threshold),
+            *(f"{row.mean.branches[branch]:.4f}" for branch in branches),
+        )
+        for start_s, window in row.windows if windows else ():
+            table.add_row(
+                f"  from {start_s:.3f} s",
+                f"{window.score:.4f}",
+                "",
+                "",
+                "above" if window.score > threshold else "",
+                *(f"{window.branches[branch]:.4f}" for branch in branches),
+            )
+    console = Console()
+    # Into a pipe or a file a table needs its full width, not 80 columns.
+    console.print(table) if console.is_terminal else Console(width=240).print(table)

@@ -1,0 +1,87 @@
+"""A fixed number of blocks between the audio callback and the one who reads them.
+
+Everything is allocated when the ring is made. Whoever writes never waits: when all
+slots are taken the new block is dropped and counted, and the frames that were lost show
+as a gap in the position of the next block.
+"""
+
+from __future__ import annotations
+
+import queue
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.source import Block
+
+__all__ = ["BlockRing"]
+
+_FULL = "the program was too slow and the ring buffer ran full"
+
+
+class BlockRing:
+    """Single producer, single consumer.
+
+    Parameters
+    ----------
+    n_blocks : how many blocks it holds
+    block_frames : the most frames that one block has
+    """
+
+    def __init__(self, n_blocks: int, block_frames: int, n_channels: int = 2) -> None:
+        self._audio = np.zeros((n_blocks, n_channels, block_frames), np.float32)
+        self._n_frames = [0] * n_blocks
+        self._starts = [0] * n_blocks
+        self._gaps: list[str | None] = [None] * n_blocks
+        # SimpleQueue.put neither waits nor runs Python code; the slots bound its length.
+        self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._written = 0  # blocks; only the producer changes it
+        self._read = 0  # blocks; only the consumer changes it
+        self._position = 0  # frames that were captured or are known to be lost
+        self._gap: str | None = None  # to be told with the next block that fits
+        self.dropped_frames = 0
+
+    @property
+    def n_waiting(self) -> int:
+        """Blocks that were written but not read."""
+        return self._written - self._read
+
+    def write(self, frames: NDArray[np.float32], gap: str | None = None, lost: int = 0) -> None:
+        """Copy a block in, or drop it when the ring is full. Never waits.
+
+        Thread: the audio callback.
+
+        Parameters
+        ----------
+        frames : (n_frames, n_channels)
+        gap : why frames are missing right before this block, if they are
+        lost : how many, when that is known
+        """
+        n_frames = len(frames)
+        self._position += lost
+        self._gap = self._gap or gap
+        if self.n_waiting == len(self._starts) or n_frames > self._audio.shape[2]:
+            self.dropped_frames += n_frames
+            self._position += n_frames
+            self._gap = self._gap or _FULL
+            return
+        slot = self._written % len(self._starts)
+        self._audio[slot, :, :n_frames] = frames.T
+        self._n_frames[slot] = n_frames
+        self._starts[slot] = self._position
+        self._gaps[slot] = self._gap
+        self._position += n_frames
+        self._gap = None
+        self._written += 1
+        self._ready.put(slot)
+
+    def read(self, timeout_s: float) -> Block | None:
+        """Return the oldest block, or None when none came in time. Thread: the reader."""
+        try:
+            slot = self._ready.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        audio = self._audio[slot, :, : self._n_frames[slot]].copy()
+        block = Block(self._starts[slot], audio, self._gaps[slot])
+        self._read += 1
+        return block

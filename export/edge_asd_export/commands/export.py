@@ -1,0 +1,153 @@
+"""``edge-asd export``: from a trained run to a bundle that a device can obey."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from edge_asd_export.bundle_writer import DevLabels, WrittenBundle
+    from edge_asd_export.clips import Clip
+    from edge_asd_export.run import Run
+
+__all__ = ["export"]
+
+
+class _Quantize(StrEnum):
+    INT8 = "int8"
+    NONE = "none"
+
+
+class _Target(StrEnum):
+    X86_64 = "x86-64"
+    ARM64 = "arm64"
+
+
+class _Scorer(StrEnum):
+    DLDN_MEAN = "dldn-mean"
+    DLDN_SUM = "dldn-sum"
+    NEAREST = "nearest"
+    VARMIN = "varmin"
+
+
+def export(
+    run: Annotated[Path, typer.Option(help="Run folder of a finished training.")] = Path(
+        "runs/latest"
+    ),
+    out: Annotated[
+        Path, typer.Option(help="Bundle folder; an earlier bundle there is replaced.")
+    ] = Path("bundles/latest"),
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Training recordings for the memory banks.  [default: those of the run]",
+            show_default=False,
+        ),
+    ] = None,
+    quantize: Annotated[_Quantize, typer.Option(help="Precision of encoders.")] = _Quantize.INT8,
+    target: Annotated[
+        _Target, typer.Option(help="Processor family of the device.")
+    ] = _Target.X86_64,
+    scorer: Annotated[_Scorer, typer.Option(help="How distances become scores.")] = (
+        _Scorer.DLDN_MEAN
+    ),
+    false_alarm_rate: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold.")
+    ] = 0.01,
+    hop_s: Annotated[
+        float | None,
+        typer.Option(help="Default hop of the device.  [default: a quarter of the window]"),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Label-free rule of the channel weights (docs/scoring.md).")
+    ] = None,
+    dev_labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings whose labelled `test` clips choose the weights by grid search; "
+            "the bundle records that labels were used.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Make a bundle: graphs, memory banks, calibration, golden windows.
+
+    Front-ends stay float32. Encoders become int8 when that pays: the export measures size,
+    embeddings, scores and (on a host of the target's family) speed, keeps float32 where int8
+    falls short of the stated tolerance, and says so. Banks and thresholds come from training
+    clips, by the very graphs that ship. The bundle appears whole or not at all.
+
+    Examples
+
+        edge-asd export --quantize int8
+
+        edge-asd export --run runs/dev --out bundles/pumps --target arm64
+
+        edge-asd export --quantize none --scorer nearest --out bundles/nearest
+
+        edge-asd export --dev-labels recordings --out bundles/tuned
+    """
+    from edge_asd_export.bundle_writer import (
+        DEFAULT_WEIGHT_RULE,
+        ExportOptions,
+        Narrator,
+        write_bundle,
+    )
+    from edge_asd_export.channel_weights import WEIGHT_RULES
+    from edge_asd_export.export_table import print_export
+    from edge_asd_export.progress import progress_bar
+    from edge_asd_export.run import Run
+    from edge_asd_export.scorers import SCORERS
+
+    if hop_s is not None and hop_s <= 0:
+        raise UsageError(f"--hop-s must be above 0, found {hop_s:g}")
+    if weights is not None and weights not in WEIGHT_RULES:
+        raise UsageError(f"unknown rule {weights!r}; known rules: {', '.join(WEIGHT_RULES)}")
+    opened = Run.open(run.resolve())
+    clips = _training_clips(opened, data)
+    labels = _dev_labels(opened, dev_labels) if dev_labels else None
+    options = ExportOptions(
+        quantize="int8" if quantize is _Quantize.INT8 else "none",
+        target=target.value,
+        scorer=SCORERS[scorer.value],
+        false_alarm_rate=false_alarm_rate,
+        hop_s=hop_s,
+        weight_rule=weights or DEFAULT_WEIGHT_RULE,
+    )
+    with progress_bar("embedding clips") as advance:
+        narrator = Narrator(lambda text: typer.echo(text, err=True), advance)
+        written = write_bundle(opened, clips, out, options, narrator, labels)
+    print_export(written)
+
+
+def _training_clips(run: Run, data: list[Path] | None) -> dict[str, tuple[Clip, ...]]:
+    from edge_asd_export.clips import scan
+
+    folders = data or [Path(folder) for folder in run.record.data]
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise UsageError(f"no recordings at {missing[0]}: name them with --data")
+    machines = scan(folders, read_samples=False).machines
+    absent = [name for name in run.record.machines if name not in machines]
+    if absent:
+        raise DataError(f"no recordings of {', '.join(absent)}, which {run.path} was trained on")
+    return {name: machines[name].train for name in run.record.machines}
+
+
+def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
+    from edge_asd_export.bundle_writer import DevLabels
+    from edge_asd_export.clips import scan
+
+    machines = scan(folders, read_samples=False).machines
+    clips = {
+        name: tuple(clip for clip in machines[name].test if clip.label is not None)
+        for name in run.record.machines
+        if name in machines
+    }
+    names = ", ".join(folder.name for folder in folders)
+    return DevLabels(clips, f"labelled test clips of {names}: {sum(map(len, clips.values()))}")

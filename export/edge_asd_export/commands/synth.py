@@ -1,0 +1,141 @@
+"""`edge-asd synth`: synthetic recordings with known faults."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_asd_export.synth import Recipe
+
+__all__ = ["synth"]
+
+_STREAM = "One long recording instead of a data set"
+
+
+class _Level(StrEnum):
+    SUBTLE = "subtle"
+    STRONG = "strong"
+    BOTH = "both"
+
+
+def synth(
+    out: Annotated[
+        Path | None, typer.Argument(metavar="OUT", help="New folder for the data set.")
+    ] = None,
+    machines: Annotated[
+        str, typer.Option(help="Machines, separated by commas.")
+    ] = "fan,gearbox,bearing,valve,slider",
+    clips_train_source: Annotated[
+        int, typer.Option(help="Normal training clips in the source domain.")
+    ] = 100,
+    clips_train_target: Annotated[
+        int, typer.Option(help="Normal training clips in the target domain.")
+    ] = 10,
+    clips_test: Annotated[
+        int, typer.Option(help="Test clips for each of normal and anomaly in each domain.")
+    ] = 20,
+    clip_s: Annotated[float, typer.Option(help="Length of a clip in seconds.")] = 10.0,
+    fault_level: Annotated[
+        _Level, typer.Option(help="How pronounced the faults are.")
+    ] = _Level.BOTH,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace machine folders and files in OUT.")
+    ] = False,
+    stream: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.wav", help="Write this recording.", rich_help_panel=_STREAM),
+    ] = None,
+    machine: Annotated[str, typer.Option(help="What runs.", rich_help_panel=_STREAM)] = "fan",
+    fault: Annotated[
+        str | None,
+        typer.Option(help="What breaks; the machine's first if absent.", rich_help_panel=_STREAM),
+    ] = None,
+    normal_s: Annotated[
+        float,
+        typer.Option(help="Seconds before, and again after, the fault.", rich_help_panel=_STREAM),
+    ] = 30.0,
+    fault_s: Annotated[
+        float, typer.Option(help="Seconds of the fault.", rich_help_panel=_STREAM)
+    ] = 20.0,
+    rate: Annotated[
+        int, typer.Option(help="Sample rate in Hz, 16000 or more.", rich_help_panel=_STREAM)
+    ] = 16_000,
+) -> None:
+    """Make synthetic recordings of machines with known faults.
+
+    They show that the whole path works; they say nothing about real machines. Two microphones
+    (near, far), 16 kHz, 16-bit WAV, in the layout and naming of the DCASE challenge.
+
+    Machines: fan, gearbox, bearing, valve, slider. A data set appears complete or not at all.
+    With `--stream` it writes one unbroken recording that is normal, then faulty, then normal
+    again, and prints when the fault starts and ends.
+
+    Try:
+
+    `edge-asd synth synthetic`
+
+    `edge-asd synth small --machines fan,valve --clips-train-source 30 --clip-s 4`
+
+    `edge-asd synth --stream demo.wav --machine fan --fault rubbing --rate 48000`
+    """
+    if (out is None) == (stream is None):
+        raise UsageError("give either a folder for a data set or --stream FILE.wav for a recording")
+    from edge_asd_export.synth import FaultLevel, Recipe
+
+    levels: tuple[FaultLevel, ...] = ("subtle", "strong")
+    if fault_level is not _Level.BOTH:
+        levels = ("subtle",) if fault_level is _Level.SUBTLE else ("strong",)
+    if out:
+        recipe = Recipe(
+            clips_train_source, clips_train_target, clips_test, clip_s, seed, fault_levels=levels
+        )
+        _write_data_set(out, _names(machines), recipe, force=force)
+    elif stream:
+        from edge_asd_export.synth import find_fault, find_machine, render_stream, write_stream
+
+        kind = find_machine(machine)
+        recording = render_stream(
+            kind,
+            find_fault(kind, fault),
+            normal_s=normal_s,
+            fault_s=fault_s,
+            level=levels[-1],
+            seed=seed,
+            sample_rate_hz=rate,
+        )
+        write_stream(stream, recording, force=force)
+        typer.echo(
+            f"{stream}: synthetic {machine}, fault {recording.fault} from "
+            f"{recording.fault_start_s:g} s to {recording.fault_end_s:g} s of "
+            f"{recording.length_s:g} s"
+        )
+
+
+def _write_data_set(out: Path, machines: list[str], recipe: Recipe, *, force: bool) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from edge_asd_export.synth import synthesize
+
+    log = Console(stderr=True)
+    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
+        task = bar.add_task("synthesizing", total=None)
+        synthesize(
+            out,
+            machines,
+            recipe,
+            force=force,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    typer.echo(f"{out}: {len(machines) * recipe.n_clips} synthetic clips of {', '.join(machines)}")
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",")))

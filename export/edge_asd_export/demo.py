@@ -1,0 +1,166 @@
+"""The whole path once, on synthetic machines, by the very commands that a user would type."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from edge_asd.errors import EdgeAsdError, UsageError
+
+__all__ = ["Outcome", "Plan", "draw", "run_demo"]
+
+_MARKER = "edge-asd-demo.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much of everything; the defaults need about five minutes on two cores."""
+
+    machines: tuple[str, ...] = ("fan", "valve")
+    train_clips: int = 60  # normal clips in the source domain, for each machine
+    test_clips: int = 10  # for each machine, domain, and of normal and anomalous
+    clip_s: float = 4.0
+    epochs: int = 5
+    normal_s: float = 60.0  # of the stream, before and again after the fault
+    fault_s: float = 40.0
+    seed: int = 0
+
+    @property
+    def machine(self) -> str:
+        """The machine that is listened to."""
+        return self.machines[0]
+
+    @property
+    def fault_end_s(self) -> float:
+        """When the planted fault ends, in seconds of the stream."""
+        return self.normal_s + self.fault_s
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What listening to the stream found."""
+
+    events: tuple[dict[str, Any], ...]
+    alarms: tuple[tuple[float, float | None], ...]  # raised and cleared, seconds of the stream
+    pictures: tuple[Path, ...]
+
+
+def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
+    """Recordings to alarms; everything made stays in `out`.
+
+    Raises
+    ------
+    UsageError
+        When `out` holds something that no demo made.
+    EdgeAsdError
+        When one of the commands fails; its own message has been printed.
+    """
+    _make_room(out)
+    data, run, bundle = out / "recordings", out / "run", out / "bundle"
+    report, stream = out / "report", out / "stream.wav"
+    say("Recordings of synthetic machines, with faults in the test clips only.")
+    _edge_asd(
+        say,
+        *("synth", data, "--machines", ",".join(plan.machines), "--seed", plan.seed),
+        *("--clips-train-source", plan.train_clips, "--clips-test", plan.test_clips),
+        *("--clip-s", plan.clip_s, "--fault-level", "strong"),
+    )
+    say("Training on the normal clips.")
+    _edge_asd(
+        say,
+        *("train", data, "--system", "system4", "--out", run),
+        *("--epochs", plan.epochs, "--seed", plan.seed),
+    )
+    say("A bundle: int8 encoders, memory banks, calibration, thresholds, golden windows.")
+    _edge_asd(say, "export", "--run", run, "--out", bundle, "--quantize", "int8")
+    say("What the device would do after the bundle was copied to it.")
+    _edge_asd(say, "check", bundle)
+    say("How well the bundle tells faults from normal sound.")
+    _edge_asd(say, "evaluate", "--data", data, "--bundle", bundle, "--out", report)
+    say(
+        f"A simulated microphone: the {plan.machine} is faulty from {plan.normal_s:g} s "
+        f"to {plan.fault_end_s:g} s."
+    )
+    _edge_asd(
+        say,
+        *("synth", "--stream", stream, "--machine", plan.machine, "--seed", plan.seed + 1),
+        *("--normal-s", plan.normal_s, "--fault-s", plan.fault_s, "--fault-level", "strong"),
+    )
+    lines = _edge_asd(
+        say,
+        *("listen", "--bundle", bundle, "--machine", plan.machine, "--input", stream, "--json"),
+        capture=True,
+    )
+    events = tuple(json.loads(line) for line in lines.splitlines())
+    picture = out / "stream.png"
+    draw(events, plan, picture)
+    return Outcome(events, _alarms(events), (*sorted(report.rglob("*.png")), picture))
+
+
+def draw(events: tuple[dict[str, Any], ...], plan: Plan, path: Path) -> None:
+    """Write a picture of score and threshold over time, with the fault and the alarms."""
+    scores = [event for event in events if event["event"] == "score"]
+    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.axvspan(plan.normal_s, plan.fault_end_s, color="tab:orange", alpha=0.25, label="fault")
+    axes.step(
+        [event["stream_time_s"] for event in scores],
+        [event["score"] for event in scores],
+        where="post",
+        label="score",
+    )
+    if scores:
+        axes.axhline(scores[0]["threshold"], color="black", linestyle="--", label="threshold")
+    for raised_s, cleared_s in _alarms(events):
+        axes.axvline(raised_s, color="tab:red", label="alarm raised")
+        if cleared_s is not None:
+            axes.axvline(cleared_s, color="tab:green", label="alarm cleared")
+    handles, labels = axes.get_legend_handles_labels()
+    by_label = dict(zip(labels, handles, strict=True))  # several alarms, one entry
+    axes.legend(by_label.values(), by_label.keys(), loc="upper right")
+    axes.set(xlabel="end of the window in s", ylabel="anomaly score", title=plan.machine)
+    figure.savefig(path, dpi=120)
+
+
+def _make_room(out: Path) -> None:
+    """Remove an earlier demo, and nothing else."""
+    if out.exists() and not (out / _MARKER).is_file():
+        if not out.is_dir() or any(out.iterdir()):
+            raise UsageError(f"{out} is not from an earlier demo: choose another folder with --out")
+    elif out.exists():
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARKER).write_text("made by 'edge-asd demo', which replaces this folder\n")
+
+
+def _edge_asd(say: Callable[[str], None], *args: object, capture: bool = False) -> str:
+    """Run one command as its own process and return its output if captured."""
+    words = [str(arg) for arg in args]
+    say(f"$ edge-asd {shlex.join(words)}")
+    result = subprocess.run(
+        [sys.executable, "-m", "edge_asd", *words],
+        stdout=subprocess.PIPE if capture else None,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise EdgeAsdError(f"'edge-asd {words[0]}' failed with exit code {result.returncode}")
+    return result.stdout or ""
+
+
+def _alarms(events: tuple[dict[str, Any], ...]) -> tuple[tuple[float, float | None], ...]:
+    """Pairs of raised and cleared; the last may still be on."""
+    raised = [e["stream_time_s"] for e in events if e["event"] == "alarm_raised"]
+    cleared = [e["stream_time_s"] for e in events if e["event"] == "alarm_cleared"]
+    return tuple(
+        (start, cleared[i] if i < len(cleared) else None) for i, start in enumerate(raised)
+    )

@@ -1,0 +1,156 @@
+"""Is a quantized encoder any use? Measured against the float32 one before it ships."""
+
+from __future__ import annotations
+
+import platform
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from edge_asd.graph import open_session
+from edge_asd.manifest import Domain, ScorerSpec
+from edge_asd.scorer import leave_one_out_scores, normalise_rows
+from edge_asd_export.quantize import Features, n_quantized_weights
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+__all__ = ["GraphReport", "Tolerance", "compare_encoders", "host_runs"]
+
+N_TIMED = 20  # windows; medians of interleaved runs
+
+# (machine, view, domain) of one check window
+Group = tuple[str, str, Domain]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What an int8 encoder must reach to replace the float32 one."""
+
+    cosine_mean: float = 0.98  # of embeddings of training windows
+    score_correlation: float = 0.95  # Spearman's, of leave-one-out scores
+    size_ratio: float = 0.6  # int8 bytes to fp32 bytes: more means little was quantized
+    speed_ratio: float = 1.0  # fp32 time to int8 time, when this host can tell
+
+
+@dataclass(frozen=True, slots=True)
+class GraphReport:
+    """One row of the export table."""
+
+    graph: str
+    precision: str  # of the file that ships
+    n_quantized_weights: int
+    bytes: int
+    size_ratio: float
+    cosine_mean: float
+    cosine_min: float
+    score_correlation: float
+    speed_ratio: float | None  # None: this host is not the target
+    n_windows: int
+    refused_because: str | None
+
+    def to_dict(self) -> dict[str, float | int | str | bool | None]:
+        return asdict(self)
+
+
+def compare_encoders(
+    name: str,
+    fp32: Path,
+    int8: Path,
+    windows: Sequence[tuple[Group, Features]],
+    scorer: ScorerSpec,
+    target: str,
+    tolerance: Tolerance,
+) -> GraphReport:
+    """Measure an int8 encoder against its float32 original on training windows.
+
+    Parameters
+    ----------
+    windows : encoder inputs of one window each, with the bank they belong to
+    """
+    sessions = {"fp32": open_session(fp32), "int8": open_session(int8)}
+    embeddings = {
+        precision: np.concatenate([session.run(None, dict(f))[0] for _, f in windows])
+        for precision, session in sessions.items()
+    }
+    unit = {precision: normalise_rows(rows) for precision, rows in embeddings.items()}
+    cosine = (unit["fp32"] * unit["int8"]).sum(axis=1)
+    groups = [group for group, _ in windows]
+    scores = {p: _leave_one_out(groups, rows, scorer) for p, rows in unit.items()}
+    correlation = float(spearmanr(scores["fp32"], scores["int8"]).statistic)
+    report = GraphReport(
+        graph=name,
+        precision="int8",
+        n_quantized_weights=n_quantized_weights(int8),
+        bytes=int8.stat().st_size,
+        size_ratio=int8.stat().st_size / fp32.stat().st_size,
+        cosine_mean=float(cosine.mean()),
+        cosine_min=float(cosine.min()),
+        score_correlation=correlation,
+        speed_ratio=_speed_ratio(sessions, [f for _, f in windows]) if host_runs(target) else None,
+        n_windows=len(windows),
+        refused_because=None,
+    )
+    reason = _why_refused(report, tolerance)
+    if reason is None:
+        return report
+    return GraphReport(**{**asdict(report), "precision": "fp32", "refused_because": reason})
+
+
+def host_runs(target: str) -> bool:
+    """Whether this computer belongs to the processor family `target`."""
+    family = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+    return family.get(platform.machine().lower()) == target
+
+
+def _why_refused(report: GraphReport, tolerance: Tolerance) -> str | None:
+    if report.n_quantized_weights == 0:
+        return "no weight was quantized"
+    if report.size_ratio > tolerance.size_ratio:
+        return f"size ratio {report.size_ratio:.2f} is above {tolerance.size_ratio:g}"
+    if not report.cosine_mean >= tolerance.cosine_mean:
+        return f"mean cosine {report.cosine_mean:.4f} is below {tolerance.cosine_mean:g}"
+    if not report.score_correlation >= tolerance.score_correlation:
+        return (
+            f"score correlation {report.score_correlation:.4f} "
+            f"is below {tolerance.score_correlation:g}"
+        )
+    if report.speed_ratio is not None and report.speed_ratio < tolerance.speed_ratio:
+        return f"speed ratio {report.speed_ratio:.2f} is below {tolerance.speed_ratio:g}"
+    return None
+
+
+def _leave_one_out(
+    groups: Sequence[Group], rows: NDArray[np.float32], scorer: ScorerSpec
+) -> NDArray[np.float64]:
+    """Score every window against the others of its machine and view."""
+    scores = np.full(len(rows), np.nan)
+    for machine, view in sorted({(group[0], group[1]) for group in groups}):
+        index: Mapping[Domain, NDArray[np.intp]] = {
+            domain: np.array([i for i, g in enumerate(groups) if g == (machine, view, domain)], int)
+            for domain in ("source", "target")
+        }
+        banks = {domain: rows[i] for domain, i in index.items() if len(i)}
+        if sum(map(len, banks.values())) < 2:
+            continue
+        for domain, values in leave_one_out_scores(banks, scorer).items():
+            scores[index[domain]] = values
+    return scores[np.isfinite(scores)]
+
+
+def _speed_ratio(sessions: dict[str, ort.InferenceSession], windows: Sequence[Features]) -> float:
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for i in range(N_TIMED + 2):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            session.run(None, dict(windows[i % len(windows)]))
+            if i >= 2:  # the first runs allocate
+                seconds[name].append(time.perf_counter() - start)
+    return statistics.median(seconds["fp32"]) / statistics.median(seconds["int8"])

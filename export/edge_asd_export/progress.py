@@ -1,0 +1,70 @@
+"""Progress bars on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:
+    from edge_asd_export.train import EpochLog
+
+__all__ = ["TrainingBars", "progress_bar", "training_bars"]
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+@contextmanager
+def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is moved by calling the yielded function with (done, total)."""
+    with _progress() as progress:
+        task = progress.add_task(description, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class TrainingBars:
+    """A bar of epochs above a bar of the epoch's batches."""
+
+    def __init__(self, progress: Progress, epochs: TaskID, batches: TaskID) -> None:
+        self._progress, self._epochs, self._batches = progress, epochs, batches
+
+    def on_batch(self, done: int, total: int, loss: float) -> None:
+        self._progress.update(
+            self._batches, completed=done, total=total, description=f"  batch, loss {loss:.3f}"
+        )
+
+    def on_epoch(self, log: EpochLog) -> None:
+        self._progress.update(self._epochs, completed=log.epoch)
+        if not self._progress.console.is_terminal:  # a bar is no use in a log file
+            self._progress.console.print(
+                f"epoch {log.epoch}: loss {log.loss:.4f}, {log.seconds:.0f} s"
+            )
+
+
+@contextmanager
+def training_bars(name: str, done: int, epochs: int) -> Iterator[TrainingBars]:
+    """Bars of one extractor's training, of which `done` epochs lie behind."""
+    with _progress() as progress:
+        outer = progress.add_task(f"{name}: epoch", total=epochs, completed=done)
+        inner = progress.add_task("  batch", total=None)
+        yield TrainingBars(progress, outer, inner)

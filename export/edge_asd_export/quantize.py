@@ -1,0 +1,95 @@
+"""Static int8 quantization of an encoder, with the settings each processor family needs."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+__all__ = ["TARGETS", "QuantSettings", "n_quantized_weights", "quantize_encoder"]
+
+Features = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class QuantSettings:
+    """How weights and activations are rounded for one processor family."""
+
+    activation: QuantType
+    weight: QuantType
+    reduce_range: bool  # 7-bit weights: 8-bit products overflow in x86's older int16 adds
+    method: CalibrationMethod
+    operators: tuple[str, ...]
+
+
+# Only operators with weights are quantized: the inputs of the normalisations and of the
+# maximum over time keep their range.
+_WEIGHTED = ("Conv", "Gemm", "MatMul")
+
+TARGETS: Mapping[str, QuantSettings] = {
+    "x86-64": QuantSettings(
+        QuantType.QUInt8, QuantType.QInt8, True, CalibrationMethod.MinMax, _WEIGHTED
+    ),
+    "arm64": QuantSettings(
+        QuantType.QInt8, QuantType.QInt8, False, CalibrationMethod.MinMax, _WEIGHTED
+    ),
+}
+
+
+def quantize_encoder(
+    source: Path, destination: Path, calibration: Sequence[Features], settings: QuantSettings
+) -> None:
+    """Write the int8 form of an fp32 encoder graph.
+
+    Parameters
+    ----------
+    calibration : encoder inputs of real training windows, one mapping per window, batch
+        axis included
+    """
+    logging.getLogger("root").setLevel(logging.ERROR)  # its advice is what this module does
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(destination),
+            _Reader(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(settings.operators),
+            per_channel=True,
+            reduce_range=settings.reduce_range,
+            activation_type=settings.activation,
+            weight_type=settings.weight,
+            calibrate_method=settings.method,
+        )
+
+
+def n_quantized_weights(path: Path) -> int:
+    """Number of weight tensors of a graph that are stored as 8-bit integers."""
+    graph = onnx.load(str(path)).graph
+    int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    # Zero points are 8-bit too, but scalars or vectors.
+    return sum(t.data_type in int8 and len(t.dims) > 1 for t in graph.initializer)
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    def __init__(self, windows: Sequence[Features]) -> None:
+        self._windows = iter(windows)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        window = next(self._windows, None)
+        return None if window is None else dict(window)

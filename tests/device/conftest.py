@@ -1,0 +1,14 @@
+"""What several tests of the device share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from device.mini_bundle import write_mini_bundle
+
+
+@pytest.fixture(scope="session")
+def mini_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with one machine, ``pump``, and windows of one second."""
+    return write_mini_bundle(tmp_path_factory.mktemp("bundles") / "mini")

@@ -1,0 +1,213 @@
+"""A real bundle small enough to make in a second, and the sounds that it knows.
+
+Its network measures energy at sixteen frequencies; a fault is a tone that the normal
+machine does not make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from edge_asd import golden
+from edge_asd.bundle import Bundle, file_entry
+from edge_asd.manifest import (
+    MANIFEST_NAME,
+    BankSpec,
+    BranchSpec,
+    EncoderSpec,
+    ExtractorSpec,
+    FeatureSpec,
+    FusionSpec,
+    GoldenSpec,
+    MachineSpec,
+    Manifest,
+    ScorerSpec,
+    TermSpec,
+    ThresholdSpec,
+)
+from edge_asd.scorer import normalise_rows
+
+RATE_HZ = 16000
+WINDOW_SAMPLES = 16000
+HOP_S = 0.5
+MACHINE = "pump"
+BRANCHES = ("fkie@near", "fkie@far")
+
+_TAPS = 256
+_FREQUENCIES_HZ = np.arange(1, 17) * 375.0
+_OPSET = 17
+
+
+def machine_sound(
+    seconds: float, *, seed: int, faulty: bool = False, rate_hz: int = RATE_HZ
+) -> NDArray[np.float32]:
+    """Two channels of a machine (2, n): hum and noise; a fault adds a tone."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    hum = 0.2 * np.sin(2 * np.pi * 375 * time_s) + 0.1 * np.sin(2 * np.pi * 750 * time_s)
+    # The same density at every rate: power grows with the bandwidth.
+    noise = 0.01 * np.sqrt(rate_hz / RATE_HZ) * rng.standard_normal((2, len(time_s)))
+    tone = 0.2 * np.sin(2 * np.pi * 3000 * time_s) * faulty
+    return ((hum + tone) * np.array([[1.0], [0.5]]) + noise).astype(np.float32)
+
+
+def machine_day(
+    parts: Mapping[str, float] | Iterator[tuple[str, float]], *, rate_hz: int = RATE_HZ
+) -> NDArray[np.float32]:
+    """Sounds one after the other: names that start with ``fault`` are faulty."""
+    items = parts.items() if isinstance(parts, Mapping) else parts
+    return np.concatenate(
+        [
+            machine_sound(seconds, seed=100 + i, faulty=name.startswith("fault"), rate_hz=rate_hz)
+            for i, (name, seconds) in enumerate(items)
+        ],
+        axis=1,
+    )
+
+
+def write_mini_bundle(folder: Path) -> Path:
+    """Write a bundle whose threshold separates normal from faulty windows."""
+    folder.mkdir(parents=True)
+    _save(folder / "frontend.onnx", _frontend_nodes(), _frontend_weights(), "audio", (None, None))
+    _save(
+        folder / "encoder.onnx",
+        [helper.make_node("MatMul", ["energy", "centre"], ["embedding"])],
+        {"centre": np.eye(16, dtype=np.float32) - np.float32(1 / 16)},
+        "energy",
+        (None, 16),
+    )
+    for branch in BRANCHES:
+        np.save(folder / f"{branch}.npy", np.eye(16, dtype=np.float32))
+    (folder / "golden.npz").write_bytes(b"")
+    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
+
+    extractor = Bundle.open(folder).extractor("fkie")
+    normal = np.stack([machine_sound(1.0, seed=seed) for seed in range(24)])
+    for channel, branch in enumerate(BRANCHES):
+        rows = normalise_rows(extractor(normal[:, [channel]]))
+        np.save(folder / f"{branch}.npy", rows)
+    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
+
+    detector = Bundle.open(folder).detector()
+    highest = max(detector.score(machine_sound(1.0, seed=s)).score for s in range(50, 60))
+    # Half a window of a fault must be enough, as it is for a network that was trained.
+    lowest = min(
+        detector.score(machine_day({"normal": 0.5, "fault": 0.5})).score,
+        detector.score(machine_sound(1.0, seed=70, faulty=True)).score,
+    )
+    assert lowest > 3 * highest
+    threshold = float(np.sqrt(highest * lowest))
+    golden.write(
+        folder / "golden.npz", golden.record(detector, [machine_sound(1.0, seed=s) for s in (1, 2)])
+    )
+    _write_manifest(folder, ThresholdSpec(**_levels(threshold, (highest + threshold) / 2)))
+    return folder
+
+
+def _levels(threshold: float, clear_threshold: float) -> dict[str, Any]:
+    return {
+        "threshold": threshold,
+        "clear_threshold": clear_threshold,
+        "false_alarm_rate": 0.01,
+        "method": "between the loudest normal and the quietest faulty window",
+        "n_scores": 10,
+    }
+
+
+def _frontend_weights() -> dict[str, NDArray[Any]]:
+    phase = 2 * np.pi * _FREQUENCIES_HZ[:, None] * np.arange(_TAPS) / RATE_HZ
+    kernels = np.concatenate([np.cos(phase), np.sin(phase)]) * np.hanning(_TAPS)
+    return {
+        "kernels": kernels[:, None].astype(np.float32),
+        "pairs": np.tile(np.eye(16, dtype=np.float32), (2, 1)),
+        "floor": np.array(1e-6, np.float32),
+        "channel_axis": np.array([1]),
+    }
+
+
+def _frontend_nodes() -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Unsqueeze", ["audio", "channel_axis"], ["mono"]),
+        helper.make_node("Conv", ["mono", "kernels"], ["waves"], strides=[_TAPS // 2]),
+        helper.make_node("Mul", ["waves", "waves"], ["power"]),
+        helper.make_node("ReduceMean", ["power"], ["mean"], axes=[2], keepdims=0),
+        helper.make_node("MatMul", ["mean", "pairs"], ["sums"]),
+        helper.make_node("Add", ["sums", "floor"], ["floored"]),
+        helper.make_node("Log", ["floored"], ["energy"]),
+    ]
+
+
+def _save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    weights: dict[str, NDArray[Any]],
+    input_name: str,
+    input_shape: tuple[int | None, ...],
+) -> None:
+    output = nodes[-1].output[0]
+    graph = helper.make_graph(
+        nodes,
+        path.stem,
+        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, input_shape)],
+        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (None, 16))],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    opset = helper.make_opsetid("", _OPSET)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+
+
+def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
+    banks = {
+        branch: {
+            "source": BankSpec(
+                file=f"{branch}.npy", n=len(np.load(folder / f"{branch}.npy")), dim=16
+            )
+        }
+        for branch in BRANCHES
+    }
+    manifest = Manifest(
+        name="mini",
+        created_utc="2026-01-01T00:00:00Z",
+        system="system4",
+        target="x86-64",
+        tools={},
+        sample_rate_hz=RATE_HZ,
+        hop_s=HOP_S,
+        extractors={
+            "fkie": ExtractorSpec(
+                n_samples=WINDOW_SAMPLES,
+                n_channels=1,
+                features=(
+                    FeatureSpec(name="energy", kind="graph", file="frontend.onnx", shape=(16,)),
+                ),
+                encoder=EncoderSpec(file="encoder.onnx", precision="fp32", opset=_OPSET),
+                embedding_dim=16,
+            )
+        },
+        branches=tuple(
+            BranchSpec(extractor="fkie", view=view, scorer=ScorerSpec()) for view in ("near", "far")
+        ),
+        machines={
+            MACHINE: MachineSpec(
+                window_samples=WINDOW_SAMPLES,
+                banks=banks,
+                fusion=FusionSpec(
+                    terms=tuple(TermSpec(of=branch, weight=0.5) for branch in BRANCHES),
+                    method="equal",
+                ),
+                threshold=threshold,
+            )
+        },
+        golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
+        files={
+            path.name: file_entry(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
+        },
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")

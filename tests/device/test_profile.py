@@ -1,0 +1,84 @@
+"""Profiles: what is read, what is refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from edge_asd.errors import ProfileError
+from edge_asd.profile import builtin_profiles, load_profile
+
+FOLDER = Path(__file__).parents[2] / "firmware_config"
+
+
+def write(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "site.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["default", "x86-64", "raspberry-pi-5"])
+def test_built_in_profiles_are_found_by_name(name: str) -> None:
+    assert name in builtin_profiles()
+    assert load_profile(name).detector.threads >= 1
+
+
+@pytest.mark.parametrize("name", ["x86-64", "raspberry-pi-5"])
+def test_a_built_in_profile_holds_only_what_differs(name: str) -> None:
+    default = tomllib.loads((FOLDER / "default.toml").read_text(encoding="utf-8"))
+    own = tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+    same = [(s, key) for s in own for key in own[s] if own[s][key] == default[s][key]]
+
+    assert same == []
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    path = write(tmp_path, "[alarm]\nholdoff_s = 60\n")
+
+    profile = load_profile(path)
+
+    assert profile.alarm.holdoff_s == 60
+    assert profile.alarm.min_duration_s == "auto"
+    assert profile.capture == load_profile().capture
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[capture]\nblok_s = 1.0", "unknown key 'capture.blok_s'; did you mean 'capture.block_s'"),
+        ("[detektor]\nthreads = 1", "unknown key 'detektor'; did you mean 'detector'"),
+        ("[alarm]\nthreshold = 1", "unknown key 'alarm.threshold'"),
+        ("[capture]\nblock_s = 9.0", "capture.block_s is 9.0"),
+        ("[capture]\ndevice = 1", "capture.device is 1"),
+        ("[detector]\nthreads = 0", "detector.threads is 0"),
+        ("[detector]\nthreads = true", "detector.threads is True"),
+        ("[detector]\nsearch = 'fast'", "detector.search is 'fast'"),
+        ("[detector]\nhop_s = 0", "detector.hop_s is 0"),
+        ("[alarm]\nmin_duration_s = 'soon'", "alarm.min_duration_s is 'soon'"),
+        ("[alarm]\nholdoff_s = nan", "alarm.holdoff_s is nan"),
+        ("capture = 3", "capture is 3"),
+        ("[capture\n", "not valid TOML"),
+    ],
+)
+def test_a_profile_that_cannot_be_obeyed_is_refused(
+    tmp_path: Path, text: str, complaint: str
+) -> None:
+    with pytest.raises(ProfileError) as raised:
+        load_profile(write(tmp_path, text))
+
+    assert complaint in str(raised.value)
+    assert "site.toml" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_name_lists_the_built_in_ones() -> None:
+    with pytest.raises(ProfileError, match=r"'rpi'; built-in profiles: .*raspberry-pi-5"):
+        load_profile("rpi")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match=r"cannot read profile .*gone\.toml: No such file"):
+        load_profile(str(tmp_path / "gone.toml"))
