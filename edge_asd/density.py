@@ -143,15 +143,24 @@ class References:
         exact = checked_queries(queries, self._rows.shape[1])
         return self._between(self._prepare(exact), self._rows, self._size)
 
-    def nearest_others(self, k: int) -> Floats:
-        """Return the sorted distances from each row to its k nearest other rows; (n, k)."""
-        nearest = np.empty((len(self), k))
+    def nearest_others(self, k: int) -> tuple[Floats, NDArray[np.intp]]:
+        """Return the sorted distances from each row to its k nearest others, and which they are.
+
+        Returns
+        -------
+        (n, k) float64, (n, k) intp
+        """
+        distance = np.empty((len(self), k))
+        index = np.empty((len(self), k), dtype=np.intp)
         for rows in row_blocks(len(self)):
             block = self._between(self._rows[rows], self._rows, self._size)
             block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
-            block.partition(k - 1, axis=1)
-            nearest[rows] = np.sort(block[:, :k], axis=1)
-        return nearest
+            nearest = np.argpartition(block, k - 1, axis=1)[:, :k]
+            values = np.take_along_axis(block, nearest, axis=1)
+            order = np.argsort(values, axis=1)
+            distance[rows] = np.take_along_axis(values, order, axis=1)
+            index[rows] = np.take_along_axis(nearest, order, axis=1)
+        return distance, index
 
     def _between(self, left: Floats, right: Floats, right_size: Floats) -> Floats:
         squared = (-2.0 * left) @ right.T
@@ -188,7 +197,7 @@ def reference_density(
     if k == 0:
         return np.full(len(references), lone)
     return _floored(
-        _AGGREGATES[spec.aggregate](References(references, spec).nearest_others(k)), spec
+        _AGGREGATES[spec.aggregate](References(references, spec).nearest_others(k)[0]), spec
     )
 
 
@@ -220,15 +229,17 @@ def removals(
         return
     k = n_neighbours(n - 1, _K[spec.kind](spec, domain))
     bank = References(references, spec)
-    nearest = bank.nearest_others(k + 1)
+    distance_of, index_of = bank.nearest_others(k + 1)
+    aggregate = _AGGREGATES[spec.aggregate]
+    kept = aggregate(distance_of[:, :k]) if k else np.full(n, lone)
+    # Of column p: the density of reference j after its p-th neighbour has been taken out.
+    replaced = [aggregate(np.delete(distance_of, p, axis=1)) for p in range(k)]
     for rows in row_blocks(n):
         distance = bank.distances(references[rows])
-        density = np.full_like(distance, lone)
-        if k:
-            replaced = nearest.sum(axis=1) - distance
-            kept = nearest[:, :k].sum(axis=1)
-            density = np.where(distance <= nearest[:, k - 1], replaced, kept)
-            density = density / k if spec.aggregate == "mean" else density
+        density = np.repeat(kept[None], len(distance), axis=0)
+        for p in range(k):
+            here = (index_of[:, p] >= rows.start) & (index_of[:, p] < rows.stop)
+            density[index_of[here, p] - rows.start, here] = replaced[p][here]
         remains = np.arange(n)[rows, None] != np.arange(n)
         distance, density = (a[remains].reshape(-1, n - 1) for a in (distance, density))
         yield Removal(rows, distance, _floored(density, spec) if k else density)

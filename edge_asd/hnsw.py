@@ -37,7 +37,7 @@ EF_CONSTRUCTION = 200
 EF_SEARCH = 256
 N_CANDIDATES = 10  # references of one answer that are measured exactly
 N_RECALL_QUERIES = 500
-_GRAPH_WEIGHT = 3.0  # of the reference block, in units of the largest folded norm
+_GRAPH_WEIGHT = 1.0  # of the reference block, in units of the largest folded norm
 _SEED = 0  # with one thread, the same rows give the same graph
 
 _log = logging.getLogger(__name__)

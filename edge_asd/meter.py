@@ -105,8 +105,8 @@ class Meter:
             case StoppedEvent():
                 self._say(
                     event,
-                    f"{event.reason}: {event.windows} windows, {event.alarms} alarms in "
-                    f"{event.seconds:.1f} s, {event.dropped_frames} frames dropped",
+                    f"{event.reason} after {event.seconds:.1f} s: {event.windows} windows, "
+                    f"alarms: {event.alarms}, dropped frames: {event.dropped_frames}",
                     "cyan",
                 )
 
@@ -124,17 +124,18 @@ class Meter:
             style = "red" if peak > _WARN_DBFS else "green"
             table.add_row(
                 name,
-                _bar(level - _FLOOR_DBFS, -_FLOOR_DBFS, style),
+                _bar(1 - level / _FLOOR_DBFS, style),
                 f"{level:6.1f} dBFS  peak {peak:6.1f}",
             )
         if self._last is not None:
-            above = self._last.score > self._last.threshold
+            score, threshold = self._last.score, self._last.threshold
+            scores = tuple(self._scores)  # the loop adds to it in another thread
             table.add_row(
                 "score",
-                _bar(self._last.score, 2 * self._last.threshold, "red" if above else "green"),
-                f"{self._last.score:.3f}  threshold {self._last.threshold:.3f}",
+                _bar(_fraction(score, scores, threshold), "red" if score > threshold else "green"),
+                f"{score:.3f}  threshold {threshold:.3f}",
             )
-            table.add_row("", Text(sparkline(self._scores, self._last.threshold)), "")
+            table.add_row("", Text(sparkline(scores, threshold)), "")
         return Group(table, self._state())
 
     def _state(self) -> Text:
@@ -158,11 +159,21 @@ class Meter:
 
 def sparkline(scores: Iterable[float], threshold: float) -> str:
     """One character per score; the threshold lies in the middle of the scale."""
-    scale = len(_SPARKS) / (2 * threshold) if threshold > 0 else 0.0
+    values = list(scores)
     top = len(_SPARKS) - 1
-    return "".join(_SPARKS[min(max(int(score * scale), 0), top)] for score in scores)
+    return "".join(
+        _SPARKS[min(int(len(_SPARKS) * _fraction(value, values, threshold)), top)]
+        for value in values
+    )
 
 
-def _bar(value: float, full: float, style: str) -> Bar:
-    end = min(max(value, 0.0), full) if full > 0 else 0.0
-    return Bar(max(full, 1e-9), 0, end, width=_BAR_WIDTH, color=style)
+def _fraction(score: float, history: Iterable[float], threshold: float) -> float:
+    """Place of a score on a scale from the lowest score, or 0, to twice the threshold's."""
+    low = min([0.0, threshold, *history])
+    if threshold == low:
+        return float(score > threshold)
+    return min((score - low) / (2 * (threshold - low)), 1.0)
+
+
+def _bar(fraction: float, style: str) -> Bar:
+    return Bar(1.0, 0.0, min(max(fraction, 0.0), 1.0), width=_BAR_WIDTH, color=style)

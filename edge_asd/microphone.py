@@ -70,7 +70,7 @@ class MicrophoneSource:
         self.sample_rate_hz = _supported_rate_hz(sounddevice, device, preferred_rate_hz)
         self._stall_timeout_s = stall_timeout_s
         self._clock = clock
-        self._heard_at_s: float | None = None
+        self._heard_at_s: float | None = None  # when the callback ran last
         block_frames = max(1, round(block_s * self.sample_rate_hz))
         self._block_s = block_frames / self.sample_rate_hz
         self._ring = BlockRing(max(2, round(ring_s / self._block_s)), block_frames)
@@ -100,18 +100,18 @@ class MicrophoneSource:
             When the card is unplugged, or silent for `stall_timeout_s`.
         """
         self._stream.start()
-        silent_since_s = self._clock()
+        started_at_s = self._clock()
         position = 0
         while True:
             block = self._ring.read(_POLL_S)
             if block is not None:
                 yield block
                 position = block.end_frame
-                silent_since_s = self._clock()
                 continue
             if not self._stream.active:
                 raise AudioError(f"sound device {self.name!r} is gone; plug it in again")
-            if self._clock() - silent_since_s > self._stall_timeout_s:
+            heard_at_s = started_at_s if self._heard_at_s is None else self._heard_at_s
+            if self._clock() - heard_at_s > self._stall_timeout_s:
                 raise AudioError(
                     f"sound device {self.name!r} delivered nothing for "
                     f"{self._stall_timeout_s:g} s; check its cable, then start again"

@@ -165,10 +165,9 @@ class Monitor:
                 yield block
                 continue
             self._reason = "end of the duration"
-            kept = int(self._last_sample) - block.start_frame
-            if kept > 0:
-                self._position = block.start_frame + kept
-                yield Block(block.start_frame, block.audio[:, :kept], block.gap)
+            self._position = int(self._last_sample)
+            start = min(block.start_frame, self._position)  # it may lie in a gap
+            yield Block(start, block.audio[:, : self._position - start], block.gap)
             return
 
     def _on_gap(self, gap: Gap) -> None:

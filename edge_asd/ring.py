@@ -2,7 +2,9 @@
 
 Everything is allocated when the ring is made. Whoever writes never waits: when all
 slots are taken the new block is dropped and counted, and the frames that were lost show
-as a gap in the position of the next block.
+as a gap in the position of the next block. Blocks are then dropped until the reader has
+caught up, because one gap between two long stretches costs fewer windows than a gap
+after every block.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class BlockRing:
         self._read = 0  # blocks; only the consumer changes it
         self._position = 0  # frames that were captured or are known to be lost
         self._gap: str | None = None  # to be told with the next block that fits
+        self._full = False  # until the reader has caught up
         self.dropped_frames = 0
 
     @property
@@ -60,7 +63,9 @@ class BlockRing:
         n_frames = len(frames)
         self._position += lost
         self._gap = self._gap or gap
-        if self.n_waiting == len(self._starts) or n_frames > self._audio.shape[2]:
+        n_waiting = self.n_waiting
+        self._full = n_waiting == len(self._starts) or (self._full and n_waiting > 0)
+        if self._full or n_frames > self._audio.shape[2]:
             self.dropped_frames += n_frames
             self._position += n_frames
             self._gap = self._gap or _FULL

@@ -201,7 +201,8 @@ def _open_microphone(
         resolve(query, input_devices()),
         preferred_rate_hz=detector.sample_rate_hz,
         block_s=block_s,
-        ring_s=capture.ring_s,
+        # A stretch that fits between two overflows must hold windows.
+        ring_s=max(capture.ring_s, 2 * detector.window_samples / detector.sample_rate_hz),
         stall_timeout_s=capture.stall_timeout_s,
     )
 

@@ -106,7 +106,7 @@ def _inverse_variance(normal: Floats, other: Floats) -> Floats:
 
 
 def _minimum_variance(normal: Floats, other: Floats) -> Floats:
-    return np.linalg.solve(_covariance(normal), np.ones(len(normal)))
+    return np.asarray(np.linalg.solve(_covariance(normal), np.ones(len(normal))))
 
 
 def _separability(normal: Floats, other: Floats) -> Floats:

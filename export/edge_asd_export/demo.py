@@ -29,7 +29,9 @@ class Plan:
     train_clips: int = 60  # normal clips in the source domain, for each machine
     test_clips: int = 10  # for each machine, domain, and of normal and anomalous
     clip_s: float = 4.0
-    epochs: int = 5
+    epochs: int = 8
+    batch_size: int = 16  # small, so that few clips make many steps
+    fault: str = "rubbing"  # of the stream
     normal_s: float = 60.0  # of the stream, before and again after the fault
     fault_s: float = 40.0
     seed: int = 0
@@ -78,7 +80,7 @@ def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
     _edge_asd(
         say,
         *("train", data, "--system", "system4", "--out", run),
-        *("--epochs", plan.epochs, "--seed", plan.seed),
+        *("--epochs", plan.epochs, "--batch-size", plan.batch_size, "--seed", plan.seed),
     )
     say("A bundle: int8 encoders, memory banks, calibration, thresholds, golden windows.")
     _edge_asd(say, "export", "--run", run, "--out", bundle, "--quantize", "int8")
@@ -87,13 +89,14 @@ def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
     say("How well the bundle tells faults from normal sound.")
     _edge_asd(say, "evaluate", "--data", data, "--bundle", bundle, "--out", report)
     say(
-        f"A simulated microphone: the {plan.machine} is faulty from {plan.normal_s:g} s "
-        f"to {plan.fault_end_s:g} s."
+        f"A simulated microphone: the {plan.machine} is faulty ({plan.fault}) from "
+        f"{plan.normal_s:g} s to {plan.fault_end_s:g} s."
     )
     _edge_asd(
         say,
-        *("synth", "--stream", stream, "--machine", plan.machine, "--seed", plan.seed + 1),
+        *("synth", "--stream", stream, "--machine", plan.machine, "--fault", plan.fault),
         *("--normal-s", plan.normal_s, "--fault-s", plan.fault_s, "--fault-level", "strong"),
+        *("--seed", plan.seed + 1),
     )
     lines = _edge_asd(
         say,

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from device.mini_bundle import write_mini_bundle
+from hypothesis import settings
+
+# How long an example takes says more about the computer than about the program.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")

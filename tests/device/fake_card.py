@@ -113,6 +113,7 @@ class Feeder:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.stalls: list[tuple[float, float]] = []  # (after so many seconds, for so long)
         self.fed_s = 0.0
+        self.exhausted = threading.Event()
 
     def __enter__(self) -> Feeder:
         self._thread.start()
@@ -139,7 +140,7 @@ class Feeder:
             os.write(self._descriptor, self._data[position : position + block_bytes])
             self.fed_s += BLOCK_FRAMES / RATE_HZ
             due_s = max(due_s + BLOCK_FRAMES / RATE_HZ, time.monotonic())
-        self._ended.wait()
+        self.exhausted.set()
 
     def _waiting_bytes(self) -> int:
         waiting = fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4)

@@ -21,6 +21,7 @@ from edge_asd.manifest import (
     MANIFEST_NAME,
     BankSpec,
     BranchSpec,
+    Domain,
     EncoderSpec,
     ExtractorSpec,
     FeatureSpec,
@@ -55,7 +56,8 @@ def machine_sound(
     # The same density at every rate: power grows with the bandwidth.
     noise = 0.01 * np.sqrt(rate_hz / RATE_HZ) * rng.standard_normal((2, len(time_s)))
     tone = 0.2 * np.sin(2 * np.pi * 3000 * time_s) * faulty
-    return ((hum + tone) * np.array([[1.0], [0.5]]) + noise).astype(np.float32)
+    sound: NDArray[np.float32] = ((hum + tone) * np.array([[1.0], [0.5]]) + noise).astype("f4")
+    return sound
 
 
 def machine_day(
@@ -164,7 +166,7 @@ def _save(
 
 
 def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
-    banks = {
+    banks: dict[str, dict[Domain, BankSpec]] = {
         branch: {
             "source": BankSpec(
                 file=f"{branch}.npy", n=len(np.load(folder / f"{branch}.npy")), dim=16

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ AT_ONCE = AlarmPolicy(threshold=2.0, clear_threshold=1.0, min_duration_s=0.0, ho
 
 
 def changes(
-    policy: AlarmPolicy, scores: list[float], *, hop_s: float = 1.0
+    policy: AlarmPolicy, scores: Sequence[float], *, hop_s: float = 1.0
 ) -> list[tuple[str, float]]:
     """What happened and when, for scores of windows that end at hop_s, 2 * hop_s, ..."""
     alarm = Alarm(policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from edge_asd.event import (
 )
 
 NOW = datetime(2026, 11, 22, 8, 30, 0, 123456, tzinfo=UTC)
-BASE = {"time": NOW, "stream_time_s": 10.0, "machine": "pump"}
-WINDOW = BASE | {
+BASE: dict[str, Any] = {"time": NOW, "stream_time_s": 10.0, "machine": "pump"}
+WINDOW: dict[str, Any] = BASE | {
     "window_start_s": 0.0,
     "score": 1.5,
     "threshold": 2.0,

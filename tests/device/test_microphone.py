@@ -139,6 +139,20 @@ def test_a_full_ring_keeps_the_old_blocks_and_marks_the_next_that_fits() -> None
     assert ring.dropped_frames == 30
 
 
+def test_a_slow_reader_gets_long_stretches_and_not_a_gap_after_every_block() -> None:
+    ring = BlockRing(10, 4)
+    blocks = []
+
+    for _ in range(100):  # three blocks come for every one that is read
+        for _ in range(3):
+            ring.write(np.zeros((4, 2), np.float32))
+        blocks.append(ring.read(0))
+
+    starts = np.array([block.start_frame for block in blocks if block is not None])
+    stretches = np.split(starts, np.flatnonzero(np.diff(starts) != 4) + 1)
+    assert min(len(stretch) for stretch in stretches[:-1]) >= 10
+
+
 def test_a_block_that_was_read_is_not_overwritten() -> None:
     ring = BlockRing(1, 4)
     ring.write(np.ones((4, 2), np.float32))

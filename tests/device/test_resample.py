@@ -24,7 +24,7 @@ def joined(blocks: Iterable[Block]) -> NDArray[np.float32]:
     return np.concatenate([block.audio for block in blocks], axis=1)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(rate_hz=RATES_HZ, n_frames=st.integers(1, 20000), lengths=LENGTHS)
 def test_blocks_do_not_matter_to_the_last_bit(
     rate_hz: int, n_frames: int, lengths: list[int]
@@ -38,7 +38,7 @@ def test_blocks_do_not_matter_to_the_last_bit(
     assert abs(whole.shape[1] - n_frames * 16000 / rate_hz) <= 0.5
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     rate_hz=RATES_HZ,
     window=st.integers(400, 1600),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from edge_asd.cli import app
 
@@ -21,7 +22,7 @@ NAMES = (
 
 
 @pytest.fixture
-def recordings(tmp_path):
+def recordings(tmp_path: Path) -> Path:
     noise = 0.1 * np.random.default_rng(0).standard_normal((8000, 2)).astype(np.float32)
     for name in NAMES:
         path = tmp_path / "fan" / name
@@ -30,11 +31,11 @@ def recordings(tmp_path):
     return tmp_path
 
 
-def run(*arguments):
+def run(*arguments: Path | str) -> Result:
     return CliRunner().invoke(app, ["data", "check", *map(str, arguments)])
 
 
-def test_clean_recordings_are_counted_in_a_table_on_stdout(recordings):
+def test_clean_recordings_are_counted_in_a_table_on_stdout(recordings: Path) -> None:
     result = run(recordings)
 
     row = next(line.split() for line in result.stdout.splitlines() if "fan" in line)
@@ -43,7 +44,7 @@ def test_clean_recordings_are_counted_in_a_table_on_stdout(recordings):
     assert result.exit_code == 0
 
 
-def test_json_holds_the_same_counts(recordings):
+def test_json_holds_the_same_counts(recordings: Path) -> None:
     result = run(recordings, "--json")
 
     assert json.loads(result.stdout) == {
@@ -65,7 +66,9 @@ def test_json_holds_the_same_counts(recordings):
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_problems_are_named_and_the_exit_code_is_1(recordings, options):
+def test_problems_are_named_and_the_exit_code_is_1(
+    recordings: Path, options: tuple[str, ...]
+) -> None:
     bad = recordings / "fan" / "train" / "mono.wav"
     soundfile.write(bad, np.zeros(100, np.float32), 16_000)
 
@@ -76,7 +79,7 @@ def test_problems_are_named_and_the_exit_code_is_1(recordings, options):
     assert result.exit_code == 1
 
 
-def test_every_problem_is_listed_however_many_there_are(recordings):
+def test_every_problem_is_listed_however_many_there_are(recordings: Path) -> None:
     for index in range(30):
         (recordings / "fan" / "train" / f"bad{index}.wav").touch()
 
@@ -86,7 +89,7 @@ def test_every_problem_is_listed_however_many_there_are(recordings):
     assert "30 problems" in result.stdout
 
 
-def test_a_missing_folder_exits_with_2(tmp_path):
+def test_a_missing_folder_exits_with_2(tmp_path: Path) -> None:
     result = run(tmp_path / "nowhere")
 
     assert "no such folder" in result.stderr
@@ -94,5 +97,5 @@ def test_a_missing_folder_exits_with_2(tmp_path):
     assert result.exit_code == 2
 
 
-def test_the_table_fits_a_terminal_of_80_columns(recordings):
+def test_the_table_fits_a_terminal_of_80_columns(recordings: Path) -> None:
     assert max(map(len, run(recordings).stdout.splitlines())) <= 80

@@ -1,0 +1,279 @@
+"""Thresholds, fusion statistics and weights, from normal scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.stats import gamma
+
+from edge_asd.errors import DataError, UsageError
+from edge_asd.fusion import fuse
+from edge_asd.manifest import Domain, FusionSpec, ScorerSpec
+from edge_asd.scorer import normalise_rows
+from edge_asd.system import Mix
+from edge_asd_export.calibrate import (
+    Evidence,
+    GridSearch,
+    LabelFree,
+    fit_fusions,
+    proxy_scores,
+    threshold_from_normal_scores,
+)
+from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
+
+Floats = NDArray[np.float64]
+Pair = tuple[dict[str, Floats], dict[str, Floats]]
+
+TEN_PERCENT = 0.1  # sampling error of a tail quantile of 1,000 scores
+CHANNELS = Mix(("near", "far"))
+NESTED = Mix((Mix(("a@near", "a@far")), "b@stereo"), weights="equal", standardise=True)
+
+
+def gamma_scores(n: int, *, shape: float = 4.0, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).gamma(shape, 0.25, n)
+
+
+@pytest.fixture
+def informative_near() -> Pair:
+    """A near channel that separates other machines, and a far channel that does not."""
+    rng = np.random.default_rng(0)
+    normal = {"near": rng.normal(1.0, 0.1, 500), "far": rng.normal(1.0, 0.1, 500)}
+    proxy = {"near": rng.normal(1.5, 0.2, 800), "far": rng.normal(1.01, 0.2, 800)}
+    return normal, proxy
+
+
+def auc(
+    weights: Mapping[str, float], normal: Mapping[str, Floats], proxy: Mapping[str, Floats]
+) -> float:
+    low, high = (
+        np.sum([weights[part] * s[part] for part in weights], axis=0) for s in (normal, proxy)
+    )
+    return float(np.mean(high[:, None] > low))
+
+
+def test_threshold_is_the_empirical_quantile_when_the_sample_supports_the_rate() -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(1, 1001)) / 1000
+    spec = threshold_from_normal_scores(scores, 0.01)
+    assert spec.method.startswith("empirical quantile")
+    assert spec.n_scores == 1000
+    assert np.mean(scores > spec.threshold) == pytest.approx(0.009)  # 0.01 is the limit
+    assert np.mean(scores > spec.clear_threshold) == pytest.approx(0.099)
+
+
+@pytest.mark.parametrize(("n", "rate", "method"), [(999, 0.01, "gamma"), (1000, 0.01, "empirical")])
+def test_ten_scores_above_the_threshold_support_an_empirical_quantile(
+    n: int, rate: float, method: str
+) -> None:
+    assert method in threshold_from_normal_scores(gamma_scores(n), rate).method
+
+
+def test_rare_false_alarms_are_extrapolated_by_a_gamma_distribution() -> None:
+    spec = threshold_from_normal_scores(gamma_scores(1000), 0.001)
+    assert "gamma" in spec.method and "location fixed at 0" in spec.method
+    assert spec.threshold == pytest.approx(gamma.isf(0.001, 4.0, scale=0.25), rel=TEN_PERCENT)
+    assert spec.clear_threshold == pytest.approx(gamma.isf(0.01, 4.0, scale=0.25), rel=TEN_PERCENT)
+
+
+def test_scores_that_are_not_positive_get_a_threshold_above_them() -> None:
+    scores = gamma_scores(200) - 1.0
+    spec = threshold_from_normal_scores(scores, 0.001)
+    assert spec.threshold > np.quantile(scores, 0.99)
+    assert spec.clear_threshold < spec.threshold
+
+
+@pytest.mark.parametrize("rate", [1e-4, 0.01, 0.2, 0.6, 0.95])
+@pytest.mark.parametrize("n", [3, 30, 3000])
+def test_clear_threshold_is_never_above_the_threshold(n: int, rate: float) -> None:
+    spec = threshold_from_normal_scores(gamma_scores(n), rate)
+    assert spec.clear_threshold <= spec.threshold
+    if rate <= 0.5:
+        assert spec.clear_threshold >= 0.5 * np.median(gamma_scores(n))
+
+
+@pytest.mark.parametrize("scores", [[2.0], [2.0] * 50, [0.0] * 50])
+def test_equal_scores_are_their_own_threshold(scores: Any) -> None:
+    spec = threshold_from_normal_scores(scores, 0.01)
+    assert spec.threshold == spec.clear_threshold == scores[0]
+    assert "common value" in spec.method
+
+
+@pytest.mark.parametrize("scores", [[], [1.0, np.nan], [1.0, np.inf]])
+def test_scores_that_are_missing_or_not_finite_are_refused(scores: Any) -> None:
+    with pytest.raises(DataError, match="finite"):
+        threshold_from_normal_scores(scores, 0.01)
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, -0.1])
+def test_an_impossible_false_alarm_rate_is_refused(rate: float) -> None:
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        threshold_from_normal_scores(gamma_scores(10), rate)
+
+
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
+def test_weights_of_every_rule_are_shares(rule: str, informative_near: Pair) -> None:
+    weights = channel_weights(rule, *informative_near)
+    assert list(weights) == ["near", "far"]
+    assert sum(weights.values()) == pytest.approx(1.0)
+    assert min(weights.values()) >= 0
+
+
+@pytest.mark.parametrize(
+    "rule", ["first", "mostly-first", "separability", "hard-separability", "d-prime", "fisher",
+             "best"],
+)  # fmt: skip
+def test_an_uninformative_channel_costs_less_than_a_point(
+    rule: str, informative_near: Pair
+) -> None:
+    normal, proxy = informative_near
+    alone = auc({"near": 1.0}, normal, proxy)
+    assert auc({"near": 0.5, "far": 0.5}, normal, proxy) < alone - 0.01
+    assert auc(channel_weights(rule, normal, proxy), normal, proxy) > alone - 0.01
+
+
+@pytest.mark.parametrize("rule", [r for r, row in WEIGHT_RULES.items() if row.needs_proxy])
+def test_rules_that_compare_prefer_the_informative_part_wherever_it_stands(
+    rule: str, informative_near: Pair
+) -> None:
+    normal, proxy = ({part: s[part] for part in ("far", "near")} for s in informative_near)
+    weights = channel_weights(rule, normal, proxy)
+    assert weights["near"] > 0.9
+
+
+def test_inverse_variance_weighs_by_variance(informative_near: Pair) -> None:
+    normal, _ = informative_near
+    normal = {"near": normal["near"], "far": 1.0 + 2.0 * (normal["near"] - 1.0)}
+    assert channel_weights("inverse-variance", normal)["near"] == pytest.approx(0.8)
+
+
+def test_equally_good_parts_share_the_weight_equally() -> None:
+    rng = np.random.default_rng(0)
+    normal, proxy = rng.normal(0, 1, 500), rng.normal(2, 1, 500)
+    for rule in ("inverse-variance", "minimum-variance", "separability", "d-prime", "fisher"):
+        weights = channel_weights(rule, {"a": normal, "b": normal}, {"a": proxy, "b": proxy})
+        assert weights == pytest.approx({"a": 0.5, "b": 0.5})
+
+
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
+def test_constant_scores_give_shares(rule: str) -> None:
+    constant = {"near": np.ones(20), "far": np.ones(20)}
+    weights = channel_weights(rule, constant, constant)
+    assert sum(weights.values()) == pytest.approx(1.0)
+
+
+def test_a_rule_without_the_scores_it_needs_is_refused(informative_near: Pair) -> None:
+    normal, proxy = informative_near
+    with pytest.raises(DataError, match="compares with other machines"):
+        channel_weights("separability", normal)
+    with pytest.raises(DataError, match="as many scores each"):
+        channel_weights("separability", normal, {"near": proxy["near"]})
+    with pytest.raises(DataError, match="not finite"):
+        channel_weights("equal", {"near": np.array([1.0, np.nan])})
+    with pytest.raises(UsageError, match="known rules: equal, first"):
+        channel_weights("guess", normal)
+
+
+def test_fusion_standardises_with_leave_one_out_statistics() -> None:
+    rng = np.random.default_rng(0)
+    normal = {"a@near": rng.normal(5, 2, 400), "a@far": rng.normal(3, 1, 400),
+              "b@stereo": rng.normal(-1, 0.1, 400)}  # fmt: skip
+    spec = fit_fusions(NESTED, {"fan": Evidence(normal)}, LabelFree("first"))["fan"]
+    channels, stereo = spec.terms
+    assert isinstance(channels.of, FusionSpec)
+    assert (channels.weight, stereo.weight) == (0.5, 0.5)
+    assert [term.weight for term in channels.of.terms] == [1.0, 0.0]
+    assert channels.of.terms[0].mean == 0.0 and channels.of.terms[0].std == 1.0
+    assert stereo.mean == pytest.approx(normal["b@stereo"].mean())
+    assert stereo.std == pytest.approx(normal["b@stereo"].std())
+    fused = fuse(spec, normal)
+    assert fused.mean() == pytest.approx(0.0, abs=1e-9)
+    assert spec.labels is None and channels.of.method.startswith("label-free, first")
+
+
+def test_a_spread_that_is_only_rounding_is_raised_to_the_floor() -> None:
+    normal = {"near": np.full(10, 2.0), "far": np.zeros(10)}
+    mix = Mix(("near", "far"), weights="equal", standardise=True)
+    near, far = fit_fusions(mix, {"fan": Evidence(normal)}, LabelFree("equal"))["fan"].terms
+    assert near.std == pytest.approx(0.02)
+    assert far.std == 1.0
+
+
+def _labelled_machine(seed: int, far_helps: float) -> Evidence:
+    rng = np.random.default_rng(seed)
+    anomalous = np.arange(200) % 2 == 1
+    near = rng.normal(0, 1, 200) + 2.0 * anomalous
+    far = rng.normal(0, 1, 200) + far_helps * anomalous
+    normal = {"near": rng.normal(0, 1, 50), "far": rng.normal(0, 1, 50)}
+    return Evidence(normal, labelled={"near": near, "far": far})
+
+
+def _mean_auc(fused: Mapping[str, Floats]) -> float:
+    anomalous = np.arange(200) % 2 == 1
+    return float(np.mean([np.mean(s[anomalous][:, None] > s[~anomalous]) for s in fused.values()]))
+
+
+@pytest.mark.parametrize(("far_helps", "low", "high"), [(0.0, 0.85, 1.0), (2.0, 0.3, 0.7)])
+def test_grid_search_pools_machines_and_says_which_labels_it_used(
+    far_helps: float, low: float, high: float
+) -> None:
+    machines = {name: _labelled_machine(i, far_helps) for i, name in enumerate(("fan", "pump"))}
+    rule = GridSearch(_mean_auc, labels="test clips of fan and pump")
+    specs = fit_fusions(CHANNELS, machines, rule)
+    weights = [term.weight for term in specs["fan"].terms]
+    assert low <= weights[0] <= high
+    assert sum(weights) == pytest.approx(1.0)
+    assert weights[0] * 20 == pytest.approx(round(weights[0] * 20))
+    assert weights == [term.weight for term in specs["pump"].terms]
+    assert specs["fan"].labels == "test clips of fan and pump"
+    assert "grid search" in specs["fan"].method
+
+
+def test_grid_search_breaks_ties_towards_equal_weights() -> None:
+    scores = {"near": np.arange(4.0), "far": np.arange(4.0), "other": np.arange(4.0)}
+    evidence = Evidence(scores, labelled=scores)
+    rule = GridSearch(lambda fused: 1.0, labels="none in truth")
+    two = fit_fusions(CHANNELS, {"fan": evidence}, rule)["fan"]
+    three = fit_fusions(Mix(("near", "far", "other")), {"fan": evidence}, rule)["fan"]
+    assert [term.weight for term in two.terms] == [0.5, 0.5]
+    assert [term.weight for term in three.terms] == [0.35, 0.35, 0.3]
+
+
+def test_grid_search_tries_each_multiple_of_the_step_once() -> None:
+    tried: list[float] = []
+    scores = {"near": np.array([1.0]), "far": np.array([0.0])}
+
+    def objective(fused: Mapping[str, Floats]) -> float:
+        tried.append(float(fused["fan"][0]))
+        return 0.0
+
+    rule = GridSearch(objective, labels="of one clip")
+    fit_fusions(CHANNELS, {"fan": Evidence(scores, labelled=scores)}, rule)
+    assert sorted(tried) == pytest.approx(np.linspace(0, 1, 21))
+
+
+def test_grid_search_without_labelled_clips_is_refused() -> None:
+    scores = {"near": np.ones(3), "far": np.ones(3)}
+    with pytest.raises(DataError, match=r"machines without: \['fan'\]"):
+        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, GridSearch(_mean_auc, labels="none"))
+
+
+def test_fusion_of_scores_that_are_not_finite_is_refused() -> None:
+    scores = {"near": np.array([1.0, np.nan]), "far": np.ones(2)}
+    with pytest.raises(DataError, match="near are empty or not finite"):
+        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, LabelFree("equal"))
+
+
+def test_proxy_scores_are_those_of_the_other_machines_normals() -> None:
+    rng = np.random.default_rng(0)
+    banks: dict[str, dict[Domain, NDArray[np.float32]]] = {
+        name: {"source": normalise_rows(centre + 0.1 * rng.standard_normal((20, 8)))}
+        for name, centre in zip(("fan", "pump", "valve"), rng.standard_normal((3, 8)), strict=True)
+    }
+    scores = proxy_scores("fan", banks, ScorerSpec())
+    assert scores.shape == (40,)
+    assert scores.min() > 1.0  # other machines are farther than the machine's own neighbours
+    with pytest.raises(DataError, match="only machine"):
+        proxy_scores("fan", {"fan": banks["fan"]}, ScorerSpec())

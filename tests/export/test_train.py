@@ -1,0 +1,136 @@
+"""Training: logs, resuming, reproducibility, refusals."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge_asd.errors import DataError, UsageError
+from edge_asd_export.extractors import TrainableExtractor
+from edge_asd_export.loss_curve import draw_loss_curve
+from edge_asd_export.run import Run, point_latest_at
+from edge_asd_export.train import EpochLog, load_extractor, train_extractor
+from export.conftest import new_run
+
+CPU = torch.device("cpu")
+
+
+class Interrupted(Exception):
+    """Stands in for Ctrl-C."""
+
+
+def stop_after(epoch: int):
+    def on_epoch(log: EpochLog, _: TrainableExtractor) -> None:
+        if log.epoch == epoch:
+            raise Interrupted
+
+    return on_epoch
+
+
+def weights(run: Run) -> torch.Tensor:
+    state = run.checkpoint("fkie")
+    assert state is not None
+    return torch.cat([value.float().flatten() for value in state["encoder"].values()])
+
+
+def test_log_has_a_row_for_every_epoch(small_run: Run) -> None:
+    with (small_run.folder("fkie") / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+
+    assert [int(row["epoch"]) for row in rows] == [1, 2]
+    assert all(float(row["loss"]) > 0 and float(row["scale"]) > 0 for row in rows)
+
+
+def test_loss_falls_on_machines_that_differ(small_data: Path, tmp_path: Path) -> None:
+    run, items = new_run(tmp_path / "run", small_data, epochs=6)
+    losses: list[float] = []
+
+    train_extractor(run, "fkie", items, device=CPU, on_epoch=lambda log, _: losses.append(log.loss))
+
+    assert losses[-1] < losses[0] - 0.2
+
+
+def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
+    small_run: Run, small_data: Path, tmp_path: Path
+) -> None:
+    run, items = new_run(tmp_path / "run", small_data)
+    with pytest.raises(Interrupted):
+        train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
+
+    train_extractor(Run.open(run.path), "fkie", items, device=CPU)
+
+    torch.testing.assert_close(weights(run), weights(small_run), rtol=1e-4, atol=1e-5)
+
+
+def test_another_seed_gives_other_weights(
+    small_run: Run, small_data: Path, tmp_path: Path
+) -> None:
+    run, items = new_run(tmp_path / "run", small_data, seed=1)
+
+    train_extractor(run, "fkie", items, device=CPU)
+
+    assert not torch.allclose(weights(run), weights(small_run), atol=1e-2)
+
+
+def test_unfinished_extractor_is_not_loaded(small_data: Path, tmp_path: Path) -> None:
+    run, items = new_run(tmp_path / "run", small_data)
+    with pytest.raises(Interrupted):
+        train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
+
+    with pytest.raises(DataError, match="1 of 2 epochs.*--resume"):
+        load_extractor(run, "fkie")
+
+
+def test_one_clip_is_too_few(small_data: Path, tmp_path: Path) -> None:
+    run, items = new_run(tmp_path / "run", small_data)
+
+    with pytest.raises(DataError, match="at least 2"):
+        train_extractor(run, "fkie", items[:1], device=CPU)
+
+
+def test_checkpoint_loads_without_unpickling_objects(small_run: Run) -> None:
+    path = small_run.folder("fkie") / "checkpoint.pt"
+
+    assert torch.load(path, weights_only=True)["epoch"] == 2
+
+
+def test_loss_curve_is_drawn(small_run: Run, tmp_path: Path) -> None:
+    picture = tmp_path / "loss.png"
+
+    draw_loss_curve(small_run.folder("fkie") / "log.csv", picture)
+
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_missing_run_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no run at"):
+        Run.open(tmp_path)
+
+
+def test_broken_run_record_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"config": 3}')
+
+    with pytest.raises(DataError, match="not a run record") as caught:
+        Run.open(tmp_path)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_latest_points_at_the_newest_run(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        point_latest_at(tmp_path / name)
+
+    assert (tmp_path / "latest").resolve() == tmp_path / "b"
+
+
+def test_a_real_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "a").mkdir()
+
+    point_latest_at(tmp_path / "a")
+
+    assert not (tmp_path / "latest").is_symlink()
