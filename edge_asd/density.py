@@ -25,7 +25,6 @@ __all__ = [
     "checked_queries",
     "checked_rows",
     "lone_density",
-    "n_neighbours",
     "normalise_rows",
     "reference_density",
     "removals",
@@ -170,7 +169,7 @@ class References:
         return self._finish(squared)
 
 
-def n_neighbours(n: int, k: int) -> int:
+def _n_neighbours(n: int, k: int) -> int:
     """Return how many neighbours a reference has in a bank of `n`: `k`, if there are as many."""
     return max(min(k, n - 1), 0)
 
@@ -193,7 +192,7 @@ def reference_density(
         At least ``spec.density_floor`` times their median, and `SMALLEST_DENSITY`.
         For ``nearest``, which looks at no neighbours, 1.
     """
-    k = n_neighbours(len(references), _K[spec.kind](spec, domain))
+    k = _n_neighbours(len(references), _K[spec.kind](spec, domain))
     if k == 0:
         return np.full(len(references), lone)
     return _floored(
@@ -227,7 +226,7 @@ def removals(
     n = len(references)
     if n < 2:
         return
-    k = n_neighbours(n - 1, _K[spec.kind](spec, domain))
+    k = _n_neighbours(n - 1, _K[spec.kind](spec, domain))
     bank = References(references, spec)
     distance_of, index_of = bank.nearest_others(k + 1)
     aggregate = _AGGREGATES[spec.aggregate]

@@ -214,7 +214,7 @@ class GoldenSpec(_Record):
 class Manifest(_Record):
     """The whole contract of one bundle."""
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1] = 1
     name: str
     created_utc: str
     system: str
@@ -239,7 +239,8 @@ class Manifest(_Record):
         for machine, spec in self.machines.items():
             if sorted(spec.banks) != sorted(names):
                 raise ValueError(
-                    f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {sorted(names)}"
+                    f"machine {machine!r} has banks for {sorted(spec.banks)}, "
+                    f"expected {sorted(names)}"
                 )
         for path in self.referenced_files():
             if path not in self.files:
@@ -295,4 +296,6 @@ def read_manifest(bundle_dir: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(f"{path} breaks the bundle contract at {where}: {first['msg']}") from error
+        raise BundleError(
+            f"{path} breaks the bundle contract at {where}: {first['msg']}"
+        ) from error

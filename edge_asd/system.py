@@ -106,6 +106,4 @@ def system_named(name: str) -> System:
     try:
         return SYSTEMS[name]
     except KeyError:
-        raise UsageError(
-            f"unknown system {name!r}; known systems: {', '.join(SYSTEMS)}"
-        ) from None
+        raise UsageError(f"unknown system {name!r}; known systems: {', '.join(SYSTEMS)}") from None

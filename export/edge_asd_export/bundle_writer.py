@@ -112,7 +112,9 @@ def write_bundle(
     system = system_named(run.record.config.system)
     with atomic_folder(out, MANIFEST_NAME) as staging:
         graphs = _ship(run, system, clips, staging, options, narrator)
-        extractors = {name: runtime_extractor(shipped.spec, staging) for name, shipped in graphs.items()}
+        extractors = {
+            name: runtime_extractor(shipped.spec, staging) for name, shipped in graphs.items()
+        }
         narrator.say("embedding training clips")
         banks = _embed(system, clips, extractors, narrator)
         labelled = _label(system, dev_labels, extractors, narrator) if dev_labels else None

@@ -21,7 +21,7 @@ class FkieConfig(_Config):
     input: Literal["linear", "mel"] = "linear"  # of the spectrogram branch
     n_mels: Annotated[int, Field(gt=0)] = 128  # when input is mel
     n_subclusters: Annotated[int, Field(gt=0)] = 16  # per class
-    mixup: MixupKind = "split"
+    mixup: MixupKind = "plain"
 
 
 class TrainConfig(_Config):
@@ -29,10 +29,10 @@ class TrainConfig(_Config):
 
     system: str = "system4"
     seed: Annotated[int, Field(ge=0)] = 0
-    epochs: Annotated[int, Field(gt=0)] = 10
-    batch_size: Annotated[int, Field(gt=1)] = 64
+    epochs: Annotated[int, Field(gt=0)] = 20
+    batch_size: Annotated[int, Field(gt=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     l2: Annotated[float, Field(ge=0)] = 1e-5  # Keras' convention: loss += l2 * sum(kernel^2)
-    view_classes: bool = False  # near and far clips of one class become two classes
+    view_classes: bool = True  # near and far clips of one class become two classes
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
     fkie: FkieConfig = FkieConfig()

@@ -16,6 +16,7 @@ from torch.nn import functional
 __all__ = ["Fkie", "SpectrogramBranch", "SpectrumBranch"]
 
 EMBEDDING_DIM = 128  # of each branch
+SPECTRUM_CONVS = ((1, 256, 64), (128, 64, 32), (128, 16, 4))  # channels in, kernel, stride
 # Keras' epsilon, as in the original. Its momentum of 0.99 needs thousands of steps to
 # forget the initial statistics; 0.9 (0.1 in torch's convention) needs tens.
 BN_EPS = 1e-3
@@ -52,11 +53,11 @@ class SpectrumBranch(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(
             nn.Conv1d(c_in, 128, kernel, stride, bias=False)
-            for c_in, kernel, stride in ((1, 256, 64), (128, 64, 32), (128, 16, 4))
+            for c_in, kernel, stride in SPECTRUM_CONVS
         )
         n_out = n_bins
-        for conv in self.convs:
-            n_out = -(-n_out // conv.stride[0])
+        for _, _, stride in SPECTRUM_CONVS:
+            n_out = -(-n_out // stride)
         self.dense = nn.Sequential()
         for n_in in (128 * n_out, 128, 128, 128):
             self.dense.append(nn.Linear(n_in, 128, bias=False))
@@ -66,10 +67,11 @@ class SpectrumBranch(nn.Module):
 
     def forward(self, spectrum: Tensor) -> Tensor:
         x = spectrum[:, None, :]  # (B, 1, n_bins)
-        for conv in self.convs:
-            padded = _pad_same(x, conv.kernel_size, conv.stride)
+        for conv, (_, kernel, stride) in zip(self.convs, SPECTRUM_CONVS, strict=True):
+            padded = _pad_same(x, (kernel,), (stride,))
             x = functional.relu(conv(padded))  # (B, 128, ceil(n / stride))
-        return self.dense(x.flatten(1))
+        embedding: Tensor = self.dense(x.flatten(1))
+        return embedding
 
 
 class SpectrogramBranch(nn.Module):

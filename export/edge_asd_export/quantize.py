@@ -20,7 +20,13 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-__all__ = ["TARGETS", "QuantSettings", "n_quantized_weights", "quantize_encoder"]
+__all__ = [
+    "TARGETS",
+    "QuantSettings",
+    "first_weighted_nodes",
+    "n_quantized_weights",
+    "quantize_encoder",
+]
 
 Features = Mapping[str, NDArray[np.float32]]
 
@@ -64,8 +70,9 @@ def quantize_encoder(
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        model = onnx.load(str(prepared))
         quantize_static(
-            str(prepared),
+            model,
             str(destination),
             _Reader(calibration),
             quant_format=QuantFormat.QDQ,
@@ -75,6 +82,7 @@ def quantize_encoder(
             activation_type=settings.activation,
             weight_type=settings.weight,
             calibrate_method=settings.method,
+            nodes_to_exclude=first_weighted_nodes(model.graph, settings.operators),
         )
 
 
@@ -84,6 +92,25 @@ def n_quantized_weights(path: Path) -> int:
     int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
     # Zero points are 8-bit too, but scalars or vectors.
     return sum(t.data_type in int8 and len(t.dims) > 1 for t in graph.initializer)
+
+
+def first_weighted_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
+    """Names of the weighted nodes that see an input of the graph first.
+
+    They stay float32: raw spectra are so peaked that eight bits of their range leave most
+    bins at zero (measured on real recordings: the mean cosine to float32 rises from 0.972
+    to 0.990, for one per cent of the size).
+    """
+    reached = {value.name for value in graph.input}
+    names = []
+    for node in graph.node:  # sorted topologically, as ONNX demands
+        if reached.isdisjoint(node.input):
+            continue
+        if node.op_type in operators:
+            names.append(node.name)
+        else:
+            reached.update(node.output)
+    return names
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

@@ -1,10 +1,10 @@
 """The run folder: what was trained, on what, and the state to go on from.
 
-    runs/<name>/run.json              configuration, data, classes, machines
-    runs/<name>/<extractor>/checkpoint.pt
-    runs/<name>/<extractor>/log.csv   one row per epoch
-    runs/<name>/<extractor>/loss.png
-    runs/latest                       link to the newest run
+runs/<name>/run.json              configuration, data, classes, machines
+runs/<name>/<extractor>/checkpoint.pt
+runs/<name>/<extractor>/log.csv   one row per epoch
+runs/<name>/<extractor>/loss.png
+runs/latest                       link to the newest run
 """
 
 from __future__ import annotations

@@ -18,7 +18,14 @@ from edge_asd_export.graph_check import GraphReport, Group, Tolerance, compare_e
 from edge_asd_export.quantize import TARGETS, Features, quantize_encoder
 from edge_asd_export.to_onnx import export_extractor
 
-__all__ = ["N_CALIBRATION_CLIPS", "N_CHECK_CLIPS", "Quantize", "ShippedGraphs", "runtime_extractor", "ship_extractor"]
+__all__ = [
+    "N_CALIBRATION_CLIPS",
+    "N_CHECK_CLIPS",
+    "Quantize",
+    "ShippedGraphs",
+    "runtime_extractor",
+    "ship_extractor",
+]
 
 Quantize = Literal["int8", "none"]
 Step = Callable[[str], None]

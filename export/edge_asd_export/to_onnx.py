@@ -45,8 +45,8 @@ def export_extractor(
         features.append(FeatureSpec(name=feature.name, kind=feature.kind, file=file, shape=shape))
     encoder_file = f"graphs/{name}.encoder.onnx"
     names = [feature.name for feature in features]
-    encoder = nn.Module.to(extractor.encoder, memory_format=torch.contiguous_format)
-    _export(encoder, inputs, names, "embedding", bundle_dir / encoder_file)
+    extractor.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    _export(extractor.encoder, inputs, names, "embedding", bundle_dir / encoder_file)
     spec = ExtractorSpec(
         n_samples=extractor.n_samples,
         n_channels=1,

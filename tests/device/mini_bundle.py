@@ -6,7 +6,7 @@ machine does not make.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +60,12 @@ def machine_sound(
     return sound
 
 
-def machine_day(
-    parts: Mapping[str, float] | Iterator[tuple[str, float]], *, rate_hz: int = RATE_HZ
-) -> NDArray[np.float32]:
-    """Sounds one after the other: names that start with ``fault`` are faulty."""
-    items = parts.items() if isinstance(parts, Mapping) else parts
+def machine_day(parts: Mapping[str, float], *, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:
+    """Seconds of sounds one after the other; names that start with ``fault`` are faulty."""
     return np.concatenate(
         [
             machine_sound(seconds, seed=100 + i, faulty=name.startswith("fault"), rate_hz=rate_hz)
-            for i, (name, seconds) in enumerate(items)
+            for i, (name, seconds) in enumerate(parts.items())
         ],
         axis=1,
     )

@@ -290,6 +290,8 @@ def test_without_hnswlib_search_is_exact(
     written: Written, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "hnswlib", None)
+    assert isinstance(written.open("auto"), ExactBank)
+    assert not caplog.records  # a small bank never asks for it
     assert isinstance(written.open("hnsw"), ExactBank)
     assert "hnswlib is not installed" in caplog.text
 

@@ -55,9 +55,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for label in ("normal", "anomaly"):
                 for i in range(2):
                     name = f"section_00_{domain}_test_{label}_{i:04d}_noAttribute.wav"
-                    audio = machine_noise(
-                        fundamental_hz, seed=100 + i, faulty=label == "anomaly"
-                    )
+                    audio = machine_noise(fundamental_hz, seed=100 + i, faulty=label == "anomaly")
                     write_clip(root / machine / "test" / name, audio)
     return root
 

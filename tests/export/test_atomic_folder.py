@@ -57,9 +57,11 @@ def test_nothing_is_left_after_a_failure(tmp_path: Path, error: BaseException) -
 def test_full_disk_is_one_line_and_keeps_the_old_folder(tmp_path: Path) -> None:
     make(tmp_path / "out", "old")
 
-    with pytest.raises(DataError, match="No space left on device"):
-        with atomic_folder(tmp_path / "out", "marker"):
-            raise OSError(errno.ENOSPC, "No space left on device")
+    with (
+        pytest.raises(DataError, match="No space left on device"),
+        atomic_folder(tmp_path / "out", "marker"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     assert (tmp_path / "out" / "marker").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -76,9 +76,7 @@ def test_graphs_use_the_promised_operator_set(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
-def test_int8_encoder_is_smaller_and_close(
-    target: str, audio: np.ndarray, tmp_path: Path
-) -> None:
+def test_int8_encoder_is_smaller_and_close(target: str, audio: np.ndarray, tmp_path: Path) -> None:
     exported = export_extractor(warmed_up("linear"), "fkie", tmp_path)
     runtime = runtime_extractor(exported.spec, tmp_path)
     int8 = tmp_path / "graphs" / "int8.onnx"

@@ -7,25 +7,25 @@ from pathlib import Path
 
 import pytest
 import torch
+from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.extractors import TrainableExtractor
 from edge_asd_export.loss_curve import draw_loss_curve
 from edge_asd_export.run import Run, point_latest_at
 from edge_asd_export.train import EpochLog, load_extractor, train_extractor
-from export.conftest import new_run
 
 CPU = torch.device("cpu")
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """Stands in for Ctrl-C."""
 
 
 def stop_after(epoch: int):
     def on_epoch(log: EpochLog, _: TrainableExtractor) -> None:
         if log.epoch == epoch:
-            raise Interrupted
+            raise InterruptedTrainingError
 
     return on_epoch
 
@@ -57,7 +57,7 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     small_run: Run, small_data: Path, tmp_path: Path
 ) -> None:
     run, items = new_run(tmp_path / "run", small_data)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedTrainingError):
         train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
 
     train_extractor(Run.open(run.path), "fkie", items, device=CPU)
@@ -65,9 +65,7 @@ def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     torch.testing.assert_close(weights(run), weights(small_run), rtol=1e-4, atol=1e-5)
 
 
-def test_another_seed_gives_other_weights(
-    small_run: Run, small_data: Path, tmp_path: Path
-) -> None:
+def test_another_seed_gives_other_weights(small_run: Run, small_data: Path, tmp_path: Path) -> None:
     run, items = new_run(tmp_path / "run", small_data, seed=1)
 
     train_extractor(run, "fkie", items, device=CPU)
@@ -77,10 +75,10 @@ def test_another_seed_gives_other_weights(
 
 def test_unfinished_extractor_is_not_loaded(small_data: Path, tmp_path: Path) -> None:
     run, items = new_run(tmp_path / "run", small_data)
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedTrainingError):
         train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
 
-    with pytest.raises(DataError, match="1 of 2 epochs.*--resume"):
+    with pytest.raises(DataError, match=r"1 of 2 epochs.*--resume"):
         load_extractor(run, "fkie")
 
 

@@ -11,7 +11,7 @@ import typer
 from edge_asd.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edge_asd_export.bundle_writer import DevLabels, WrittenBundle
+    from edge_asd_export.bundle_writer import DevLabels
     from edge_asd_export.clips import Clip
     from edge_asd_export.run import Run
 

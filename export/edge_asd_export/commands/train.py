@@ -71,7 +71,12 @@ def train(
     from edge_asd_export.run import Run, point_latest_at
 
     torch.set_num_threads(threads or torch.get_num_threads())
-    overrides = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "system": system}
+    overrides: dict[str, object] = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        "system": system,
+    }
     fkie = {"input": fkie_input} if fkie_input else {}
     if resume is not None:
         if data or out or config or fkie or any((epochs, batch_size, seed)):
@@ -95,9 +100,7 @@ def _default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _settings(
-    path: Path | None, overrides: dict[str, object], fkie: dict[str, str]
-) -> TrainConfig:
+def _settings(path: Path | None, overrides: dict[str, object], fkie: dict[str, str]) -> TrainConfig:
     import tomllib
 
     from pydantic import ValidationError

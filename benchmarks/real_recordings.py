@@ -1,0 +1,243 @@
+"""How inputs, scorers, precisions and channel weights compare on labelled recordings.
+
+    python benchmarks/real_recordings.py --data DATA --runs runs/linear-0 runs/linear-1 ...
+
+For every run the encoders are exported as float32 and as int8, training and test clips are
+embedded by the device's extractor, and every scorer and channel-weight rule is applied to
+the same embeddings. Test labels are used for measuring only, but all rows are shown: who
+picks the best row has used them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from edge_asd.manifest import ScorerSpec
+from edge_asd.scorer import exact_scores, leave_one_out_scores
+from edge_asd.system import system_named
+from edge_asd_export.calibrate import Floats, proxy_scores
+from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
+from edge_asd_export.clips import MachineClips, scan
+from edge_asd_export.graph_check import Tolerance
+from edge_asd_export.metrics import MachineMetrics, harmonic_mean, machine_metrics, official_score
+from edge_asd_export.references import Embeddings, embed_clips, split_domains
+from edge_asd_export.run import Run
+from edge_asd_export.scorers import SCORERS
+from edge_asd_export.ship import Quantize, runtime_extractor, ship_extractor
+from edge_asd_export.train import load_extractor
+
+EXTRACTOR = "fkie"
+PRECISIONS: Mapping[str, Quantize] = {"fp32": "none", "int8": "int8"}
+# What is measured here must not be hidden by a refusal to ship it.
+ANYTHING = Tolerance(cosine_mean=-1, score_correlation=-2, size_ratio=2, speed_ratio=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The official score of one choice of everything."""
+
+    run: str
+    input: str
+    seed: int
+    precision: str
+    scorer: str
+    channels: str  # near, far, or the channel-weight rule
+    official: float
+    machines: dict[str, tuple[float, float, float]]  # AUC source, AUC target, pAUC
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--data", type=Path, required=True, help="labelled data set")
+    parser.add_argument("--runs", type=Path, nargs="+", required=True, help="system4 run folders")
+    parser.add_argument("--json", type=Path, help="write every row here")
+    options = parser.parse_args()
+    machines = scan([options.data], read_samples=False).machines
+    rows: list[Row] = []
+    for path in options.runs:
+        run = Run.open(path)
+        for precision, quantize in PRECISIONS.items():
+            print(f"{path.name}: {precision}", file=sys.stderr)
+            train, test = _embed(run, machines, quantize)
+            rows += _rows(run, path.name, precision, machines, train, test)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    console = Console(width=120)
+    _print_baseline(console, options.data / "baseline.csv")
+    for table in (_by_scorer(rows), _by_precision(rows), _by_weights(rows), _by_machine(rows)):
+        console.print(table)
+
+
+def _embed(
+    run: Run, machines: Mapping[str, MachineClips], quantize: Quantize
+) -> tuple[dict[str, Embeddings], dict[str, Embeddings]]:
+    """Embeddings of training and of test clips by machine, then branch."""
+    system = system_named(run.record.config.system)
+    clips = [clip for machine in machines.values() for clip in machine.train]
+    with tempfile.TemporaryDirectory() as folder:
+        shipped = ship_extractor(
+            load_extractor(run, EXTRACTOR),
+            EXTRACTOR,
+            Path(folder),
+            clips=clips,
+            views=[branch.view for branch in system.branches],
+            scorer=ScorerSpec(),
+            quantize=quantize,
+            target="x86-64",
+            tolerance=ANYTHING,
+            say=lambda text: None,
+        )
+        if shipped.report:
+            print(f"  {shipped.report.to_dict()}", file=sys.stderr)
+        extractors = {EXTRACTOR: runtime_extractor(shipped.spec, Path(folder))}
+
+        def embed(split: str) -> dict[str, Embeddings]:
+            return {
+                name: embed_clips(
+                    getattr(machine, split), system.branches, extractors, lambda: None
+                )
+                for name, machine in machines.items()
+            }
+
+        return embed("train"), embed("test")
+
+
+def _rows(
+    run: Run,
+    name: str,
+    precision: str,
+    machines: Mapping[str, MachineClips],
+    train: Mapping[str, Embeddings],
+    test: Mapping[str, Embeddings],
+) -> Iterator[Row]:
+    config = run.record.config
+    for scorer, spec in SCORERS.items():
+        for channels, metrics in _measure(machines, train, test, spec):
+            yield Row(
+                name,
+                config.fkie.input,
+                config.seed,
+                precision,
+                scorer,
+                channels,
+                official_score(metrics.values()),
+                {machine: own.official for machine, own in metrics.items()},
+            )
+
+
+def _measure(
+    machines: Mapping[str, MachineClips],
+    train: Mapping[str, Embeddings],
+    test: Mapping[str, Embeddings],
+    spec: ScorerSpec,
+) -> Iterator[tuple[str, dict[str, MachineMetrics]]]:
+    branches = list(next(iter(train.values())))
+    banks = {
+        branch: {m: split_domains(machines[m].train, train[m][branch]) for m in machines}
+        for branch in branches
+    }
+    scores = {
+        m: {b: exact_scores(test[m][b], banks[b][m], spec) for b in branches} for m in machines
+    }
+    normal = {m: {b: _pooled(banks[b][m], spec) for b in branches} for m in machines}
+    proxy = {m: {b: proxy_scores(m, banks[b], spec) for b in branches} for m in machines}
+
+    def metrics(weights: Mapping[str, Mapping[str, float]]) -> dict[str, MachineMetrics]:
+        return {
+            m: machine_metrics(
+                sum(weights[m][b] * scores[m][b] for b in branches),
+                [clip.label == "anomaly" for clip in machine.test],
+                [clip.domain == "target" for clip in machine.test],
+            )
+            for m, machine in machines.items()
+        }
+
+    for branch in branches:
+        alone = {b: float(b == branch) for b in branches}
+        yield branch.partition("@")[2], metrics(dict.fromkeys(machines, alone))
+    for rule in WEIGHT_RULES:
+        yield rule, metrics({m: channel_weights(rule, normal[m], proxy[m]) for m in machines})
+
+
+def _pooled(bank: Mapping, spec: ScorerSpec) -> Floats:  # type: ignore[type-arg]
+    scores = leave_one_out_scores(bank, spec)
+    return np.concatenate([scores[domain] for domain in sorted(scores)])
+
+
+def _print_baseline(console: Console, path: Path) -> None:
+    """Official scores of the trivial baselines that come with the data set, if any do."""
+    if not path.is_file():
+        return
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    for kind in ("near", "far", "mean"):
+        columns = [f"{kind}_{figure}" for figure in ("auc_source", "auc_target", "pauc")]
+        values = [float(line[column]) for line in lines for column in columns]
+        console.print(f"trivial baseline, {kind}: {harmonic_mean(values):.3f}")
+
+
+def _table(title: str, rows: list[Row], keys: tuple[str, ...], columns: list[str]) -> Table:
+    """Mean and spread over seeds of the official score, one line per combination of `keys`."""
+    cells: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        cells[tuple(str(getattr(row, key)) for key in keys)][row.channels].append(row.official)
+    table = Table(*keys, *columns, title=title)
+    for names, by_channel in cells.items():
+        table.add_row(*names, *(_cell(by_channel[column]) for column in columns))
+    return table
+
+
+def _cell(values: list[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.3f}" if values else "-"
+    return f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+
+
+def _by_scorer(rows: list[Row]) -> Table:
+    fp32 = [row for row in rows if row.precision == "fp32"]
+    columns = ["near", "far", "equal", "mostly-first"]
+    return _table("official score by input and scorer, fp32", fp32, ("input", "scorer"), columns)
+
+
+def _by_precision(rows: list[Row]) -> Table:
+    default = [row for row in rows if row.scorer == "dldn-mean"]
+    keys = ("input", "seed", "precision")
+    return _table("by precision, dldn-mean", default, keys, ["near", "far", "mostly-first"])
+
+
+def _by_weights(rows: list[Row]) -> Table:
+    keys = ("input", "scorer")
+    fp32 = [row for row in rows if row.precision == "fp32" and row.scorer == "dldn-mean"]
+    return _table("by channel weights, fp32, dldn-mean", fp32, keys, list(WEIGHT_RULES))
+
+
+def _by_machine(rows: list[Row]) -> Table:
+    table = Table("input", "machine", "AUC source", "AUC target", "pAUC",
+                  title="near channel by machine, fp32, dldn-mean")  # fmt: skip
+    chosen = [
+        r for r in rows if (r.precision, r.scorer, r.channels) == ("fp32", "dldn-mean", "near")
+    ]
+    for fkie_input in dict.fromkeys(row.input for row in chosen):
+        own = [row for row in chosen if row.input == fkie_input]
+        for machine in own[0].machines:
+            columns = zip(*(row.machines[machine] for row in own), strict=True)
+            table.add_row(fkie_input, machine, *(_cell(list(values)) for values in columns))
+    return table
+
+
+if __name__ == "__main__":
+    main()
