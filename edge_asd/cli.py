@@ -100,6 +100,8 @@ def _edge_asd(
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, EdgeAsdError):
+        return str(error)  # one line, or a list of problems with one line each
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())

@@ -256,10 +256,18 @@ class Manifest(_Record):
         for machine in self.machines.values():
             for banks in machine.banks.values():
                 for bank in banks.values():
-                    paths.append(bank.file)
-                    if bank.index:
-                        paths.append(bank.index.file)
+                    paths += bank.paths
         return sorted(set(paths))
+
+    def derived_files(self) -> set[str]:
+        """Relative paths of the search indexes: caches that a device can build again."""
+        return {
+            bank.index.file
+            for machine in self.machines.values()
+            for banks in machine.banks.values()
+            for bank in banks.values()
+            if bank.index
+        }
 
 
 def read_manifest(bundle_dir: Path) -> Manifest:

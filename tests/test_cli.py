@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 
 from edge_asd import __version__
 from edge_asd.cli import DEVICE_COMMANDS, WORKSTATION_COMMANDS, app
-from edge_asd.errors import AudioError, EdgeAsdError, UsageError
+from edge_asd.errors import AudioError, DataError, EdgeAsdError, UsageError
 
 FAILURES: dict[str, BaseException] = {
     "usage": UsageError("no such machine"),
-    "failure": AudioError("two\nlines"),
+    "failure": AudioError("no sound"),
+    "problems": DataError("2 problems:\na.wav: empty\nb.wav: mono"),
     "disk": OSError(28, "No space left on device", "/full/disk"),
     "interrupt": KeyboardInterrupt(),
 }
@@ -69,12 +70,13 @@ def test_every_command_has_help(name: str) -> None:
     ("kind", "exit_code", "line"),
     [
         ("usage", 2, "error: no such machine"),
-        ("failure", 1, "error: two lines"),
+        ("failure", 1, "error: no sound"),
+        ("problems", 1, "error: 2 problems:\na.wav: empty\nb.wav: mono"),
         ("disk", 1, "error: /full/disk: No space left on device"),
         ("interrupt", 130, "interrupted"),
     ],
 )
-def test_a_failure_is_one_line_on_stderr_and_an_exit_code(
+def test_a_failure_is_its_message_on_stderr_and_an_exit_code(
     failing_app: typer.Typer, kind: str, exit_code: int, line: str
 ) -> None:
     result = CliRunner().invoke(failing_app, ["fail", kind])

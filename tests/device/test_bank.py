@@ -105,6 +105,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
+@pytest.mark.timeout(600)  # 15 s of one core; minutes on a computer that does much else
 def test_index_gives_the_exact_minimum_of_20000_references() -> None:
     spec = ScorerSpec()
     rows, cluster = clustered(20_000, 128)

@@ -1,0 +1,37 @@
+"""Fixed input lengths, and the one feature that is not a graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_asd.extractor import fit_length
+from edge_asd.spectrum import magnitude_spectrum
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "expected"),
+    [(3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (12, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1])],
+)
+def test_windows_are_cut_or_tiled_from_their_start(n_samples: int, expected: list[int]) -> None:
+    audio = np.arange(5, dtype=np.float32)[None]
+
+    np.testing.assert_array_equal(fit_length(audio, n_samples)[0], expected)
+
+
+def test_spectrum_of_a_tone_has_one_line_of_half_the_samples() -> None:
+    n_samples = 1000
+    tone = np.cos(2 * np.pi * 50 * np.arange(n_samples) / n_samples).astype(np.float32)
+
+    spectrum = magnitude_spectrum(tone[None])[0]
+
+    assert spectrum.dtype == np.float32
+    assert spectrum.shape == (n_samples // 2,)
+    assert spectrum.argmax() == 50
+    assert spectrum[50] == pytest.approx(n_samples / 2, rel=1e-4)
+    assert np.delete(spectrum, 50).max() < 1e-2
+
+
+@pytest.mark.parametrize(("n_samples", "n_bins"), [(1000, 500), (1001, 500)])
+def test_spectrum_ends_below_nyquist(n_samples: int, n_bins: int) -> None:
+    assert magnitude_spectrum(np.ones((2, n_samples), np.float32)).shape == (2, n_bins)
