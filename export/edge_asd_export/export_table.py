@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from edge_asd.manifest import FusionSpec
 from edge_asd_export.bundle_writer import WrittenBundle
 
 __all__ = ["print_export"]
@@ -18,19 +19,23 @@ def print_export(written: WrittenBundle) -> None:
         if report and report.refused_because:
             console.print(f"{name}: kept fp32, because {report.refused_because}")
     console.print(_machines(written))
+    example = next(iter(written.manifest.machines.values()))
+    rate = example.threshold.false_alarm_rate
+    console.print(f"weights: {example.fusion.method}")
+    console.print(f"thresholds: {rate:.2%} of normal windows above, {example.threshold.method}")
     total = sum(entry.bytes for entry in written.manifest.files.values())
     console.print(f"bundle {written.path} ({total / 1e6:.1f} MB)")
 
 
 def _graphs(written: WrittenBundle) -> Table:
-    table = Table(title=f"encoders for {written.manifest.target}")
-    for column in ("encoder", "ships", "int8 weights", "size", "cosine mean", "min",
-                   "score corr.", "speed", "windows"):  # fmt: skip
+    table = Table(title=f"encoders for {written.manifest.target}, int8 against fp32")
+    for column in ("encoder", "ships", "int8 weights", "size", "cosine", "least", "scores",
+                   "speed"):  # fmt: skip
         table.add_column(column, justify="left" if column in {"encoder", "ships"} else "right")
     for name, extractor in written.manifest.extractors.items():
         report = written.reports[name]
         if report is None:
-            table.add_row(name, extractor.encoder.precision, *["-"] * 7)
+            table.add_row(name, extractor.encoder.precision, *["-"] * 6)
             continue
         table.add_row(
             name,
@@ -41,32 +46,30 @@ def _graphs(written: WrittenBundle) -> Table:
             f"{report.cosine_min:.4f}",
             f"{report.score_correlation:.4f}",
             "other CPU" if report.speed_ratio is None else f"x{report.speed_ratio:.2f}",
-            str(report.n_windows),
         )
     return table
 
 
 def _machines(written: WrittenBundle) -> Table:
     table = Table(title="machines")
-    for column in ("machine", "window s", "references", "fusion", "threshold", "clears at",
-                   "false alarms", "from"):  # fmt: skip
+    for column in ("machine", "window", "references", "weights", "threshold", "clears at"):
         table.add_column(column)
     rate_hz = written.manifest.sample_rate_hz
     for name, machine in written.manifest.machines.items():
         first_branch = next(iter(machine.banks.values()))
-        threshold = machine.threshold
-        weights = ", ".join(
-            f"{term.weight:.2f} {term.of if isinstance(term.of, str) else 'mix'}"
-            for term in machine.fusion.terms
-        )
         table.add_row(
             name,
-            f"{machine.window_samples / rate_hz:g}",
+            f"{machine.window_samples / rate_hz:g} s",
             " + ".join(f"{bank.n} {domain}" for domain, bank in first_branch.items()),
-            weights,
-            f"{threshold.threshold:.3f}",
-            f"{threshold.clear_threshold:.3f}",
-            f"{threshold.false_alarm_rate:.1%}",
-            f"{threshold.n_scores} scores",
+            _weights(machine.fusion),
+            f"{machine.threshold.threshold:.3f}",
+            f"{machine.threshold.clear_threshold:.3f}",
         )
     return table
+
+
+def _weights(fusion: FusionSpec) -> str:
+    return ", ".join(
+        f"{term.weight:.2f} {term.of if isinstance(term.of, str) else f'({_weights(term.of)})'}"
+        for term in fusion.terms
+    )
