@@ -28,9 +28,9 @@ from rich.table import Table
 from edge_asd.manifest import ScorerSpec
 from edge_asd.scorer import exact_scores, leave_one_out_scores
 from edge_asd.system import system_named
-from edge_asd_export.calibrate import Floats, proxy_scores
 from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
 from edge_asd_export.clips import MachineClips, scan
+from edge_asd_export.fit_fusion import Floats, proxy_scores
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.metrics import MachineMetrics, harmonic_mean, machine_metrics, official_score
 from edge_asd_export.references import Embeddings, embed_clips, split_domains

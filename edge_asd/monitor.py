@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,6 @@ from edge_asd.event import (
     StartedEvent,
     StoppedEvent,
 )
-from edge_asd.offline import WindowDetector
 from edge_asd.sinks import Sink
 from edge_asd.source import Block
 from edge_asd.window import Windower
@@ -37,9 +36,21 @@ from edge_asd.window import Windower
 if TYPE_CHECKING:
     from edge_asd.detector import WindowScore
 
-__all__ = ["Gap", "Monitor", "ScoredWindow", "Subject", "score_stream"]
+__all__ = ["Gap", "Monitor", "ScoredWindow", "Subject", "WindowDetector", "score_stream"]
 
 _log = logging.getLogger(__name__)
+
+
+class WindowDetector(Protocol):
+    """What scoring a recording needs of a :class:`edge_asd.detector.Detector`."""
+
+    @property
+    def machine(self) -> str: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def window_samples(self) -> int: ...
+    def score(self, audio: NDArray[np.float32]) -> WindowScore: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from edge_asd.monitor import ScoredWindow, score_stream
-from edge_asd.offline import WindowDetector, mean_score
+from edge_asd.monitor import ScoredWindow, WindowDetector, score_stream
 from edge_asd.resample import resampled
 from edge_asd.source import FileSource
 
@@ -28,7 +28,15 @@ class RecordingScore:
     @property
     def mean(self) -> WindowScore:
         """The score of the file: the mean over its windows."""
-        return mean_score([score for _, score in self.windows])
+        scores = [score for _, score in self.windows]
+        return replace(
+            scores[0],
+            score=fmean(score.score for score in scores),
+            branches={
+                branch: fmean(score.branches[branch] for score in scores)
+                for branch in scores[0].branches
+            },
+        )
 
     @property
     def max_score(self) -> float:

@@ -12,7 +12,8 @@ from edge_asd.fusion import fuse
 from edge_asd.manifest import FusionSpec, ScorerSpec, ThresholdSpec
 from edge_asd.scorer import exact_scores, leave_one_out_scores
 from edge_asd.system import System
-from edge_asd_export.calibrate import (
+from edge_asd_export.clips import Clip
+from edge_asd_export.fit_fusion import (
     Evidence,
     Floats,
     GridSearch,
@@ -21,7 +22,6 @@ from edge_asd_export.calibrate import (
     fit_fusions,
     proxy_scores,
 )
-from edge_asd_export.clips import Clip
 from edge_asd_export.metrics import machine_metrics, official_score
 from edge_asd_export.references import Banks, Embeddings
 from edge_asd_export.threshold import threshold_from_normal_scores

@@ -17,7 +17,7 @@ from edge_asd_export.evaluate import FUSED, ScoredClips
 
 if TYPE_CHECKING:
     from edge_asd.manifest import MachineSpec
-    from edge_asd.offline import WindowDetector
+    from edge_asd.monitor import WindowDetector
 
 __all__ = ["MachineTestSet", "plan_machines", "score_machine"]
 

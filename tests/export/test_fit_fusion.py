@@ -15,7 +15,8 @@ from edge_asd.fusion import fuse
 from edge_asd.manifest import Domain, FusionSpec, ScorerSpec
 from edge_asd.scorer import normalise_rows
 from edge_asd.system import Mix
-from edge_asd_export.calibrate import (
+from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
+from edge_asd_export.fit_fusion import (
     Evidence,
     GridSearch,
     LabelFree,
@@ -23,7 +24,6 @@ from edge_asd_export.calibrate import (
     proxy_scores,
     threshold_from_normal_scores,
 )
-from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
 
 Floats = NDArray[np.float64]
 Pair = tuple[dict[str, Floats], dict[str, Floats]]
