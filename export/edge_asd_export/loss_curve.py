@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 __all__ = ["draw_loss_curve"]
 
@@ -21,6 +22,7 @@ def draw_loss_curve(log: Path, picture: Path) -> None:
     axes = figure.subplots()
     axes.plot(epochs, [float(row["loss"]) for row in rows], color="tab:blue", marker=".")
     axes.set(xlabel="epoch", ylabel="mean training loss")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     scale = axes.twinx()
     scale.plot(epochs, [float(row["scale"]) for row in rows], color="tab:gray", linestyle=":")
