@@ -32,7 +32,9 @@ _PCM16_SCALE = np.float32(1 / 32768)
 
 # libsndfile reads what is there of a cut WAV file and mentions it only in its log.
 _CUT_DATA_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-_UNKNOWN_SIZE = 0xFFFFF000  # programs that write WAV into a pipe put a size from here up
+# Sizes that programs write which do not know the length yet, and leave behind when they write
+# into a pipe or lose power: arecord 2 GiB, sox a little less, ffmpeg a little less than 4 GiB.
+_UNKNOWN_SIZES = (range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
 
 
 def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
@@ -71,12 +73,15 @@ def open_audio(path: PathLike[str] | str) -> soundfile.SoundFile:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, OSError) as error:
         raise _unreadable(path, error) from error
+    except UnicodeEncodeError as error:
+        raise AudioError(f"file name {str(path)!r} is not valid UTF-8; rename it") from error
     cut = _CUT_DATA_CHUNK.search(file.extra_info)
     declared, found = map(int, cut.groups()) if cut else (0, 0)
     if file.frames == 0:
         file.close()
         raise AudioError(f"{path} has no samples")
-    if found + 1 < declared < _UNKNOWN_SIZE:  # one byte may be missing: a chunk's padding
+    known = not any(declared in sizes for sizes in _UNKNOWN_SIZES)
+    if known and found + 1 < declared:  # one byte may be missing: a chunk's padding
         file.close()
         raise AudioError(
             f"{path} is cut short: found {found} of {declared} bytes of audio; copy it again"

@@ -86,7 +86,10 @@ def read(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+    except (
+        *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
+        NotImplementedError,  # what zipfile makes of a damaged compression method
+    ) as error:
         raise BundleError(
             f"golden windows {path} cannot be read ({error}); copy the bundle again"
         ) from error
@@ -102,15 +105,20 @@ def compare(detector: Detector, golden: Arrays) -> Agreement:
     """
     machine = detector.machine
     windows = _output(golden, f"audio/{machine}")
+    if windows.dtype != np.float32 or windows.ndim != 3 or not len(windows):
+        raise BundleError(
+            f"golden audio of {machine} is {windows.dtype} {windows.shape}, expected float32 "
+            "(n, 2, n_samples) with n of at least 1: export the bundle again"
+        )
     found = record(detector, list(windows))
     cosines = [1.0]
     differences = [0.0]
     for name, values in found.items():
         expected = _output(golden, name)
-        if expected.shape != values.shape:
+        if expected.shape != values.shape or expected.dtype != values.dtype:
             raise BundleError(
-                f"golden array {name!r} has shape {expected.shape}, "
-                f"this bundle's graphs give {values.shape}: export the bundle again"
+                f"golden array {name!r} is {expected.dtype} {expected.shape}, this bundle's "
+                f"graphs give {values.dtype} {values.shape}: export the bundle again"
             )
         if name.startswith("embedding/"):
             cosines.extend(_cosines(values, expected))

@@ -175,6 +175,11 @@ class FusionSpec(_Record):
     method: str  # how the weights were chosen, in words
     labels: str | None = None  # which labels chose them; None: no labels were used
 
+    def branches(self) -> set[str]:
+        """Names of the branches of this sum and of those nested in it."""
+        nested = [term.of.branches() for term in self.terms if isinstance(term.of, FusionSpec)]
+        return {term.of for term in self.terms if isinstance(term.of, str)}.union(*nested)
+
 
 class ThresholdSpec(_Record):
     """Alarm levels, statistics of the machine's normal sound."""
@@ -221,7 +226,7 @@ class Manifest(_Record):
     target: Literal["x86-64", "arm64"]
     tools: dict[str, str]  # program and library versions that wrote the bundle
     sample_rate_hz: Positive
-    n_channels: Positive = 2
+    n_channels: Literal[2] = 2
     hop_s: PositiveFloat  # default; the device may choose another
     extractors: dict[str, ExtractorSpec]
     branches: tuple[BranchSpec, ...]
@@ -235,6 +240,12 @@ class Manifest(_Record):
         for branch in self.branches:
             if branch.extractor not in self.extractors:
                 raise ValueError(f"branch {branch.name} names an unknown extractor")
+            n_channels = self.extractors[branch.extractor].n_channels
+            if n_channels != len(VIEWS[branch.view]):
+                raise ValueError(
+                    f"branch {branch.name} has {len(VIEWS[branch.view])} channels, "
+                    f"its extractor takes {n_channels}"
+                )
         names = [branch.name for branch in self.branches]
         for machine, spec in self.machines.items():
             if sorted(spec.banks) != sorted(names):
@@ -242,6 +253,10 @@ class Manifest(_Record):
                     f"machine {machine!r} has banks for {sorted(spec.banks)}, "
                     f"expected {sorted(names)}"
                 )
+            if unknown := spec.fusion.branches() - set(names):
+                raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
+            if not all(spec.banks.values()):
+                raise ValueError(f"machine {machine!r} has a branch without banks")
         for path in self.referenced_files():
             if path not in self.files:
                 raise ValueError(f"file {path!r} is used but not listed with its digest")
@@ -291,7 +306,7 @@ def read_manifest(bundle_dir: Path) -> Manifest:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"{bundle_dir} is not a bundle: it has no {MANIFEST_NAME}") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not text, not JSON, absurd numbers or depth
         raise BundleError(f"{path} is not valid JSON ({error}); copy the bundle again") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
     if version != FORMAT_VERSION:

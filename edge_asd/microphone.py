@@ -84,7 +84,7 @@ class MicrophoneSource:
                 callback=self._callback,
             )
         except sounddevice.PortAudioError as error:
-            raise _cannot_open(device, error) from error
+            raise _cannot_open(device.name, error) from error
 
     @property
     def backlog_s(self) -> float:
@@ -97,9 +97,12 @@ class MicrophoneSource:
         Raises
         ------
         AudioError
-            When the card is unplugged, or silent for `stall_timeout_s`.
+            When the card cannot be started, is unplugged, or silent for `stall_timeout_s`.
         """
-        self._stream.start()
+        try:
+            self._stream.start()
+        except load_sounddevice().PortAudioError as error:
+            raise _cannot_open(self.name, error) from error
         started_at_s = self._clock()
         position = 0
         while True:
@@ -155,15 +158,15 @@ def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz:
             error = error or refused
         else:
             return rate_hz
-    raise _cannot_open(device, error)
+    raise _cannot_open(device.name, error)
 
 
-def _cannot_open(device: InputDevice, error: Exception | None) -> AudioError:
+def _cannot_open(name: str, error: Exception | None) -> AudioError:
     # PortAudioError: text, number of the error, and what the host API says.
     detail = " ".join(str(part) for part in error.args[:1]) if error else "no reason given"
     if "unavailable" in str(error).lower() or "busy" in str(error).lower():
         return AudioError(
-            f"sound device {device.name!r} is busy ({detail}); end the program that uses it: "
+            f"sound device {name!r} is busy ({detail}); end the program that uses it: "
             "'fuser -v /dev/snd/*' names it"
         )
-    return AudioError(f"cannot record two channels from sound device {device.name!r}: {detail}")
+    return AudioError(f"cannot record two channels from sound device {name!r}: {detail}")

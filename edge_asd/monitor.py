@@ -180,6 +180,8 @@ class Monitor:
             start = min(block.start_frame, self._position)  # it may lie in a gap
             yield Block(start, block.audio[:, : self._position - start], block.gap)
             return
+        if self._stop.is_set():  # Ctrl-C ends the other side of a pipe, too
+            self._reason = self._stop_reason
 
     def _on_gap(self, gap: Gap) -> None:
         self._alarm.interrupt()

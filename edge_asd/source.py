@@ -128,8 +128,8 @@ class FileSource:
         """
         if round(self.n_frames * sample_rate_hz / self.sample_rate_hz) < window_samples:
             raise AudioError(
-                f"{self.name} is {self.n_frames / self.sample_rate_hz:.3f} s long, shorter than "
-                f"one window of {window_samples / sample_rate_hz:.3f} s"
+                f"{self.name} is {self.n_frames / self.sample_rate_hz:g} s long, shorter than "
+                f"one window of {window_samples / sample_rate_hz:g} s"
             )
 
     def close(self) -> None:

@@ -90,7 +90,7 @@ def _print(report: Report) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    console = Console(markup=False, emoji=False)  # names may hold brackets
     stages = Table(
         "stage", title=f"{report.bundle}, machine {report.machine}", title_justify="left"
     )

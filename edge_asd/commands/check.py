@@ -39,4 +39,4 @@ def check(
             table.add_row(finding.what, finding.detail)
     finally:
         if table.rows:
-            Console().print(table)
+            Console(markup=False, emoji=False).print(table)  # names may hold brackets

@@ -59,6 +59,6 @@ def _print_table(found: list[InputDevice]) -> None:
             f"{device.default_rate_hz} Hz",
             "yes" if device.usable else "no, needs 2 channels",
         )
-    console = Console()
-    console.print(table) if console.is_terminal else Console(width=160).print(table)
+    width = None if Console().is_terminal else 160
+    Console(width=width, markup=False, emoji=False).print(table)  # names may hold brackets
     typer.echo("* the system's default", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.errors import UsageError
+from edge_asd.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
     import threading
@@ -117,7 +117,7 @@ def listen(
         else:
             stack.callback(_let_go_of_closed_stdout)
             sinks.append(JsonlSink(sys.stdout))
-        Monitor(
+        stopped = Monitor(
             detector,
             _alarm(settings.alarm, detector, hop_samples),
             sinks,
@@ -127,6 +127,11 @@ def listen(
             stop=stop,
             duration_s=duration_s,
         ).run(blocks)
+        if not stopped.windows and not stop.is_set() and duration_s is None:
+            raise AudioError(
+                f"{source.name} ended after {stopped.seconds:g} s, before one window of "
+                f"{detector.window_samples / detector.sample_rate_hz:g} s was complete"
+            )
 
 
 def _hop_samples(asked_s: float | None, profile_s: float | str, detector: Detector) -> int:
@@ -185,6 +190,8 @@ def _open_source(
     if input_path is None:
         return _open_microphone(device or capture.device, block_s, capture, detector)
     if input_rate_hz is not None:
+        if sys.stdin is None:
+            raise AudioError("there is no standard input: it was closed before the start")
         return RawSource(sys.stdin.fileno(), sample_rate_hz=input_rate_hz, block_s=block_s)
     source = FileSource(Path(input_path), block_s=block_s)
     source.require_window(detector.window_samples, detector.sample_rate_hz)

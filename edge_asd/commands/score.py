@@ -109,6 +109,7 @@ def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: boo
                 "above" if window.score > threshold else "",
                 *(f"{window.branches[branch]:.4f}" for branch in branches),
             )
-    console = Console()
-    # Into a pipe or a file a table needs its full width, not 80 columns.
-    console.print(table) if console.is_terminal else Console(width=240).print(table)
+    # Into a pipe or a file a table needs its full width, not 80 columns. Brackets and colons in
+    # file names are no markup.
+    width = None if Console().is_terminal else 240
+    Console(width=width, markup=False, emoji=False).print(table)

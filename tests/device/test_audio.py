@@ -73,12 +73,20 @@ def test_a_file_cut_short_is_refused(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(raised.value)
 
 
-def test_a_wav_header_of_unknown_length_is_accepted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(0xFFFFFFFF, id="ffmpeg"),
+        pytest.param(0x80000000, id="arecord"),
+        pytest.param(0x7FFFF000, id="sox"),
+    ],
+)
+def test_a_wav_header_of_unknown_length_is_accepted(tmp_path: Path, size: int) -> None:
     path = tmp_path / "piped.wav"
     soundfile.write(path, noise(100).T, 16000, subtype="PCM_16")
     header = bytearray(path.read_bytes())
     at = header.index(b"data") + 4
-    header[at : at + 4] = b"\xff" * 4
+    header[at : at + 4] = size.to_bytes(4, "little")
     path.write_bytes(header)
 
     found, _ = read_audio(path)

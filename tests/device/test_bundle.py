@@ -43,7 +43,7 @@ def test_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
         Bundle.open(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "\x00"])
+@pytest.mark.parametrize("text", ["{", "[]", "\x00", "[" * 100_000, "1" * 5000])
 def test_manifest_that_is_not_an_object_is_refused(copy: Path, text: str) -> None:
     (copy / "manifest.json").write_text(text)
 
@@ -94,6 +94,13 @@ def test_file_name_that_leads_out_is_refused(copy: Path) -> None:
         (lambda m: m["machines"][MACHINE]["banks"].popitem(), "banks for"),
         (lambda m: m["branches"][0].update(extractor="beats"), "unknown extractor"),
         (lambda m: m["branches"][0].update(view="top"), "unknown view"),
+        (lambda m: m.update(n_channels=3), "n_channels"),
+        (lambda m: m["extractors"]["fkie"].update(n_channels=2), "its extractor takes 2"),
+        (lambda m: m["machines"][MACHINE]["banks"]["fkie@far"].clear(), "without banks"),
+        (
+            lambda m: m["machines"][MACHINE]["fusion"]["terms"][0].update(of="fkie@top"),
+            r"fusion of machine 'pump' names \['fkie@top'\]",
+        ),
         (lambda m: m["files"].pop("encoder.onnx"), "not listed"),
         (lambda m: m["machines"][MACHINE]["threshold"].update(clear_threshold=99), "above"),
     ],

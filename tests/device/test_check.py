@@ -143,6 +143,26 @@ def forget_the_machine(bundle: Path) -> None:
     reseal(bundle)
 
 
+def empty_the_golden_windows(bundle: Path) -> None:
+    arrays = golden.read(bundle / "golden.npz")
+    golden.write(bundle / "golden.npz", {name: rows[:0] for name, rows in arrays.items()})
+    reseal(bundle)
+
+
+def double_the_golden_precision(bundle: Path) -> None:
+    arrays = golden.read(bundle / "golden.npz")
+    arrays["audio/pump"] = arrays["audio/pump"].astype(np.float64)
+    golden.write(bundle / "golden.npz", arrays)
+    reseal(bundle)
+
+
+def spell_the_golden_scores(bundle: Path) -> None:
+    arrays = golden.read(bundle / "golden.npz")
+    arrays["score/pump"] = arrays["score/pump"].astype(str)
+    golden.write(bundle / "golden.npz", arrays)
+    reseal(bundle)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -155,6 +175,9 @@ def forget_the_machine(bundle: Path) -> None:
         (shift_a_golden_embedding, "golden embeddings of pump differ on this computer"),
         (shift_a_golden_score, "golden scores of pump differ on this computer"),
         (forget_the_machine, "no array 'audio/pump'"),
+        (empty_the_golden_windows, r"golden audio of pump is float32 \(0, 2, 16000\)"),
+        (double_the_golden_precision, "golden audio of pump is float64"),
+        (spell_the_golden_scores, "golden array 'score/pump' is <U"),
     ],
 )
 def test_damage_is_found_and_named(
@@ -204,6 +227,17 @@ def test_golden_files_of_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> N
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00"])
 def test_an_unreadable_golden_file_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "golden.npz"
+    path.write_bytes(content)
+
+    with pytest.raises(BundleError, match="cannot be read"):
+        golden.read(path)
+
+
+def test_a_golden_file_with_a_damaged_compression_method_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "golden.npz"
+    golden.write(path, {"audio/fan": np.ones((1, 2, 10), np.float32)})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 10] = 99  # the method, in the directory at the end
     path.write_bytes(content)
 
     with pytest.raises(BundleError, match="cannot be read"):

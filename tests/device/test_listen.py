@@ -25,6 +25,9 @@ from typer.testing import CliRunner
 
 from edge_asd.bundle import Bundle
 from edge_asd.cli import app
+from edge_asd.commands.listen import _open_source
+from edge_asd.errors import AudioError
+from edge_asd.profile import load_profile
 
 WINDOW_S = 1.0
 SCORE_TOLERANCE = 1e-6
@@ -358,11 +361,31 @@ def test_a_fault_that_lasts_to_the_end_is_in_the_summary(tmp_path: Path, mini_bu
     assert (events[-1]["alarms"], events[-1]["alarm"]) == (1, True)
 
 
+def test_a_pipe_that_ends_before_the_first_window_is_an_error(mini_bundle: Path) -> None:
+    exit_code, events, stderr = run(
+        mini_bundle, ["--input", "-", "--input-rate-hz", "16000"], stdin=b"\0" * 4 * 8000
+    )
+
+    assert exit_code == 1
+    assert stderr == "error: stdin ended after 0.5 s, before one window of 1 s was complete\n"
+    assert events[-1]["event"] == "stopped"
+
+
+def test_a_closed_standard_input_is_one_line(
+    mini_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    opened = Bundle.open(mini_bundle).detector()
+
+    with pytest.raises(AudioError, match="no standard input"):
+        _open_source(None, "-", 16000, None, load_profile().capture, opened)
+
+
 @pytest.mark.parametrize(
     ("args", "exit_code", "complaint"),
     [
         (["--input", "mono.wav"], 1, "mono.wav has 1 channel, expected 2"),
-        (["--input", "short.wav"], 1, "short.wav is 0.500 s long, shorter than one window of 1.0"),
+        (["--input", "short.wav"], 1, "short.wav is 0.5 s long, shorter than one window of 1 s"),
         (["--input", "gone.wav"], 1, "no audio file at gone.wav"),
         (["--input", "a.wav", "--device", "hw:1"], 2, "exclude each other"),
         (["--input", "-"], 2, "--input-rate-hz"),

@@ -292,6 +292,20 @@ def test_a_busy_card_is_named_as_busy(portaudio: FakeSoundDevice) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_card_that_was_taken_before_the_start_is_named_as_busy(
+    portaudio: FakeSoundDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, stream = open_card(portaudio)
+
+    def refuse() -> None:
+        raise portaudio.PortAudioError("Error starting stream: Device unavailable")
+
+    monkeypatch.setattr(stream, "start", refuse)
+
+    with pytest.raises(AudioError, match="'hw:1,0' is busy"):
+        next(source.blocks())
+
+
 def test_closing_a_hung_card_gives_up(
     portaudio: FakeSoundDevice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -262,6 +262,18 @@ def test_a_stop_request_ends_the_run_with_a_summary() -> None:
     assert record.events[-1] == stopped
 
 
+def test_a_source_that_ends_because_of_the_stop_request_was_interrupted() -> None:
+    stop = threading.Event()
+
+    def ended_by_the_same_ctrl_c() -> Iterator[Block]:
+        yield from cut(levels((0, 3)), [50])
+        stop.set()
+
+    stopped = run(ended_by_the_same_ctrl_c(), stop=stop)
+
+    assert stopped.reason == "interrupted"
+
+
 def test_a_failing_source_is_told_before_the_error_leaves() -> None:
     def dying() -> Iterator[Block]:
         yield Block(0, levels((0, 1)))

@@ -96,8 +96,8 @@ def test_a_recording_shorter_than_the_window_is_refused_with_both_lengths(
     exit_code, rows, stderr = score(mini_bundle, path)
 
     assert (exit_code, rows) == (1, [])
-    assert "0.750 s" in stderr
-    assert "1.000 s" in stderr
+    assert "0.75 s" in stderr
+    assert "1 s" in stderr
 
 
 def test_a_bad_file_does_not_stop_the_others(tmp_path: Path, mini_bundle: Path) -> None:
@@ -142,3 +142,31 @@ def test_an_unknown_machine_or_bundle_is_one_line(
     assert (found, rows) == (exit_code, [])
     assert complaint in stderr
     assert len(stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["pump[old].wav", "[/b].wav", ":fan:.wav"])
+def test_the_table_shows_a_file_name_as_it_is(
+    tmp_path: Path, mini_bundle: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder, _, file = name.rpartition("/")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    write(tmp_path / folder / file, machine_sound(1, seed=5))
+
+    result = CliRunner().invoke(app, ["score", "--bundle", str(mini_bundle), name])
+
+    assert result.exit_code == 0, result.output
+    assert name in result.stdout
+
+
+def test_a_file_whose_name_is_no_text_does_not_end_the_others(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    good = write(tmp_path / "good.wav", machine_sound(1, seed=5))
+    odd = tmp_path / "caf\udce9.wav"
+    odd.write_bytes(Path(good).read_bytes())
+
+    exit_code, rows, stderr = score(mini_bundle, str(odd), good)
+
+    assert (exit_code, [row["file"] for row in rows]) == (1, [good])
+    assert "is not valid UTF-8" in stderr

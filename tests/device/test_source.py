@@ -78,7 +78,7 @@ def test_a_file_shorter_than_the_window_is_refused_with_both_lengths(
     if fits:
         source.require_window(16000, 16000)
         return
-    with pytest.raises(AudioError, match=rf"is {n_frames / 44100:.3f} s long.*window of 1\.000 s"):
+    with pytest.raises(AudioError, match=rf"is {n_frames / 44100:g} s long.*window of 1 s"):
         source.require_window(16000, 16000)
 
 
