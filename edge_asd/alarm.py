@@ -83,11 +83,6 @@ class Alarm:
         """Whether the alarm is on."""
         return self._raised_at_s is not None
 
-    @property
-    def pending(self) -> bool:
-        """Whether windows are above the threshold but the alarm is not on yet."""
-        return self._above_since_s is not None and not self.active
-
     def update(self, time_s: float, score: float) -> AlarmRaised | AlarmCleared | None:
         """Take the score of the window that ends at `time_s`; return what changed."""
         if self._raised_at_s is not None:

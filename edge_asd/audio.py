@@ -23,7 +23,6 @@ __all__ = [
     "pcm16_to_float32",
     "read_audio",
     "require_finite",
-    "require_stereo",
 ]
 
 SILENCE_DBFS = -120.0  # below the floor of 16-bit audio (-98 dBFS); keeps levels finite
@@ -87,23 +86,6 @@ def open_audio(path: PathLike[str] | str) -> soundfile.SoundFile:
             f"{path} is cut short: found {found} of {declared} bytes of audio; copy it again"
         )
     return file
-
-
-def require_stereo(audio: NDArray[np.float32], path: object) -> NDArray[np.float32]:
-    """Return `audio`, which must be (2, n_samples): near and far microphone.
-
-    Raises
-    ------
-    AudioError
-        When it has another number of channels.
-    """
-    if audio.ndim != 2 or audio.shape[0] != 2:
-        found = audio.shape[0] if audio.ndim == 2 else 1
-        raise AudioError(
-            f"{path} has {found} channel{'s' * (found != 1)}, expected 2: "
-            "the near and the far microphone"
-        )
-    return audio
 
 
 def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float32]:

@@ -15,7 +15,6 @@ from edge_asd.audio import (
     pcm16_to_float32,
     read_audio,
     require_finite,
-    require_stereo,
 )
 from edge_asd.errors import AudioError
 
@@ -126,16 +125,9 @@ def test_a_float_file_with_nan_is_refused(tmp_path: Path) -> None:
         read_audio(tmp_path / "a.wav")
 
 
-@pytest.mark.parametrize("n_channels", [1, 3])
-def test_another_number_of_channels_than_two_is_refused(n_channels: int) -> None:
-    with pytest.raises(AudioError, match=rf"a\.wav has {n_channels} channel.*expected 2"):
-        require_stereo(np.zeros((n_channels, 4), np.float32), "a.wav")
-
-
 def test_good_audio_passes_through_unchanged() -> None:
     audio = noise(4)
 
-    assert require_stereo(audio, "a.wav") is audio
     assert require_finite(audio, "a.wav") is audio
 
 
