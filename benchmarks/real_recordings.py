@@ -61,25 +61,37 @@ class Row:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="labelled data set")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="system4 run folders")
-    parser.add_argument("--json", type=Path, help="write every row here")
+    parser.add_argument(
+        "--json", type=Path, help="write every row here; runs that are in it are not measured again"
+    )
     options = parser.parse_args()
     machines = scan([options.data], read_samples=False).machines
-    rows: list[Row] = []
+    rows = _known(options.json, [path.name for path in options.runs])
     for path in options.runs:
+        if any(row.run == path.name for row in rows):
+            continue
         run = Run.open(path)
         for precision, quantize in PRECISIONS.items():
             print(f"{path.name}: {precision}", file=sys.stderr)
             train, test = _embed(run, machines, quantize)
             rows += _rows(run, path.name, precision, machines, train, test)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        if options.json:
+            options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     console = Console(width=120)
     _print_baseline(console, options.data / "baseline.csv")
     for table in (_by_scorer(rows), _by_precision(rows), _by_weights(rows), _by_machine(rows)):
         console.print(table)
+
+
+def _known(file: Path | None, runs: list[str]) -> list[Row]:
+    """Rows that an earlier measurement of these runs wrote."""
+    if file is None or not file.is_file():
+        return []
+    return [row for row in (Row(**fields) for fields in json.loads(file.read_text()))
+            if row.run in runs]  # fmt: skip
 
 
 def _embed(
