@@ -45,12 +45,12 @@ def atomic_folder(out: Path, marker: str) -> Iterator[Path]:
         staging.rename(out)
         _flush_entry(out.parent)
     except OSError as error:
-        if old.exists() and not out.exists():
-            old.rename(out)
         raise DataError(
             f"cannot write {out}: {error.strerror or error}; nothing was changed there"
         ) from error
     finally:
+        if old.exists() and not out.exists():  # stopped between the two renames
+            old.rename(out)
         shutil.rmtree(staging, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

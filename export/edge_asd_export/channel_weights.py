@@ -98,6 +98,8 @@ def _first(normal: Floats, other: Floats) -> Floats:
 
 def _mostly_first(normal: Floats, other: Floats) -> Floats:
     n_rest = len(normal) - 1
+    if n_rest == 0:
+        return np.ones(1)
     return np.array([FIRST_SHARE] + [(1 - FIRST_SHARE) / n_rest] * n_rest)
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "Split",
     "parse_name",
     "require_clean",
+    "require_clean_train",
     "scan",
 ]
 
@@ -173,6 +174,20 @@ def require_clean(inventory: Inventory) -> None:
     if len(problems) > MAX_LISTED_PROBLEMS:
         lines.append(f"and {len(problems) - MAX_LISTED_PROBLEMS} more")
     raise DataError("\n  ".join(lines))
+
+
+def require_clean_train(inventory: Inventory) -> tuple[Problem, ...]:
+    """The problems of test clips, when all train clips are usable.
+
+    Raises
+    ------
+    DataError
+        As :func:`require_clean`, for everything that is not a test clip.
+    """
+    of_tests = tuple(p for p in inventory.problems if p.path.parent.name == "test")
+    others = tuple(p for p in inventory.problems if p not in of_tests)
+    require_clean(Inventory(inventory.machines, others))
+    return of_tests
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class TrainConfig(_Config):
     """Settings of one run; written into the run folder as JSON."""
 
     system: str = "system4"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     epochs: Annotated[int, Field(gt=0)] = 20
     batch_size: Annotated[int, Field(gt=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3

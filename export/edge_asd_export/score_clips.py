@@ -55,13 +55,14 @@ def plan_machines(
         When a test clip is unusable, shorter than the machine's window or at another sample
         rate, when the ground truth lacks a clip, or when there is nothing to score.
     """
-    concerned = {(name, "test") for name in machines}
-    require_clean(
-        Inventory(
-            inventory.machines,
-            tuple(p for p in inventory.problems if p.path.resolve().parts[-3:-1] in concerned),
-        )
+    concerned = tuple(
+        problem
+        for problem in inventory.problems
+        # As the scan names machines: the clip itself may be a link to anywhere.
+        if problem.path.parent.name == "test"
+        and problem.path.parent.parent.resolve().name in machines
     )
+    require_clean(Inventory(inventory.machines, concerned))
     warnings = []
     test_sets = []
     for name in sorted(machines.keys() | inventory.machines.keys()):

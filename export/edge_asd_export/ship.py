@@ -95,7 +95,7 @@ def ship_extractor(
 
 
 def spread_over(items: Sequence[T], n: int) -> list[T]:
-    """At most `n` items at even distances, so that every machine and domain takes part."""
+    """At most `n` items at even distances: large machines and domains give more of them."""
     if len(items) <= n:
         return list(items)
     return [items[i * len(items) // n] for i in range(n)]

@@ -49,9 +49,8 @@ def training_items(
 class TrainingSet(Dataset[tuple[Tensor, int]]):
     """Audio (n_channels, n_samples) and class number of each item.
 
-    Clips shorter than the network's input are tiled and then cut at a random place;
-    longer ones are cut at a random place . ``set_epoch`` makes
-    the places a function of seed and epoch.
+    Clips shorter than the network's input are tiled first; then all are cut to its length at
+    a random place. The places are a function of the seed, the epoch and the clip.
     """
 
     def __init__(self, items: Sequence[Item], n_samples: int, seed: int) -> None:

@@ -65,3 +65,23 @@ def test_full_disk_is_one_line_and_keeps_the_old_folder(tmp_path: Path) -> None:
 
     assert (tmp_path / "out" / "marker").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_an_interrupt_between_the_two_renames_keeps_the_old_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "out", "old")
+    rename = Path.rename
+
+    def interrupted(self: Path, target: Path) -> Path:
+        if ".partial-" in self.name:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "out", "new")
+
+    assert (tmp_path / "out" / "marker").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

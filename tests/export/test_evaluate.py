@@ -295,3 +295,13 @@ def test_a_clip_that_cannot_be_decoded_leaves_no_report(
     assert result.exit_code == 1
     assert damaged.name in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_test_clip_behind_a_link_is_refused(tmp_path: Path) -> None:
+    write_machine(tmp_path / "data" / "fan")
+    damaged = tmp_path / "elsewhere.wav"
+    damaged.write_bytes(b"RIFF")
+    (tmp_path / "data" / "fan" / "test" / "section_00_0000.wav").symlink_to(damaged)
+
+    with pytest.raises(DataError, match="section_00_0000"):
+        plan(tmp_path / "data")

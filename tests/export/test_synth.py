@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -305,7 +306,8 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_train_source": 0}, {"n_test": -1}, {"clip_s": 0.1}, {"seed": -1}]
+    "wrong",
+    [{"n_train_source": 0}, {"n_test": -1}, {"clip_s": 0.1}, {"clip_s": math.nan}, {"seed": -1}],
 )
 def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is .*, expected at least"):

@@ -10,10 +10,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from export.conftest import machine_noise, write_clip
+from export.conftest import machine_noise, new_run, write_clip
 
 from edge_asd.bundle import Bundle
 from edge_asd_export.bundle_writer import WrittenBundle
@@ -123,6 +124,10 @@ def test_bad_training_clip_is_told_before_anything_is_trained(
         (["export", "--run", "nowhere"], "no run at"),
         (["export", "--weights", "coin"], "known rules"),
         (["export", "--hop-s", "-1"], "--hop-s"),
+        (["export", "--hop-s", "nan"], "--hop-s"),
+        (["train", "DATA", "--device", "abacus"], "--device abacus"),
+        (["train", "DATA", "--seed", str(2**32)], "--seed"),
+        (["train", "--resume", "runs/latest", "--system", "system4"], "--resume"),
     ],
 )
 def test_usage_errors_are_one_line_and_exit_2(
@@ -148,6 +153,71 @@ def test_settings_come_from_a_file_and_options_win(small_data: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     config = Run.open(tmp_path / "run").record.config
     assert (config.epochs, config.seed, config.fkie.input, config.fkie.n_mels) == (1, 3, "mel", 64)
+
+
+def test_the_system_of_a_settings_file_counts(small_data: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text('system = "system9"\n')
+
+    done = edge_asd("train", small_data, "--config", "other.toml", cwd=tmp_path)
+
+    assert done.returncode == 2
+    assert "unknown system 'system9'" in done.stderr
+
+
+def leave_one_train_clip(data: Path) -> None:
+    for clip in sorted((data / "fan" / "train").iterdir())[1:]:
+        clip.unlink()
+
+
+def halve_clips(data: Path) -> None:
+    for clip in (data / "fan").rglob("*.wav"):
+        write_clip(clip, machine_noise(100, 0)[:, :8000])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda data: spoil(data, "mono"), "is mono"),
+        (leave_one_train_clip, "has 1 train clip"),
+        (halve_clips, "8000 samples long"),
+    ],
+)
+def test_export_refuses_recordings_unlike_those_of_the_run(
+    small_run: Run, small_data: Path, tmp_path: Path, change: Callable[[Path], None], message: str
+) -> None:
+    shutil.copytree(small_data, tmp_path / "data")
+    change(tmp_path / "data")
+
+    done = edge_asd("export", "--run", small_run.path, "--data", "data", cwd=tmp_path)
+
+    assert done.returncode == 1, done.stderr
+    assert message in done.stderr
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_labels_of_some_machines_only_are_refused_before_anything_is_made(
+    small_run: Run, small_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_data / "fan", tmp_path / "labels" / "fan")
+
+    done = edge_asd("export", "--run", small_run.path, "--dev-labels", "labels", cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "no labelled test clips of pump" in done.stderr
+    assert "graphs" not in done.stderr
+
+
+def test_resume_refuses_data_with_other_classes(small_data: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_data, tmp_path / "data")
+    run, _ = new_run(tmp_path / "run", tmp_path / "data")
+    clip = sorted((tmp_path / "data" / "fan" / "train").iterdir())[0]
+    clip.rename(clip.with_name("section_00_source_train_normal_0000_spd_9.wav"))
+
+    done = edge_asd("train", "--resume", run.path, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "has changed" in done.stderr
+    assert "classes" in done.stderr
 
 
 def test_unknown_setting_is_refused(small_data: Path, tmp_path: Path) -> None:

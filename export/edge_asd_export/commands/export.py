@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from edge_asd_export.run import Run
 
 __all__ = ["export"]
+
+N_LEAST_CLIPS = 2  # a leave-one-out score compares a clip with another
 
 
 class _Quantize(StrEnum):
@@ -104,8 +107,8 @@ def export(
     from edge_asd_export.run import Run
     from edge_asd_export.scorers import SCORERS
 
-    if hop_s is not None and hop_s <= 0:
-        raise UsageError(f"--hop-s must be above 0, found {hop_s:g}")
+    if hop_s is not None and not 0 < hop_s < math.inf:
+        raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
     if weights is not None and weights not in WEIGHT_RULES:
         raise UsageError(f"unknown rule {weights!r}; known rules: {', '.join(WEIGHT_RULES)}")
     opened = Run.open(run.resolve())
@@ -126,16 +129,30 @@ def export(
 
 
 def _training_clips(run: Run, data: list[Path] | None) -> dict[str, tuple[Clip, ...]]:
-    from edge_asd_export.clips import scan
+    from edge_asd_export.clips import require_clean_train, scan
 
     folders = data or [Path(folder) for folder in run.record.data]
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         raise UsageError(f"no recordings at {missing[0]}: name them with --data")
-    machines = scan(folders, read_samples=False).machines
+    inventory = scan(folders, read_samples=False)
+    require_clean_train(inventory)
+    machines = inventory.machines
     absent = [name for name in run.record.machines if name not in machines]
     if absent:
         raise DataError(f"no recordings of {', '.join(absent)}, which {run.path} was trained on")
+    for name, window_samples in run.record.machines.items():
+        found = machines[name]
+        if found.window_samples != window_samples:
+            raise DataError(
+                f"clips of {name!r} are {found.window_samples} samples long, {run.path} was "
+                f"trained on {window_samples}: give the same recordings, or train again"
+            )
+        if len(found.train) < N_LEAST_CLIPS:
+            raise DataError(
+                f"machine {name!r} has {len(found.train)} train clip, a threshold needs at least "
+                f"{N_LEAST_CLIPS}: record more, or leave the machine out and train again"
+            )
     return {name: machines[name].train for name in run.record.machines}
 
 
@@ -149,5 +166,11 @@ def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
         for name in run.record.machines
         if name in machines
     }
+    missing = [name for name in run.record.machines if not clips.get(name)]
+    if missing:
+        raise DataError(
+            f"no labelled test clips of {', '.join(missing)}: a grid search needs every machine; "
+            "leave --dev-labels out to choose weights without labels"
+        )
     names = ", ".join(folder.name for folder in folders)
     return DevLabels(clips, f"labelled test clips of {names}: {sum(map(len, clips.values()))}")

@@ -10,12 +10,14 @@ import typer
 from edge_asd.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
     from edge_asd_export.clips import MachineClips
     from edge_asd_export.config import TrainConfig
     from edge_asd_export.run import Run
-    from edge_asd_export.training_set import Item
+    from edge_asd_export.training_set import ClassName, Item
 
 __all__ = ["train"]
 
@@ -25,7 +27,9 @@ def train(
         list[Path] | None,
         typer.Argument(help="Folders of machine folders with `train` clips.", show_default=False),
     ] = None,
-    system: Annotated[str, typer.Option(help="Detection system to train.")] = "system4",
+    system: Annotated[
+        str | None, typer.Option(help="Detection system to train.  [default: system4]")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.  [default: runs/SYSTEM-DATE-TIME]")
     ] = None,
@@ -38,7 +42,9 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the clips.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=2, help="Clips in a step.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of every random draw.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**32 - 1, help="Of every random draw.")
+    ] = None,
     fkie_input: Annotated[
         str | None, typer.Option(help="Spectrogram that FKIE sees: `linear` or `mel`.")
     ] = None,
@@ -70,6 +76,7 @@ def train(
 
     from edge_asd_export.run import Run, point_latest_at
 
+    where = _device(device)
     torch.set_num_threads(threads or torch.get_num_threads())
     overrides: dict[str, object] = {
         "epochs": epochs,
@@ -79,7 +86,7 @@ def train(
     }
     fkie = {"input": fkie_input} if fkie_input else {}
     if resume is not None:
-        if data or out or config or fkie or any((epochs, batch_size, seed)):
+        if data or out or config or fkie or any(value is not None for value in overrides.values()):
             raise UsageError("--resume takes data and settings from the run; give it alone")
         run = Run.open(resume.resolve())
         machines = _scan([Path(folder) for folder in run.record.data])
@@ -91,13 +98,21 @@ def train(
         machines = _scan(data)
         run = _new_run(out, settings, machines, data)
     point_latest_at(run.path)
-    _train_all(run, machines, torch.device(device or _default_device()))
+    _train_all(run, machines, where)
 
 
-def _default_device() -> str:
+def _device(name: str | None) -> torch.device:
+    """The device called `name`, once it has held a number."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either, by kind of device
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name}: this PyTorch cannot use it: {reason}") from error
+    return device
 
 
 def _settings(path: Path | None, overrides: dict[str, object], fkie: dict[str, str]) -> TrainConfig:
@@ -129,16 +144,13 @@ def _settings(path: Path | None, overrides: dict[str, object], fkie: dict[str, s
 
 def _scan(data: list[Path]) -> dict[str, MachineClips]:
     """Read every training clip; all problems are told before anything is trained."""
-    from edge_asd_export.clips import Inventory, require_clean, scan
+    from edge_asd_export.clips import require_clean_train, scan
     from edge_asd_export.progress import progress_bar
 
     with progress_bar("checking clips") as advance:
         inventory = scan(data, progress=advance)
-    train_only = tuple(p for p in inventory.problems if p.path.parent.name != "test")
-    require_clean(Inventory(inventory.machines, train_only))
-    for problem in inventory.problems:
-        if problem not in train_only:
-            typer.echo(f"warning: {problem.path}: {problem.reason} (not trained on)", err=True)
+    for problem in require_clean_train(inventory):
+        typer.echo(f"warning: {problem.path}: {problem.reason} (not trained on)", err=True)
     return inventory.machines
 
 
@@ -148,17 +160,13 @@ def _new_run(
     from datetime import datetime
     from importlib.metadata import version
 
-    from edge_asd.system import system_named
     from edge_asd_export.run import RECORD_NAME, Run, RunRecord
-    from edge_asd_export.training_set import training_items
 
     rates = {machine.sample_rate_hz for machine in machines.values()}
     rate = rates.pop()
     windows = {name: machine.window_samples for name, machine in machines.items()}
     clip_s = settings.clip_s or max(windows.values()) / rate
-    clips = [clip for machine in machines.values() for clip in machine.train]
-    views = list(dict.fromkeys(b.view for b in system_named(settings.system).branches))
-    items, classes = training_items(clips, views, view_classes=settings.view_classes)
+    items, classes = _items(settings, machines)
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     path = (out or Path("runs") / f"{settings.system}-{stamp}").resolve()
     if (path / RECORD_NAME).exists():
@@ -177,12 +185,36 @@ def _new_run(
 
 
 def _require_same(run: Run, machines: dict[str, MachineClips]) -> None:
+    """Refuse other data than the run began with: classes and batches would be numbered anew."""
+    record = run.record
     windows = {name: machine.window_samples for name, machine in machines.items()}
-    if windows != run.record.machines:
+    if windows != record.machines:
         raise DataError(
-            f"the data of {run.path} has changed: found machines {sorted(windows)}, "
-            f"trained on {sorted(run.record.machines)}; start a new run"
+            f"the data of {run.path} has changed: found machines {_lengths(windows)}, "
+            f"trained on {_lengths(record.machines)}; start a new run"
         )
+    items, classes = _items(record.config, machines)
+    if len(items) != record.n_items or tuple(classes) != record.classes:
+        raise DataError(
+            f"the data of {run.path} has changed: found {len(items)} items in {len(classes)} "
+            f"classes, trained on {record.n_items} in {len(record.classes)}; start a new run"
+        )
+
+
+def _items(
+    settings: TrainConfig, machines: dict[str, MachineClips]
+) -> tuple[list[Item], list[ClassName]]:
+    """Every clip through every view of the system, and the classes."""
+    from edge_asd.system import system_named
+    from edge_asd_export.training_set import training_items
+
+    clips = [clip for machine in machines.values() for clip in machine.train]
+    views = list(dict.fromkeys(b.view for b in system_named(settings.system).branches))
+    return training_items(clips, views, view_classes=settings.view_classes)
+
+
+def _lengths(windows: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({n} samples)" for name, n in sorted(windows.items()))
 
 
 def _train_all(run: Run, machines: dict[str, MachineClips], device: torch.device) -> None:

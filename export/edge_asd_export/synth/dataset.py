@@ -63,7 +63,7 @@ class Recipe:
     def __post_init__(self) -> None:
         limits = {"n_train_source": 1, "n_train_target": 0, "n_test": 0, "clip_s": 0.5, "seed": 0}
         for name, least in limits.items():
-            if (value := getattr(self, name)) < least:
+            if not least <= (value := getattr(self, name)) < math.inf:
                 raise UsageError(f"{name} is {value}, expected at least {least}")
         if self.n_train_source > 9999 or self.n_train_target > 9999 or self.n_test > 9999:
             raise UsageError("at most 9999 clips of a kind: file names have four digits")
