@@ -277,3 +277,10 @@ def test_proxy_scores_are_those_of_the_other_machines_normals() -> None:
     assert scores.min() > 1.0  # other machines are farther than the machine's own neighbours
     with pytest.raises(DataError, match="only machine"):
         proxy_scores("fan", {"fan": banks["fan"]}, ScorerSpec())
+
+
+@pytest.mark.parametrize("rule", WEIGHT_RULES)
+def test_a_part_that_is_alone_has_all_the_weight(rule: str) -> None:
+    scores = {"stereo": np.linspace(1.0, 2.0, 20)}
+
+    assert channel_weights(rule, scores, {"stereo": np.linspace(1.5, 3.0, 20)}) == {"stereo": 1.0}
