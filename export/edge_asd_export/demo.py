@@ -29,7 +29,7 @@ class Plan:
     train_clips: int = 60  # normal clips in the source domain, for each machine
     test_clips: int = 10  # for each machine, domain, and of normal and anomalous
     clip_s: float = 4.0
-    epochs: int = 8
+    epochs: int = 25
     batch_size: int = 16  # small, so that few clips make many steps
     fault: str = "rubbing"  # of the stream
     normal_s: float = 60.0  # of the stream, before and again after the fault

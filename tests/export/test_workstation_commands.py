@@ -70,6 +70,8 @@ def test_interrupted_training_says_how_to_go_on(small_data: Path, tmp_path: Path
         [sys.executable, "-m", "edge_asd", "train", str(small_data), "--epochs", "200",
          "--threads", "1", "--out", "run"],
         cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        # A shell that runs the tests in the background has children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "run" / "fkie" / "log.csv"
     deadline = time.monotonic() + 100

@@ -17,7 +17,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for everything made; an earlier demo there is replaced.")
     ] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 25,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same recordings.")] = 0,
 ) -> None:
     """Run the whole path once on synthetic machines.
@@ -31,7 +31,7 @@ def demo(
 
         edge-asd demo
 
-        edge-asd demo --out /tmp/demo --epochs 20
+        edge-asd demo --out /tmp/demo --epochs 10
     """
     from edge_asd_export.demo import Plan, run_demo
 
