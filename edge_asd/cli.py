@@ -34,7 +34,15 @@ WORKSTATION_COMMANDS = {
     "demo": "Run the whole path once on synthetic recordings.",
 }
 
-WORKSTATION_REQUIREMENTS = ("edge_asd_export", "torch", "onnx", "sklearn", "scipy", "matplotlib")
+WORKSTATION_REQUIREMENTS = (
+    "edge_asd_export",
+    "jinja2",
+    "matplotlib",
+    "onnx",
+    "scipy",
+    "sklearn",
+    "torch",
+)
 
 _EXIT_INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 
