@@ -17,7 +17,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for everything made; an earlier demo there is replaced.")
     ] = Path("demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 25,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 18,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same recordings.")] = 0,
 ) -> None:
     """Run the whole path once on synthetic machines.
