@@ -1,4 +1,4 @@
-"""``edge-asd listen``, mostly as a process of its own, on fake sound cards and on files."""
+"""``edge-asd listen``, mostly as a process of its own, on files, pipes and a terminal."""
 
 from __future__ import annotations
 
