@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -12,10 +13,10 @@ from edge_asd.detector import BranchScorer, Detector
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.extractor import Extractor
 from edge_asd.graph import open_session
-from edge_asd.manifest import FileEntry, Manifest, read_manifest
-from edge_asd.scorer import Scorer
+from edge_asd.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
+from edge_asd.scorer import BankScorer, OutputScorer, Scorer
 
-__all__ = ["Bundle", "Search", "file_entry"]
+__all__ = ["Bundle", "Search", "file_entry", "open_extractors"]
 
 Search = Literal["auto", "exact", "hnsw"]
 
@@ -90,20 +91,21 @@ class Bundle:
             raise UsageError(f"{self.path} was not made for machine {name!r}; it knows: {known}")
         return name
 
-    def extractor(self, name: str, *, threads: int = 1) -> Extractor:
-        """Load the graphs of one extractor."""
-        spec = self.manifest.extractors[name]
-        frontends = {
-            feature.name: open_session(self.path / feature.file, threads=threads)
-            for feature in spec.features
-            if feature.file is not None
-        }
-        encoder = open_session(self.path / spec.encoder.file, threads=threads)
-        return Extractor(spec, frontends, encoder)
+    def extractors(self, machine: str | None = None, *, threads: int = 1) -> dict[str, Extractor]:
+        """Load each extractor once, by its name in the manifest.
 
-    def extractors(self, *, threads: int = 1) -> dict[str, Extractor]:
-        """Load every extractor once; detectors of several machines can share them."""
-        return {name: self.extractor(name, threads=threads) for name in self.manifest.extractors}
+        Parameters
+        ----------
+        machine : only what this machine needs; None: everything, to share it between machines
+        """
+        names = {
+            self.manifest.extractor_name(name, branch.extractor)
+            for name in ([machine] if machine else self.manifest.machines)
+            for branch in self.manifest.branches
+        }
+        return open_extractors(
+            self.path, {name: self.manifest.extractors[name] for name in sorted(names)}, threads
+        )
 
     def detector(
         self,
@@ -123,30 +125,47 @@ class Bundle:
         """
         name = self.resolve_machine(machine)
         spec = self.manifest.machines[name]
-        branches = tuple(
-            BranchScorer(
-                branch.name,
-                branch.extractor,
-                branch.view,
-                Scorer(
-                    {
-                        domain: open_bank(
-                            self.path, bank, domain, branch.scorer, self.manifest.files, search
-                        )
-                        for domain, bank in spec.banks[branch.name].items()
-                    }
-                ),
-            )
-            for branch in self.manifest.branches
-        )
+        loaded = extractors or self.extractors(name, threads=threads)
         return Detector(
             machine=name,
             spec=spec,
             sample_rate_hz=self.manifest.sample_rate_hz,
             hop_s=self.manifest.hop_s,
-            extractors=extractors or self.extractors(threads=threads),
-            branches=branches,
+            extractors={
+                branch.extractor: loaded[self.manifest.extractor_name(name, branch.extractor)]
+                for branch in self.manifest.branches
+            },
+            branches=tuple(
+                BranchScorer(
+                    branch.name, branch.extractor, branch.view, self._scorer(name, branch, search)
+                )
+                for branch in self.manifest.branches
+            ),
         )
+
+    def _scorer(self, machine: str, branch: BranchSpec, search: Search) -> Scorer:
+        if branch.scorer.kind == "output":
+            return OutputScorer(branch.scorer.output)
+        banks = {
+            domain: open_bank(self.path, bank, domain, branch.scorer, self.manifest.files, search)
+            for domain, bank in self.manifest.machines[machine].banks[branch.name].items()
+        }
+        return BankScorer(banks, branch.scorer.average)
+
+
+def open_extractors(
+    bundle_dir: Path, specs: Mapping[str, ExtractorSpec], threads: int = 1
+) -> dict[str, Extractor]:
+    """Load the graphs of extractors; a file that several of them use is loaded once."""
+    open_once = cache(lambda file: open_session(bundle_dir / file, threads=threads))
+    return {
+        name: Extractor(
+            spec,
+            {feature.name: open_once(feature.file) for feature in spec.features if feature.file},
+            open_once(spec.encoder.file),
+        )
+        for name, spec in specs.items()
+    }
 
 
 def file_entry(path: Path) -> FileEntry:

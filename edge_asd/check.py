@@ -48,15 +48,16 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         features = ", ".join(feature.name for feature in extractor.features)
         yield Finding(
             f"graphs of {name}",
-            f"{features} -> {extractor.embedding_dim} dimensions, {extractor.encoder.precision}",
+            f"{extractor.network}: {features} -> {extractor.embedding_dim} dimensions, "
+            f"{extractor.encoder.precision}",
         )
     for machine, spec in manifest.machines.items():
         banks = [bank for domains in spec.banks.values() for bank in domains.values()]
         for bank in banks:
             _check_bank(path, bank)
-        yield Finding(
-            f"banks of {machine}", f"{sum(bank.n for bank in banks)} references, finite, unit norm"
-        )
+        if banks:
+            n_references = sum(bank.n for bank in banks)
+            yield Finding(f"banks of {machine}", f"{n_references} references, finite, unit norm")
     arrays = golden.read(path / manifest.golden.file)
     extractors = bundle.extractors(threads=threads)
     for machine in manifest.machines:
@@ -73,8 +74,9 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
 def _check_graphs(path: Path, spec: ExtractorSpec) -> None:
     for feature in spec.features:
         if feature.file is not None:
-            _check_graph(path / feature.file, {"audio": (spec.n_samples,)}, feature.shape)
-    inputs = {feature.name: feature.shape for feature in spec.features}
+            audio = {"audio": (spec.n_channels, spec.n_samples)}
+            _check_graph(path / feature.file, audio, feature.shape)
+    inputs = {feature.name: spec.encoder_shape(feature) for feature in spec.features}
     _check_graph(path / spec.encoder.file, inputs, (spec.embedding_dim,))
 
 

@@ -21,7 +21,7 @@ __all__ = ["BranchScorer", "Detector", "WindowScore", "embed_views"]
 
 @dataclass(frozen=True, slots=True)
 class BranchScorer:
-    """One branch: which extractor sees which view, and the banks that judge it."""
+    """One branch: which extractor sees which view, and what judges its embeddings."""
 
     name: str
     extractor: str
@@ -65,7 +65,7 @@ class Detector:
     def embeddings(
         self, audio: NDArray[np.float32], timings: Timings | None = None
     ) -> dict[str, NDArray[np.float32]]:
-        """Embedding (dim,) of each branch for one window (2, window_samples).
+        """Embeddings (n_segments, dim) of each branch for one window (2, window_samples).
 
         Raises
         ------
@@ -82,11 +82,9 @@ class Detector:
         for branch in self._branches:
             views.setdefault(branch.extractor, []).append(branch.view)
         return {
-            f"{name}@{view}": embedding
+            f"{name}@{view}": rows
             for name, wanted in views.items()
-            for view, embedding in embed_views(
-                self._extractors[name], audio, wanted, timings
-            ).items()
+            for view, rows in embed_views(self._extractors[name], audio, wanted, timings).items()
         }
 
     def score(self, audio: NDArray[np.float32], timings: Timings | None = None) -> WindowScore:
@@ -115,6 +113,6 @@ def embed_views(
     views: list[str],
     timings: Timings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Embeddings of several views of one window (2, n_samples), as one batch."""
+    """Embeddings (n_segments, dim) of several views of one window (2, n_samples), as one batch."""
     batch = np.stack([audio[list(VIEWS[view])] for view in views])
     return dict(zip(views, extractor(batch, timings), strict=True))

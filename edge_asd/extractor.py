@@ -1,4 +1,4 @@
-"""Audio to embedding on the device: front-end graphs, then the encoder graph."""
+"""Audio to embeddings on the device: front-end graphs, then the encoder graph."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from edge_asd.spectrum import magnitude_spectrum
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-    from edge_asd.manifest import ExtractorSpec
+    from edge_asd.manifest import ExtractorSpec, SegmentSpec
 
-__all__ = ["Extractor", "Timings", "fit_length"]
+__all__ = ["Extractor", "Timings", "cut_segments", "fit_length"]
 
 Timings = MutableMapping[str, float]  # seconds spent, by stage
+
+MAX_BATCH = 8  # encoder inputs at once: more need more memory and are no faster
 
 
 class Extractor:
@@ -42,21 +44,36 @@ class Extractor:
         self._encoder = encoder
 
     def features(self, audio: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Encoder inputs of windows (B, n_channels, n_samples), already of fixed length."""
-        mono = np.ascontiguousarray(audio[:, 0])
-        return {
+        """Encoder inputs (B * n_segments, ...) of windows (B, n_channels, n_samples) that fit."""
+        audio = np.ascontiguousarray(audio)
+        features = {
             feature.name: (
-                self._frontends[feature.name].run(None, {"audio": mono})[0]
+                self._frontends[feature.name].run(None, {"audio": audio})[0]
                 if feature.kind == "graph"
-                else magnitude_spectrum(mono)
+                else magnitude_spectrum(audio)
             )
             for feature in self.spec.features
         }
+        if self.spec.segments is None:
+            return features
+        return {name: cut_segments(f, self.spec.segments) for name, f in features.items()}
+
+    def encode(self, features: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Embeddings (n, embedding_dim) of encoder inputs (n, ...), a few at a time."""
+        n = len(next(iter(features.values())))
+        parts = [
+            self._encoder.run(
+                None, {name: f[start : start + MAX_BATCH] for name, f in features.items()}
+            )[0]
+            for start in range(0, n, MAX_BATCH)
+        ]
+        embeddings: NDArray[np.float32] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return embeddings
 
     def __call__(
         self, audio: NDArray[np.float32], timings: Timings | None = None
     ) -> NDArray[np.float32]:
-        """Embeddings (B, embedding_dim) float32 of windows (B, n_channels, n_samples).
+        """Embeddings (B, n_segments, embedding_dim) of windows (B, n_channels, n_samples).
 
         Windows of another length are tiled or cut to the network's input first. When
         `timings` is given, seconds are added under ``features`` and ``encoder``.
@@ -64,13 +81,22 @@ class Extractor:
         start = time.perf_counter()
         features = self.features(fit_length(audio, self.spec.n_samples))
         middle = time.perf_counter()
-        (embeddings,) = self._encoder.run(None, features)
+        embeddings = self.encode(features)
         if timings is not None:
             end = time.perf_counter()
             timings["features"] = timings.get("features", 0.0) + middle - start
             timings["encoder"] = timings.get("encoder", 0.0) + end - middle
-        result: NDArray[np.float32] = embeddings
-        return result
+        return embeddings.reshape(len(audio), -1, self.spec.embedding_dim)
+
+
+def cut_segments(feature: NDArray[np.float32], segments: SegmentSpec) -> NDArray[np.float32]:
+    """Cut (B, ..., n_frames) into (B * n_segments, ..., segments.n_frames), window by window.
+
+    What is left of the frames after the last whole segment is not used.
+    """
+    views = np.lib.stride_tricks.sliding_window_view(feature, segments.n_frames, axis=-1)
+    views = np.moveaxis(views[..., :: segments.hop_frames, :], -2, 1)
+    return views.reshape(-1, *views.shape[2:])
 
 
 def fit_length(audio: NDArray[np.float32], n_samples: int) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ One compressed npz holds, for every machine with n windows,
 
 ===================================  ==============================  =======
 ``audio/<machine>``                  (n, 2, window_samples)          float32
-``embedding/<machine>/<branch>``     (n, embedding_dim)              float32
+``embedding/<machine>/<branch>``     (n, n_segments, embedding_dim)  float32
 ``score/<machine>/<branch>``         (n,) score of one branch        float64
 ``score/<machine>``                  (n,) fused score                float64
 ===================================  ==============================  =======
@@ -121,7 +121,7 @@ def compare(detector: Detector, golden: Arrays) -> Agreement:
                 f"graphs give {values.dtype} {values.shape}: export the bundle again"
             )
         if name.startswith("embedding/"):
-            cosines.extend(_cosines(values, expected))
+            cosines.extend(_cosines(values, expected).ravel())
         elif name.startswith("score/"):
             differences.extend(np.abs(values - expected) / np.maximum(np.abs(expected), 1.0))
     return Agreement(machine, len(windows), float(np.min(cosines)), float(np.max(differences)))

@@ -31,12 +31,13 @@ __all__ = [
     "MachineSpec",
     "Manifest",
     "ScorerSpec",
+    "SegmentSpec",
     "TermSpec",
     "ThresholdSpec",
     "read_manifest",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 Domain = Literal["source", "target"]
@@ -59,7 +60,7 @@ class FileEntry(_Record):
 class FeatureSpec(_Record):
     """One input tensor of an encoder.
 
-    ``graph``: a float32 ONNX front-end, audio (B, n_samples) -> `shape`.
+    ``graph``: a float32 ONNX front-end, audio (B, n_channels, n_samples) -> (B, *shape).
     ``spectrum``: magnitude of the real FFT of the whole window
     (:func:`edge_asd.spectrum.magnitude_spectrum`), no file.
     """
@@ -67,7 +68,7 @@ class FeatureSpec(_Record):
     name: str  # name of the encoder's input
     kind: Literal["graph", "spectrum"]
     file: str | None = None
-    shape: tuple[Positive, ...]  # of one window and channel, without the batch axis
+    shape: tuple[Positive, ...]  # of one window, without the batch axis
 
     @model_validator(mode="after")
     def _graph_has_a_file(self) -> Self:
@@ -84,23 +85,53 @@ class EncoderSpec(_Record):
     opset: Positive
 
 
-class ExtractorSpec(_Record):
-    """Audio to embedding: features, then the encoder."""
+class SegmentSpec(_Record):
+    """The encoder sees overlapping segments of the features, cut along their last axis."""
 
+    n_frames: Positive
+    hop_frames: Positive
+
+
+class ExtractorSpec(_Record):
+    """Audio to one embedding for each segment: features, then the encoder."""
+
+    network: str  # what was trained: the extractor's name, or a variant of it
     n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
     n_channels: Positive
     features: tuple[FeatureSpec, ...]
+    segments: SegmentSpec | None = None  # None: the whole window is one segment
     encoder: EncoderSpec
     embedding_dim: Positive
 
+    @model_validator(mode="after")
+    def _segments_fit(self) -> Self:
+        if self.segments is not None:
+            for feature in self.features:
+                if feature.shape[-1] < self.segments.n_frames:
+                    raise ValueError(
+                        f"feature {feature.name!r} has {feature.shape[-1]} frames, "
+                        f"a segment needs {self.segments.n_frames}"
+                    )
+        return self
+
+    def encoder_shape(self, feature: FeatureSpec) -> tuple[int, ...]:
+        """Shape of what the encoder takes of a feature, without the batch axis."""
+        if self.segments is None:
+            return feature.shape
+        return (*feature.shape[:-1], self.segments.n_frames)
+
 
 class ScorerSpec(_Record):
-    """How the distance of an embedding to the memory banks becomes a score.
+    """How embeddings become a score; higher is more anomalous.
 
-    Higher is more anomalous. See :mod:`edge_asd.scorer` for the definitions.
+    ``dldn``, ``nearest`` and ``varmin`` compare with memory banks
+    (:mod:`edge_asd.scorer`); ``output`` takes one number of the network's output as it is.
     """
 
-    kind: Literal["dldn", "nearest", "varmin"] = "dldn"
+    kind: Literal["dldn", "nearest", "varmin", "output"] = "dldn"
+    output: Annotated[int, Field(ge=0)] = 0  # which number, for `output`
+    # Of several segments: score their mean embedding, or average their scores.
+    average: Literal["embeddings", "scores"] = "embeddings"
     distance: Literal["euclidean", "squared-euclidean", "cosine"] = "euclidean"
     aggregate: Literal["mean", "sum"] = "mean"
     k_source: Positive = 16  # neighbours behind a density of `dldn`
@@ -203,7 +234,10 @@ class MachineSpec(_Record):
     """What is known of one machine's normal sound."""
 
     window_samples: Positive  # one analysis window = one clip of its training data
-    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain
+    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none for `output`
+    # Where an extractor was trained for this machine alone: its entry in the manifest's
+    # extractors, by the name that the branches use.
+    extractors: dict[str, str] = {}
     fusion: FusionSpec
     threshold: ThresholdSpec
 
@@ -219,7 +253,7 @@ class GoldenSpec(_Record):
 class Manifest(_Record):
     """The whole contract of one bundle."""
 
-    format_version: Literal[1] = 1
+    format_version: Literal[2] = 2
     name: str
     created_utc: str
     system: str
@@ -237,23 +271,16 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _references_resolve(self) -> Self:
-        for branch in self.branches:
-            if branch.extractor not in self.extractors:
-                raise ValueError(f"branch {branch.name} names an unknown extractor")
-            n_channels = self.extractors[branch.extractor].n_channels
-            if n_channels != len(VIEWS[branch.view]):
-                raise ValueError(
-                    f"branch {branch.name} has {len(VIEWS[branch.view])} channels, "
-                    f"its extractor takes {n_channels}"
-                )
-        names = [branch.name for branch in self.branches]
+        names = {branch.name for branch in self.branches}
+        with_banks = sorted(b.name for b in self.branches if b.scorer.kind != "output")
         for machine, spec in self.machines.items():
-            if sorted(spec.banks) != sorted(names):
+            for branch in self.branches:
+                self._require_extractor(machine, branch)
+            if sorted(spec.banks) != with_banks:
                 raise ValueError(
-                    f"machine {machine!r} has banks for {sorted(spec.banks)}, "
-                    f"expected {sorted(names)}"
+                    f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {with_banks}"
                 )
-            if unknown := spec.fusion.branches() - set(names):
+            if unknown := spec.fusion.branches() - names:
                 raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
             if not all(spec.banks.values()):
                 raise ValueError(f"machine {machine!r} has a branch without banks")
@@ -261,6 +288,26 @@ class Manifest(_Record):
             if path not in self.files:
                 raise ValueError(f"file {path!r} is used but not listed with its digest")
         return self
+
+    def _require_extractor(self, machine: str, branch: BranchSpec) -> None:
+        name = self.extractor_name(machine, branch.extractor)
+        if name not in self.extractors:
+            raise ValueError(f"branch {branch.name} of {machine!r} names an unknown extractor")
+        extractor, n_channels = self.extractors[name], len(VIEWS[branch.view])
+        if extractor.n_channels != n_channels:
+            raise ValueError(
+                f"branch {branch.name} has {n_channels} channels, "
+                f"its extractor takes {extractor.n_channels}"
+            )
+        if branch.scorer.kind == "output" and branch.scorer.output >= extractor.embedding_dim:
+            raise ValueError(
+                f"branch {branch.name} scores output {branch.scorer.output}, "
+                f"its extractor has {extractor.embedding_dim}"
+            )
+
+    def extractor_name(self, machine: str, extractor: str) -> str:
+        """Entry in ``extractors`` of what a machine's branches call `extractor`."""
+        return self.machines[machine].extractors.get(extractor, extractor)
 
     def referenced_files(self) -> list[str]:
         """Relative paths of all files that some part of the manifest uses."""

@@ -8,8 +8,11 @@ kind of scorer, :mod:`edge_asd.density` the densities behind them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import fmean
+from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_asd.bank import Bank
 from edge_asd.density import (
@@ -17,6 +20,7 @@ from edge_asd.density import (
     Floats,
     References,
     Rows,
+    checked_rows,
     lone_density,
     normalise_rows,
     reference_density,
@@ -28,42 +32,97 @@ from edge_asd.gauge import bank_gauges, kind_of, require_references
 from edge_asd.manifest import Domain, ScorerSpec
 
 __all__ = [
+    "BankScorer",
+    "OutputScorer",
     "Scorer",
     "exact_scores",
     "leave_one_out_scores",
     "normalise_rows",
     "reference_density",
+    "window_queries",
 ]
 
 
-class Scorer:
-    """The score of one branch of one machine.
+class Scorer(Protocol):
+    """How the embeddings of one window become the score of one branch."""
+
+    def score(self, embeddings: Rows) -> float:
+        """Return the anomaly score of a window's segments, (n_segments, dim)."""
+        ...
+
+
+class BankScorer:
+    """Compares embeddings with the memory banks of one machine and branch.
 
     Parameters
     ----------
     banks : mapping of domain to its bank
+    average : what is averaged over the segments of a window
     """
 
-    def __init__(self, banks: Mapping[Domain, Bank]) -> None:
+    def __init__(
+        self,
+        banks: Mapping[Domain, Bank],
+        average: Literal["embeddings", "scores"] = "embeddings",
+    ) -> None:
         if not banks:
             raise DataError("a scorer needs the bank of at least one domain")
         self._banks = tuple(banks.values())
+        self._average = average
 
-    def score(self, embedding: Rows) -> float:
-        """Return the anomaly score of one embedding.
+    def score(self, embeddings: Rows) -> float:
+        """Return the anomaly score of a window.
 
         Parameters
         ----------
-        embedding : (dim,) float
-            As the encoder gives it; normalised here.
+        embeddings : (n_segments, dim) float
+            As the encoder gives them; normalised here.
 
         Raises
         ------
         DataError
-            When it is not finite, all zeros, or of another width than the banks.
+            When one is not finite, all zeros, or of another width than the banks.
         """
-        query = normalise_rows(embedding)
-        return min(bank.minimum(query) for bank in self._banks)
+        queries = window_queries(embeddings, self._average)
+        return fmean(min(bank.minimum(query) for bank in self._banks) for query in queries)
+
+
+class OutputScorer:
+    """Takes one number of the network's output as the score, averaged over segments."""
+
+    def __init__(self, output: int) -> None:
+        self._output = output
+
+    def score(self, embeddings: Rows) -> float:
+        """Return the anomaly score of a window, (n_segments, dim).
+
+        Raises
+        ------
+        DataError
+            When the output is not finite.
+        """
+        return float(checked_rows(embeddings)[:, self._output].mean())
+
+
+def window_queries(
+    embeddings: Rows, average: Literal["embeddings", "scores"]
+) -> NDArray[np.float32]:
+    """What is compared with the banks for each window, rows of unit norm.
+
+    Parameters
+    ----------
+    embeddings : (..., n_segments, dim) float
+    average : ``embeddings`` asks for the mean direction of the segments, ``scores`` for
+        every segment
+
+    Returns
+    -------
+    (..., n_queries, dim) float32
+    """
+    unit = normalise_rows(embeddings)
+    if average == "scores" or unit.shape[-2] == 1:
+        return unit
+    return normalise_rows(unit.mean(axis=-2, keepdims=True))
 
 
 def exact_scores(queries: Rows, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:

@@ -7,7 +7,8 @@ a new row of ``SYSTEMS``; a new microphone view is a new row of ``VIEWS``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from edge_asd.errors import UsageError
 
@@ -47,13 +48,14 @@ class Branch:
 class Mix:
     """A weighted sum of branch scores or of other mixes.
 
-    ``weights`` says where the weights come from: ``calibrated`` (chosen per machine
-    when the bundle is built) or ``equal``. ``standardise`` turns each part into a
-    z-score of its leave-one-out normal scores before it is weighted.
+    ``over`` says what the parts are. The weights of ``channels`` (near first) and of
+    ``models`` are chosen when the bundle is built, each by a rule of its own; ``systems``
+    count equally. ``standardise`` turns each part into a z-score of its normal scores
+    before it is weighted.
     """
 
     parts: tuple[str | Mix, ...]
-    weights: str = "calibrated"
+    over: Literal["channels", "models", "systems"] = "channels"
     standardise: bool = False
 
     def branches(self) -> Iterator[str]:
@@ -72,6 +74,9 @@ class System:
     name: str
     summary: str
     fusion: Mix
+    # How an extractor's branches are scored, where the system does not leave that open;
+    # names of the scorers of the workstation.
+    scorers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
@@ -83,13 +88,36 @@ class System:
         return tuple(dict.fromkeys(branch.extractor for branch in self.branches))
 
 
+_FKIE = Mix(("fkie@near", "fkie@far"))
+_BEATS = Mix(("beats@near", "beats@far"))
+_SYSTEM1 = Mix((_BEATS, _FKIE), over="models")
+_CENTRES = {"resnet": "centres"}
+
 SYSTEMS: Mapping[str, System] = {
     system.name: system
     for system in (
+        System("system1", "BEATs and the FKIE CNN, each near and far", _SYSTEM1),
         System(
-            name="system4",
-            summary="FKIE CNN on the near and the far microphone, DLDN scores, weighted sum",
-            fusion=Mix(("fkie@near", "fkie@far")),
+            "system2", "a ResNet on both microphones at once", Mix(("resnet@stereo",)), _CENTRES
+        ),
+        System(
+            "system3",
+            "mean of the standardised scores of system1 and system2",
+            Mix((_SYSTEM1, "resnet@stereo"), over="systems", standardise=True),
+            _CENTRES,
+        ),
+        System("system4", "the FKIE CNN, near and far", _FKIE),
+        System(
+            "baseline-mse",
+            "the challenge's autoencoder, mean squared error",
+            Mix(("autoencoder@near",)),
+            {"autoencoder": "mse"},
+        ),
+        System(
+            "baseline-mahala",
+            "the challenge's autoencoder, selective Mahalanobis distance",
+            Mix(("autoencoder@near",)),
+            {"autoencoder": "mahala"},
         ),
     )
 }

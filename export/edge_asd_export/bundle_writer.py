@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +11,8 @@ from pathlib import Path
 from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bank import write_banks
-from edge_asd.bundle import Bundle, file_entry
+from edge_asd.bundle import Bundle, file_entry, open_extractors
+from edge_asd.errors import UsageError
 from edge_asd.extractor import Extractor, fit_length
 from edge_asd.manifest import (
     MANIFEST_NAME,
@@ -22,20 +23,30 @@ from edge_asd.manifest import (
     GoldenSpec,
     MachineSpec,
     Manifest,
-    ScorerSpec,
 )
-from edge_asd.system import Branch, System, system_named
+from edge_asd.system import System, system_named
 from edge_asd_export.atomic_folder import atomic_folder
-from edge_asd_export.calibration import Calibration, LabelledClips, calibrate
+from edge_asd_export.calibration import (
+    ByDomain,
+    Calibration,
+    Evidences,
+    LabelledClips,
+    calibrate,
+)
 from edge_asd_export.clips import Clip
 from edge_asd_export.graph_check import GraphReport, Tolerance
-from edge_asd_export.references import Banks, embed_clips, split_domains
+from edge_asd_export.learner import Learner
+from edge_asd_export.recipes import recipe_named
+from edge_asd_export.references import centre_banks, embed_clips, make_banks, split_domains
 from edge_asd_export.run import Run
-from edge_asd_export.ship import Quantize, ShippedGraphs, runtime_extractor, ship_extractor
-from edge_asd_export.train import load_extractor
+from edge_asd_export.scoring import Banks, Scoring, scorings_of
+from edge_asd_export.ship import CheckData, Quantize, ShippedGraphs, ship_extractor
+from edge_asd_export.tasks import network_name
+from edge_asd_export.train import load_learner
+from edge_asd_export.training_set import ClassName
 
 __all__ = [
-    "DEFAULT_WEIGHT_RULE",
+    "DEFAULT_WEIGHT_RULES",
     "DevLabels",
     "ExportOptions",
     "Narrator",
@@ -43,7 +54,8 @@ __all__ = [
     "write_bundle",
 ]
 
-DEFAULT_WEIGHT_RULE = "mostly-first"
+# The near microphone stands at the machine; of models nothing is known beforehand.
+DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
 GOLDEN_FILE = "golden.npz"
 Clips = Mapping[str, tuple[Clip, ...]]  # by machine
 
@@ -60,12 +72,14 @@ class DevLabels:
 class ExportOptions:
     """What an export can be told."""
 
+    system: str | None = None  # None: the first that the run was trained for
     quantize: Quantize = "int8"
     target: str = "x86-64"
-    scorer: ScorerSpec = field(default_factory=ScorerSpec)
+    scorers: Mapping[str, str] = field(default_factory=dict)  # see scoring.scorings_of
+    window_hop_frames: int | None = None  # of extractors that see segments; None: as trained
     false_alarm_rate: float = 0.01  # per window
     hop_s: float | None = None  # None: a quarter of the shortest window
-    weight_rule: str = DEFAULT_WEIGHT_RULE
+    weight_rules: Mapping[str, str] = field(default_factory=lambda: DEFAULT_WEIGHT_RULES)
     tolerance: Tolerance = field(default_factory=Tolerance)
 
 
@@ -109,36 +123,49 @@ def write_bundle(
         When the run is unfinished, a clip cannot be used, or the disk is full; then
         nothing is left behind.
     """
-    system = system_named(run.record.config.system)
+    system = system_named(options.system or run.record.config.systems[0])
+    scorings = scorings_of(system, options.scorers)
     with atomic_folder(out, MANIFEST_NAME) as staging:
-        graphs = _ship(run, system, clips, staging, options, narrator)
-        extractors = {
-            name: runtime_extractor(shipped.spec, staging) for name, shipped in graphs.items()
-        }
+        networks = _load_networks(run, system, tuple(clips))
+        graphs = _ship(run, system, networks, clips, scorings, staging, options, narrator)
+        extractors = open_extractors(
+            staging, {name: shipped.spec for name, shipped in graphs.items()}
+        )
         narrator.say("embedding training clips")
-        banks = _embed(system, clips, extractors, narrator)
+        embeddings = _embed(system, clips, extractors, narrator)
         labelled = _label(system, dev_labels, extractors, narrator) if dev_labels else None
         narrator.say("writing banks")
-        bank_specs = {
-            machine: {
-                branch: write_banks(
-                    staging, f"banks/{machine}/{branch}", own[branch], options.scorer
-                )
-                for branch in own
-            }
-            for machine, own in banks.items()
-        }
+        known = Evidences(
+            embeddings,
+            {
+                machine: {
+                    branch.name: make_banks(
+                        embeddings[machine][branch.name],
+                        scorings[branch.name],
+                        networks[network_name(branch.extractor, machine)].centres(
+                            machine, branch.view
+                        ),
+                    )
+                    for branch in system.branches
+                }
+                for machine in clips
+            },
+            scorings,
+            {b.name: recipe_named(b.extractor).per_machine for b in system.branches},
+        )
+        bank_specs = _write_banks(staging, known)
         narrator.say("calibrating")
         calibration = calibrate(
             system,
-            banks,
-            {branch.name: options.scorer for branch in system.branches},
-            weight_rule=options.weight_rule,
+            known,
+            weight_rules=options.weight_rules,
             false_alarm_rate=options.false_alarm_rate,
             labelled=labelled,
         )
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
-        manifest = _manifest(run, system, graphs, bank_specs, calibration, options, out, staging)
+        manifest = _manifest(
+            run, system, graphs, bank_specs, calibration, scorings, options, out, staging
+        )
         narrator.say("recording golden windows")
         _write_golden(Bundle(staging, manifest), clips, extractors)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
@@ -148,41 +175,90 @@ def write_bundle(
     return WrittenBundle(out, manifest, {name: g.report for name, g in graphs.items()})
 
 
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A trained network and what its run knows of it."""
+
+    learner: Learner
+    classes: tuple[ClassName, ...]
+
+    def centres(self, machine: str, view: str) -> Banks:
+        """Class centres of a machine and view, by domain; empty if the network has none."""
+        centres = self.learner.centres()
+        rows = None if centres is None else centres.detach().numpy()
+        return centre_banks(rows, self.classes, machine, view)
+
+
+def _load_networks(run: Run, system: System, machines: Sequence[str]) -> dict[str, _Network]:
+    names = {
+        network_name(extractor, machine): None
+        for extractor in system.extractors
+        for machine in machines
+    }
+    absent = sorted({n.partition("/")[0] for n in names if n not in run.record.tasks})
+    if absent:
+        raise UsageError(
+            f"{system.name} needs {', '.join(absent)}, {run.path} was trained for "
+            f"{', '.join(run.record.config.systems)}: train {system.name}, or choose another system"
+        )
+    return {
+        name: _Network(load_learner(run, name), run.record.tasks[name].classes) for name in names
+    }
+
+
 def _ship(
     run: Run,
     system: System,
+    networks: Mapping[str, _Network],
     clips: Clips,
+    scorings: Mapping[str, Scoring],
     staging: Path,
     options: ExportOptions,
     narrator: Narrator,
 ) -> dict[str, ShippedGraphs]:
-    everything = [clip for own in clips.values() for clip in own]
-    return {
-        name: ship_extractor(
-            load_extractor(run, name),
+    graphs = {}
+    for name, network in networks.items():
+        extractor, _, machine = name.partition("/")
+        of = recipe_named(extractor)
+        trained = network.learner.shipped()
+        if trained.segments is not None and options.window_hop_frames is not None:
+            trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
+        own = [clips[machine]] if machine else clips.values()
+        graphs[name] = ship_extractor(
+            trained,
             name,
+            of.variant(run.record.config) if of.variant else extractor,
             staging,
-            clips=everything,
-            views=[b.view for b in system.branches if b.extractor == name],
-            scorer=options.scorer,
+            CheckData(
+                [clip for group in own for clip in group],
+                {b.view: scorings[b.name] for b in system.branches if b.extractor == extractor},
+                network.centres,
+            ),
             quantize=options.quantize,
             target=options.target,
             tolerance=options.tolerance,
             say=narrator.say,
         )
-        for name in system.extractors
-    }
+    return graphs
+
+
+def _extractors_of(
+    machine: str, system: System, extractors: Mapping[str, Extractor]
+) -> dict[str, Extractor]:
+    return {name: extractors[network_name(name, machine)] for name in system.extractors}
 
 
 def _embed(
     system: System, clips: Clips, extractors: Mapping[str, Extractor], narrator: Narrator
-) -> dict[str, dict[str, Banks]]:
-    """Banks by machine, then branch."""
+) -> dict[str, dict[str, ByDomain]]:
+    """Embeddings by machine, branch and domain."""
     counter = _Counter(narrator, sum(map(len, clips.values())))
     return {
         machine: {
             branch: split_domains(own, rows)
-            for branch, rows in embed_clips(own, system.branches, extractors, counter.tick).items()
+            for branch, rows in embed_clips(
+                own, system.branches, _extractors_of(machine, system, extractors), counter.tick
+            ).items()
         }
         for machine, own in clips.items()
     }
@@ -194,10 +270,26 @@ def _label(
     narrator.say("embedding labelled development clips")
     counter = _Counter(narrator, sum(map(len, dev_labels.clips.values())))
     embeddings = {
-        machine: embed_clips(own, system.branches, extractors, counter.tick)
+        machine: embed_clips(
+            own, system.branches, _extractors_of(machine, system, extractors), counter.tick
+        )
         for machine, own in dev_labels.clips.items()
     }
     return LabelledClips(dev_labels.clips, embeddings, dev_labels.source)
+
+
+def _write_banks(staging: Path, known: Evidences) -> dict[str, dict[str, dict[Domain, BankSpec]]]:
+    """Banks by machine, branch and domain; branches without references have none."""
+    return {
+        machine: {
+            branch: write_banks(
+                staging, f"banks/{machine}/{branch}", banks, known.scorings[branch].spec
+            )
+            for branch, banks in own.items()
+            if banks
+        }
+        for machine, own in known.banks.items()
+    }
 
 
 class _Counter:
@@ -215,6 +307,7 @@ def _manifest(
     graphs: Mapping[str, ShippedGraphs],
     bank_specs: Mapping[str, dict[str, dict[Domain, BankSpec]]],
     calibration: Mapping[str, Calibration],
+    scorings: Mapping[str, Scoring],
     options: ExportOptions,
     out: Path,
     staging: Path,
@@ -232,11 +325,21 @@ def _manifest(
         sample_rate_hz=record.sample_rate_hz,
         hop_s=options.hop_s or min(windows.values()) / record.sample_rate_hz / 4,
         extractors={name: shipped.spec for name, shipped in graphs.items()},
-        branches=tuple(_branch_spec(branch, options.scorer) for branch in system.branches),
+        branches=tuple(
+            BranchSpec(
+                extractor=branch.extractor, view=branch.view, scorer=scorings[branch.name].spec
+            )
+            for branch in system.branches
+        ),
         machines={
             machine: MachineSpec(
                 window_samples=windows[machine],
                 banks=bank_specs[machine],
+                extractors={
+                    name: network_name(name, machine)
+                    for name in system.extractors
+                    if recipe_named(name).per_machine
+                },
                 fusion=numbers.fusion,
                 threshold=numbers.threshold,
             )
@@ -248,10 +351,6 @@ def _manifest(
             name: shipped.report.to_dict() for name, shipped in graphs.items() if shipped.report
         },
     )
-
-
-def _branch_spec(branch: Branch, scorer: ScorerSpec) -> BranchSpec:
-    return BranchSpec(extractor=branch.extractor, view=branch.view, scorer=scorer)
 
 
 def _write_golden(bundle: Bundle, clips: Clips, extractors: dict[str, Extractor]) -> None:

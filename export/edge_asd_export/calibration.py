@@ -6,27 +6,34 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_asd.errors import DataError
 from edge_asd.fusion import fuse
-from edge_asd.manifest import FusionSpec, ScorerSpec, ThresholdSpec
-from edge_asd.scorer import exact_scores, leave_one_out_scores
+from edge_asd.manifest import Domain, FusionSpec, ThresholdSpec
 from edge_asd.system import System
 from edge_asd_export.clips import Clip
-from edge_asd_export.fit_fusion import (
-    Evidence,
-    Floats,
-    GridSearch,
-    LabelFree,
-    WeightRule,
-    fit_fusions,
-    proxy_scores,
-)
+from edge_asd_export.fit_fusion import Evidence, GridSearch, LabelFree, WeightRule, fit_fusions
 from edge_asd_export.metrics import machine_metrics, official_score
-from edge_asd_export.references import Banks, Embeddings
+from edge_asd_export.references import Embeddings
+from edge_asd_export.scoring import Banks, Floats, Scoring, clip_scores, normal_scores
 from edge_asd_export.threshold import threshold_from_normal_scores
 
-__all__ = ["Calibration", "LabelledClips", "calibrate"]
+__all__ = ["ByDomain", "Calibration", "Evidences", "LabelledClips", "calibrate"]
+
+ByDomain = Mapping[Domain, NDArray[np.float32]]  # (n_clips, n_segments, dim)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidences:
+    """Training embeddings and banks of every machine; see :mod:`.references`."""
+
+    embeddings: Mapping[str, Mapping[str, ByDomain]]  # machine -> branch -> domain
+    banks: Mapping[str, Mapping[str, Banks]]  # machine -> branch
+    scorings: Mapping[str, Scoring]  # by branch
+    # Whether every machine has an extractor of its own, by branch: then one machine's
+    # embeddings mean nothing to another's banks.
+    own_extractor: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class LabelledClips:
     """Development test clips with labels, by machine, and their embeddings by branch."""
 
     clips: Mapping[str, Sequence[Clip]]
-    embeddings: Mapping[str, Embeddings]  # machine -> branch -> (n_clips, dim)
+    embeddings: Mapping[str, Embeddings]
     source: str  # in words, for the bundle
 
 
@@ -48,10 +55,9 @@ class Calibration:
 
 def calibrate(
     system: System,
-    banks: Mapping[str, Mapping[str, Banks]],
-    scorers: Mapping[str, ScorerSpec],
+    known: Evidences,
     *,
-    weight_rule: str,
+    weight_rules: Mapping[str, str],
     false_alarm_rate: float,
     labelled: LabelledClips | None = None,
 ) -> dict[str, Calibration]:
@@ -59,25 +65,27 @@ def calibrate(
 
     Parameters
     ----------
-    banks : by machine, then branch
-    scorers : by branch
-    weight_rule : label-free rule, used when `labelled` is None
+    weight_rules : label-free rule by what a mix is over, used when `labelled` is None
     labelled : clips whose labels may choose the weights, by grid search
     """
-    rule: WeightRule = LabelFree(weight_rule)
+    rules: dict[str, WeightRule] = {over: LabelFree(rule) for over, rule in weight_rules.items()}
     labelled_scores: dict[str, dict[str, Floats]] = {}
     if labelled is not None:
-        labelled_scores = _labelled_scores(banks, scorers, labelled)
-        rule = GridSearch(_official_objective(labelled), labelled.source)
+        labelled_scores = _labelled_scores(known, labelled)
+        rules = dict.fromkeys(rules, GridSearch(_official_objective(labelled), labelled.source))
     evidence = {
         machine: Evidence(
-            normal={branch: _pooled(branch_banks[branch], scorers[branch]) for branch in scorers},
-            proxy=_proxy(machine, banks, scorers) if len(banks) > 1 else None,
+            normal={
+                branch: _pooled(normal_scores(rows, known.banks[machine][branch], scoring))
+                for branch, rows in known.embeddings[machine].items()
+                for scoring in (known.scorings[branch],)
+            },
+            proxy=_proxy(machine, known),
             labelled=labelled_scores.get(machine),
         )
-        for machine, branch_banks in banks.items()
+        for machine in known.embeddings
     }
-    fusions = fit_fusions(system.fusion, evidence, rule)
+    fusions = fit_fusions(system.fusion, evidence, rules)
     return {
         machine: Calibration(
             fusion,
@@ -89,29 +97,30 @@ def calibrate(
     }
 
 
-def _pooled(banks: Banks, scorer: ScorerSpec) -> Floats:
-    """Leave-one-out scores of both domains, source first."""
-    scores = leave_one_out_scores(banks, scorer)
+def _pooled(scores: Mapping[Domain, Floats]) -> Floats:
+    """Scores of both domains, source first."""
     return np.concatenate([scores[domain] for domain in sorted(scores)])
 
 
-def _proxy(
-    machine: str,
-    banks: Mapping[str, Mapping[str, Banks]],
-    scorers: Mapping[str, ScorerSpec],
-) -> dict[str, Floats]:
+def _proxy(machine: str, known: Evidences) -> dict[str, Floats] | None:
+    """Scores that a machine's banks give to the training clips of all others."""
+    others = [name for name in known.embeddings if name != machine]
+    if not others or any(known.own_extractor.values()):
+        return None
     return {
-        branch: proxy_scores(machine, {name: own[branch] for name, own in banks.items()}, scorer)
-        for branch, scorer in scorers.items()
+        branch: np.concatenate(
+            [
+                clip_scores(rows, known.banks[machine][branch], scoring)
+                for other in others
+                for rows in known.embeddings[other][branch].values()
+            ]
+        )
+        for branch, scoring in known.scorings.items()
     }
 
 
-def _labelled_scores(
-    banks: Mapping[str, Mapping[str, Banks]],
-    scorers: Mapping[str, ScorerSpec],
-    labelled: LabelledClips,
-) -> dict[str, dict[str, Floats]]:
-    missing = [machine for machine in banks if not labelled.clips.get(machine)]
+def _labelled_scores(known: Evidences, labelled: LabelledClips) -> dict[str, dict[str, Floats]]:
+    missing = [machine for machine in known.banks if not labelled.clips.get(machine)]
     if missing:
         raise DataError(
             f"no labelled test clips of {', '.join(missing)}: a grid search needs every machine; "
@@ -119,10 +128,10 @@ def _labelled_scores(
         )
     return {
         machine: {
-            branch: exact_scores(labelled.embeddings[machine][branch], banks[machine][branch], spec)
-            for branch, spec in scorers.items()
+            branch: clip_scores(labelled.embeddings[machine][branch], banks[branch], scoring)
+            for branch, scoring in known.scorings.items()
         }
-        for machine in banks
+        for machine, banks in known.banks.items()
     }
 
 

@@ -15,11 +15,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.density import Rows
 from edge_asd.errors import DataError
 from edge_asd.fusion import fuse
-from edge_asd.manifest import Domain, FusionSpec, ScorerSpec, TermSpec
-from edge_asd.scorer import exact_scores
+from edge_asd.manifest import FusionSpec, TermSpec
 from edge_asd.system import Mix
 from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
 from edge_asd_export.threshold import threshold_from_normal_scores
@@ -31,7 +29,6 @@ __all__ = [
     "WeightRule",
     "channel_weights",
     "fit_fusions",
-    "proxy_scores",
     "threshold_from_normal_scores",
 ]
 
@@ -133,7 +130,7 @@ class GridSearch:
 
 
 def fit_fusions(
-    mix: Mix, machines: Mapping[str, Evidence], rule: WeightRule
+    mix: Mix, machines: Mapping[str, Evidence], rules: Mapping[str, WeightRule]
 ) -> dict[str, FusionSpec]:
     """Return the fusion of each machine.
 
@@ -147,15 +144,17 @@ def fit_fusions(
         Of a system.
     machines : mapping of machine to Evidence
         Scores are keyed by branch.
-    rule : WeightRule
-        Used where the mix says ``calibrated``; ``equal`` mixes need no rule.
+    rules : mapping of what a mix is over to WeightRule
+        Mixes over what has no rule weigh their parts equally.
 
     Raises
     ------
     DataError
         When scores that are needed are missing, or are not finite.
     """
-    inner = {part: fit_fusions(part, machines, rule) for part in mix.parts if isinstance(part, Mix)}
+    inner = {
+        part: fit_fusions(part, machines, rules) for part in mix.parts if isinstance(part, Mix)
+    }
     terms = {
         machine: [
             _standardised(part if isinstance(part, str) else inner[part][machine], mix, evidence)
@@ -163,7 +162,7 @@ def fit_fusions(
         ]
         for machine, evidence in machines.items()
     }
-    chosen = rule if mix.weights == "calibrated" else LabelFree("equal")
+    chosen = rules.get(mix.over, LabelFree("equal"))
     weights = chosen.weights(
         {machine: _by_part(terms[machine], evidence) for machine, evidence in machines.items()}
     )
@@ -178,22 +177,6 @@ def fit_fusions(
         )
         for machine in machines
     }
-
-
-def proxy_scores(
-    machine: str, banks: Mapping[str, Mapping[Domain, Rows]], spec: ScorerSpec
-) -> Floats:
-    """Return the scores that one machine's banks give to the references of all others.
-
-    Parameters
-    ----------
-    banks : mapping of machine to its banks of one branch
-        Rows of unit norm.
-    """
-    others = [rows for name, bank in banks.items() if name != machine for rows in bank.values()]
-    if not others:
-        raise DataError(f"{machine!r} is the only machine: there are no others to compare with")
-    return exact_scores(np.concatenate(others), banks[machine], spec)
 
 
 def _standardised(part: str | FusionSpec, mix: Mix, evidence: Evidence) -> TermSpec:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MagnitudeSpectrogram", "mel_filter_bank"]
+__all__ = ["MagnitudeSpectrogram", "mel_filter_bank", "windowed_dft"]
 
 
 class MagnitudeSpectrogram(nn.Module):
@@ -40,21 +40,30 @@ class MagnitudeSpectrogram(nn.Module):
     ) -> None:
         super().__init__()
         self.hop_length = hop_length
-        n_bins = n_fft // 2 + 1
-        sample = torch.arange(n_fft, dtype=torch.float64)
-        angle = 2 * math.pi * torch.outer(torch.arange(n_bins, dtype=torch.float64), sample) / n_fft
-        window = 0.5 - 0.5 * torch.cos(2 * math.pi * sample / n_fft)
-        kernel = torch.cat([angle.cos() * window, -angle.sin() * window]).float()
-        self.register_buffer("kernel", kernel[:, None, :], persistent=False)  # (2 n_bins, 1, n_fft)
+        self.register_buffer("kernel", windowed_dft(n_fft), persistent=False)
         mel = None if n_mels is None else mel_filter_bank(n_mels, n_fft, sample_rate_hz)
         self.register_buffer("mel", mel, persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Map audio (B, n_samples) to magnitudes (B, n_bins, n_frames)."""
-        parts = nn.functional.conv1d(audio[:, None, :], self.kernel, stride=self.hop_length)
+        """Map audio (B, 1, n_samples) to magnitudes (B, 1, n_bins, n_frames)."""
+        parts = nn.functional.conv1d(audio, self.kernel, stride=self.hop_length)
         real, imag = parts.chunk(2, dim=1)  # (B, n_bins, n_frames) each
         magnitude = (real.square() + imag.square()).sqrt()
-        return magnitude if self.mel is None else torch.matmul(self.mel, magnitude)
+        bands = magnitude if self.mel is None else torch.matmul(self.mel, magnitude)
+        return bands[:, None]
+
+
+def windowed_dft(n_fft: int) -> Tensor:
+    """Convolution kernel (2 n_bins, 1, n_fft) of a Hann-windowed DFT: real parts, then imaginary.
+
+    ``n_bins = n_fft // 2 + 1``; the window is periodic.
+    """
+    sample = torch.arange(n_fft, dtype=torch.float64)
+    frequency = torch.arange(n_fft // 2 + 1, dtype=torch.float64)
+    angle = 2 * math.pi * torch.outer(frequency, sample) / n_fft
+    window = 0.5 - 0.5 * torch.cos(2 * math.pi * sample / n_fft)
+    kernel = torch.cat([angle.cos() * window, -angle.sin() * window]).float()
+    return kernel[:, None, :]
 
 
 def mel_filter_bank(

@@ -18,26 +18,26 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from edge_asd_export.train import EpochLog
+    from edge_asd_export.training_log import EpochLog
 
 __all__ = ["TrainingBars", "progress_bar", "training_bars"]
 
 
-def _progress() -> Progress:
+def _progress(*, quiet: bool = False) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, quiet=quiet),
     )
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar that is moved by calling the yielded function with (done, total)."""
-    with _progress() as progress:
+    with _progress(quiet=quiet) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -62,9 +62,11 @@ class TrainingBars:
 
 
 @contextmanager
-def training_bars(name: str, done: int, epochs: int) -> Iterator[TrainingBars]:
-    """Bars of one extractor's training, of which `done` epochs lie behind."""
-    with _progress() as progress:
+def training_bars(
+    name: str, done: int, epochs: int, *, quiet: bool = False
+) -> Iterator[TrainingBars]:
+    """Bars of one network's training, of which `done` epochs lie behind."""
+    with _progress(quiet=quiet) as progress:
         outer = progress.add_task(f"{name}: epoch", total=epochs, completed=done)
         inner = progress.add_task("  batch", total=None)
         yield TrainingBars(progress, outer, inner)

@@ -1,10 +1,12 @@
 """The run folder: what was trained, on what, and the state to go on from.
 
-runs/<name>/run.json              configuration, data, classes, machines
-runs/<name>/<extractor>/checkpoint.pt
-runs/<name>/<extractor>/log.csv   one row per epoch
-runs/<name>/<extractor>/loss.png
-runs/latest                       link to the newest run
+runs/<name>/run.json            configuration, data, classes, machines
+runs/<name>/<network>/checkpoint.pt
+runs/<name>/<network>/log.csv   one row per epoch
+runs/<name>/<network>/loss.png
+runs/latest                     link to the newest run
+
+A network is called by its extractor, or ``extractor/machine`` where every machine has its own.
 """
 
 from __future__ import annotations
@@ -15,28 +17,36 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.config import TrainConfig
+from edge_asd_export.recipes import recipe_named
+from edge_asd_export.settings import Settings
+from edge_asd_export.training_set import ClassName
 
-__all__ = ["Run", "RunRecord", "point_latest_at", "save_checkpoint"]
+__all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint"]
 
 RECORD_NAME = "run.json"
 
 
-class RunRecord(BaseModel):
-    """What a run folder says of itself."""
+class TaskRecord(Settings):
+    """What one network of a run is trained on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    n_channels: int
+    classes: tuple[ClassName, ...]
+    n_items: int  # clips times views
+
+
+class RunRecord(Settings):
+    """What a run folder says of itself."""
 
     config: TrainConfig
     data: tuple[str, ...]  # data set folders, absolute
-    n_samples: int  # fixed input length of the extractors
+    n_samples: int  # of the longest machine's clips, or the configured length
     sample_rate_hz: int
     machines: dict[str, int]  # window length in samples, by machine
-    classes: tuple[tuple[str, str, str, str], ...]  # machine, domain, attributes, view
-    n_items: int  # clips times views
+    tasks: dict[str, TaskRecord]  # by network
     tools: dict[str, str]
 
 
@@ -47,13 +57,11 @@ class Run:
         self.path = path
         self.record = record
 
-    @classmethod
-    def create(cls, path: Path, record: RunRecord) -> Run:
-        """Write a new run folder."""
-        path.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record.model_dump(mode="json"), indent=1) + "\n"
-        (path / RECORD_NAME).write_text(text, encoding="utf-8")
-        return cls(path, record)
+    def write(self) -> None:
+        """Write the record, making the folder if there is none."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.record.model_dump(mode="json"), indent=1) + "\n"
+        (self.path / RECORD_NAME).write_text(text, encoding="utf-8")
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -76,22 +84,26 @@ class Run:
             raise DataError(f"{file} is not a run record of this version: {first}") from error
         return cls(path, record)
 
-    def folder(self, extractor: str) -> Path:
-        """Folder of one extractor."""
-        return self.path / extractor
+    def folder(self, network: str) -> Path:
+        """Folder of one network."""
+        return self.path / network
 
-    def checkpoint(self, extractor: str) -> dict[str, Any] | None:
-        """Newest training state of an extractor, or None before the first epoch's end."""
-        file = self.folder(extractor) / "checkpoint.pt"
+    def n_epochs(self, network: str) -> int:
+        """How long a network is to be trained."""
+        return recipe_named(network.partition("/")[0]).settings(self.record.config).epochs
+
+    def checkpoint(self, network: str) -> dict[str, Any] | None:
+        """Newest training state of a network, or None before the first epoch's end."""
+        file = self.folder(network) / "checkpoint.pt"
         if not file.is_file():
             return None
         state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         return state
 
-    def is_complete(self, extractor: str) -> bool:
-        """Whether all epochs of an extractor are done."""
-        state = self.checkpoint(extractor)
-        return state is not None and state["epoch"] >= self.record.config.epochs
+    def is_complete(self, network: str) -> bool:
+        """Whether all epochs of a network are done."""
+        state = self.checkpoint(network)
+        return state is not None and state["epoch"] >= self.n_epochs(network)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

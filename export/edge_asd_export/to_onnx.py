@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from edge_asd.manifest import EncoderSpec, ExtractorSpec, FeatureSpec
-from edge_asd_export.extractors import TrainableExtractor
+from edge_asd.manifest import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
+from edge_asd_export.trainable import TrainableExtractor
 
 __all__ = ["OPSET", "ExportedExtractor", "export_extractor"]
 
@@ -27,30 +27,43 @@ class ExportedExtractor:
 
 
 def export_extractor(
-    extractor: TrainableExtractor, name: str, bundle_dir: Path
+    extractor: TrainableExtractor, name: str, bundle_dir: Path, *, network: str
 ) -> ExportedExtractor:
-    """Write ``graphs/<name>.*.onnx`` below `bundle_dir`; batch is the only dynamic axis."""
+    """Write the graphs of an extractor below `bundle_dir`; batch is the only dynamic axis.
+
+    Parameters
+    ----------
+    name : of the extractor in the manifest; front-ends of ``extractor/machine`` are those of
+        ``extractor``, written once
+    network : what was trained, for the manifest
+    """
     folder = bundle_dir / "graphs"
     folder.mkdir(parents=True, exist_ok=True)
     extractor = extractor.eval().cpu()
-    audio = torch.zeros(2, 1, extractor.n_samples)
+    audio = torch.zeros(2, extractor.n_channels, extractor.n_samples)
     inputs = extractor.features(audio)
     features = []
     for feature, value in zip(extractor.feature_list, inputs, strict=True):
         file = None
         if feature.frontend is not None:
-            file = f"graphs/{name}.{feature.name}.onnx"
-            _export(feature.frontend, (audio[:, 0],), ["audio"], feature.name, bundle_dir / file)
+            file = f"graphs/{name.partition('/')[0]}.{feature.name}.onnx"
+            if not (bundle_dir / file).exists():
+                _export(feature.frontend, (audio,), ["audio"], feature.name, bundle_dir / file)
         shape = tuple(value.shape[1:])
         features.append(FeatureSpec(name=feature.name, kind=feature.kind, file=file, shape=shape))
-    encoder_file = f"graphs/{name}.encoder.onnx"
+    cut = extractor.segments
+    if cut is not None:
+        inputs = tuple(value[..., : cut.n_frames].contiguous() for value in inputs)
+    encoder_file = f"graphs/{name.replace('/', '.')}.encoder.onnx"
     names = [feature.name for feature in features]
     extractor.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     _export(extractor.encoder, inputs, names, "embedding", bundle_dir / encoder_file)
     spec = ExtractorSpec(
+        network=network,
         n_samples=extractor.n_samples,
-        n_channels=1,
+        n_channels=extractor.n_channels,
         features=tuple(features),
+        segments=None if cut is None else SegmentSpec(**asdict(cut)),
         encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
         embedding_dim=extractor.embedding_dim,
     )

@@ -1,59 +1,46 @@
-"""Training: one extractor at a time, over all machines and views of a system."""
+"""Training: one network at a time, over all machines and views that it is for."""
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
-from edge_asd.errors import DataError
-from edge_asd_export.config import TrainConfig
-from edge_asd_export.extractors import TrainableExtractor, build_extractor
-from edge_asd_export.loss import SubclusterAdaCos
-from edge_asd_export.mixup import mix_batch, n_label_columns
+from edge_asd.errors import DataError, UsageError
+from edge_asd_export.distributed import ALONE, Processes
+from edge_asd_export.learner import Learner, Task
+from edge_asd_export.recipes import recipe_named
 from edge_asd_export.run import Run, save_checkpoint
-from edge_asd_export.training_set import Item, TrainingSet
+from edge_asd_export.training_log import EpochLog, append_log
+from edge_asd_export.training_set import EpochDataset, Item
 
-__all__ = ["EpochLog", "load_extractor", "train_extractor"]
-
-LOG_FIELDS = ("epoch", "loss", "scale", "learning_rate", "seconds")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochLog:
-    """One row of ``log.csv``."""
-
-    epoch: int  # 1 is the first
-    loss: float  # mean over the epoch
-    scale: float  # of the adaptive cosine logits, at the epoch's end
-    learning_rate: float
-    seconds: float
+__all__ = ["load_learner", "train_network"]
 
 
-def train_extractor(
+def train_network(
     run: Run,
     name: str,
     items: list[Item],
     *,
     device: torch.device,
+    processes: Processes = ALONE,
     n_workers: int = 0,
     on_batch: Callable[[int, int, float], None] | None = None,
-    on_epoch: Callable[[EpochLog, TrainableExtractor], None] | None = None,
-) -> TrainableExtractor:
-    """Train one extractor of a run to its last epoch, going on where it stopped.
+    on_epoch: Callable[[EpochLog, Learner], None] | None = None,
+) -> Learner:
+    """Train one network of a run to its last epoch, going on where it stopped.
 
-    Every random draw is a function of the seed and the epoch, so a run that was
-    interrupted between epochs ends with the weights of one that was not.
+    Every random draw is a function of the seed, the epoch and the process, so a run that
+    was interrupted between epochs ends with the weights of one that was not.
 
     Parameters
     ----------
+    name : a key of the run's tasks
+    processes : that share each batch; the first one writes
     on_batch : called with (batches done, batches of the epoch, loss)
     on_epoch : called after each epoch's checkpoint is on disk
 
@@ -61,144 +48,164 @@ def train_extractor(
     ------
     DataError
         When there are fewer items than two, or the loss is no longer finite.
+    UsageError
+        When a batch is too small to be shared.
     """
-    config = run.record.config
     if len(items) < 2:
         raise DataError(f"training needs at least 2 clips, found {len(items)}")
-    session = _Session(run, name, device)
-    dataset = TrainingSet(items, run.record.n_samples, config.seed)
-    batch_size = min(config.batch_size, len(items))
-    for epoch in range(session.epoch, config.epochs):
+    session = _Session(run, name, items, device, processes)
+    for epoch in range(session.epoch, session.n_epochs):
         started = time.monotonic()
-        dataset.set_epoch(epoch)
-        generator = torch.Generator().manual_seed(_epoch_seed(config, epoch))
-        loader = DataLoader(
-            dataset,
-            batch_size,
-            shuffle=True,
-            drop_last=len(items) % batch_size == 1,  # batch normalisation needs two
-            num_workers=n_workers,
-            generator=generator,
-        )
-        loss = _run_epoch(session, loader, generator, on_batch)
+        loss = _run_epoch(session, epoch, n_workers, on_batch)
+        if epoch + 1 == session.n_epochs:
+            session.learner.finish(items)
         log = EpochLog(
-            epoch + 1, loss, session.head.scale.item(), config.learning_rate,
+            epoch + 1,
+            processes.mean(loss, device),
+            session.optimizer.param_groups[-1]["lr"],
             time.monotonic() - started,
-        )  # fmt: skip
-        session.save(epoch + 1)
-        _append_log(run.folder(name) / "log.csv", log)
+            session.learner.log_figures(),
+        )
+        if processes.is_first:
+            session.save(epoch + 1)
+            append_log(run.folder(name) / "log.csv", log)
+        processes.wait()
         if on_epoch:
-            on_epoch(log, session.extractor)
-    session.extractor.eval()
-    return session.extractor
+            on_epoch(log, session.learner)
+    return session.learner.eval()
 
 
-def load_extractor(run: Run, name: str) -> TrainableExtractor:
-    """Rebuild a trained extractor from its run folder, in evaluation mode on the CPU.
+def load_learner(run: Run, name: str) -> Learner:
+    """Rebuild a trained network from its run folder, in evaluation mode on the CPU.
 
     Raises
     ------
     DataError
         When the training has not finished.
     """
-    config = run.record.config
+    learner = _build(run, name)
     state = run.checkpoint(name)
-    if state is None or state["epoch"] < config.epochs:
+    n_epochs = run.n_epochs(name)
+    if state is None or state["epoch"] < n_epochs:
         done = 0 if state is None else state["epoch"]
         raise DataError(
-            f"extractor {name!r} of {run.path} has {done} of {config.epochs} epochs: "
+            f"{name!r} of {run.path} has {done} of {n_epochs} epochs: "
             f"finish it with 'edge-asd train --resume {run.path}'"
         )
-    extractor = build_extractor(name, run.record.n_samples, config)
-    extractor.encoder.load_state_dict(state["encoder"])
-    return extractor.eval()
+    learner.load_state_dict(state["learner"])
+    return learner.eval()
+
+
+def _build(run: Run, name: str) -> Learner:
+    record = run.record
+    recipe = recipe_named(name.partition("/")[0])
+    task = record.tasks[name]
+    torch.manual_seed(record.config.seed)
+    return recipe.build(
+        Task(record.n_samples, task.n_channels, record.sample_rate_hz, task.classes), record.config
+    )
 
 
 class _Session:
-    """Model, loss and optimiser of one training, restored from the run when it has state."""
+    """Learner and optimiser of one training, restored from the run when it has state."""
 
-    def __init__(self, run: Run, name: str, device: torch.device) -> None:
-        config = run.record.config
-        self.config = config
+    def __init__(
+        self, run: Run, name: str, items: list[Item], device: torch.device, processes: Processes
+    ) -> None:
+        settings = recipe_named(name.partition("/")[0]).settings(run.record.config)
+        self.seed = run.record.config.seed
         self.device = device
-        self.n_classes = len(run.record.classes)
-        self._path = run.folder(name) / "checkpoint.pt"
-        torch.manual_seed(config.seed)
-        self.extractor = build_extractor(name, run.record.n_samples, config)
-        self.head = SubclusterAdaCos(
-            self.extractor.embedding_dim,
-            n_label_columns(config.fkie.mixup, self.n_classes),
-            config.fkie.n_subclusters,
-        )
-        self.extractor.to(device)
-        self.head.to(device)
-        self.optimizer = torch.optim.Adam(
-            _parameter_groups(self.extractor.encoder, config.l2), lr=config.learning_rate
-        )
+        self.processes = processes
+        self.n_epochs = settings.epochs
+        self.learner = _build(run, name).to(device)
+        self.dataset: EpochDataset = self.learner.dataset(items, self.seed)
+        self.batch_size = _share(min(settings.batch_size, len(self.dataset)), processes.n)
+        self.optimizer = self.learner.optimizer()
+        n_batches = len(self.dataset) // (self.batch_size * processes.n) or 1
+        self.schedule = self.learner.schedule(self.optimizer, n_batches * self.n_epochs)
         self.epoch = 0
+        self._path = run.folder(name) / "checkpoint.pt"
         state = run.checkpoint(name)
         if state is not None:
-            self.extractor.encoder.load_state_dict(state["encoder"])
-            self.head.load_state_dict(state["head"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.epoch = state["epoch"]
+            self._restore(state)
+        self.model: nn.Module = processes.wrap(self.learner, device)
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.schedule is not None:
+            self.schedule.load_state_dict(state["schedule"])
+        self.epoch = state["epoch"]
+
+    def loader(self, epoch: int, n_workers: int) -> tuple[DataLoader[Any], torch.Generator]:
+        """Batches of one epoch, and the source of what else is drawn in it."""
+        self.dataset.set_epoch(epoch)
+        seed = self.seed * 1_000_003 + epoch
+        torch.manual_seed(seed + self.processes.rank)  # dropout draws from there
+        generator = torch.Generator().manual_seed(seed + 7919 * self.processes.rank)
+        sampler: DistributedSampler[Any] | None = None
+        if self.processes.n > 1:
+            sampler = DistributedSampler(
+                self.dataset, self.processes.n, self.processes.rank, seed=self.seed
+            )
+            sampler.set_epoch(epoch)
+        n_items = len(self.dataset) if sampler is None else len(sampler)
+        loader = DataLoader(
+            self.dataset,
+            self.batch_size,
+            shuffle=sampler is None,
+            sampler=sampler,
+            drop_last=n_items % self.batch_size == 1,  # batch normalisation needs two
+            num_workers=n_workers,
+            generator=generator,
+        )
+        return loader, generator
 
     def save(self, epoch: int) -> None:
-        state: dict[str, Any] = {
-            "epoch": epoch,
-            "encoder": self.extractor.encoder.state_dict(),
-            "head": self.head.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-        }
-        save_checkpoint(self._path, state)
+        save_checkpoint(
+            self._path,
+            {
+                "epoch": epoch,
+                "learner": self.learner.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict() if self.schedule else None,
+            },
+        )
 
 
 def _run_epoch(
     session: _Session,
-    loader: DataLoader[tuple[torch.Tensor, int]],
-    generator: torch.Generator,
+    epoch: int,
+    n_workers: int,
     on_batch: Callable[[int, int, float], None] | None,
 ) -> float:
-    session.extractor.train()
-    session.head.train()
+    loader, generator = session.loader(epoch, n_workers)
+    session.model.train()
     total = 0.0
     for i, (audio, label) in enumerate(loader, 1):
-        mixed, soft_label = mix_batch(
-            audio, label, session.n_classes, session.config.fkie.mixup, generator
-        )
-        # bfloat16 keeps float32's range, so no loss scaling is needed.
-        with torch.autocast(session.device.type, torch.bfloat16, session.device.type == "cuda"):
-            embedding = session.extractor(mixed.to(session.device))
-        loss = session.head(embedding.float(), soft_label.to(session.device))
+        loss = session.model(audio.to(session.device), label.to(session.device), generator)
         if not torch.isfinite(loss):
             raise DataError("the training loss is no longer finite; lower the learning rate")
         session.optimizer.zero_grad()
         loss.backward()
+        if session.learner.clip_norm is not None:
+            nn.utils.clip_grad_norm_(session.learner.parameters(), session.learner.clip_norm)
         session.optimizer.step()
+        session.learner.after_step()
+        if session.schedule is not None:
+            session.schedule.step()
         total += loss.item()
         if on_batch:
             on_batch(i, len(loader), loss.item())
     return total / len(loader)
 
 
-def _parameter_groups(encoder: nn.Module, l2: float) -> list[dict[str, Any]]:
-    """L2 on kernels only; torch's decay multiplies the weight itself, hence the factor 2."""
-    kernels = [p for p in encoder.parameters() if p.ndim > 1]
-    others = [p for p in encoder.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": 2 * l2}, {"params": others, "weight_decay": 0.0}]
-
-
-def _epoch_seed(config: TrainConfig, epoch: int) -> int:
-    return config.seed * 1_000_003 + epoch
-
-
-def _append_log(path: Path, log: EpochLog) -> None:
-    """Add one row; rows of epochs that a resumed run repeats are replaced."""
-    rows: list[list[str]] = []
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in list(csv.reader(file))[1:] if int(row[0]) < log.epoch]
-    rows.append([str(log.epoch), f"{log.loss:.6f}", f"{log.scale:.4f}",
-                 f"{log.learning_rate:g}", f"{log.seconds:.2f}"])  # fmt: skip
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([LOG_FIELDS, *rows])
+def _share(batch_size: int, n_processes: int) -> int:
+    """Items of a batch that each process takes."""
+    share = batch_size // n_processes
+    if share < 2:  # batch normalisation needs two
+        raise UsageError(
+            f"a batch of {batch_size} cannot be shared by {n_processes} processes: "
+            "each needs at least 2 items"
+        )
+    return share

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from edge_asd.extractor import fit_length
 from edge_asd.system import VIEWS
 from edge_asd_export.clips import Clip
 
-__all__ = ["ClassName", "Item", "TrainingSet", "training_items"]
+__all__ = ["ClassName", "EpochDataset", "Item", "TrainingSet", "training_items"]
 
 # machine, domain, attribute text, and the view ("" when views share their classes)
 ClassName = tuple[str, str, str, str]
@@ -46,7 +47,18 @@ def training_items(
     return items, names
 
 
-class TrainingSet(Dataset[tuple[Tensor, int]]):
+class EpochDataset(Dataset[tuple[Tensor, int]], ABC):
+    """A data set whose items may differ from epoch to epoch."""
+
+    @abstractmethod
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch, counted from 0."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+
+class TrainingSet(EpochDataset):
     """Audio (n_channels, n_samples) and class number of each item.
 
     Clips shorter than the network's input are tiled first; then all are cut to its length at

@@ -31,13 +31,6 @@ class _Target(StrEnum):
     ARM64 = "arm64"
 
 
-class _Scorer(StrEnum):
-    DLDN_MEAN = "dldn-mean"
-    DLDN_SUM = "dldn-sum"
-    NEAREST = "nearest"
-    VARMIN = "varmin"
-
-
 def export(
     run: Annotated[Path, typer.Option(help="Run folder of a finished training.")] = Path(
         "runs/latest"
@@ -45,6 +38,10 @@ def export(
     out: Annotated[
         Path, typer.Option(help="Bundle folder; an earlier bundle there is replaced.")
     ] = Path("bundles/latest"),
+    system: Annotated[
+        str | None,
+        typer.Option(help="System to make a bundle of.  [default: the first of the run]"),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(
@@ -56,9 +53,19 @@ def export(
     target: Annotated[
         _Target, typer.Option(help="Processor family of the device.")
     ] = _Target.X86_64,
-    scorer: Annotated[_Scorer, typer.Option(help="How distances become scores.")] = (
-        _Scorer.DLDN_MEAN
-    ),
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[EXTRACTOR=]NAME",
+            help="How embeddings become scores: `dldn-mean`, `dldn-sum`, `nearest`, `varmin`, "
+            "`centres`; for one extractor or for all whose scores the system leaves open.  "
+            "[default: dldn-mean]",
+        ),
+    ] = None,
+    window_hop_frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Hop of the ResNet's windows.  [default: as trained, 1]"),
+    ] = None,
     false_alarm_rate: Annotated[
         float, typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold.")
     ] = 0.01,
@@ -68,6 +75,9 @@ def export(
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Label-free rule of the channel weights (docs/scoring.md).")
+    ] = None,
+    model_weights: Annotated[
+        str | None, typer.Option(help="The same for the weights of several models.")
     ] = None,
     dev_labels: Annotated[
         list[Path] | None,
@@ -91,12 +101,14 @@ def export(
 
         edge-asd export --run runs/dev --out bundles/pumps --target arm64
 
-        edge-asd export --quantize none --scorer nearest --out bundles/nearest
+        edge-asd export --system system1 --scorer nearest --scorer beats=varmin
+
+        edge-asd export --system system3 --window-hop-frames 8
 
         edge-asd export --dev-labels recordings --out bundles/tuned
     """
     from edge_asd_export.bundle_writer import (
-        DEFAULT_WEIGHT_RULE,
+        DEFAULT_WEIGHT_RULES,
         ExportOptions,
         Narrator,
         write_bundle,
@@ -105,27 +117,36 @@ def export(
     from edge_asd_export.export_table import print_export
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.run import Run
-    from edge_asd_export.scorers import SCORERS
 
     if hop_s is not None and not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
-    if weights is not None and weights not in WEIGHT_RULES:
-        raise UsageError(f"unknown rule {weights!r}; known rules: {', '.join(WEIGHT_RULES)}")
+    rules = {"channels": weights, "models": model_weights}
+    for rule in rules.values():
+        if rule is not None and rule not in WEIGHT_RULES:
+            raise UsageError(f"unknown rule {rule!r}; known rules: {', '.join(WEIGHT_RULES)}")
     opened = Run.open(run.resolve())
     clips = _training_clips(opened, data)
     labels = _dev_labels(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
+        system=system,
         quantize="int8" if quantize is _Quantize.INT8 else "none",
         target=target.value,
-        scorer=SCORERS[scorer.value],
+        scorers=_scorers(scorer or []),
+        window_hop_frames=window_hop_frames,
         false_alarm_rate=false_alarm_rate,
         hop_s=hop_s,
-        weight_rule=weights or DEFAULT_WEIGHT_RULE,
+        weight_rules={over: rule or DEFAULT_WEIGHT_RULES[over] for over, rule in rules.items()},
     )
     with progress_bar("embedding clips") as advance:
         narrator = Narrator(lambda text: typer.echo(text, err=True), advance)
         written = write_bundle(opened, clips, out, options, narrator, labels)
     print_export(written)
+
+
+def _scorers(choices: list[str]) -> dict[str, str]:
+    """Scorer names by extractor; "" is for all that the system leaves open."""
+    pairs = (choice.rpartition("=") for choice in choices)
+    return {extractor: name for extractor, _, name in pairs}
 
 
 def _training_clips(run: Run, data: list[Path] | None) -> dict[str, tuple[Clip, ...]]:

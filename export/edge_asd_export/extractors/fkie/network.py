@@ -40,14 +40,14 @@ class Fkie(nn.Module):
         self.apply(_init_like_keras)
 
     def forward(self, spectrogram: Tensor, spectrum: Tensor) -> Tensor:
-        """Map (B, n_bins, n_frames) and (B, n_samples // 2) to (B, 256)."""
+        """Map (B, 1, n_bins, n_frames) and (B, 1, n_samples // 2) to (B, 256)."""
         return torch.cat(
             [self.spectrum_branch(spectrum), self.spectrogram_branch(spectrogram)], dim=1
         )
 
 
 class SpectrumBranch(nn.Module):
-    """Magnitude spectrum of the whole clip (B, n_bins) -> (B, 128)."""
+    """Magnitude spectrum of the whole clip (B, 1, n_bins) -> (B, 128)."""
 
     def __init__(self, n_bins: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class SpectrumBranch(nn.Module):
         self.dense.append(nn.Linear(128, EMBEDDING_DIM, bias=False))
 
     def forward(self, spectrum: Tensor) -> Tensor:
-        x = spectrum[:, None, :]  # (B, 1, n_bins)
+        x = spectrum
         for conv, (_, kernel, stride) in zip(self.convs, SPECTRUM_CONVS, strict=True):
             padded = _pad_same(x, (kernel,), (stride,))
             x = functional.relu(conv(padded))  # (B, 128, ceil(n / stride))
@@ -75,7 +75,7 @@ class SpectrumBranch(nn.Module):
 
 
 class SpectrogramBranch(nn.Module):
-    """Magnitude spectrogram (B, n_bins, n_frames) -> (B, 128)."""
+    """Magnitude spectrogram (B, 1, n_bins, n_frames) -> (B, 128)."""
 
     def __init__(self, n_bins: int) -> None:
         super().__init__()
@@ -92,7 +92,8 @@ class SpectrogramBranch(nn.Module):
         self.embed = nn.Linear(128 * n_freq, EMBEDDING_DIM, bias=False)
 
     def forward(self, spectrogram: Tensor) -> Tensor:
-        x = spectrogram - spectrogram.mean(dim=2, keepdim=True)
+        x = spectrogram[:, 0]
+        x = x - x.mean(dim=2, keepdim=True)
         x = self.input_norm(x)[:, None]  # (B, 1, n_bins, n_frames)
         x = self.stem(_pad_same(x, self.stem.kernel_size, self.stem.stride))
         x = functional.max_pool2d(functional.relu(self.stem_norm(x)), 3, 2)

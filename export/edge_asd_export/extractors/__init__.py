@@ -1,0 +1,1 @@
+"""The trainable extractors, one package each."""

@@ -1,0 +1,1 @@
+"""BEATs: a transformer over spectrogram patches, fine-tuned from its published weights."""

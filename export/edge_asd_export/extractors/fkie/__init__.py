@@ -1,0 +1,1 @@
+"""The FKIE CNN: a whole-clip spectrum branch beside a spectrogram branch."""

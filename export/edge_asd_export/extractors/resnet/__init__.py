@@ -1,0 +1,1 @@
+"""The ResNet on both channels: receptive-field-regularised, scored by ArcFace centres."""

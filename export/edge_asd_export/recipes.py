@@ -1,0 +1,45 @@
+"""Which learner trains which extractor of :mod:`edge_asd.system`; a new one is a new row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from edge_asd.errors import UsageError
+from edge_asd_export.config import TrainConfig
+from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.learner import Learner, Task
+from edge_asd_export.settings import FitSettings
+
+__all__ = ["RECIPES", "Recipe", "recipe_named"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How an extractor comes into being."""
+
+    build: Callable[[Task, TrainConfig], Learner]
+    settings: Callable[[TrainConfig], FitSettings]
+    per_machine: bool = False  # one network for each machine instead of one for all
+    # What the trained network is called in tables; None: by the extractor's name.
+    variant: Callable[[TrainConfig], str] | None = None
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "fkie": Recipe(lambda task, config: FkieLearner(task, config.fkie), lambda c: c.fkie),
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return the recipe of an extractor.
+
+    Raises
+    ------
+    UsageError
+        When no recipe has this name.
+    """
+    try:
+        return RECIPES[name]
+    except KeyError:
+        known = ", ".join(RECIPES)
+        raise UsageError(f"no recipe for extractor {name!r}; known extractors: {known}") from None
