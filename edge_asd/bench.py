@@ -15,18 +15,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.bundle import Bundle, open_extractors
+from edge_asd.extractor import Extractor
+
 if TYPE_CHECKING:
     from edge_asd.detector import Detector
 
 __all__ = [
     "MIN_WINDOWS",
     "Environment",
+    "MemoryStep",
     "Report",
     "StageTimes",
+    "load_extractors",
     "measure",
     "noise_windows",
     "peak_rss_bytes",
     "read_environment",
+    "resident_bytes",
     "stage_times",
 ]
 
@@ -58,6 +64,15 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryStep:
+    """What a part of the program adds to its resident memory."""
+
+    part: str
+    loaded_bytes: int  # when it is loaded
+    used_bytes: int  # when it is used for the first time
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """The computer and the libraries behind a measurement; None: not to be found out."""
 
@@ -84,6 +99,7 @@ class Report:
     hop_s: float
     stages: tuple[StageTimes, ...]  # in order of the pipeline; the last is the whole window
     load_s: float
+    memory: tuple[MemoryStep, ...]
     peak_rss_bytes: int
     bundle_bytes: int
     environment: Environment
@@ -149,6 +165,33 @@ def measure(
     return durations
 
 
+def load_extractors(
+    bundle: Bundle, machine: str, *, threads: int
+) -> tuple[dict[str, Extractor], tuple[MemoryStep, ...]]:
+    """Load what a machine needs, one extractor after the other, and watch the memory.
+
+    Each extractor encodes one window of noise, which is when ONNX Runtime takes the memory
+    for activations.
+    """
+    manifest = bundle.manifest
+    before = resident_bytes()
+    extractors: dict[str, Extractor] = {}
+    steps = [MemoryStep("Python and libraries", before, 0)]
+    for branch in manifest.branches:
+        name = manifest.extractor_name(machine, branch.extractor)
+        if name in extractors:
+            continue
+        spec = manifest.extractors[name]
+        n_views = sum(b.extractor == branch.extractor for b in manifest.branches)
+        extractors |= open_extractors(bundle.path, {name: spec}, threads)
+        loaded = resident_bytes()
+        extractors[name](np.zeros((n_views, spec.n_channels, spec.n_samples), np.float32))
+        used = resident_bytes()
+        steps.append(MemoryStep(name, loaded - before, used - loaded))
+        before = used
+    return extractors, tuple(steps)
+
+
 def stage_times(durations: Mapping[str, Sequence[float]]) -> tuple[StageTimes, ...]:
     """Percentiles of what :func:`measure` returned, in milliseconds."""
     times = []
@@ -164,6 +207,12 @@ def stage_times(durations: Mapping[str, Sequence[float]]) -> tuple[StageTimes, .
 def peak_rss_bytes() -> int:
     """Most memory that this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB
+
+
+def resident_bytes() -> int:
+    """Memory that this process holds now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
 
 
 def read_environment(root: Path = Path("/")) -> Environment:

@@ -81,19 +81,22 @@ class Detector:
         views: dict[str, list[str]] = {}
         for branch in self._branches:
             views.setdefault(branch.extractor, []).append(branch.view)
-        return {
-            f"{name}@{view}": rows
-            for name, wanted in views.items()
-            for view, rows in embed_views(self._extractors[name], audio, wanted, timings).items()
-        }
+        embeddings = {}
+        for name, wanted in views.items():
+            spent: dict[str, float] = {}
+            rows = embed_views(self._extractors[name], audio, wanted, spent)
+            embeddings.update({f"{name}@{view}": rows[view] for view in wanted})
+            if timings is not None:
+                timings.update({f"{name} {stage}": seconds for stage, seconds in spent.items()})
+        return embeddings
 
     def score(self, audio: NDArray[np.float32], timings: Timings | None = None) -> WindowScore:
         """Score one window (2, window_samples) float32 in [-1, 1].
 
         Parameters
         ----------
-        timings : seconds per stage are added under ``features``, ``encoder``, ``scorer``
-            and ``fusion``
+        timings : gets the seconds of each stage: ``<extractor> features``,
+            ``<extractor> encoder``, ``scorer`` and ``fusion``
         """
         embeddings = self.embeddings(audio, timings)
         start = time.perf_counter()
@@ -102,8 +105,8 @@ class Detector:
         fused = float(fuse(self.spec.fusion, scores))
         if timings is not None:
             end = time.perf_counter()
-            timings["scorer"] = timings.get("scorer", 0.0) + middle - start
-            timings["fusion"] = timings.get("fusion", 0.0) + end - middle
+            timings["scorer"] = middle - start
+            timings["fusion"] = end - middle
         return WindowScore(fused, scores)
 
 

@@ -75,8 +75,8 @@ class Extractor:
     ) -> NDArray[np.float32]:
         """Embeddings (B, n_segments, embedding_dim) of windows (B, n_channels, n_samples).
 
-        Windows of another length are tiled or cut to the network's input first. When
-        `timings` is given, seconds are added under ``features`` and ``encoder``.
+        Windows of another length are tiled or cut to the network's input first. `timings`
+        gets the seconds under ``features`` and ``encoder``.
         """
         start = time.perf_counter()
         features = self.features(fit_length(audio, self.spec.n_samples))
@@ -84,8 +84,8 @@ class Extractor:
         embeddings = self.encode(features)
         if timings is not None:
             end = time.perf_counter()
-            timings["features"] = timings.get("features", 0.0) + middle - start
-            timings["encoder"] = timings.get("encoder", 0.0) + end - middle
+            timings["features"] = middle - start
+            timings["encoder"] = end - middle
         return embeddings.reshape(len(audio), -1, self.spec.embedding_dim)
 
 

@@ -30,9 +30,9 @@ def bench(
 ) -> None:
     """Time a bundle on this computer, stage by stage.
 
-    Scores windows of noise one after the other, as fast as it goes, and reports how long the
-    front-end, the encoder, the scorer and the fusion take, how much memory that needs, and the
-    shortest hop that this computer can keep up with. On a small board, run it once cold and
+    Scores windows of noise one after the other, as fast as it goes, and reports how long each
+    front-end and encoder, the scorer and the fusion take, how much memory each extractor needs,
+    and the shortest hop that this computer can keep up with. On a small board, run it once cold and
     once after ten minutes of load: hot processors are slower.
 
     Examples
@@ -54,7 +54,9 @@ def bench(
         raise UsageError(f"cannot write {json_path}: there is no folder {json_path.parent}")
     started = time.perf_counter()
     opened = Bundle.open(bundle)
-    detector = opened.detector(machine, threads=threads)
+    name = opened.resolve_machine(machine)
+    extractors, memory = core.load_extractors(opened, name, threads=threads)
+    detector = opened.detector(name, extractors=extractors)
     load_s = time.perf_counter() - started
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -74,6 +76,7 @@ def bench(
         hop_s=detector.hop_s,
         stages=core.stage_times(durations),
         load_s=load_s,
+        memory=memory,
         peak_rss_bytes=core.peak_rss_bytes(),
         bundle_bytes=sum(entry.bytes for entry in opened.manifest.files.values()),
         environment=core.read_environment(),
@@ -101,6 +104,14 @@ def _print(report: Report) -> None:
             stage.stage, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.max_ms:.2f}"
         )
     console.print(stages)
+    memory = Table("memory")
+    for heading in ("loaded MiB", "first use MiB"):
+        memory.add_column(heading, justify="right")
+    for step in report.memory:
+        memory.add_row(
+            step.part, f"{step.loaded_bytes / 2**20:.0f}", f"{step.used_bytes / 2**20:.0f}"
+        )
+    console.print(memory)
 
     computer = report.environment
     facts = Table.grid(padding=(0, 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,7 +12,6 @@ from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bank import write_banks
 from edge_asd.bundle import Bundle, file_entry, open_extractors
-from edge_asd.errors import UsageError
 from edge_asd.extractor import Extractor, fit_length
 from edge_asd.manifest import (
     MANIFEST_NAME,
@@ -35,15 +34,13 @@ from edge_asd_export.calibration import (
 )
 from edge_asd_export.clips import Clip
 from edge_asd_export.graph_check import GraphReport, Tolerance
-from edge_asd_export.learner import Learner
+from edge_asd_export.networks import TrainedNetwork, load_networks
 from edge_asd_export.recipes import recipe_named
-from edge_asd_export.references import centre_banks, embed_clips, make_banks, split_domains
+from edge_asd_export.references import embed_clips, make_banks, split_domains
 from edge_asd_export.run import Run
-from edge_asd_export.scoring import Banks, Scoring, scorings_of
+from edge_asd_export.scoring import Scoring, scorings_of
 from edge_asd_export.ship import CheckData, Quantize, ShippedGraphs, ship_extractor
 from edge_asd_export.tasks import network_name
-from edge_asd_export.train import load_learner
-from edge_asd_export.training_set import ClassName
 
 __all__ = [
     "DEFAULT_WEIGHT_RULES",
@@ -126,7 +123,7 @@ def write_bundle(
     system = system_named(options.system or run.record.config.systems[0])
     scorings = scorings_of(system, options.scorers)
     with atomic_folder(out, MANIFEST_NAME) as staging:
-        networks = _load_networks(run, system, tuple(clips))
+        networks = load_networks(run, system, tuple(clips))
         graphs = _ship(run, system, networks, clips, scorings, staging, options, narrator)
         extractors = open_extractors(
             staging, {name: shipped.spec for name, shipped in graphs.items()}
@@ -175,41 +172,10 @@ def write_bundle(
     return WrittenBundle(out, manifest, {name: g.report for name, g in graphs.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """A trained network and what its run knows of it."""
-
-    learner: Learner
-    classes: tuple[ClassName, ...]
-
-    def centres(self, machine: str, view: str) -> Banks:
-        """Class centres of a machine and view, by domain; empty if the network has none."""
-        centres = self.learner.centres()
-        rows = None if centres is None else centres.detach().numpy()
-        return centre_banks(rows, self.classes, machine, view)
-
-
-def _load_networks(run: Run, system: System, machines: Sequence[str]) -> dict[str, _Network]:
-    names = {
-        network_name(extractor, machine): None
-        for extractor in system.extractors
-        for machine in machines
-    }
-    absent = sorted({n.partition("/")[0] for n in names if n not in run.record.tasks})
-    if absent:
-        raise UsageError(
-            f"{system.name} needs {', '.join(absent)}, {run.path} was trained for "
-            f"{', '.join(run.record.config.systems)}: train {system.name}, or choose another system"
-        )
-    return {
-        name: _Network(load_learner(run, name), run.record.tasks[name].classes) for name in names
-    }
-
-
 def _ship(
     run: Run,
     system: System,
-    networks: Mapping[str, _Network],
+    networks: Mapping[str, TrainedNetwork],
     clips: Clips,
     scorings: Mapping[str, Scoring],
     staging: Path,

@@ -17,7 +17,14 @@ from rich.filesize import decimal
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.fetch_catalogue import Archive, Part
-from edge_asd_export.resuming_download import Narrator, Offer, ask, open_session, receive
+from edge_asd_export.resuming_download import (
+    Narrator,
+    Offer,
+    ask,
+    discard,
+    open_session,
+    receive,
+)
 from edge_asd_export.unpack import missing_splits, unpack
 
 __all__ = ["ARCHIVES_FOLDER", "ZENODO", "FetchOptions", "fetch"]
@@ -69,6 +76,8 @@ def fetch(
             if name not in wanted:
                 say(f"{name}: already there, skipped")
         store = out / ARCHIVES_FOLDER
+        for stale in store.glob("tmp*"):  # pooch's, when the process was killed
+            stale.unlink()
         sources = _survey(session, part, wanted, store, options.base_url)
         _require_space(out, sources, keep_archives=options.keep_archives)
         for name, source in sources.items():
@@ -154,7 +163,7 @@ def _download(session: requests.Session, source: _Source, narrator: Narrator) ->
 
     def download(url: str, output_file: str, _: object) -> None:
         receive(session, url, source.part, narrator)
-        source.part.replace(output_file)
+        _give(source.part, Path(output_file))
 
     pooch.get_logger().setLevel("WARNING")
     try:
@@ -165,9 +174,20 @@ def _download(session: requests.Session, source: _Source, narrator: Narrator) ->
             path=source.path.parent,
             downloader=download,
         )
-    except ValueError as error:  # pooch has removed the file
+    except ValueError as error:
+        discard(source.part)
         raise DataError(f"{source.url}: {error}") from error
+    discard(source.part)
     return Path(path)
+
+
+def _give(part: Path, output_file: Path) -> None:
+    """Let pooch verify the file, which it deletes when it is stopped; the part outlives that."""
+    output_file.unlink()
+    try:
+        output_file.hardlink_to(part)
+    except OSError:  # a file system without links
+        part.replace(output_file)
 
 
 def _unpack(archive: Path, machine: str, part: Part, out: Path) -> None:

@@ -1,4 +1,9 @@
-"""Static int8 quantization of an encoder, with the settings each processor family needs."""
+"""Int8 quantization of an encoder, with the settings each processor family needs.
+
+Convolutions and ``Gemm`` have activation ranges that a calibration fixes for ever. ``MatMul``,
+the layer of transformers, finds the range of its activations in every window anew: theirs
+have outliers that move.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +21,7 @@ from onnxruntime.quantization import (
     CalibrationMethod,
     QuantFormat,
     QuantType,
+    quantize_dynamic,
     quantize_static,
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -27,6 +33,7 @@ __all__ = [
     "n_quantized_weights",
     "narrow_convolutions",
     "quantize_encoder",
+    "weightless_nodes",
 ]
 
 NARROW = 32  # output channels
@@ -42,21 +49,17 @@ class QuantSettings:
     weight: QuantType
     reduce_range: bool  # 7-bit weights: 8-bit products overflow in x86's older int16 adds
     method: CalibrationMethod
-    operators: tuple[str, ...]
 
+
+TARGETS: Mapping[str, QuantSettings] = {
+    "x86-64": QuantSettings(QuantType.QUInt8, QuantType.QInt8, True, CalibrationMethod.MinMax),
+    "arm64": QuantSettings(QuantType.QInt8, QuantType.QInt8, False, CalibrationMethod.MinMax),
+}
 
 # Only operators with weights are quantized: the inputs of the normalisations and of the
 # maximum over time keep their range.
-_WEIGHTED = ("Conv", "Gemm", "MatMul")
-
-TARGETS: Mapping[str, QuantSettings] = {
-    "x86-64": QuantSettings(
-        QuantType.QUInt8, QuantType.QInt8, True, CalibrationMethod.MinMax, _WEIGHTED
-    ),
-    "arm64": QuantSettings(
-        QuantType.QInt8, QuantType.QInt8, False, CalibrationMethod.MinMax, _WEIGHTED
-    ),
-}
+_STATIC = ("Conv", "Gemm")
+_DYNAMIC = ("MatMul",)
 
 
 def quantize_encoder(
@@ -71,24 +74,35 @@ def quantize_encoder(
     """
     logging.getLogger("root").setLevel(logging.ERROR)  # its advice is what this module does
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "prepared.onnx"
+        prepared, half = Path(folder) / "prepared.onnx", Path(folder) / "half.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        model = onnx.load(str(prepared))
+        graph = onnx.load(str(prepared), load_external_data=False).graph
+        excluded = [
+            *first_weighted_nodes(graph, (*_STATIC, *_DYNAMIC)),
+            *narrow_convolutions(graph),
+            *weightless_nodes(graph, _DYNAMIC),
+        ]
         quantize_static(
-            model,
-            str(destination),
+            str(prepared),
+            str(half),
             _Reader(calibration),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(settings.operators),
+            op_types_to_quantize=list(_STATIC),
             per_channel=True,
             reduce_range=settings.reduce_range,
             activation_type=settings.activation,
             weight_type=settings.weight,
             calibrate_method=settings.method,
-            nodes_to_exclude=[
-                *first_weighted_nodes(model.graph, settings.operators),
-                *narrow_convolutions(model.graph),
-            ],
+            nodes_to_exclude=excluded,
+        )
+        quantize_dynamic(
+            str(half),
+            str(destination),
+            op_types_to_quantize=list(_DYNAMIC),
+            per_channel=True,
+            reduce_range=settings.reduce_range,
+            weight_type=settings.weight,
+            nodes_to_exclude=excluded,
         )
 
 
@@ -98,6 +112,16 @@ def n_quantized_weights(path: Path) -> int:
     int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
     # Zero points are 8-bit too, but scalars or vectors.
     return sum(t.data_type in int8 and len(t.dims) > 1 for t in graph.initializer)
+
+
+def weightless_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
+    """Names of nodes that multiply activations with each other, as attention does."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in operators and weights.isdisjoint(node.input)
+    ]
 
 
 def first_weighted_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:

@@ -21,7 +21,7 @@ from urllib3.util import Retry
 
 from edge_asd.errors import DataError
 
-__all__ = ["Narrator", "Offer", "ask", "open_session", "receive"]
+__all__ = ["Narrator", "Offer", "ask", "discard", "open_session", "receive"]
 
 BACKOFF_S = 1.0  # before the second attempt; doubles with every further one
 MAX_PAUSE_S = 30.0
@@ -118,8 +118,13 @@ def receive(session: requests.Session, url: str, part: Path, narrator: Narrator)
                 "free some space and run the same command again to go on"
             ) from error
         else:
-            _note(part).unlink(missing_ok=True)
             return
+
+
+def discard(part: Path) -> None:
+    """No trace of a download that was taken over, or is of no use."""
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)
 
 
 def _go_on(session: requests.Session, url: str, part: Path, narrator: Narrator) -> None:

@@ -74,7 +74,8 @@ def machine_day(parts: Mapping[str, float], *, rate_hz: int = RATE_HZ) -> NDArra
 def write_mini_bundle(folder: Path) -> Path:
     """Write a bundle whose threshold separates normal from faulty windows."""
     folder.mkdir(parents=True)
-    _save(folder / "frontend.onnx", _frontend_nodes(), _frontend_weights(), "audio", (None, None))
+    audio = (None, 1, WINDOW_SAMPLES)
+    _save(folder / "frontend.onnx", _frontend_nodes(), _frontend_weights(), "audio", audio)
     _save(
         folder / "encoder.onnx",
         [helper.make_node("MatMul", ["energy", "centre"], ["embedding"])],
@@ -87,10 +88,10 @@ def write_mini_bundle(folder: Path) -> Path:
     (folder / "golden.npz").write_bytes(b"")
     _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
 
-    extractor = Bundle.open(folder).extractor("fkie")
+    extractor = Bundle.open(folder).extractors()["fkie"]
     normal = np.stack([machine_sound(1.0, seed=seed) for seed in range(24)])
     for channel, branch in enumerate(BRANCHES):
-        rows = normalise_rows(extractor(normal[:, [channel]]))
+        rows = normalise_rows(extractor(normal[:, [channel]])[:, 0])
         np.save(folder / f"{branch}.npy", rows)
     _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
 
@@ -127,14 +128,12 @@ def _frontend_weights() -> dict[str, NDArray[Any]]:
         "kernels": kernels[:, None].astype(np.float32),
         "pairs": np.tile(np.eye(16, dtype=np.float32), (2, 1)),
         "floor": np.array(1e-6, np.float32),
-        "channel_axis": np.array([1]),
     }
 
 
 def _frontend_nodes() -> list[onnx.NodeProto]:
     return [
-        helper.make_node("Unsqueeze", ["audio", "channel_axis"], ["mono"]),
-        helper.make_node("Conv", ["mono", "kernels"], ["waves"], strides=[_TAPS // 2]),
+        helper.make_node("Conv", ["audio", "kernels"], ["waves"], strides=[_TAPS // 2]),
         helper.make_node("Mul", ["waves", "waves"], ["power"]),
         helper.make_node("ReduceMean", ["power"], ["mean"], axes=[2], keepdims=0),
         helper.make_node("MatMul", ["mean", "pairs"], ["sums"]),
@@ -181,6 +180,7 @@ def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
         hop_s=HOP_S,
         extractors={
             "fkie": ExtractorSpec(
+                network="fkie",
                 n_samples=WINDOW_SAMPLES,
                 n_channels=1,
                 features=(

@@ -7,17 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from edge_asd_export.bundle_writer import ExportOptions, Narrator, WrittenBundle, write_bundle
 from edge_asd_export.clips import Clip, scan
 from edge_asd_export.config import TrainConfig
+from edge_asd_export.graph_check import Tolerance
+from edge_asd_export.recipes import RECIPES
 from edge_asd_export.run import Run, RunRecord
-from edge_asd_export.train import train_extractor
-from edge_asd_export.training_set import training_items
+from edge_asd_export.tasks import PlannedTask, plan_tasks
+from edge_asd_export.train import train_network
 
 RATE_HZ = 16_000
 CLIP_SAMPLES = 16_000
-VIEWS = ("near", "far")
 MACHINES = {"fan": 120.0, "pump": 310.0}  # fundamental of each, Hz
 
 
@@ -66,32 +68,46 @@ def small_clips(small_data: Path) -> dict[str, tuple[Clip, ...]]:
     return {name: machine.train for name, machine in scan([small_data]).machines.items()}
 
 
-def new_run(path: Path, data: Path, **settings: object) -> tuple[Run, list]:
-    """A run folder for the small data, and its items."""
-    config = TrainConfig.model_validate({"epochs": 2, "batch_size": 8, **settings})
+Tasks = dict[str, PlannedTask]  # by network
+
+
+def new_run(
+    path: Path, data: Path, *, systems: tuple[str, ...] = ("system4",), **sections: object
+) -> tuple[Run, Tasks]:
+    """A run folder for some data, and its tasks; two epochs of batches of 8 unless told.
+
+    `sections` are settings as a TOML file would hold them; those of an extractor are added
+    to the two that are set here.
+    """
+    settings: dict[str, object] = {"systems": systems, **sections}
+    for name in RECIPES:
+        own = sections.get(name, {})
+        assert isinstance(own, dict)
+        settings[name] = {"epochs": 2, "batch_size": 8, **own}
+    config = TrainConfig.model_validate(settings)
     machines = scan([data]).machines
-    clips = [clip for machine in machines.values() for clip in machine.train]
-    items, classes = training_items(clips, VIEWS, view_classes=config.view_classes)
+    tasks = plan_tasks(config, machines)
+    (rate_hz,) = {machine.sample_rate_hz for machine in machines.values()}
+    windows = {name: machine.window_samples for name, machine in machines.items()}
     record = RunRecord(
         config=config,
         data=(str(data),),
-        n_samples=CLIP_SAMPLES,
-        sample_rate_hz=RATE_HZ,
-        machines={name: machine.window_samples for name, machine in machines.items()},
-        classes=tuple(classes),
-        n_items=len(items),
+        n_samples=max(windows.values()),
+        sample_rate_hz=rate_hz,
+        machines=windows,
+        tasks={name: task.record for name, task in tasks.items()},
         tools={},
     )
-    return Run.create(path, record), items
+    run = Run(path, record)
+    run.write()
+    return run, tasks
 
 
 @pytest.fixture(scope="session")
 def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished training of two epochs."""
-    import torch
-
-    run, items = new_run(tmp_path_factory.mktemp("runs") / "small", small_data)
-    train_extractor(run, "fkie", items, device=torch.device("cpu"))
+    run, tasks = new_run(tmp_path_factory.mktemp("runs") / "small", small_data)
+    train_network(run, "fkie", tasks["fkie"].items, device=torch.device("cpu"))
     return run
 
 
@@ -106,7 +122,5 @@ def small_bundle(
 ) -> WrittenBundle:
     """An int8 bundle of the small run; what an encoder loses does not matter here."""
     out = tmp_path_factory.mktemp("bundles") / "small"
-    from edge_asd_export.graph_check import Tolerance
-
     lenient = Tolerance(cosine_mean=0.5, score_correlation=-1, size_ratio=0.9, speed_ratio=0.0)
     return write_bundle(small_run, small_clips, out, ExportOptions(tolerance=lenient), SILENT)

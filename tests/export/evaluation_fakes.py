@@ -54,9 +54,10 @@ def manifest(machines: Sequence[str] = ("fan",), *, labels: str | None = None) -
         },
     }
     extractor = {
+        "network": "fkie",
         "n_samples": WINDOW_SAMPLES,
         "n_channels": 1,
-        "features": [{"name": "spectrum", "kind": "spectrum", "shape": [801]}],
+        "features": [{"name": "spectrum", "kind": "spectrum", "shape": [1, 801]}],
         "encoder": {"file": "encoder.onnx", "precision": "int8", "opset": 17},
         "embedding_dim": 256,
     }

@@ -14,9 +14,10 @@ import pytest
 from export.fetch_server import zipped
 
 from edge_asd.errors import DataError
+from edge_asd_export.clip_name import Split
 from edge_asd_export.unpack import missing_splits, unpack
 
-BOTH = ("train", "test")
+BOTH: tuple[Split, ...] = ("train", "test")
 GOOD = {"fan/train/a.wav": b"a" * 1000, "fan/test/b.wav": b"b" * 1000}
 
 
@@ -56,10 +57,11 @@ def test_hidden_files_and_files_elsewhere_are_left_out(out: Path, tmp_path: Path
 
 
 def test_two_archives_of_one_machine_share_its_folder(out: Path, tmp_path: Path) -> None:
-    train = {"fan/train/a.wav": b"a", "fan/attributes_00.csv": b"first"}
-    test = {"fan/test/b.wav": b"b", "fan/attributes_00.csv": b"second"}
-    for split, files in (("train", train), ("test", test)):
-        unpack(write(tmp_path / f"{split}.zip", zipped(files)), "fan", (split,), out)
+    train = zipped({"fan/train/a.wav": b"a", "fan/attributes_00.csv": b"first"})
+    test = zipped({"fan/test/b.wav": b"b", "fan/attributes_00.csv": b"second"})
+
+    unpack(write(tmp_path / "train.zip", train), "fan", ("train",), out)
+    unpack(write(tmp_path / "test.zip", test), "fan", ("test",), out)
 
     assert tree(out) == {"fan/train/a.wav", "fan/test/b.wav", "fan/attributes_00.csv"}
     assert (out / "fan/attributes_00.csv").read_bytes() == b"first"

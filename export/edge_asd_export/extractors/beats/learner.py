@@ -1,0 +1,134 @@
+"""Training of the BEATs branch: waveform mixup, then ArcFace over the joint classes."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
+
+from edge_asd.errors import UsageError
+from edge_asd_export.arcface import ArcFace
+from edge_asd_export.extractors.beats.architecture import FULL, MINI, Architecture
+from edge_asd_export.extractors.beats.checkpoint import read_checkpoint
+from edge_asd_export.extractors.beats.encoder import BeatsEncoder
+from edge_asd_export.extractors.beats.fbank import SAMPLE_RATE_HZ, Fbank, n_frames
+from edge_asd_export.extractors.beats.lora import add_low_rank, merge_low_rank
+from edge_asd_export.extractors.beats.network import Beats
+from edge_asd_export.extractors.beats.schedule import parameter_groups, warm_up_then_cosine
+from edge_asd_export.extractors.beats.settings import BeatsSettings
+from edge_asd_export.learner import Learner, Task
+from edge_asd_export.mixup import mix_batch
+from edge_asd_export.trainable import Feature, TrainableExtractor
+
+__all__ = ["BeatsLearner"]
+
+FROM_SCRATCH: dict[str, Architecture] = {"mini": MINI, "full": FULL}
+
+
+class BeatsLearner(Learner):
+    """BEATs with attentive pooling, and the class centres that pull its embeddings.
+
+    Raises
+    ------
+    UsageError
+        When the task is not mono at 16 kHz and at least a patch long, or asks for a file or
+        a layer that does not exist.
+    DataError
+        When the checkpoint file is not one of BEATs.
+    """
+
+    def __init__(self, task: Task, settings: BeatsSettings) -> None:
+        backbone, patch_size = _backbone(settings)
+        _check(task, patch_size)
+        encoder = BeatsEncoder(backbone, settings.embedding_dim)
+        features = (Feature("fbank", "graph", Fbank()),)
+        super().__init__(TrainableExtractor(task.n_samples, task.n_channels, features, encoder))
+        self.head = ArcFace(settings.embedding_dim, task.n_classes, settings.scale, settings.margin)
+        self.clip_norm = settings.clip_norm
+        self._backbone = (backbone,)  # in a tuple, so that the state has it once
+        self._settings = settings
+        self._n_classes = task.n_classes
+        if settings.mode != "full":
+            backbone.requires_grad_(False)
+        if settings.mode == "lora":
+            projections = [f"{name}_proj" for name in settings.lora_projections]
+            add_low_rank(backbone, projections, settings.lora_rank, settings.lora_alpha)
+
+    def forward(self, audio: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the mean loss of a batch."""
+        mixed, soft_label = mix_batch(
+            audio, label, self._n_classes, self._settings.mixup, generator
+        )
+        loss: Tensor = self.head(self.embed(mixed), soft_label)
+        return loss
+
+    def train(self, mode: bool = True) -> BeatsLearner:
+        """Go to training; a frozen backbone stays as it is shipped."""
+        super().train(mode)
+        if self._settings.mode == "frozen":
+            self._backbone[0].eval()
+        return self
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """AdamW, slower for earlier layers."""
+        s = self._settings
+        groups = parameter_groups(
+            self.named_parameters(), s.layer, s.learning_rate, s.lr_decay, s.weight_decay
+        )
+        return torch.optim.AdamW(groups, lr=s.learning_rate)
+
+    def schedule(self, optimizer: torch.optim.Optimizer, n_steps: int) -> LRScheduler:
+        """Linear warm-up, then half a cosine to zero."""
+        return warm_up_then_cosine(optimizer, n_steps, self._settings.warm_up)
+
+    def shipped(self) -> TrainableExtractor:
+        """The extractor; low-rank updates are merged into a copy."""
+        if self._settings.mode != "lora":
+            return self.extractor
+        merged = copy.deepcopy(self.extractor)
+        merge_low_rank(merged)
+        return merged
+
+    def centres(self) -> Tensor:
+        """Class centres (n_classes, embedding_dim), rows of unit norm."""
+        return self.head.centres
+
+
+def _backbone(settings: BeatsSettings) -> tuple[Beats, int]:
+    """Return the network up to the layer of the settings, and its patch size in frames."""
+    if settings.checkpoint is not None:
+        checkpoint = read_checkpoint(Path(settings.checkpoint).expanduser())
+        network = checkpoint.network(
+            settings.layer, dropout=settings.dropout, layer_drop=settings.layer_drop
+        )
+        return network, checkpoint.architecture.patch_size
+    architecture = FROM_SCRATCH[settings.architecture]
+    if settings.layer > architecture.n_layers:
+        raise UsageError(
+            f"{settings.variant} has {architecture.n_layers} layers, found beats.layer = "
+            f"{settings.layer}: choose one of them"
+        )
+    network = Beats(
+        architecture, settings.layer, dropout=settings.dropout, layer_drop=settings.layer_drop
+    )
+    return network, architecture.patch_size
+
+
+def _check(task: Task, patch_size: int) -> None:
+    if task.sample_rate_hz != SAMPLE_RATE_HZ:
+        raise UsageError(
+            f"BEATs takes audio at {SAMPLE_RATE_HZ} Hz, found {task.sample_rate_hz} Hz: "
+            "train it on recordings of that rate"
+        )
+    if task.n_channels != 1:
+        raise UsageError(
+            f"BEATs takes one channel, found a view of {task.n_channels}: use near or far"
+        )
+    if n_frames(task.n_samples) < patch_size:
+        raise UsageError(
+            f"BEATs needs {patch_size} frames, found {n_frames(task.n_samples)} in "
+            f"{task.n_samples} samples: train it on longer clips"
+        )
