@@ -31,6 +31,7 @@ WORKSTATION_COMMANDS = {
     "train": "Train a system's extractors on recordings of normal sound.",
     "export": "Make a bundle: graphs, memory banks, calibration, golden windows.",
     "evaluate": "Measure a bundle on labelled recordings.",
+    "compare": "Compare systems on labelled recordings.",
     "demo": "Run the whole path once on synthetic recordings.",
 }
 

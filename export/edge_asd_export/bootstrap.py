@@ -10,7 +10,7 @@ from scipy.stats import hmean
 
 from edge_asd_export.metrics import EPSILON, MAX_FPR, checked_clips
 
-__all__ = ["bootstrap_metrics", "bootstrap_std"]
+__all__ = ["bootstrap_hmeans", "bootstrap_metrics", "bootstrap_std"]
 
 _Float = NDArray[np.float64]
 
@@ -55,8 +55,8 @@ def bootstrap_metrics(
     )
 
 
-def bootstrap_std(replicates: Iterable[_Float]) -> float:
-    """Standard deviation of the harmonic mean over one or several machines.
+def bootstrap_hmeans(replicates: Iterable[_Float]) -> _Float:
+    """Harmonic means over one or several machines, (n_replicates,).
 
     Parameters
     ----------
@@ -64,7 +64,12 @@ def bootstrap_std(replicates: Iterable[_Float]) -> float:
         Results of :func:`bootstrap_metrics`, one per machine.
     """
     joined = np.maximum(np.concatenate(list(replicates), axis=1), EPSILON)
-    return float(np.std(hmean(joined, axis=1), ddof=1))
+    return np.asarray(hmean(joined, axis=1))
+
+
+def bootstrap_std(replicates: Iterable[_Float]) -> float:
+    """Standard deviation of :func:`bootstrap_hmeans`."""
+    return float(np.std(bootstrap_hmeans(replicates), ddof=1))
 
 
 def _roc(values: _Float, anomalies: _Float, normals: _Float) -> tuple[_Float, _Float]:

@@ -6,7 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.fkie.settings import FkieSettings
+from edge_asd_export.extractors.resnet.settings import ResnetSettings
 from edge_asd_export.settings import Settings
 
 __all__ = ["TrainConfig"]
@@ -20,3 +22,5 @@ class TrainConfig(Settings):
     view_classes: bool = True  # near and far clips of one class become two classes
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
     fkie: FkieSettings = FkieSettings()
+    resnet: ResnetSettings = ResnetSettings()
+    autoencoder: AutoencoderSettings = AutoencoderSettings()

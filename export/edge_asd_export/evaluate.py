@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.errors import DataError
-from edge_asd_export.bootstrap import bootstrap_metrics, bootstrap_std
+from edge_asd_export.bootstrap import bootstrap_hmeans, bootstrap_metrics, bootstrap_std
 from edge_asd_export.metrics import (
     DecisionMetrics,
     MachineMetrics,
@@ -68,7 +68,14 @@ class Official:
     """The official score of one kind of score over all machines that have figures."""
 
     score: float
-    std: float  # bootstrap
+    # (n_replicates,) of the bootstrap; replicate i of every kind of score has drawn the same
+    # clips, so that differences of two kinds are paired
+    replicates: NDArray[np.float64] = field(repr=False, compare=False)
+
+    @property
+    def std(self) -> float:
+        """Standard deviation over the bootstrap."""
+        return float(np.std(self.replicates, ddof=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +132,7 @@ def evaluate_scores(
             )
         )
     official = {
-        kind: Official(official_score(metrics[kind]), bootstrap_std(replicates[kind]))
+        kind: Official(official_score(metrics[kind]), bootstrap_hmeans(replicates[kind]))
         for kind in metrics
     }
     return Evaluation(tuple(evaluations), official)

@@ -20,7 +20,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from edge_asd_export.training_log import EpochLog
 
-__all__ = ["TrainingBars", "progress_bar", "training_bars"]
+__all__ = ["TrainingBars", "progress_bar", "scoring_bar", "training_bars"]
 
 
 def _progress(*, quiet: bool = False) -> Progress:
@@ -40,6 +40,21 @@ def progress_bar(description: str, *, quiet: bool = False) -> Iterator[Callable[
     with _progress(quiet=quiet) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def scoring_bar(total: int) -> Iterator[Callable[[str], None]]:
+    """A bar that is gone when the clips are scored; call it with what each clip belongs to."""
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("scoring", total=total)
+        yield lambda of: progress.update(task, advance=1, description=f"scoring {of}")
 
 
 class TrainingBars:

@@ -9,9 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from edge_asd.errors import UsageError
 from edge_asd_export.metrics import harmonic_mean
 
-__all__ = ["CAVEAT", "PUBLISHED", "PublishedSystem", "published_for"]
+__all__ = [
+    "CAVEAT",
+    "PUBLISHED",
+    "Beside",
+    "PublishedSystem",
+    "published_beside",
+    "published_for",
+]
 
 CAVEAT = (
     "published figures are for the DCASE 2026 Task 2 development set; "
@@ -37,10 +45,28 @@ class PublishedSystem:
     @property
     def recomputed(self) -> float | None:
         """The official score of the printed table; it can differ from the stated total."""
-        if not self.machines:
+        return self.recomputed_over(self.machines)
+
+    def recomputed_over(self, machines: Iterable[str]) -> float | None:
+        """The official score of some rows of the printed table; None when one is not there."""
+        names = list(machines)
+        if not names or not self.machines.keys() >= set(names):
             return None
-        values = [value / 100 for triple in self.machines.values() for value in triple]
+        values = [value / 100 for name in names for value in self.machines[name]]
         return 100 * harmonic_mean(values)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """The published figures to show beside measured ones, and what must be said with them."""
+
+    systems: tuple[PublishedSystem, ...] = ()  # empty: none
+    note: str | None = None
+    all_machines: bool = False  # the measured machines are all of the published ones
+
+    def named(self, system: str) -> tuple[PublishedSystem, ...]:
+        """What is published of one system, each publication for itself."""
+        return tuple(one for one in self.systems if one.name == system)
 
 
 PUBLISHED: tuple[PublishedSystem, ...] = (
@@ -112,3 +138,43 @@ def published_for(machines: Iterable[str]) -> tuple[PublishedSystem, ...]:
     wanted = set(machines)
     known = {name for system in PUBLISHED for name in system.machines}
     return PUBLISHED if wanted & known else ()
+
+
+def published_beside(machines: Iterable[str], *, wanted: bool | None = None) -> Beside:
+    """The published figures that may stand beside figures of these machines.
+
+    Parameters
+    ----------
+    wanted
+        None: when every machine is named in the published tables; a machine of that name
+        among others is somebody else's.
+
+    Raises
+    ------
+    UsageError
+        When they are wanted and no machine is named there.
+    """
+    names = list(machines)
+    known = {name for system in PUBLISHED for name in system.machines}
+    shared = [name for name in names if name in known]
+    others = [name for name in names if name not in known]
+    if wanted and not shared:
+        raise UsageError(
+            f"no published figures for {', '.join(names)}; there are some for "
+            f"{', '.join(sorted(known))}: leave --published out"
+        )
+    if wanted is False or not shared:
+        return Beside()
+    if not others:
+        return Beside(PUBLISHED, CAVEAT, all_machines=known == set(shared))
+    doubt = (
+        f"the data has {', '.join(others)}, which that set has not, so its "
+        f"{', '.join(shared)} is most likely another machine of the same name"
+    )
+    if wanted:
+        return Beside(PUBLISHED, f"{CAVEAT}; {doubt}")
+    return Beside(
+        (),
+        f"figures published for {', '.join(shared)} of the DCASE 2026 Task 2 development set are "
+        f"not shown: {doubt}; --published shows them all the same",
+    )

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from edge_asd.errors import UsageError
 from edge_asd_export.config import TrainConfig
+from edge_asd_export.extractors.autoencoder.learner import AutoencoderLearner
 from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.extractors.resnet.learner import ResnetLearner
 from edge_asd_export.learner import Learner, Task
 from edge_asd_export.settings import FitSettings
 
@@ -27,6 +29,12 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     "fkie": Recipe(lambda task, config: FkieLearner(task, config.fkie), lambda c: c.fkie),
+    "resnet": Recipe(lambda task, config: ResnetLearner(task, config.resnet), lambda c: c.resnet),
+    "autoencoder": Recipe(
+        lambda task, config: AutoencoderLearner(task, config.autoencoder),
+        lambda c: c.autoencoder,
+        per_machine=True,
+    ),
 }
 
 

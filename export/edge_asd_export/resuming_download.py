@@ -165,8 +165,6 @@ def _write(response: requests.Response, part: Path, n_here: int, narrator: Narra
             file.write(chunk)
             n_here += len(chunk)
             narrator.progress(n_here, offer.n_bytes)
-    if offer.n_bytes is not None and n_here != offer.n_bytes:
-        raise requests.ConnectionError(f"{n_here} of {offer.n_bytes} bytes arrived")
 
 
 def _offer(response: requests.Response) -> Offer:

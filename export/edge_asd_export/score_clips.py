@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from edge_asd_export.clips import Clip, Inventory, MachineClips, require_clean
 from edge_asd_export.evaluate import FUSED, ScoredClips
 
 if TYPE_CHECKING:
+    from edge_asd.bundle import Bundle
     from edge_asd.manifest import MachineSpec
     from edge_asd.monitor import WindowDetector
 
-__all__ = ["MachineTestSet", "plan_machines", "score_machine"]
+__all__ = ["MachineTestSet", "plan_machines", "score_bundle", "score_machine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,38 @@ def plan_machines(
             f"clips of {_listed(m.name for m in inventory.machines.values() if m.test)}"
         )
     return tuple(test_sets), tuple(warnings)
+
+
+def score_bundle(
+    bundle: Bundle,
+    test_sets: Sequence[MachineTestSet],
+    *,
+    threads: int = 1,
+    advance: Callable[[str], None] = lambda machine: None,
+) -> tuple[ScoredClips, ...]:
+    """:func:`score_machine` of every test set, at the bundle's hop; machines share the graphs.
+
+    Parameters
+    ----------
+    threads
+        Of ONNX Runtime.
+    advance
+        Called with the machine after each clip.
+    """
+    extractors = bundle.extractors(threads=threads)
+    scored = []
+    for test_set in test_sets:
+        detector = bundle.detector(test_set.machine, extractors=extractors)
+        scored.append(
+            score_machine(
+                detector,
+                test_set,
+                hop_s=detector.hop_s,
+                threshold=detector.spec.threshold.threshold,
+                advance=partial(advance, test_set.machine),
+            )
+        )
+    return tuple(scored)
 
 
 def score_machine(

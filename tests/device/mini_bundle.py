@@ -43,7 +43,7 @@ BRANCHES = ("fkie@near", "fkie@far")
 
 _TAPS = 256
 _FREQUENCIES_HZ = np.arange(1, 17) * 375.0
-_OPSET = 17
+OPSET = 17
 
 
 def machine_sound(
@@ -74,14 +74,19 @@ def machine_day(parts: Mapping[str, float], *, rate_hz: int = RATE_HZ) -> NDArra
 def write_mini_bundle(folder: Path) -> Path:
     """Write a bundle whose threshold separates normal from faulty windows."""
     folder.mkdir(parents=True)
-    audio = (None, 1, WINDOW_SAMPLES)
-    _save(folder / "frontend.onnx", _frontend_nodes(), _frontend_weights(), "audio", audio)
-    _save(
+    save_graph(
+        folder / "frontend.onnx",
+        _frontend_nodes(),
+        _frontend_weights(),
+        audio=(1, WINDOW_SAMPLES),
+        output=(16,),
+    )
+    save_graph(
         folder / "encoder.onnx",
         [helper.make_node("MatMul", ["energy", "centre"], ["embedding"])],
         {"centre": np.eye(16, dtype=np.float32) - np.float32(1 / 16)},
-        "energy",
-        (None, 16),
+        energy=(16,),
+        output=(16,),
     )
     for branch in BRANCHES:
         np.save(folder / f"{branch}.npy", np.eye(16, dtype=np.float32))
@@ -142,22 +147,27 @@ def _frontend_nodes() -> list[onnx.NodeProto]:
     ]
 
 
-def _save(
+def save_graph(
     path: Path,
     nodes: list[onnx.NodeProto],
     weights: dict[str, NDArray[Any]],
-    input_name: str,
-    input_shape: tuple[int | None, ...],
+    *,
+    output: tuple[int, ...],
+    **inputs: tuple[int, ...],
 ) -> None:
-    output = nodes[-1].output[0]
+    """Write a graph of one output; shapes are without the batch axis."""
+
+    def tensor(name: str, shape: tuple[int, ...]) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ("batch", *shape))
+
     graph = helper.make_graph(
         nodes,
         path.stem,
-        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, input_shape)],
-        [helper.make_tensor_value_info(output, TensorProto.FLOAT, (None, 16))],
+        [tensor(name, shape) for name, shape in inputs.items()],
+        [tensor(nodes[-1].output[0], output)],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
-    opset = helper.make_opsetid("", _OPSET)
+    opset = helper.make_opsetid("", OPSET)
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
 
 
@@ -186,7 +196,7 @@ def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
                 features=(
                     FeatureSpec(name="energy", kind="graph", file="frontend.onnx", shape=(16,)),
                 ),
-                encoder=EncoderSpec(file="encoder.onnx", precision="fp32", opset=_OPSET),
+                encoder=EncoderSpec(file="encoder.onnx", precision="fp32", opset=OPSET),
                 embedding_dim=16,
             )
         },

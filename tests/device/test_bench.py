@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from device.mini_bundle import MACHINE, write_mini_bundle
+from device.parts_bundle import window, write_parts_bundle
 from typer.testing import CliRunner
 
 from edge_asd import bench
@@ -31,7 +32,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def report(*, mean_ms: float = 20.0, p95_ms: float = 30.0, hop_s: float = 1.0) -> bench.Report:
     window = bench.StageTimes("window", 10, mean_ms, mean_ms, p95_ms, p95_ms)
     environment = bench.read_environment()
-    return bench.Report("mini", MACHINE, 1, 10.0, hop_s, (window,), 0.1, 1, 1, environment)
+    return bench.Report("mini", MACHINE, 1, 10.0, hop_s, (window,), 0.1, (), 1, 1, environment)
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.1, 10), (25.0, 25)])
@@ -68,9 +69,24 @@ def test_stages_come_in_the_order_of_the_pipeline_and_fill_the_window(bundle: Pa
         clock=time.perf_counter,
     )
 
-    assert list(durations) == ["features", "encoder", "scorer", "fusion", "window"]
+    assert list(durations) == ["fkie features", "fkie encoder", "scorer", "fusion", "window"]
     parts = sum(sum(durations[stage]) for stage in list(durations)[:-1])
     assert 0 < parts <= sum(durations["window"])
+
+
+def test_extractors_of_one_machine_are_loaded_one_by_one_and_their_memory_is_told(
+    tmp_path: Path,
+) -> None:
+    opened = Bundle.open(write_parts_bundle(tmp_path / "parts"))
+
+    extractors, memory = bench.load_extractors(opened, "pump", threads=1)
+
+    assert [step.part for step in memory] == ["Python and libraries", *extractors]
+    assert list(extractors) == ["autoencoder/pump", "resnet"]
+    assert memory[0].loaded_bytes > 2**20
+    audio = window(5)
+    expected = opened.detector("pump").score(audio)
+    assert opened.detector("pump", extractors=extractors).score(audio) == expected
 
 
 def test_percentiles_are_in_milliseconds() -> None:

@@ -51,12 +51,14 @@ def test_manifest_that_is_not_an_object_is_refused(copy: Path, text: str) -> Non
         Bundle.open(copy)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
 def test_unknown_format_version_is_refused(copy: Path, version: object) -> None:
     edit(copy, lambda manifest: manifest.update(format_version=version))
 
-    with pytest.raises(BundleError, match="format version"):
+    with pytest.raises(BundleError, match=r"format version .* this program reads 2") as caught:
         Bundle.open(copy)
+
+    assert "\n" not in str(caught.value)
 
 
 def test_flipped_byte_is_found(copy: Path) -> None:
@@ -163,7 +165,7 @@ def test_scoring_leaves_the_audio_alone_and_tells_where_time_went(mini_bundle: P
 
     Bundle.open(mini_bundle).detector().score(audio, timings)
 
-    assert timings.keys() == {"features", "encoder", "scorer", "fusion"}
+    assert timings.keys() == {"fkie features", "fkie encoder", "scorer", "fusion"}
     assert min(timings.values()) > 0
 
 

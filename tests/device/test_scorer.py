@@ -18,7 +18,7 @@ from edge_asd.errors import DataError
 from edge_asd.gauge import bank_gauges, kind_of
 from edge_asd.manifest import Domain, ScorerSpec
 from edge_asd.scorer import (
-    Scorer,
+    BankScorer,
     exact_scores,
     leave_one_out_scores,
     normalise_rows,
@@ -239,16 +239,16 @@ def test_banks_without_comparable_references_are_refused(banks: Banks) -> None:
 def test_scorer_normalises_the_embedding_and_takes_the_smaller_domain() -> None:
     banks = {domain: normalise_rows(rows + 1) for domain, rows in BANKS.items()}
     gauges = bank_gauges(banks, spec())
-    scorer = Scorer({d: ExactBank(banks[d], gauges[d], spec()) for d in banks})
+    scorer = BankScorer({d: ExactBank(banks[d], gauges[d], spec()) for d in banks})
     expected = exact_scores(normalise_rows(QUERIES), banks, spec())
-    assert [scorer.score(3.0 * query) for query in QUERIES] == pytest.approx(expected, rel=ROUNDING)
+    assert [scorer.score(3.0 * query[None]) for query in QUERIES] == pytest.approx(expected, rel=ROUNDING)
 
 
 def test_scorer_refuses_an_embedding_of_another_encoder() -> None:
     gauge = bank_gauges({"source": SOURCE_3D}, spec())["source"]
-    scorer = Scorer({"source": ExactBank(SOURCE_3D, gauge, spec())})
+    scorer = BankScorer({"source": ExactBank(SOURCE_3D, gauge, spec())})
     with pytest.raises(DataError, match="3 wide"):
-        scorer.score(np.ones(4))
+        scorer.score(np.ones((1, 4)))
 
 
 def _without(

@@ -28,6 +28,7 @@ class Request:
     method: str
     path: str
     range: str | None
+    encoding: str | None
     n_sent: int = 0
 
 
@@ -39,6 +40,7 @@ class Zenodo:
     files: dict[str, bytes] = field(default_factory=dict)
     faults: deque[Fault] = field(default_factory=deque)  # each spoils one answer to GET
     knows_ranges: bool = True
+    range_shift: int = 0  # how far ahead of the range that was asked for answers begin
     tags: bool = True
     busy_answers: int = 0  # how often to answer with the status below
     busy_status: int = 503
@@ -67,7 +69,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         zenodo = self.server.zenodo
-        asked = Request(self.command, self.path, self.headers.get("Range"))
+        asked = Request(
+            self.command, self.path, self.headers.get("Range"), self.headers.get("Accept-Encoding")
+        )
         zenodo.requests.append(asked)
         if zenodo.busy_answers:
             zenodo.busy_answers -= 1
@@ -78,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = content
         if asked.range and zenodo.knows_ranges:
-            start = int(asked.range.removeprefix("bytes=").removesuffix("-"))
+            start = int(asked.range.removeprefix("bytes=").removesuffix("-")) - zenodo.range_shift
             if start >= len(content):
                 self.send_error(416)
                 return

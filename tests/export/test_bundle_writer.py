@@ -13,7 +13,6 @@ from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
 from edge_asd.errors import DataError
-from edge_asd.manifest import ScorerSpec
 from edge_asd_export.bundle_writer import (
     DevLabels,
     ExportOptions,
@@ -98,12 +97,13 @@ def test_useless_int8_is_replaced_by_fp32_and_said(
 def test_unquantized_export_has_no_report(
     small_run: Run, small_clips: Clips, tmp_path: Path
 ) -> None:
-    options = ExportOptions(quantize="none", hop_s=0.125, scorer=ScorerSpec(kind="nearest"))
+    options = ExportOptions(quantize="none", hop_s=0.125, scorers={"": "nearest"})
 
     written = write_bundle(small_run, small_clips, tmp_path / "bundle", options, SILENT)
 
     assert written.reports == {"fkie": None}
     assert written.manifest.hop_s == 0.125
+    assert {branch.scorer.kind for branch in written.manifest.branches} == {"nearest"}
     assert Bundle.open(written.path).detector("fan").score(np.zeros((2, CLIP_SAMPLES), "f4"))
 
 

@@ -333,7 +333,7 @@ def test_what_a_killed_process_left_in_the_archive_folder_is_cleared_away(
 
 def test_two_processes_do_not_fetch_into_one_folder(zenodo: Zenodo, tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
 
     result = fetch_fan(zenodo, tmp_path)
 

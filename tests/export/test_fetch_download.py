@@ -69,7 +69,7 @@ def test_an_undisturbed_download_takes_one_request_and_counts_its_bytes(
 ) -> None:
     assert client.receive() == CONTENT
 
-    assert [request.range for request in zenodo.gets] == [None]
+    assert [(request.range, request.encoding) for request in zenodo.gets] == [(None, "identity")]
     assert client.progress[0] == (CHUNK_BYTES, len(CONTENT))
     assert client.progress[-1] == (len(CONTENT), len(CONTENT))
 
@@ -163,6 +163,15 @@ def test_a_file_that_changed_on_the_server_is_not_glued_to_the_old_one(
     assert client.receive() == new_content
 
     assert "starting over" in client.said[0]
+
+
+def test_an_answer_that_begins_elsewhere_than_asked_is_not_glued_on(
+    zenodo: Zenodo, client: Client
+) -> None:
+    client.receive_half(zenodo)
+    zenodo.range_shift = 10
+
+    assert client.receive() == CONTENT
 
 
 @pytest.mark.parametrize("note", [None, "", '{"etag": null}'])

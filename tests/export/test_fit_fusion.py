@@ -12,8 +12,7 @@ from scipy.stats import gamma
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd.fusion import fuse
-from edge_asd.manifest import Domain, FusionSpec, ScorerSpec
-from edge_asd.scorer import normalise_rows
+from edge_asd.manifest import FusionSpec
 from edge_asd.system import Mix
 from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
 from edge_asd_export.fit_fusion import (
@@ -21,7 +20,6 @@ from edge_asd_export.fit_fusion import (
     GridSearch,
     LabelFree,
     fit_fusions,
-    proxy_scores,
     threshold_from_normal_scores,
 )
 
@@ -30,7 +28,8 @@ Pair = tuple[dict[str, Floats], dict[str, Floats]]
 
 TEN_PERCENT = 0.1  # sampling error of a tail quantile of 1,000 scores
 CHANNELS = Mix(("near", "far"))
-NESTED = Mix((Mix(("a@near", "a@far")), "b@stereo"), weights="equal", standardise=True)
+FIRST = {"channels": LabelFree("first")}
+NESTED = Mix((Mix(("a@near", "a@far")), "b@stereo"), over="systems", standardise=True)
 
 
 def gamma_scores(n: int, *, shape: float = 4.0, seed: int = 0) -> Floats:
@@ -180,7 +179,7 @@ def test_fusion_standardises_with_leave_one_out_statistics() -> None:
     rng = np.random.default_rng(0)
     normal = {"a@near": rng.normal(5, 2, 400), "a@far": rng.normal(3, 1, 400),
               "b@stereo": rng.normal(-1, 0.1, 400)}  # fmt: skip
-    spec = fit_fusions(NESTED, {"fan": Evidence(normal)}, LabelFree("first"))["fan"]
+    spec = fit_fusions(NESTED, {"fan": Evidence(normal)}, FIRST)["fan"]
     channels, stereo = spec.terms
     assert isinstance(channels.of, FusionSpec)
     assert (channels.weight, stereo.weight) == (0.5, 0.5)
@@ -195,8 +194,8 @@ def test_fusion_standardises_with_leave_one_out_statistics() -> None:
 
 def test_a_spread_that_is_only_rounding_is_raised_to_the_floor() -> None:
     normal = {"near": np.full(10, 2.0), "far": np.zeros(10)}
-    mix = Mix(("near", "far"), weights="equal", standardise=True)
-    near, far = fit_fusions(mix, {"fan": Evidence(normal)}, LabelFree("equal"))["fan"].terms
+    mix = Mix(("near", "far"), over="systems", standardise=True)
+    near, far = fit_fusions(mix, {"fan": Evidence(normal)}, {})["fan"].terms
     assert near.std == pytest.approx(0.02)
     assert far.std == 1.0
 
@@ -221,7 +220,7 @@ def test_grid_search_pools_machines_and_says_which_labels_it_used(
 ) -> None:
     machines = {name: _labelled_machine(i, far_helps) for i, name in enumerate(("fan", "pump"))}
     rule = GridSearch(_mean_auc, labels="test clips of fan and pump")
-    specs = fit_fusions(CHANNELS, machines, rule)
+    specs = fit_fusions(CHANNELS, machines, {"channels": rule})
     weights = [term.weight for term in specs["fan"].terms]
     assert low <= weights[0] <= high
     assert sum(weights) == pytest.approx(1.0)
@@ -235,8 +234,8 @@ def test_grid_search_breaks_ties_towards_equal_weights() -> None:
     scores = {"near": np.arange(4.0), "far": np.arange(4.0), "other": np.arange(4.0)}
     evidence = Evidence(scores, labelled=scores)
     rule = GridSearch(lambda fused: 1.0, labels="none in truth")
-    two = fit_fusions(CHANNELS, {"fan": evidence}, rule)["fan"]
-    three = fit_fusions(Mix(("near", "far", "other")), {"fan": evidence}, rule)["fan"]
+    two = fit_fusions(CHANNELS, {"fan": evidence}, {"channels": rule})["fan"]
+    three = fit_fusions(Mix(("near", "far", "other")), {"fan": evidence}, {"channels": rule})["fan"]
     assert [term.weight for term in two.terms] == [0.5, 0.5]
     assert [term.weight for term in three.terms] == [0.35, 0.35, 0.3]
 
@@ -250,33 +249,20 @@ def test_grid_search_tries_each_multiple_of_the_step_once() -> None:
         return 0.0
 
     rule = GridSearch(objective, labels="of one clip")
-    fit_fusions(CHANNELS, {"fan": Evidence(scores, labelled=scores)}, rule)
+    fit_fusions(CHANNELS, {"fan": Evidence(scores, labelled=scores)}, {"channels": rule})
     assert sorted(tried) == pytest.approx(np.linspace(0, 1, 21))
 
 
 def test_grid_search_without_labelled_clips_is_refused() -> None:
     scores = {"near": np.ones(3), "far": np.ones(3)}
     with pytest.raises(DataError, match=r"machines without: \['fan'\]"):
-        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, GridSearch(_mean_auc, labels="none"))
+        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, {"channels": GridSearch(_mean_auc, labels="none")})
 
 
 def test_fusion_of_scores_that_are_not_finite_is_refused() -> None:
     scores = {"near": np.array([1.0, np.nan]), "far": np.ones(2)}
     with pytest.raises(DataError, match="near are empty or not finite"):
-        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, LabelFree("equal"))
-
-
-def test_proxy_scores_are_those_of_the_other_machines_normals() -> None:
-    rng = np.random.default_rng(0)
-    banks: dict[str, dict[Domain, NDArray[np.float32]]] = {
-        name: {"source": normalise_rows(centre + 0.1 * rng.standard_normal((20, 8)))}
-        for name, centre in zip(("fan", "pump", "valve"), rng.standard_normal((3, 8)), strict=True)
-    }
-    scores = proxy_scores("fan", banks, ScorerSpec())
-    assert scores.shape == (40,)
-    assert scores.min() > 1.0  # other machines are farther than the machine's own neighbours
-    with pytest.raises(DataError, match="only machine"):
-        proxy_scores("fan", {"fan": banks["fan"]}, ScorerSpec())
+        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, {"channels": LabelFree("equal")})
 
 
 @pytest.mark.parametrize("rule", WEIGHT_RULES)

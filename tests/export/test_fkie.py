@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from edge_asd_export.fkie import Fkie, SpectrogramBranch, SpectrumBranch
+from edge_asd_export.extractors.fkie.network import Fkie, SpectrogramBranch, SpectrumBranch
 
 
 def n_parameters(module: torch.nn.Module) -> int:
@@ -47,7 +47,7 @@ def test_layer_shapes_of_a_ten_second_clip_are_the_published_ones() -> None:
             lambda _m, _i, out, name=name: shapes.update({name: tuple(out.shape)})
         )
 
-    embedding = branch(torch.rand(1, 513, 311))
+    embedding = branch(torch.rand(1, 1, 513, 311))
 
     assert shapes == {  # (clip, channels, frequency, time)
         "stem": (1, 16, 257, 156),
@@ -61,13 +61,13 @@ def test_layer_shapes_of_a_ten_second_clip_are_the_published_ones() -> None:
 
 @pytest.mark.parametrize("n_bins", [8000, 24_001, 80_000])
 def test_spectrum_branch_takes_any_clip_length(n_bins: int) -> None:
-    assert SpectrumBranch(n_bins).eval()(torch.rand(2, n_bins)).shape == (2, 128)
+    assert SpectrumBranch(n_bins).eval()(torch.rand(2, 1, n_bins)).shape == (2, 128)
 
 
 def test_a_constant_added_to_every_frame_changes_nothing() -> None:
     branch = SpectrogramBranch(513).eval()
-    spectrogram = torch.rand(1, 513, 61)
+    spectrogram = torch.rand(1, 1, 513, 61)
 
-    shifted = spectrogram + torch.rand(1, 513, 1)
+    shifted = spectrogram + torch.rand(1, 1, 513, 1)
 
     torch.testing.assert_close(branch(shifted), branch(spectrogram), rtol=1e-3, atol=1e-4)

@@ -9,11 +9,16 @@ import onnx
 import pytest
 import torch
 
-from edge_asd_export.config import TrainConfig
-from edge_asd_export.extractors import TrainableExtractor, build_extractor
+from edge_asd.bundle import open_extractors
+from edge_asd.extractor import Extractor
+from edge_asd.manifest import ExtractorSpec
+from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.extractors.fkie.settings import FkieSettings
+from edge_asd_export.learner import Task
 from edge_asd_export.quantize import TARGETS, n_quantized_weights, quantize_encoder
-from edge_asd_export.ship import runtime_extractor, spread_over
-from edge_asd_export.to_onnx import OPSET, export_extractor
+from edge_asd_export.ship import spread_over
+from edge_asd_export.to_onnx import OPSET, ExportedExtractor, export_extractor
+from edge_asd_export.trainable import TrainableExtractor
 
 N_SAMPLES = 16_000
 RELATIVE = 1e-4  # float32 through twenty layers in two libraries
@@ -22,11 +27,20 @@ RELATIVE = 1e-4  # float32 through twenty layers in two libraries
 def warmed_up(fkie_input: str) -> TrainableExtractor:
     """An extractor whose normalisations have seen data."""
     torch.manual_seed(0)
-    config = TrainConfig.model_validate({"fkie": {"input": fkie_input}})
-    extractor = build_extractor("fkie", N_SAMPLES, config).train()
+    settings = FkieSettings.model_validate({"input": fkie_input})
+    task = Task(N_SAMPLES, 1, 16_000, (("fan", "source", "", ""), ("fan", "target", "", "")))
+    learner = FkieLearner(task, settings).train()
     for _ in range(3):
-        extractor(0.05 * torch.randn(8, 1, N_SAMPLES))
-    return extractor.eval()
+        learner.embed(0.05 * torch.randn(8, 1, N_SAMPLES))
+    return learner.eval().extractor
+
+
+def export(extractor: TrainableExtractor, folder: Path) -> ExportedExtractor:
+    return export_extractor(extractor, "fkie", folder, network="fkie")
+
+
+def runtime_extractor(spec: ExtractorSpec, folder: Path) -> Extractor:
+    return open_extractors(folder, {"fkie": spec})["fkie"]
 
 
 @pytest.fixture
@@ -38,17 +52,17 @@ def audio() -> np.ndarray:
 @pytest.mark.parametrize("fkie_input", ["linear", "mel"])
 def test_runtime_repeats_torch(fkie_input: str, audio: np.ndarray, tmp_path: Path) -> None:
     extractor = warmed_up(fkie_input)
-    expected = extractor(torch.from_numpy(audio)).detach().numpy()
+    expected = extractor.encoder(*extractor.features(torch.from_numpy(audio))).detach().numpy()
 
-    exported = export_extractor(extractor, "fkie", tmp_path)
-    found = runtime_extractor(exported.spec, tmp_path)(audio)
+    exported = export(extractor, tmp_path)
+    found = runtime_extractor(exported.spec, tmp_path)(audio)[:, 0]
 
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, atol=RELATIVE * scale)
 
 
 def test_embeddings_do_not_depend_on_the_batch(audio: np.ndarray, tmp_path: Path) -> None:
-    exported = export_extractor(warmed_up("linear"), "fkie", tmp_path)
+    exported = export(warmed_up("linear"), tmp_path)
     runtime = runtime_extractor(exported.spec, tmp_path)
 
     together = runtime(audio)
@@ -58,7 +72,7 @@ def test_embeddings_do_not_depend_on_the_batch(audio: np.ndarray, tmp_path: Path
 
 
 def test_shapes_of_the_manifest_are_those_of_the_graphs(audio: np.ndarray, tmp_path: Path) -> None:
-    exported = export_extractor(warmed_up("linear"), "fkie", tmp_path)
+    exported = export(warmed_up("linear"), tmp_path)
 
     features = runtime_extractor(exported.spec, tmp_path).features(audio)
 
@@ -68,7 +82,7 @@ def test_shapes_of_the_manifest_are_those_of_the_graphs(audio: np.ndarray, tmp_p
 
 
 def test_graphs_use_the_promised_operator_set(tmp_path: Path) -> None:
-    exported = export_extractor(warmed_up("linear"), "fkie", tmp_path)
+    exported = export(warmed_up("linear"), tmp_path)
 
     versions = {o.domain: o.version for o in onnx.load(str(exported.encoder)).opset_import}
 
@@ -77,7 +91,7 @@ def test_graphs_use_the_promised_operator_set(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_int8_encoder_is_smaller_and_close(target: str, audio: np.ndarray, tmp_path: Path) -> None:
-    exported = export_extractor(warmed_up("linear"), "fkie", tmp_path)
+    exported = export(warmed_up("linear"), tmp_path)
     runtime = runtime_extractor(exported.spec, tmp_path)
     int8 = tmp_path / "graphs" / "int8.onnx"
 
@@ -87,7 +101,7 @@ def test_int8_encoder_is_smaller_and_close(target: str, audio: np.ndarray, tmp_p
     spec = exported.spec.model_copy(
         update={"encoder": exported.spec.encoder.model_copy(update={"file": "graphs/int8.onnx"})}
     )
-    fp32, found = runtime(audio), runtime_extractor(spec, tmp_path)(audio)
+    fp32, found = (e(audio)[:, 0] for e in (runtime, runtime_extractor(spec, tmp_path)))
     cosine = (fp32 * found).sum(1) / np.linalg.norm(fp32, axis=1) / np.linalg.norm(found, axis=1)
     assert n_quantized_weights(exported.encoder) == 0
     assert n_quantized_weights(int8) >= 15

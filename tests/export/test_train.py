@@ -10,10 +10,10 @@ import torch
 from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.extractors import TrainableExtractor
-from edge_asd_export.loss_curve import draw_loss_curve
+from edge_asd_export.learner import Learner
 from edge_asd_export.run import Run, point_latest_at
-from edge_asd_export.train import EpochLog, load_extractor, train_extractor
+from edge_asd_export.train import load_learner, train_network
+from edge_asd_export.training_log import EpochLog, draw_loss_curve
 
 CPU = torch.device("cpu")
 
@@ -23,7 +23,7 @@ class InterruptedTrainingError(Exception):
 
 
 def stop_after(epoch: int):
-    def on_epoch(log: EpochLog, _: TrainableExtractor) -> None:
+    def on_epoch(log: EpochLog, _: Learner) -> None:
         if log.epoch == epoch:
             raise InterruptedTrainingError
 
@@ -33,7 +33,7 @@ def stop_after(epoch: int):
 def weights(run: Run) -> torch.Tensor:
     state = run.checkpoint("fkie")
     assert state is not None
-    return torch.cat([value.float().flatten() for value in state["encoder"].values()])
+    return torch.cat([value.float().flatten() for value in state["learner"].values()])
 
 
 def test_log_has_a_row_for_every_epoch(small_run: Run) -> None:
@@ -45,10 +45,10 @@ def test_log_has_a_row_for_every_epoch(small_run: Run) -> None:
 
 
 def test_loss_falls_on_machines_that_differ(small_data: Path, tmp_path: Path) -> None:
-    run, items = new_run(tmp_path / "run", small_data, epochs=6)
+    run, tasks = new_run(tmp_path / "run", small_data, fkie={"epochs": 6})
     losses: list[float] = []
 
-    train_extractor(run, "fkie", items, device=CPU, on_epoch=lambda log, _: losses.append(log.loss))
+    train_network(run, "fkie", tasks["fkie"].items, device=CPU, on_epoch=lambda log, _: losses.append(log.loss))
 
     assert losses[-1] < losses[0] - 0.2
 
@@ -56,37 +56,37 @@ def test_loss_falls_on_machines_that_differ(small_data: Path, tmp_path: Path) ->
 def test_interrupted_training_ends_with_the_weights_of_an_uninterrupted_one(
     small_run: Run, small_data: Path, tmp_path: Path
 ) -> None:
-    run, items = new_run(tmp_path / "run", small_data)
+    run, tasks = new_run(tmp_path / "run", small_data)
     with pytest.raises(InterruptedTrainingError):
-        train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
+        train_network(run, "fkie", tasks["fkie"].items, device=CPU, on_epoch=stop_after(1))
 
-    train_extractor(Run.open(run.path), "fkie", items, device=CPU)
+    train_network(Run.open(run.path), "fkie", tasks["fkie"].items, device=CPU)
 
     torch.testing.assert_close(weights(run), weights(small_run), rtol=1e-4, atol=1e-5)
 
 
 def test_another_seed_gives_other_weights(small_run: Run, small_data: Path, tmp_path: Path) -> None:
-    run, items = new_run(tmp_path / "run", small_data, seed=1)
+    run, tasks = new_run(tmp_path / "run", small_data, seed=1)
 
-    train_extractor(run, "fkie", items, device=CPU)
+    train_network(run, "fkie", tasks["fkie"].items, device=CPU)
 
     assert not torch.allclose(weights(run), weights(small_run), atol=1e-2)
 
 
 def test_unfinished_extractor_is_not_loaded(small_data: Path, tmp_path: Path) -> None:
-    run, items = new_run(tmp_path / "run", small_data)
+    run, tasks = new_run(tmp_path / "run", small_data)
     with pytest.raises(InterruptedTrainingError):
-        train_extractor(run, "fkie", items, device=CPU, on_epoch=stop_after(1))
+        train_network(run, "fkie", tasks["fkie"].items, device=CPU, on_epoch=stop_after(1))
 
     with pytest.raises(DataError, match=r"1 of 2 epochs.*--resume"):
-        load_extractor(run, "fkie")
+        load_learner(run, "fkie")
 
 
 def test_one_clip_is_too_few(small_data: Path, tmp_path: Path) -> None:
-    run, items = new_run(tmp_path / "run", small_data)
+    run, tasks = new_run(tmp_path / "run", small_data)
 
     with pytest.raises(DataError, match="at least 2"):
-        train_extractor(run, "fkie", items[:1], device=CPU)
+        train_network(run, "fkie", tasks["fkie"].items[:1], device=CPU)
 
 
 def test_checkpoint_loads_without_unpickling_objects(small_run: Run) -> None:

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from edge_asd.bundle import Bundle
-    from edge_asd_export.evaluate import ScoredClips
-    from edge_asd_export.score_clips import MachineTestSet
 
 __all__ = ["evaluate"]
 
@@ -63,10 +56,12 @@ def evaluate(
     from edge_asd.bundle import Bundle
     from edge_asd_export.clips import scan
     from edge_asd_export.evaluate import evaluate_scores
+    from edge_asd_export.progress import scoring_bar
     from edge_asd_export.report import Report, require_replaceable, write_report
+    from edge_asd_export.report.content import measured_with
     from edge_asd_export.report.tables import as_json as report_as_json
     from edge_asd_export.report.tables import print_tables
-    from edge_asd_export.score_clips import plan_machines
+    from edge_asd_export.score_clips import plan_machines, score_bundle
 
     require_replaceable(out)
     opened = Bundle.open(bundle)
@@ -78,13 +73,14 @@ def evaluate(
     )
     for warning in warnings:
         typer.echo(f"warning: {warning}", err=True)
-    scored = _score_all(opened, test_sets, threads)
+    with scoring_bar(sum(len(test_set.clips) for test_set in test_sets)) as advance:
+        scored = score_bundle(opened, test_sets, threads=threads, advance=advance)
     report = Report(
         bundle=bundle,
         manifest=opened.manifest,
         data=tuple(data),
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=_versions(),
+        versions=measured_with(),
         test_sets=test_sets,
         scored=scored,
         evaluation=evaluate_scores(scored),
@@ -96,58 +92,3 @@ def evaluate(
     else:
         print_tables(report)
     typer.echo(f"report: {out / 'report.html'}", err=True)
-
-
-def _score_all(
-    bundle: Bundle, test_sets: Sequence[MachineTestSet], threads: int
-) -> tuple[ScoredClips, ...]:
-    """Score every test set, with a bar on stderr; machines share the loaded graphs."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    from edge_asd_export.score_clips import score_machine
-
-    extractors = bundle.extractors(threads=threads)
-    scored = []
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task("", total=sum(len(test_set.clips) for test_set in test_sets))
-        for test_set in test_sets:
-            progress.update(task, description=f"scoring {test_set.machine}")
-            detector = bundle.detector(test_set.machine, extractors=extractors)
-            scored.append(
-                score_machine(
-                    detector,
-                    test_set,
-                    hop_s=detector.hop_s,
-                    threshold=detector.spec.threshold.threshold,
-                    advance=lambda: progress.advance(task),
-                )
-            )
-    return tuple(scored)
-
-
-def _versions() -> dict[str, str]:
-    """What measured: this program and the libraries that the figures depend on."""
-    from importlib.metadata import version
-    from platform import python_version
-
-    from edge_asd import __version__
-
-    return {
-        "edge-asd": __version__,
-        "python": python_version(),
-        **{name: version(name) for name in ("numpy", "onnxruntime", "scikit-learn")},
-    }

@@ -13,12 +13,9 @@ from edge_asd.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from edge_asd_export.bundle_writer import DevLabels
-    from edge_asd_export.clips import Clip
     from edge_asd_export.run import Run
 
 __all__ = ["export"]
-
-N_LEAST_CLIPS = 2  # a leave-one-out score compares a clip with another
 
 
 class _Quantize(StrEnum):
@@ -117,6 +114,7 @@ def export(
     from edge_asd_export.export_table import print_export
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.run import Run
+    from edge_asd_export.run_clips import training_clips
 
     if hop_s is not None and not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
@@ -125,7 +123,7 @@ def export(
         if rule is not None and rule not in WEIGHT_RULES:
             raise UsageError(f"unknown rule {rule!r}; known rules: {', '.join(WEIGHT_RULES)}")
     opened = Run.open(run.resolve())
-    clips = _training_clips(opened, data)
+    clips = training_clips(opened, data)
     labels = _dev_labels(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
         system=system,
@@ -147,34 +145,6 @@ def _scorers(choices: list[str]) -> dict[str, str]:
     """Scorer names by extractor; "" is for all that the system leaves open."""
     pairs = (choice.rpartition("=") for choice in choices)
     return {extractor: name for extractor, _, name in pairs}
-
-
-def _training_clips(run: Run, data: list[Path] | None) -> dict[str, tuple[Clip, ...]]:
-    from edge_asd_export.clips import require_clean_train, scan
-
-    folders = data or [Path(folder) for folder in run.record.data]
-    missing = [folder for folder in folders if not folder.is_dir()]
-    if missing:
-        raise UsageError(f"no recordings at {missing[0]}: name them with --data")
-    inventory = scan(folders, read_samples=False)
-    require_clean_train(inventory)
-    machines = inventory.machines
-    absent = [name for name in run.record.machines if name not in machines]
-    if absent:
-        raise DataError(f"no recordings of {', '.join(absent)}, which {run.path} was trained on")
-    for name, window_samples in run.record.machines.items():
-        found = machines[name]
-        if found.window_samples != window_samples:
-            raise DataError(
-                f"clips of {name!r} are {found.window_samples} samples long, {run.path} was "
-                f"trained on {window_samples}: give the same recordings, or train again"
-            )
-        if len(found.train) < N_LEAST_CLIPS:
-            raise DataError(
-                f"machine {name!r} has {len(found.train)} train clip, a threshold needs at least "
-                f"{N_LEAST_CLIPS}: record more, or leave the machine out and train again"
-            )
-    return {name: machines[name].train for name in run.record.machines}
 
 
 def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:

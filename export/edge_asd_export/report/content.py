@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 
+from edge_asd import __version__
 from edge_asd.manifest import Manifest
 from edge_asd_export.evaluate import Evaluation, ScoredClips
+from edge_asd_export.present import labels_of
 from edge_asd_export.score_clips import MachineTestSet
 
-__all__ = ["Report"]
+__all__ = ["Report", "measured_with"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,19 @@ class Report:
         labels = {
             labels: None
             for machine in self.evaluation.machines
-            if (labels := self.manifest.machines[machine.machine].fusion.labels)
+            for labels in labels_of(self.manifest.machines[machine.machine].fusion)
         }
         return tuple(
             f"the fusion weights were chosen with labels ({used}); if these are the clips "
             f"evaluated here, the fused figures are optimistic"
             for used in labels
         )
+
+
+def measured_with() -> dict[str, str]:
+    """What measures: this program and the libraries that the figures depend on."""
+    return {
+        "edge-asd": __version__,
+        "python": python_version(),
+        **{name: version(name) for name in ("numpy", "onnxruntime", "scikit-learn")},
+    }

@@ -13,19 +13,13 @@ from edge_asd_export.report.content import Report
 from edge_asd_export.report.pictures import Pictures
 from edge_asd_export.report.tables import percent, precisions, totals_only, triple
 
-__all__ = ["render_html"]
+__all__ = ["page_environment", "render_html"]
 
 
 def render_html(report: Report, pictures: Pictures) -> str:
     """The page, with the pictures inside."""
-    environment = Environment(
-        loader=PackageLoader("edge_asd_export.report", "."),
-        autoescape=True,  # machine and bundle names come from folders and files of others
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=percent, triple=triple, picture=_picture)
+    environment = page_environment()
+    environment.filters.update(percent=percent, triple=triple)
     known = published_for(machine.machine for machine in report.evaluation.machines)
     return environment.get_template("report.html.j2").render(
         FUSED=FUSED,
@@ -38,6 +32,19 @@ def render_html(report: Report, pictures: Pictures) -> str:
         published_totals=totals_only(known),
         caveat=CAVEAT,
     )
+
+
+def page_environment() -> Environment:
+    """The templates of this package, with the filter ``picture`` of a path."""
+    environment = Environment(
+        loader=PackageLoader("edge_asd_export.report", "."),
+        autoescape=True,  # machine and bundle names come from folders and files of others
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["picture"] = _picture
+    return environment
 
 
 def _picture(path: Path) -> str:

@@ -16,16 +16,14 @@ from sklearn.metrics import roc_curve
 from edge_asd_export.evaluate import FUSED, MachineEvaluation, ScoredClips
 from edge_asd_export.metrics import MAX_FPR
 from edge_asd_export.report.content import Report
+from edge_asd_export.report.drawing import FAINT, INK, KINDS, save, style
 
 __all__ = ["Pictures", "write_pictures"]
 
-# Paul Tol's "bright" palette: told apart by colour-blind readers and in print.
+# Of the same palette as KINDS.
 _NORMAL, _ANOMALY = "#4477AA", "#EE6677"
 _SOURCE, _TARGET, _BOTH = "#228833", "#AA3377", "#444444"
-_KINDS = ("#33415C", "#66CCEE", "#CCBB44", "#228833", "#AA3377", "#BBBBBB")
-_INK, _FAINT = "#222222", "#D8DCE2"
 
-_DPI = 144
 _MAX_BINS = 36
 
 _Float = NDArray[np.float64]
@@ -46,27 +44,15 @@ def write_pictures(report: Report, folder: Path) -> Pictures:
     distributions, rocs = {}, {}
     for scored, machine in zip(report.scored, report.evaluation.machines, strict=True):
         path = folder / f"distribution_{machine.machine}.png"
-        distributions[machine.machine] = _save(_distribution(scored), path)
+        distributions[machine.machine] = save(_distribution(scored), path)
         if scored.is_anomaly is not None and scored.is_target is not None and not machine.skipped:
             path = folder / f"roc_{machine.machine}.png"
             figure = _roc(scored.scores[FUSED], scored.is_anomaly, scored.is_target, machine)
-            rocs[machine.machine] = _save(figure, path)
+            rocs[machine.machine] = save(figure, path)
     overview = None
     if report.evaluation.measured:
-        overview = _save(_overview(report), folder / "overview.png")
+        overview = save(_overview(report), folder / "overview.png")
     return Pictures(overview, distributions, rocs)
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    figure.savefig(path, dpi=_DPI, facecolor="white")
-    return path
-
-
-def _style(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#9AA3AF")
-    axes.tick_params(colors=_INK, labelsize=9, length=3)
-    axes.set_axisbelow(True)
 
 
 def _distribution(scored: ScoredClips) -> Figure:
@@ -89,7 +75,7 @@ def _distribution(scored: ScoredClips) -> Figure:
     for axes, (title, parts) in zip(panels, groups.items(), strict=True):
         _histograms(axes, parts, bins)
         if scored.threshold is not None:
-            axes.axvline(scored.threshold, color=_INK, linestyle=(0, (4, 3)), linewidth=1.2)
+            axes.axvline(scored.threshold, color=INK, linestyle=(0, (4, 3)), linewidth=1.2)
             axes.annotate(
                 "threshold",
                 (scored.threshold, 1.0),
@@ -108,7 +94,7 @@ def _distribution(scored: ScoredClips) -> Figure:
 
 def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
     """Filled steps, and below them one tick per clip: few clips make rough histograms."""
-    _style(axes)
+    style(axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for row, (label, values) in enumerate(parts.items(), start=1):
         color = {"normal": _NORMAL, "anomaly": _ANOMALY}.get(label, "#777777")
@@ -142,9 +128,9 @@ def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluati
     metrics = machine.figures[FUSED].metrics
     figure = Figure(figsize=(4.2, 4.2), layout="constrained")
     axes = figure.subplots()
-    _style(axes)
-    axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=1.2)
-    axes.axvline(MAX_FPR, color=_FAINT, linewidth=1.0)
+    style(axes)
+    axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2)
+    axes.axvline(MAX_FPR, color=FAINT, linewidth=1.0)
     for label, clips, color in (
         (f"source: AUC {metrics.auc_source:.3f}", anomaly | ~target, _SOURCE),
         (f"target: AUC {metrics.auc_target:.3f}", anomaly | target, _TARGET),
@@ -175,9 +161,9 @@ def _overview(report: Report) -> Figure:
     place[-1] += 0.4
     figure = Figure(figsize=(max(6.0, 1.5 + 1.25 * len(names)), 3.8), layout="constrained")
     axes = figure.subplots()
-    _style(axes)
-    axes.grid(axis="y", color=_FAINT, linewidth=0.8)
-    axes.axhline(0.5, color=_INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    style(axes)
+    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.axhline(0.5, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
         "chance",
         (1.0, 0.5),
@@ -195,7 +181,7 @@ def _overview(report: Report) -> Figure:
             [*(one.metrics.hmean for one in figures), total.score],
             width * 0.92,
             yerr=[*(one.hmean_std for one in figures), total.std],
-            color=_KINDS[column % len(_KINDS)],
+            color=KINDS[column % len(KINDS)],
             error_kw={"ecolor": "#555555", "elinewidth": 1.0, "capsize": 2.0},
             label=kind,
         )

@@ -83,7 +83,10 @@ def as_json(report: Report) -> dict[str, object]:
             "precision": precisions(report),
             "tools": manifest.tools,
         },
-        "official": {kind: asdict(value) for kind, value in report.evaluation.official.items()},
+        "official": {
+            kind: {"score": value.score, "std": value.std}
+            for kind, value in report.evaluation.official.items()
+        },
         "official_machines": [machine.machine for machine in report.evaluation.measured],
         "machines": {
             machine.machine: _machine_json(report, machine)

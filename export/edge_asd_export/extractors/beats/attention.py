@@ -42,8 +42,9 @@ class GatedAttention(nn.Module):
             projection(x).reshape(-1, n_tokens, self.n_heads, head_dim).transpose(1, 2)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )  # (B, n_heads, N, head_dim) each
-        logits = torch.matmul(query, key.transpose(2, 3)) * head_dim**-0.5
-        weights = torch.softmax(logits + self._gate(query) * bias, dim=3)  # (B, n_heads, N, N)
+        logits = torch.matmul(query * head_dim**-0.5, key.transpose(2, 3))
+        logits = torch.addcmul(logits, self._gate(query), bias)
+        weights = torch.softmax(logits, dim=3)  # (B, n_heads, N, N)
         attended = torch.matmul(weights, value).transpose(1, 2)
         return self.out_proj(attended.reshape(-1, n_tokens, dim))
 

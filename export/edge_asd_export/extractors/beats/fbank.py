@@ -44,7 +44,9 @@ class Fbank(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Map audio (B, 1, n_samples) in [-1, 1] to (B, n_frames, 128)."""
-        parts = nn.functional.conv1d(audio, self.kernel, stride=HOP_SAMPLES)
+        # Every frame loses its mean anyway; without a common offset float32 loses nothing else.
+        centred = audio - audio.mean(2, keepdim=True)
+        parts = nn.functional.conv1d(centred, self.kernel, stride=HOP_SAMPLES)
         real, imag = parts.chunk(2, dim=1)  # (B, N_BINS, n_frames) each
         power = real.square() + imag.square()
         energy = torch.matmul(power.transpose(1, 2), self.mel)  # (B, n_frames, N_MELS)

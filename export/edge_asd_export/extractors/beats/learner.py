@@ -41,14 +41,13 @@ class BeatsLearner(Learner):
     """
 
     def __init__(self, task: Task, settings: BeatsSettings) -> None:
-        backbone, patch_size = _backbone(settings)
-        _check(task, patch_size)
+        backbone = _backbone(settings)
+        _check(task, backbone.patch_size)
         encoder = BeatsEncoder(backbone, settings.embedding_dim)
         features = (Feature("fbank", "graph", Fbank()),)
         super().__init__(TrainableExtractor(task.n_samples, task.n_channels, features, encoder))
         self.head = ArcFace(settings.embedding_dim, task.n_classes, settings.scale, settings.margin)
         self.clip_norm = settings.clip_norm
-        self._backbone = (backbone,)  # in a tuple, so that the state has it once
         self._settings = settings
         self._n_classes = task.n_classes
         if settings.mode != "full":
@@ -69,7 +68,7 @@ class BeatsLearner(Learner):
         """Go to training; a frozen backbone stays as it is shipped."""
         super().train(mode)
         if self._settings.mode == "frozen":
-            self._backbone[0].eval()
+            self.extractor.encoder.get_submodule("backbone").eval()
         return self
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -97,24 +96,19 @@ class BeatsLearner(Learner):
         return self.head.centres
 
 
-def _backbone(settings: BeatsSettings) -> tuple[Beats, int]:
-    """Return the network up to the layer of the settings, and its patch size in frames."""
+def _backbone(settings: BeatsSettings) -> Beats:
+    """Return the network up to the layer of the settings."""
+    dropout, layer_drop = settings.dropout, settings.layer_drop
     if settings.checkpoint is not None:
         checkpoint = read_checkpoint(Path(settings.checkpoint).expanduser())
-        network = checkpoint.network(
-            settings.layer, dropout=settings.dropout, layer_drop=settings.layer_drop
-        )
-        return network, checkpoint.architecture.patch_size
+        return checkpoint.network(settings.layer, dropout=dropout, layer_drop=layer_drop)
     architecture = FROM_SCRATCH[settings.architecture]
     if settings.layer > architecture.n_layers:
         raise UsageError(
             f"{settings.variant} has {architecture.n_layers} layers, found beats.layer = "
             f"{settings.layer}: choose one of them"
         )
-    network = Beats(
-        architecture, settings.layer, dropout=settings.dropout, layer_drop=settings.layer_drop
-    )
-    return network, architecture.patch_size
+    return Beats(architecture, settings.layer, dropout=dropout, layer_drop=layer_drop)
 
 
 def _check(task: Task, patch_size: int) -> None:

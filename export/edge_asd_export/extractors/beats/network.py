@@ -7,6 +7,8 @@ nothing of what is computed and are left out.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,6 +43,7 @@ class Beats(nn.Module):
         super().__init__()
         a = architecture
         self.dim = a.dim
+        self.patch_size = a.patch_size
         self.patch_embedding = nn.Conv2d(1, a.patch_dim, a.patch_size, a.patch_size, bias=False)
         self.layer_norm = nn.LayerNorm(a.patch_dim)
         self.post_extract_proj = nn.Linear(a.patch_dim, a.dim)
@@ -79,11 +82,15 @@ class _Encoder(nn.Module):
         nn.init.xavier_normal_(table.weight)
         self.layers = nn.ModuleList(_Layer(a, table, dropout) for _ in range(n_layers))
 
+    @property
+    def position_table(self) -> nn.Embedding:
+        """Bias of each bucket and head; every layer has it, and the files list it under each."""
+        return cast("_Layer", self.layers[0]).self_attn.relative_attention_bias
+
     def forward(self, tokens: Tensor) -> Tensor:
         position = self.pos_conv(tokens.transpose(1, 2)).transpose(1, 2)
         x = self.dropout(self.layer_norm(tokens + position))  # (B, N, dim)
-        table = self.layers[0].self_attn.relative_attention_bias  # type: ignore[union-attr]
-        bias = position_bias(table, x.shape[1], self.max_distance)  # type: ignore[arg-type]
+        bias = position_bias(self.position_table, x.shape[1], self.max_distance)
         for layer in self.layers:
             y = layer(x, bias)
             if self.training and self.layer_drop:

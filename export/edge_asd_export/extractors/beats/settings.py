@@ -11,26 +11,25 @@ from edge_asd_export.settings import FitSettings
 
 __all__ = ["BeatsSettings"]
 
-# What fits the one start of a training does not fit the other. Fine-tuning: the rate of
-# ASDKit's recipe, slower for early layers, and the eleventh of twelve layers.
-FROM_CHECKPOINT: dict[str, Any] = {"learning_rate": 1e-4, "lr_decay": 0.8, "layer": 11}
-FROM_SCRATCH: dict[str, Any] = {"learning_rate": 5e-4, "lr_decay": 1.0}
-LAYER_FROM_SCRATCH = {"mini": MINI.n_layers, "full": 11}
+# Published weights want a lower rate than random ones (ASDKit's recipe), lower still in the
+# early layers; their eleventh of twelve layers describes machines best after fine-tuning.
+FULL_SIZE: dict[str, Any] = {"layer": 11}
+PUBLISHED: dict[str, Any] = {"learning_rate": 1e-4, "lr_decay": 0.8, **FULL_SIZE}
 
 
 class BeatsSettings(FitSettings):
     """Settings of the network, of what is trained in it, and how.
 
-    Settings that depend on the start of the training (`learning_rate`, `lr_decay`,
-    `layer`) and that nobody gave take their value when the record is made.
+    The defaults are those of `beats-mini`. With a checkpoint `learning_rate`, `lr_decay`
+    and `layer` have others, which are filled in when the record is made.
     """
 
     epochs: Annotated[int, Field(gt=0)] = 20
     batch_size: Annotated[int, Field(gt=1)] = 16
-    learning_rate: Annotated[float, Field(gt=0)]  # of the head, at its highest
+    learning_rate: Annotated[float, Field(gt=0)] = 5e-4  # of the head, at its highest
     checkpoint: str | None = None  # published file to start from; None: random weights
     architecture: Literal["mini", "full"] = "mini"  # without a checkpoint; full: to measure
-    layer: Annotated[int, Field(gt=0)]  # 1 is the first; its tokens are pooled, the rest cut off
+    layer: Annotated[int, Field(gt=0)] = MINI.n_layers  # its tokens are pooled; 1 is the first
     mode: Literal["full", "lora", "frozen"] = "full"  # what is trained besides pooling and head
     lora_rank: Annotated[int, Field(gt=0)] = 64
     lora_alpha: Annotated[float, Field(gt=0)] = 8.0  # the product is scaled by alpha / rank
@@ -41,20 +40,19 @@ class BeatsSettings(FitSettings):
     mixup: Literal["plain", "none"] = "plain"  # of waveforms
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     layer_drop: Annotated[float, Field(ge=0, lt=1)] = 0.0  # share of clips that skip a layer
-    lr_decay: Annotated[float, Field(gt=0, le=1)]  # learning rate of a layer to that of the next
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # rate of a layer to that of the next
     warm_up: Annotated[float, Field(ge=0, le=1)] = 0.1  # share of all steps; then a cosine to 0
     weight_decay: Annotated[float, Field(ge=0)] = 0.01  # AdamW's
     clip_norm: Annotated[float, Field(gt=0)] | None = 1.0  # of the gradient; None: any
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in_by_start(cls, given: Any) -> Any:
+    def _fill_in(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
         if given.get("checkpoint") is not None:
-            return {**FROM_CHECKPOINT, **given}
-        layer = LAYER_FROM_SCRATCH.get(given.get("architecture", "mini"))
-        return {**FROM_SCRATCH, "layer": layer, **given}
+            return {**PUBLISHED, **given}
+        return {**FULL_SIZE, **given} if given.get("architecture") == "full" else given
 
     @property
     def variant(self) -> str:

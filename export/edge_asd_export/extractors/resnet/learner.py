@@ -93,8 +93,7 @@ class ResnetLearner(Learner):
 
     def centres(self) -> Tensor:
         """Averaged class centres (n_classes, dim), rows of unit norm."""
-        head = cast(ArcFace, self.average.module.get_submodule("head"))
-        return functional.normalize(head.centres.detach())
+        return cast(ArcFace, self.average.module.get_submodule("head")).centres
 
     def _averaged(self) -> nn.ModuleDict:
         return nn.ModuleDict({"encoder": self.extractor.encoder, "head": self.head})

@@ -1,0 +1,1 @@
+"""The challenge's baseline: an autoencoder of log-mel frames, one for each machine."""

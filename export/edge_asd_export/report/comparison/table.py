@@ -1,0 +1,132 @@
+"""A table of text, for the terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+__all__ = ["Column", "Row", "Table", "as_latex", "as_markdown", "as_rich"]
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "–": "--",
+    **{char: f"\\{char}" for char in "&%$#_"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column."""
+
+    heading: str
+    is_text: bool = False  # to the left, as names are; numbers stand to the right
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, as wide as the table."""
+
+    cells: tuple[str, ...]
+    strong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Groups of rows below one head."""
+
+    name: str  # of files and references
+    title: str
+    columns: tuple[Column, ...]
+    groups: tuple[tuple[Row, ...], ...]
+    note: str = ""  # how to read it
+    caveat: str | None = None  # what must not be overlooked
+
+
+def as_rich(table: Table) -> RichTable:
+    """The table for a terminal; the caveat stands in the title, above all figures."""
+    title = table.title if table.caveat is None else f"{table.title}\nNOTE: {table.caveat}"
+    rich = RichTable(title=escape(title), caption=escape(table.note) or None, box=SIMPLE_HEAD)
+    for column in table.columns:
+        rich.add_column(escape(column.heading), justify="left" if column.is_text else "right")
+    for group in table.groups:
+        for row in group:
+            rich.add_row(*map(escape, row.cells), style="bold" if row.strong else "")
+        rich.add_section()
+    return rich
+
+
+def as_markdown(table: Table) -> str:
+    """The table as GitHub and Pandoc read it, below its title."""
+    lines = [f"## {_markdown(table.title)}", ""]
+    if table.caveat:
+        lines += [f"> **Note:** {_markdown(table.caveat)}.", ""]
+    lines.append(_line(_markdown(column.heading) for column in table.columns))
+    lines.append(_line("---" if column.is_text else "---:" for column in table.columns))
+    for group in table.groups:
+        for row in group:
+            cells = (_markdown(cell) for cell in row.cells)
+            lines.append(_line(f"**{cell}**" if cell and row.strong else cell for cell in cells))
+    if table.note:
+        lines += ["", _markdown(table.note)]
+    return "\n".join(lines) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """The table as a float; needs the package booktabs."""
+    caveat = f" \\textbf{{Note: {_latex(table.caveat)}.}}" if table.caveat else ""
+    spec = "".join("l" if column.is_text else "r" for column in table.columns)
+    groups = [
+        "\n".join(
+            " & ".join(
+                f"\\textbf{{{_latex(cell)}}}" if cell and row.strong else _latex(cell)
+                for cell in row.cells
+            )
+            + r" \\"
+            for row in group
+        )
+        for group in table.groups
+    ]
+    head = " & ".join(_latex(column.heading) for column in table.columns)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\footnotesize",
+            f"\\caption{{{_latex(table.title)}.{caveat} {_latex(table.note)}}}",
+            f"\\label{{tab:{table.name}}}",
+            f"\\begin{{tabular}}{{{spec}}}",
+            r"\toprule",
+            f"{head} \\\\",
+            r"\midrule",
+            "\n\\midrule\n".join(groups),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown(text: str) -> str:
+    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", text)
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(char, char) for char in text)

@@ -1,0 +1,167 @@
+"""A bundle of every kind of part, on noise: it tells nothing apart, but all of it runs.
+
+Two machines, ``fan`` and ``pump``. ``autoencoder@near`` has a network for each machine, of
+which the second number of the output is the score. ``resnet@stereo`` hears both microphones
+in five overlapping segments, and averages the distances to three class centres.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from device.mini_bundle import OPSET, save_graph
+from numpy.typing import NDArray
+from onnx import helper
+
+from edge_asd import golden
+from edge_asd.bundle import Bundle, file_entry
+from edge_asd.manifest import (
+    MANIFEST_NAME,
+    BankSpec,
+    BranchSpec,
+    EncoderSpec,
+    ExtractorSpec,
+    FeatureSpec,
+    FusionSpec,
+    GoldenSpec,
+    MachineSpec,
+    Manifest,
+    ScorerSpec,
+    SegmentSpec,
+    TermSpec,
+    ThresholdSpec,
+)
+from edge_asd.scorer import normalise_rows
+
+RATE_HZ = 16000
+FRAME_SAMPLES, N_FRAMES, N_BANDS = 100, 16, 8
+WINDOW_SAMPLES = FRAME_SAMPLES * N_FRAMES
+SEGMENTS = SegmentSpec(n_frames=4, hop_frames=3)
+N_SEGMENTS = 5  # at frames 0, 3, 6, 9 and 12
+MACHINES = ("fan", "pump")
+GAIN = {"fan": 1.0, "pump": 3.0}  # of the output of a machine's autoencoder
+CENTRES = normalise_rows(np.random.default_rng(3).standard_normal((3, 4)))
+CENTRES_SCORER = ScorerSpec(kind="nearest", distance="cosine", average="scores")
+
+
+def bands(n_channels: int) -> NDArray[np.float32]:
+    """Filters (N_BANDS, n_channels, FRAME_SAMPLES) of a front-end."""
+    shape = (N_BANDS, n_channels, FRAME_SAMPLES)
+    return np.random.default_rng(n_channels).standard_normal(shape).astype(np.float32)
+
+
+def mixing(dim: int) -> NDArray[np.float32]:
+    """Weights (N_BANDS, dim) of an encoder."""
+    return np.random.default_rng(dim).standard_normal((N_BANDS, dim)).astype(np.float32)
+
+
+def window(seed: int) -> NDArray[np.float32]:
+    """Noise (2, WINDOW_SAMPLES)."""
+    noise = np.random.default_rng(seed).standard_normal((2, WINDOW_SAMPLES))
+    return (0.1 * noise).astype(np.float32)
+
+
+def write_parts_bundle(folder: Path) -> Path:
+    """Write the bundle."""
+    folder.mkdir(parents=True)
+    for name, n_channels in (("autoencoder", 1), ("resnet", 2)):
+        save_graph(
+            folder / f"{name}.bands.onnx",
+            [helper.make_node("Conv", ["audio", "filters"], ["bands"], strides=[FRAME_SAMPLES])],
+            {"filters": bands(n_channels)},
+            audio=(n_channels, WINDOW_SAMPLES),
+            output=(N_BANDS, N_FRAMES),
+        )
+    for machine, gain in GAIN.items():
+        _save_encoder(folder / f"autoencoder.{machine}.onnx", gain * mixing(2), N_FRAMES)
+    _save_encoder(folder / "resnet.onnx", mixing(4), SEGMENTS.n_frames)
+    np.save(folder / "centres.npy", CENTRES)
+    (folder / "golden.npz").write_bytes(b"")
+    _write_manifest(folder)
+    arrays = {}
+    for machine in MACHINES:
+        detector = Bundle.open(folder).detector(machine)
+        arrays.update(golden.record(detector, [window(1), window(2)]))
+    golden.write(folder / "golden.npz", arrays)
+    _write_manifest(folder)
+    return folder
+
+
+def _save_encoder(path: Path, weights: NDArray[np.float32], n_frames: int) -> None:
+    """Mean power of each band, then a matrix."""
+    save_graph(
+        path,
+        [
+            helper.make_node("Mul", ["bands", "bands"], ["power"]),
+            helper.make_node("ReduceMean", ["power"], ["mean"], axes=[2], keepdims=0),
+            helper.make_node("MatMul", ["mean", "weights"], ["embedding"]),
+        ],
+        {"weights": weights},
+        bands=(N_BANDS, n_frames),
+        output=weights.shape[1:],
+    )
+
+
+def _extractor(
+    network: str, encoder: str, n_channels: int, dim: int, segments: SegmentSpec | None = None
+) -> ExtractorSpec:
+    feature = FeatureSpec(
+        name="bands", kind="graph", file=f"{network}.bands.onnx", shape=(N_BANDS, N_FRAMES)
+    )
+    return ExtractorSpec(
+        network=network,
+        n_samples=WINDOW_SAMPLES,
+        n_channels=n_channels,
+        features=(feature,),
+        segments=segments,
+        encoder=EncoderSpec(file=encoder, precision="fp32", opset=OPSET),
+        embedding_dim=dim,
+    )
+
+
+def _write_manifest(folder: Path) -> None:
+    machine = MachineSpec(
+        window_samples=WINDOW_SAMPLES,
+        banks={"resnet@stereo": {"source": BankSpec(file="centres.npy", n=3, dim=4)}},
+        fusion=FusionSpec(
+            terms=(TermSpec(of="autoencoder@near", weight=0.5), TermSpec(of="resnet@stereo", weight=0.5)),
+            method="equal",
+        ),
+        threshold=ThresholdSpec(
+            threshold=1.0, clear_threshold=1.0, false_alarm_rate=0.1, method="none", n_scores=1
+        ),
+    )  # fmt: skip
+    manifest = Manifest(
+        name="parts",
+        created_utc="2026-01-01T00:00:00Z",
+        system="parts",
+        target="x86-64",
+        tools={},
+        sample_rate_hz=RATE_HZ,
+        hop_s=0.05,
+        extractors={
+            **{
+                f"autoencoder/{machine}": _extractor(
+                    "autoencoder", f"autoencoder.{machine}.onnx", 1, 2
+                )
+                for machine in MACHINES
+            },
+            "resnet": _extractor("resnet", "resnet.onnx", 2, 4, SEGMENTS),
+        },
+        branches=(
+            BranchSpec(
+                extractor="autoencoder", view="near", scorer=ScorerSpec(kind="output", output=1)
+            ),
+            BranchSpec(extractor="resnet", view="stereo", scorer=CENTRES_SCORER),
+        ),
+        machines={
+            name: machine.model_copy(update={"extractors": {"autoencoder": f"autoencoder/{name}"}})
+            for name in MACHINES
+        },
+        golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
+        files={
+            path.name: file_entry(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
+        },
+    )
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")
