@@ -26,7 +26,7 @@ __all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS"
 DEVICE_COMMANDS = ("listen", "score", "devices", "check", "bench")
 
 WORKSTATION_COMMANDS = {
-    "data": "Inspect and verify recordings.",
+    "data": "Fetch, inspect and verify recordings.",
     "synth": "Make synthetic recordings with planted faults.",
     "train": "Train a system's extractors on recordings of normal sound.",
     "export": "Make a bundle: graphs, memory banks, calibration, golden windows.",
@@ -40,6 +40,8 @@ WORKSTATION_REQUIREMENTS = (
     "jinja2",
     "matplotlib",
     "onnx",
+    "pooch",
+    "requests",
     "scipy",
     "sklearn",
     "torch",

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
+from edge_asd_export.extractors.beats.settings import BeatsSettings
 from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.extractors.resnet.settings import ResnetSettings
 from edge_asd_export.settings import Settings
@@ -22,5 +23,6 @@ class TrainConfig(Settings):
     view_classes: bool = True  # near and far clips of one class become two classes
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
     fkie: FkieSettings = FkieSettings()
+    beats: BeatsSettings = BeatsSettings()
     resnet: ResnetSettings = ResnetSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()

@@ -29,19 +29,21 @@ def print_export(written: WrittenBundle) -> None:
 
 def _graphs(written: WrittenBundle) -> Table:
     table = Table(title=f"encoders for {written.manifest.target}, int8 against fp32")
-    for column in ("encoder", "ships", "int8 weights", "size", "cosine", "least", "scores",
-                   "speed"):  # fmt: skip
+    for column in ("encoder", "ships", "MB", "size", "int8 weights", "float left", "cosine",
+                   "least", "scores", "speed"):  # fmt: skip
         table.add_column(column, justify="left" if column in {"encoder", "ships"} else "right")
     for name, extractor in written.manifest.extractors.items():
         report = written.reports[name]
         if report is None:
-            table.add_row(name, extractor.encoder.precision, *["-"] * 6)
+            table.add_row(name, extractor.encoder.precision, *["-"] * 8)
             continue
         table.add_row(
             name,
             report.precision,
-            str(report.n_quantized_weights),
+            f"{report.bytes / 1e6:.1f}",
             f"x{report.size_ratio:.2f}",
+            str(report.n_quantized_weights),
+            f"{report.float_share:.0%}",
             f"{report.cosine_mean:.4f}",
             f"{report.cosine_min:.4f}",
             f"{report.score_correlation:.4f}",
@@ -56,11 +58,11 @@ def _machines(written: WrittenBundle) -> Table:
         table.add_column(column)
     rate_hz = written.manifest.sample_rate_hz
     for name, machine in written.manifest.machines.items():
-        first_branch = next(iter(machine.banks.values()))
+        first_branch = next(iter(machine.banks.values()), {})
         table.add_row(
             name,
             f"{machine.window_samples / rate_hz:g} s",
-            " + ".join(f"{bank.n} {domain}" for domain, bank in first_branch.items()),
+            " + ".join(f"{bank.n} {domain}" for domain, bank in first_branch.items()) or "none",
             _weights(machine.fusion),
             f"{machine.threshold.threshold:.3f}",
             f"{machine.threshold.clear_threshold:.3f}",

@@ -17,7 +17,7 @@ from scipy.stats import spearmanr
 from edge_asd.graph import open_session
 from edge_asd.manifest import Domain
 from edge_asd.scorer import normalise_rows
-from edge_asd_export.quantize import Features, n_quantized_weights
+from edge_asd_export.quantize import Features, float_weight_bytes, n_quantized_weights
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -51,6 +51,7 @@ class GraphReport:
     precision: str  # of the file that ships
     n_quantized_weights: int
     bytes: int
+    float_share: float  # of the bytes, what stays float32: first layers, gains, scales
     size_ratio: float
     cosine_mean: float
     cosine_min: float
@@ -95,6 +96,7 @@ def compare_encoders(
         precision="int8",
         n_quantized_weights=n_quantized_weights(int8),
         bytes=int8.stat().st_size,
+        float_share=float_weight_bytes(int8) / int8.stat().st_size,
         size_ratio=int8.stat().st_size / fp32.stat().st_size,
         cosine_mean=float(cosine.mean()),
         cosine_min=float(cosine.min()),

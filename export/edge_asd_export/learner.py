@@ -24,6 +24,7 @@ class Task:
     n_channels: int  # of the views
     sample_rate_hz: int
     classes: tuple[ClassName, ...]
+    is_new: bool = True  # False: trained weights will be loaded, none are needed to start from
 
     @property
     def n_classes(self) -> int:

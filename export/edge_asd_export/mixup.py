@@ -39,7 +39,7 @@ def mix_batch(
     one_hot = functional.one_hot(label, n_classes).float()
     if kind == "none":
         return audio, one_hot
-    draws = torch.rand(3, len(audio), generator=generator)
+    draws = torch.rand(3, len(audio), generator=generator).to(audio.device)
     weight = draws[0] if kind == "plain" else draws[0] / 2
     mixed = weight[:, None, None] * audio + (1 - weight)[:, None, None] * audio.flip(0)
     mixed_label = weight[:, None] * one_hot + (1 - weight)[:, None] * one_hot.flip(0)

@@ -8,6 +8,7 @@ have outliers that move.
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ __all__ = [
     "TARGETS",
     "QuantSettings",
     "first_weighted_nodes",
+    "float_weight_bytes",
     "n_quantized_weights",
     "narrow_convolutions",
     "quantize_encoder",
@@ -75,7 +77,11 @@ def quantize_encoder(
     logging.getLogger("root").setLevel(logging.ERROR)  # its advice is what this module does
     with tempfile.TemporaryDirectory() as folder:
         prepared, half = Path(folder) / "prepared.onnx", Path(folder) / "half.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        # The exporter has folded the batch normalisations. Folding more would store what a
+        # graph computes once when it is loaded, such as the position bias of a transformer.
+        quant_pre_process(
+            str(source), str(prepared), skip_optimization=True, skip_symbolic_shape=True
+        )
         graph = onnx.load(str(prepared), load_external_data=False).graph
         excluded = [
             *first_weighted_nodes(graph, (*_STATIC, *_DYNAMIC)),
@@ -112,6 +118,13 @@ def n_quantized_weights(path: Path) -> int:
     int8 = {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
     # Zero points are 8-bit too, but scalars or vectors.
     return sum(t.data_type in int8 and len(t.dims) > 1 for t in graph.initializer)
+
+
+def float_weight_bytes(path: Path) -> int:
+    """Bytes of the weights of a graph that are stored as float32."""
+    graph = onnx.load(str(path)).graph
+    tensors = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT]
+    return sum(4 * math.prod(t.dims) for t in tensors)
 
 
 def weightless_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edge_asd.errors import UsageError
 from edge_asd_export.config import TrainConfig
 from edge_asd_export.extractors.autoencoder.learner import AutoencoderLearner
+from edge_asd_export.extractors.beats.learner import BeatsLearner, with_published_sizes
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.extractors.resnet.learner import ResnetLearner
 from edge_asd_export.learner import Learner, Task
@@ -25,10 +26,18 @@ class Recipe:
     per_machine: bool = False  # one network for each machine instead of one for all
     # What the trained network is called in tables; None: by the extractor's name.
     variant: Callable[[TrainConfig], str] | None = None
+    # Completes the settings of a new run, so that its folder depends on no other file.
+    prepare: Callable[[TrainConfig], TrainConfig] | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
     "fkie": Recipe(lambda task, config: FkieLearner(task, config.fkie), lambda c: c.fkie),
+    "beats": Recipe(
+        lambda task, config: BeatsLearner(task, config.beats),
+        lambda c: c.beats,
+        variant=lambda c: c.beats.variant,
+        prepare=lambda c: c.model_copy(update={"beats": with_published_sizes(c.beats)}),
+    ),
     "resnet": Recipe(lambda task, config: ResnetLearner(task, config.resnet), lambda c: c.resnet),
     "autoencoder": Recipe(
         lambda task, config: AutoencoderLearner(task, config.autoencoder),

@@ -18,7 +18,7 @@ from edge_asd_export.run import Run, save_checkpoint
 from edge_asd_export.training_log import EpochLog, append_log
 from edge_asd_export.training_set import EpochDataset, Item
 
-__all__ = ["load_learner", "train_network"]
+__all__ = ["load_learner", "new_learner", "train_network"]
 
 
 def train_network(
@@ -75,6 +75,11 @@ def train_network(
     return session.learner.eval()
 
 
+def new_learner(run: Run, name: str) -> Learner:
+    """Build a network of a run as its training starts."""
+    return _build(run, name, is_new=True)
+
+
 def load_learner(run: Run, name: str) -> Learner:
     """Rebuild a trained network from its run folder, in evaluation mode on the CPU.
 
@@ -83,7 +88,6 @@ def load_learner(run: Run, name: str) -> Learner:
     DataError
         When the training has not finished.
     """
-    learner = _build(run, name)
     state = run.checkpoint(name)
     n_epochs = run.n_epochs(name)
     if state is None or state["epoch"] < n_epochs:
@@ -92,18 +96,18 @@ def load_learner(run: Run, name: str) -> Learner:
             f"{name!r} of {run.path} has {done} of {n_epochs} epochs: "
             f"finish it with 'edge-asd train --resume {run.path}'"
         )
+    learner = _build(run, name, is_new=False)
     learner.load_state_dict(state["learner"])
     return learner.eval()
 
 
-def _build(run: Run, name: str) -> Learner:
+def _build(run: Run, name: str, *, is_new: bool) -> Learner:
     record = run.record
     recipe = recipe_named(name.partition("/")[0])
-    task = record.tasks[name]
+    own = record.tasks[name]
     torch.manual_seed(record.config.seed)
-    return recipe.build(
-        Task(record.n_samples, task.n_channels, record.sample_rate_hz, task.classes), record.config
-    )
+    task = Task(record.n_samples, own.n_channels, record.sample_rate_hz, own.classes, is_new)
+    return recipe.build(task, record.config)
 
 
 class _Session:
@@ -117,15 +121,16 @@ class _Session:
         self.device = device
         self.processes = processes
         self.n_epochs = settings.epochs
-        self.learner = _build(run, name).to(device)
+        state = run.checkpoint(name)
+        self.learner = _build(run, name, is_new=state is None).to(device)
         self.dataset: EpochDataset = self.learner.dataset(items, self.seed)
         self.batch_size = _share(min(settings.batch_size, len(self.dataset)), processes.n)
         self.optimizer = self.learner.optimizer()
-        n_batches = len(self.dataset) // (self.batch_size * processes.n) or 1
+        n_items = -(-len(self.dataset) // processes.n)  # of this process, as its sampler counts
+        n_batches = n_items // self.batch_size + (n_items % self.batch_size > 1)
         self.schedule = self.learner.schedule(self.optimizer, n_batches * self.n_epochs)
         self.epoch = 0
         self._path = run.folder(name) / "checkpoint.pt"
-        state = run.checkpoint(name)
         if state is not None:
             self._restore(state)
         self.model: nn.Module = processes.wrap(self.learner, device)

@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 
 from edge_asd.errors import DataError, UsageError
+from edge_asd.system import system_named
 from edge_asd_export.clips import MachineClips, require_clean_train, scan
 from edge_asd_export.config import TrainConfig
 from edge_asd_export.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.progress import progress_bar, training_bars
+from edge_asd_export.recipes import recipe_named
 from edge_asd_export.run import RECORD_NAME, Run, RunRecord, point_latest_at
 from edge_asd_export.tasks import PlannedTask, plan_tasks
 from edge_asd_export.train import train_network
@@ -48,6 +50,9 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
     path = (out or Path("runs") / f"{'-'.join(settings.systems)}-{stamp}").resolve()
     if (path / RECORD_NAME).exists():
         raise UsageError(f"{path} is a run already: go on with --resume {path}, or choose --out")
+    for name in {name for system in settings.systems for name in system_named(system).extractors}:
+        prepare = recipe_named(name).prepare
+        settings = prepare(settings) if prepare else settings
     machines = _scan(data)
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)

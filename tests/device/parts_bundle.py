@@ -125,13 +125,16 @@ def _write_manifest(folder: Path) -> None:
         window_samples=WINDOW_SAMPLES,
         banks={"resnet@stereo": {"source": BankSpec(file="centres.npy", n=3, dim=4)}},
         fusion=FusionSpec(
-            terms=(TermSpec(of="autoencoder@near", weight=0.5), TermSpec(of="resnet@stereo", weight=0.5)),
+            terms=(
+                TermSpec(of="autoencoder@near", weight=0.5),
+                TermSpec(of="resnet@stereo", weight=0.5),
+            ),
             method="equal",
         ),
         threshold=ThresholdSpec(
             threshold=1.0, clear_threshold=1.0, false_alarm_rate=0.1, method="none", n_scores=1
         ),
-    )  # fmt: skip
+    )
     manifest = Manifest(
         name="parts",
         created_utc="2026-01-01T00:00:00Z",

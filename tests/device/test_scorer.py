@@ -241,7 +241,9 @@ def test_scorer_normalises_the_embedding_and_takes_the_smaller_domain() -> None:
     gauges = bank_gauges(banks, spec())
     scorer = BankScorer({d: ExactBank(banks[d], gauges[d], spec()) for d in banks})
     expected = exact_scores(normalise_rows(QUERIES), banks, spec())
-    assert [scorer.score(3.0 * query[None]) for query in QUERIES] == pytest.approx(expected, rel=ROUNDING)
+    assert [scorer.score(3.0 * query[None]) for query in QUERIES] == pytest.approx(
+        expected, rel=ROUNDING
+    )
 
 
 def test_scorer_refuses_an_embedding_of_another_encoder() -> None:

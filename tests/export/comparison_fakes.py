@@ -152,7 +152,7 @@ def comparison_report(
     """A report of the bundles, or of one of system3."""
     scored = bundles or (scored_bundle(),)
     return ComparisonReport(
-        comparison=compare(scored, n_replicates=50),
+        comparison=compare(scored, n_replicates=10),
         bundles=scored,
         data=(Path("recordings"),),
         created_utc="2026-11-22T12:00:00+00:00",
@@ -169,7 +169,8 @@ def write_mini_system1(folder: Path) -> Path:
     content = json.loads((mini / "manifest.json").read_text())
     content["system"] = "system1"
     content["extractors"]["beats"] = content["extractors"]["fkie"] | {"network": "beats-mini"}
-    content["branches"] += [{**one, "extractor": "beats"} for one in content["branches"]]
+    fkie = content["branches"]
+    content["branches"] = [{**one, "extractor": "beats"} for one in fkie] + fkie
     for machine in content["machines"].values():
         for view in ("near", "far"):
             machine["banks"][f"beats@{view}"] = machine["banks"][f"fkie@{view}"]

@@ -75,8 +75,8 @@ def bundle(
 def frames_of(extractor: Extractor, clip: Path) -> NDArray[np.float64]:
     """Log-mel frames of the near channel."""
     near = read_audio(clip)[0][None, :1]
-    frames = extractor.features(near)["frames"][0, 0].T  # (n_frames, 128)
-    return frames.astype(np.float64)
+    (frames,) = extractor.features(near)["frames"][0].astype(np.float64)
+    return np.asarray(frames.T)  # (n_frames, 128)
 
 
 def squared_error(frames: NDArray[np.float64], state: dict[str, NDArray[np.float64]]) -> float:

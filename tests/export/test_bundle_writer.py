@@ -12,7 +12,7 @@ from export.conftest import CLIP_SAMPLES, SILENT
 from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
-from edge_asd.errors import DataError
+from edge_asd.errors import DataError, UsageError
 from edge_asd_export.bundle_writer import (
     DevLabels,
     ExportOptions,
@@ -148,3 +148,27 @@ def test_unfinished_run_leaves_nothing_behind(
         )
 
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.parametrize(("system", "absent"), [("system1", "beats"), ("system2", "resnet")])
+def test_a_system_that_the_run_was_not_trained_for_is_refused(
+    small_run: Run, small_clips: Clips, tmp_path: Path, system: str, absent: str
+) -> None:
+    message = f"{system} needs {absent}, .* trained for system4: train {system}, or choose"
+
+    with pytest.raises(UsageError, match=message) as caught:
+        write_bundle(small_run, small_clips, tmp_path / "b", ExportOptions(system=system), SILENT)
+
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_class_centres_of_a_network_without_any_are_refused(
+    small_run: Run, small_clips: Clips, tmp_path: Path
+) -> None:
+    options = ExportOptions(quantize="none", scorers={"fkie": "centres"})
+
+    with pytest.raises(DataError, match="without class centres"):
+        write_bundle(small_run, small_clips, tmp_path / "b", options, SILENT)
+
+    assert list(tmp_path.iterdir()) == []

@@ -129,6 +129,4 @@ def test_labels_of_every_machine_are_needed(known: Evidences) -> None:
     labelled = LabelledClips(clips={"a": ()}, embeddings={}, source="no clips")
 
     with pytest.raises(DataError, match="no labelled test clips of a, b"):
-        calibrate(
-            SYSTEM, known, weight_rules=MOSTLY_FIRST, false_alarm_rate=0.1, labelled=labelled
-        )
+        calibrate(SYSTEM, known, weight_rules=MOSTLY_FIRST, false_alarm_rate=0.1, labelled=labelled)

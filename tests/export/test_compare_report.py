@@ -46,7 +46,7 @@ TEXTS = ("tables.md", "tables.tex", "report.html", "results.json", "table2.csv",
 
 @pytest.fixture(scope="module")
 def report() -> ComparisonReport:
-    """Two seeds of system3 and a float32 system1, on the published machines."""
+    """Two seeds of system3 and a system1 of other precision, on the published machines."""
     mini = {"beats": "beats-mini"}
     return comparison_report(
         scored_bundle("seed0", machines=SEVEN, networks=mini),
@@ -55,6 +55,12 @@ def report() -> ComparisonReport:
         beside=published_beside(SEVEN),
         repeated=True,
     )
+
+
+@pytest.fixture(scope="module")
+def plain() -> ComparisonReport:
+    """One bundle, on machines that were not published."""
+    return comparison_report(scored_bundle(system="system4"))
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +90,7 @@ def test_no_published_figure_stands_without_the_caveat(folder: Path, name: str) 
     text = (folder / name).read_text(encoding="utf-8")
 
     assert "comparable only when" in text
-    assert "64.67" in text or "71.40" in text
+    assert re.search(r"64\.67|71\.40?\b", text)
 
 
 def test_the_terminal_says_the_caveat_above_each_table_with_published_figures(
@@ -101,12 +107,11 @@ def test_stated_and_recomputed_totals_of_every_publication_are_shown(folder: Pat
 
     assert by_system["system2"]["published_stated_percent"] == "61.55"
     assert by_system["system2"]["published_from_its_rows_percent"] == "62.34"
-    assert "fp32" in by_system["system1"]["precision"]
 
 
-def test_without_published_figures_there_is_no_trace_of_them(tmp_path: Path) -> None:
-    plain = comparison_report()
-
+def test_without_published_figures_there_is_no_trace_of_them(
+    plain: ComparisonReport, tmp_path: Path
+) -> None:
     write_comparison(plain, tmp_path / "plain")
 
     assert "64.67" not in printed(plain)
@@ -137,7 +142,7 @@ def test_means_over_bundles_stand_below_the_bundles(report: ComparisonReport, fo
 def test_without_asking_there_are_no_means() -> None:
     alike = (scored_bundle("a", "system4"), scored_bundle("b", "system4", seed=1))
 
-    assert "mean of" not in printed(comparison_report(*alike))
+    assert "mean of 2" not in printed(comparison_report(*alike))
 
 
 def test_csv_files_hold_unrounded_figures(report: ComparisonReport, folder: Path) -> None:
@@ -177,9 +182,9 @@ def test_the_page_tells_notes_before_figures(folder: Path) -> None:
     assert page.index("Machine &#39;saw&#39; is left out") < page.index("<table>")
 
 
-def test_many_systems_have_no_square_of_differences() -> None:
-    few = comparison_report(*(scored_bundle(str(i), "system4", seed=i) for i in range(12)))
-    many = comparison_report(*(scored_bundle(str(i), "system4", seed=i) for i in range(13)))
+def test_many_systems_have_no_square_of_differences_on_a_terminal() -> None:
+    bundles = [scored_bundle(str(i), "system2", machines=("fan",)) for i in range(8)]
+    few, many = comparison_report(*bundles[:7]), comparison_report(*bundles)
 
     assert "minus that of the column" in printed(few, 400)
     assert "minus that of the column" not in printed(many, 400)
@@ -210,11 +215,13 @@ def test_weights_chosen_with_labels_are_told_even_when_they_are_nested() -> None
     assert "the weights of system1 of tuned were chosen with labels (dev)" in text
 
 
-def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_never_replaced(
+    plain: ComparisonReport, tmp_path: Path
+) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 
     with pytest.raises(UsageError, match="exists and has no"):
-        write_comparison(comparison_report(), tmp_path)
+        write_comparison(plain, tmp_path)
 
 
 def hostile_table() -> Table:

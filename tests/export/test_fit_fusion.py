@@ -256,7 +256,9 @@ def test_grid_search_tries_each_multiple_of_the_step_once() -> None:
 def test_grid_search_without_labelled_clips_is_refused() -> None:
     scores = {"near": np.ones(3), "far": np.ones(3)}
     with pytest.raises(DataError, match=r"machines without: \['fan'\]"):
-        fit_fusions(CHANNELS, {"fan": Evidence(scores)}, {"channels": GridSearch(_mean_auc, labels="none")})
+        fit_fusions(
+            CHANNELS, {"fan": Evidence(scores)}, {"channels": GridSearch(_mean_auc, labels="none")}
+        )
 
 
 def test_fusion_of_scores_that_are_not_finite_is_refused() -> None:
@@ -270,3 +272,77 @@ def test_a_part_that_is_alone_has_all_the_weight(rule: str) -> None:
     scores = {"stereo": np.linspace(1.0, 2.0, 20)}
 
     assert channel_weights(rule, scores, {"stereo": np.linspace(1.5, 3.0, 20)}) == {"stereo": 1.0}
+
+
+def nested_evidence() -> Evidence:
+    """Two extractors on two channels, and one on both; scores on different scales."""
+    rng = np.random.default_rng(0)
+    names = ("a@near", "a@far", "b@near", "b@far", "c@stereo")
+    normal = {name: rng.normal(3 * i, 1 + i, 300) for i, name in enumerate(names)}
+    return Evidence(normal, proxy={name: scores + 1 for name, scores in normal.items()})
+
+
+MODELS = Mix((Mix(("a@near", "a@far")), Mix(("b@near", "b@far"))), over="models")
+ENSEMBLE = Mix((MODELS, "c@stereo"), over="systems", standardise=True)
+
+
+def test_channels_and_models_are_weighted_by_rules_of_their_own() -> None:
+    rules = {"channels": LabelFree("mostly-first"), "models": LabelFree("equal")}
+
+    spec = fit_fusions(MODELS, {"fan": nested_evidence()}, rules)["fan"]
+
+    assert [term.weight for term in spec.terms] == [0.5, 0.5]
+    assert spec.method.startswith("label-free, equal")
+    for term in spec.terms:
+        assert isinstance(term.of, FusionSpec)
+        assert term.of.terms[0].weight > 0.5
+        assert term.of.method.startswith("label-free, mostly-first")
+        assert (term.mean, term.std) == (0.0, 1.0)
+
+
+def test_a_rule_of_models_sees_each_model_as_one_part() -> None:
+    evidence = nested_evidence()
+    rules = {"channels": LabelFree("first"), "models": LabelFree("inverse-variance")}
+
+    first, second = fit_fusions(MODELS, {"fan": evidence}, rules)["fan"].terms
+
+    variances = [float(np.var(evidence.normal[name])) for name in ("a@near", "b@near")]
+    assert first.weight == pytest.approx(variances[1] / sum(variances), abs=1e-6)
+    assert first.weight + second.weight == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("rule", ["first", "equal"])
+def test_systems_count_equally_as_z_scores_whatever_the_other_rules_are(rule: str) -> None:
+    rules = {"channels": LabelFree(rule), "models": LabelFree(rule)}
+    evidence = nested_evidence()
+
+    spec = fit_fusions(ENSEMBLE, {"fan": evidence}, rules)["fan"]
+
+    models, stereo = spec.terms
+    assert (models.weight, stereo.weight) == (0.5, 0.5)
+    assert spec.method.startswith("label-free, equal")
+    for term in spec.terms:
+        alone = fuse(FusionSpec(terms=(term.model_copy(update={"weight": 1.0}),), method=""),
+                     dict(evidence.normal))  # fmt: skip
+        assert np.mean(alone) == pytest.approx(0.0, abs=1e-9)
+        assert np.std(alone) == pytest.approx(1.0)
+
+
+def test_labels_weigh_channels_and_models_but_not_systems() -> None:
+    anomalous = np.arange(200) % 2 == 1
+    rng = np.random.default_rng(1)
+    helps = {"a@near": 2.0, "a@far": 0.0, "b@near": 0.0, "b@far": 2.0, "c@stereo": 0.0}
+    labelled = {name: rng.normal(0, 1, 200) + by * anomalous for name, by in helps.items()}
+    rule = GridSearch(_mean_auc, labels="test clips of fan")
+    rules = dict.fromkeys(("channels", "models"), rule)
+    evidence = Evidence(nested_evidence().normal, labelled=labelled)
+
+    spec = fit_fusions(ENSEMBLE, {"fan": evidence}, rules)["fan"]
+
+    models, _ = spec.terms
+    assert isinstance(models.of, FusionSpec)
+    a, b = (term.of for term in models.of.terms)
+    assert isinstance(a, FusionSpec) and isinstance(b, FusionSpec)
+    assert a.terms[0].weight > 0.8 and b.terms[1].weight > 0.8
+    assert [s.labels for s in (spec, models.of, a, b)] == [None, *["test clips of fan"] * 3]
+    assert (models.weight, spec.terms[1].weight) == (0.5, 0.5)

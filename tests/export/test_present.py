@@ -38,7 +38,7 @@ def grid(seen: list[str]) -> GridSearch:
         seen.append("searched")
         return min(machine_metrics(one, *labels()).hmean for one in fused.values())
 
-    return GridSearch(objective, "labels of dev", step=0.25)
+    return GridSearch(objective, "labels of dev", step=0.5)
 
 
 @pytest.mark.parametrize(

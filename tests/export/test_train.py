@@ -10,10 +10,11 @@ import torch
 from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
+from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.learner import Learner
 from edge_asd_export.run import Run, point_latest_at
 from edge_asd_export.train import load_learner, train_network
-from edge_asd_export.training_log import EpochLog, draw_loss_curve
+from edge_asd_export.training_log import EpochLog, append_log, draw_loss_curve
 
 CPU = torch.device("cpu")
 
@@ -48,7 +49,13 @@ def test_loss_falls_on_machines_that_differ(small_data: Path, tmp_path: Path) ->
     run, tasks = new_run(tmp_path / "run", small_data, fkie={"epochs": 6})
     losses: list[float] = []
 
-    train_network(run, "fkie", tasks["fkie"].items, device=CPU, on_epoch=lambda log, _: losses.append(log.loss))
+    train_network(
+        run,
+        "fkie",
+        tasks["fkie"].items,
+        device=CPU,
+        on_epoch=lambda log, _: losses.append(log.loss),
+    )
 
     assert losses[-1] < losses[0] - 0.2
 
@@ -87,6 +94,42 @@ def test_one_clip_is_too_few(small_data: Path, tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="at least 2"):
         train_network(run, "fkie", tasks["fkie"].items[:1], device=CPU)
+
+
+# Fourteen items: a batch of one is left out, because it cannot be normalised.
+@pytest.mark.parametrize(("batch_size", "n_batches"), [(4, 4), (7, 2), (13, 1), (99, 1)])
+def test_the_schedule_knows_how_many_steps_there_will_be(
+    small_data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    batch_size: int,
+    n_batches: int,
+) -> None:
+    run, tasks = new_run(tmp_path / "run", small_data, fkie={"batch_size": batch_size})
+    promised: list[int] = []
+    monkeypatch.setattr(FkieLearner, "schedule", lambda _, __, n_steps: promised.append(n_steps))
+    steps: list[int] = []
+
+    train_network(
+        run,
+        "fkie",
+        tasks["fkie"].items[:14],
+        device=CPU,
+        on_batch=lambda done, total, loss: steps.append(total),
+    )
+
+    assert promised == [2 * n_batches]
+    assert steps == [n_batches] * (2 * n_batches)
+
+
+def test_rows_of_a_log_that_are_repeated_are_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    for epoch, loss in ((1, 3.0), (2, 2.0), (3, 1.0), (2, 1.5)):
+        append_log(path, EpochLog(epoch, loss, 1e-3, 1.0, {"scale": 2.0}))
+
+    with path.open(newline="") as file:
+        rows = [(row["epoch"], float(row["loss"]), row["scale"]) for row in csv.DictReader(file)]
+    assert rows == [("1", 3.0, "2"), ("2", 1.5, "2")]
 
 
 def test_checkpoint_loads_without_unpickling_objects(small_run: Run) -> None:

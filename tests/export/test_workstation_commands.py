@@ -18,6 +18,7 @@ from export.conftest import machine_noise, new_run, write_clip
 
 from edge_asd.bundle import Bundle
 from edge_asd_export.bundle_writer import WrittenBundle
+from edge_asd_export.commands import export
 from edge_asd_export.run import Run
 
 AGREEMENT = 1e-5
@@ -122,9 +123,16 @@ def test_bad_training_clip_is_told_before_anything_is_trained(
         (["train", "nowhere"], "nowhere"),
         (["train", "DATA", "--system", "system9"], "known systems: system1"),
         (["train", "DATA", "--set", "fkie.input=cepstrum"], "fkie.input"),
+        (["train", "DATA", "--set", "fkie.width=3"], "fkie.width"),
+        (["train", "DATA", "--set", "fkie.width"], "KEY=VALUE"),
+        (["train", "--resume", "runs/latest", "--set", "seed=1"], "--resume"),
         (["train", "DATA", "--resume", "runs/latest"], "--resume"),
         (["export", "--run", "nowhere"], "no run at"),
         (["export", "--weights", "coin"], "known rules"),
+        (["export", "--model-weights", "coin"], "known rules"),
+        (["export", "--system", "system2"], "system2 needs resnet"),
+        (["export", "--scorer", "knn"], "known scorers"),
+        (["export", "--scorer", "beats=nearest"], "system4 has no extractor 'beats'"),
         (["export", "--hop-s", "-1"], "--hop-s"),
         (["export", "--hop-s", "nan"], "--hop-s"),
         (["train", "DATA", "--device", "abacus"], "--device abacus"),
@@ -165,6 +173,21 @@ def test_the_system_of_a_settings_file_counts(small_data: Path, tmp_path: Path) 
 
     assert done.returncode == 2
     assert "unknown system 'system9'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("choices", "expected"),
+    [
+        ([], {}),
+        (["nearest"], {"": "nearest"}),
+        (["fkie=varmin", "nearest"], {"fkie": "varmin", "": "nearest"}),
+        (["nearest", "varmin"], {"": "varmin"}),
+    ],
+)
+def test_a_scorer_is_named_for_one_extractor_or_for_all(
+    choices: list[str], expected: dict[str, str]
+) -> None:
+    assert export._scorers(choices) == expected
 
 
 def leave_one_train_clip(data: Path) -> None:

@@ -109,7 +109,7 @@ class AutoencoderLearner(Learner):
 
     @torch.no_grad()
     def _residuals(self, vectors: VectorSet) -> Iterator[tuple[Tensor, Tensor]]:
-        """Residuals of the finished network, on the CPU, and whether they are of the target."""
+        """Residuals in evaluation mode, on the CPU, and whether they are of the target."""
         was_training = self.training
         self.eval()
         for batch, is_target in vectors.batches(self._settings.batch_size):

@@ -9,9 +9,9 @@ from torch import Tensor
 
 __all__ = ["domain_whitening", "whitening_matrix"]
 
-# Of the mean variance. It only matters where there are fewer clips than bands, or silence.
+# Of the mean variance. It only matters in a domain of a few seconds or of silence.
 RIDGE = 1e-6
-SMALLEST_VARIANCE = 1e-9  # dB^2, of residuals of digital silence
+SMALLEST_VARIANCE = 1e-9  # dB^2; digital silence leaves no residual at all
 
 
 def domain_whitening(batches: Iterable[tuple[Tensor, Tensor]], n_mels: int) -> Tensor:

@@ -43,7 +43,7 @@ FULL = Architecture(
 )
 
 # For training from scratch on a CPU: patches, heads and positions as published. A clip of
-# 10 s costs 1.4 GFLOP forward; 550 of them forward and backward 46 s on one core of 80 GFLOP/s.
+# 10 s costs 1.1 GFLOP forward; 550 of them forward and backward 46 s on one core of 80 GFLOP/s.
 MINI = Architecture(
     n_layers=3,
     dim=128,

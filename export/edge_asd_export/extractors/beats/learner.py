@@ -23,7 +23,7 @@ from edge_asd_export.learner import Learner, Task
 from edge_asd_export.mixup import mix_batch
 from edge_asd_export.trainable import Feature, TrainableExtractor
 
-__all__ = ["BeatsLearner"]
+__all__ = ["BeatsLearner", "with_published_sizes"]
 
 FROM_SCRATCH: dict[str, Architecture] = {"mini": MINI, "full": FULL}
 
@@ -41,7 +41,7 @@ class BeatsLearner(Learner):
     """
 
     def __init__(self, task: Task, settings: BeatsSettings) -> None:
-        backbone = _backbone(settings)
+        backbone = _backbone(settings, is_new=task.is_new)
         _check(task, backbone.patch_size)
         encoder = BeatsEncoder(backbone, settings.embedding_dim)
         features = (Feature("fbank", "graph", Fbank()),)
@@ -96,13 +96,29 @@ class BeatsLearner(Learner):
         return self.head.centres
 
 
-def _backbone(settings: BeatsSettings) -> Beats:
-    """Return the network up to the layer of the settings."""
+def with_published_sizes(settings: BeatsSettings) -> BeatsSettings:
+    """Return the settings with the sizes that the checkpoint file names, if there is one.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    DataError
+        When it is not one of BEATs.
+    """
+    if settings.checkpoint is None:
+        return settings
+    checkpoint = read_checkpoint(Path(settings.checkpoint).expanduser())
+    return settings.model_copy(update={"published": checkpoint.architecture})
+
+
+def _backbone(settings: BeatsSettings, *, is_new: bool) -> Beats:
+    """Return the network up to the layer of the settings, with the weights to start from."""
     dropout, layer_drop = settings.dropout, settings.layer_drop
-    if settings.checkpoint is not None:
+    if settings.checkpoint is not None and (is_new or settings.published is None):
         checkpoint = read_checkpoint(Path(settings.checkpoint).expanduser())
         return checkpoint.network(settings.layer, dropout=dropout, layer_drop=layer_drop)
-    architecture = FROM_SCRATCH[settings.architecture]
+    architecture = settings.published or FROM_SCRATCH[settings.architecture]
     if settings.layer > architecture.n_layers:
         raise UsageError(
             f"{settings.variant} has {architecture.n_layers} layers, found beats.layer = "

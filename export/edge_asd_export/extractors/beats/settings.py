@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from edge_asd_export.extractors.beats.architecture import MINI
+from edge_asd_export.extractors.beats.architecture import MINI, Architecture
 from edge_asd_export.settings import FitSettings
 
 __all__ = ["BeatsSettings"]
@@ -28,6 +28,7 @@ class BeatsSettings(FitSettings):
     batch_size: Annotated[int, Field(gt=1)] = 16
     learning_rate: Annotated[float, Field(gt=0)] = 5e-4  # of the head, at its highest
     checkpoint: str | None = None  # published file to start from; None: random weights
+    published: Architecture | None = None  # sizes in the checkpoint, filled in by the training
     architecture: Literal["mini", "full"] = "mini"  # without a checkpoint; full: to measure
     layer: Annotated[int, Field(gt=0)] = MINI.n_layers  # its tokens are pooled; 1 is the first
     mode: Literal["full", "lora", "frozen"] = "full"  # what is trained besides pooling and head

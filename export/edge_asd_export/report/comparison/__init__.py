@@ -18,7 +18,8 @@ from edge_asd_export.report.comparison.tables import all_tables
 
 __all__ = ["ComparisonReport", "print_comparison", "write_comparison"]
 
-_NARROWEST = 120  # columns that the tables need; a pipe reports 80
+_NARROWEST = 160  # columns that the tables need; a pipe reports 80
+_MOST_COMPARED = 7  # systems against each other on a terminal
 
 
 def write_comparison(report: ComparisonReport, folder: Path) -> None:
@@ -52,7 +53,7 @@ def print_comparison(report: ComparisonReport, console: Console | None = None) -
     console = console or Console()
     if console.width < _NARROWEST and not console.is_terminal:
         console = Console(file=console.file, width=_NARROWEST)
-    for table in all_tables(report):
+    for table in all_tables(report, most_compared=_MOST_COMPARED):
         console.print(as_rich(table))
     for note in report.notes:
         if note not in report.warnings:

@@ -94,7 +94,7 @@ def _machines(report: ComparisonReport) -> Figure:
     n_lines = ceil(len(machines) / abreast)
     height = n_lines * (0.9 + _ROW_INCHES * len(rows)) + 0.2
     figure = Figure(figsize=(3.4 + _PANEL_INCHES * abreast, height), layout="constrained")
-    panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).flat
+    panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, machine in zip(panels, machines, strict=False):
         points = [
             _Point(
@@ -113,7 +113,7 @@ def _machines(report: ComparisonReport) -> Figure:
             for system in report.beside.named(point.system):
                 value = system.recomputed_over([machine.machine])
                 _mark(axes, place, value, _ROWS)
-    for axes in list(panels)[len(machines) :]:
+    for axes in panels[len(machines) :]:
         axes.set_visible(False)
     figure.supxlabel("harmonic mean of AUC source, AUC target and pAUC, ± sd", fontsize=9.5)
     if any(system.machines for system in report.beside.systems):

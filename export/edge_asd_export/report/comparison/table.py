@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from textwrap import fill
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -60,8 +62,13 @@ def as_rich(table: Table) -> RichTable:
     """The table for a terminal; the caveat stands in the title, above all figures."""
     title = table.title if table.caveat is None else f"{table.title}\nNOTE: {table.caveat}"
     rich = RichTable(title=escape(title), caption=escape(table.note) or None, box=SIMPLE_HEAD)
-    for column in table.columns:
-        rich.add_column(escape(column.heading), justify="left" if column.is_text else "right")
+    for place, column in enumerate(table.columns):
+        cells = [row.cells[place] for group in table.groups for row in group]
+        words = [word for text in (column.heading, *cells) for word in text.split()]
+        least = max(map(len, words), default=1)  # a terminal may break lines, never words
+        heading = fill(column.heading, max(least, *map(len, cells)))
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
+        rich.add_column(escape(heading), justify=justify, min_width=least, overflow="fold")
     for group in table.groups:
         for row in group:
             rich.add_row(*map(escape, row.cells), style="bold" if row.strong else "")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from edge_asd_export.compare import AblationRow, Average, Difference, Spread, SystemRow
-from edge_asd_export.evaluate import Official
-from edge_asd_export.metrics import MachineMetrics
+from edge_asd_export.evaluate import Figures, Official
 from edge_asd_export.published import PublishedSystem
 from edge_asd_export.report.comparison.content import ComparisonReport
 from edge_asd_export.report.comparison.table import Column, Row, Table
@@ -14,18 +13,22 @@ from edge_asd_export.report.tables import percent, triple
 
 __all__ = ["all_tables", "average_label", "row_label"]
 
-MOST_COLUMNS = 12  # of the table of differences; more are only in the CSV file
-
 _NOTHING = "–"
 _FIGURES = ("auc_source", "auc_target", "pauc")
 
 
-def all_tables(report: ComparisonReport) -> tuple[Table, ...]:
-    """The tables that have something to show, those of the challenge's reports first."""
+def all_tables(report: ComparisonReport, *, most_compared: int = 9) -> tuple[Table, ...]:
+    """The tables that have something to show, those of the systems' own report first.
+
+    Parameters
+    ----------
+    most_compared
+        Systems in the square of differences; with more, there is none.
+    """
     tables = [_official_table(report), _machine_table(report)]
     if report.comparison.ablations:
         tables.append(_ablation_table(report))
-    if 1 < len(report.comparison.rows) <= MOST_COLUMNS:
+    if 1 < len(report.comparison.rows) <= most_compared:
         tables.append(_difference_table(report))
     return tuple(tables)
 
@@ -33,6 +36,11 @@ def all_tables(report: ComparisonReport) -> tuple[Table, ...]:
 def row_label(row: SystemRow) -> str:
     """The system with what was trained and how it is stored."""
     return f"{row.system} ({', '.join(row.networks)}; {row.precision})"
+
+
+def average_label(average: Average) -> str:
+    """What is averaged."""
+    return f"{row_label(average.rows[0])}, mean of {len(average.rows)}"
 
 
 def _official_table(report: ComparisonReport) -> Table:
@@ -52,10 +60,9 @@ def _official_table(report: ComparisonReport) -> Table:
         columns.append(Column("minus best ± sd"))
     columns += _published_columns(report)
 
-    def cells(row: SystemRow, number: str, bundle: str, score: str, lag: str) -> Row:
-        text = [number, row.system, ", ".join(row.networks), row.precision, bundle, score]
-        text += [lag] if several else []
-        return Row((*text, *_published_totals(report, row.system)), strong=not number)
+    def cells(row: SystemRow, number: str, bundle: str, score: str, lag: str = "") -> Row:
+        text = [number, *_identity(row), bundle, score, *([lag] if several else [])]
+        return Row((*text, *_published_totals(report, row.system)), strong=not lag)
 
     single = tuple(
         cells(
@@ -68,7 +75,7 @@ def _official_table(report: ComparisonReport) -> Table:
         for number, row in enumerate(rows, start=1)
     )
     means = tuple(
-        cells(one.rows[0], "", f"mean of {len(one.rows)}", _spread(one.official), "")
+        cells(one.rows[0], _numbers(report, one), f"mean of {len(one.rows)}", _spread(one.official))
         for one in report.averages
     )
     note = (
@@ -89,11 +96,13 @@ def _official_table(report: ComparisonReport) -> Table:
 
 def _machine_table(report: ComparisonReport) -> Table:
     """What the report of the systems calls its third table."""
-    several_bundles = len(report.bundles) > 1
     shown = any(system.machines for system in report.beside.systems)
-    columns = [Column("machine", is_text=True), Column("system", is_text=True)]
-    columns += [Column("bundle", is_text=True)] if several_bundles else []
-    columns += [
+    columns = [
+        Column("machine", is_text=True),
+        Column("#"),
+        Column("system", is_text=True),
+        Column("networks", is_text=True),
+        Column("precision", is_text=True),
         Column("AUC source"),
         Column("AUC target"),
         Column("pAUC"),
@@ -102,27 +111,26 @@ def _machine_table(report: ComparisonReport) -> Table:
     columns += [Column("published AUC s/AUC t/pAUC")] if shown else []
 
     def group(machine: str) -> tuple[Row, ...]:
-        lines: list[tuple[SystemRow, str, list[str]]] = []
-        for row in report.comparison.rows:
-            figures = row.figures[machine]
-            hmean = f"{percent(figures.metrics.hmean)} ± {percent(figures.hmean_std)}"
-            lines.append((row, row.bundle, [*_percents(figures.metrics), hmean]))
+        lines = [
+            (row, str(number), _machine_cells(row.figures[machine]))
+            for number, row in enumerate(report.comparison.rows, start=1)
+        ]
         for one in report.averages:
             spreads = one.machine(machine)
-            values = [_spread(spreads[figure]) for figure in (*_FIGURES, "hmean")]
-            lines.append((one.rows[0], f"mean of {len(one.rows)}", values))
+            cells = [_spread(spreads[figure]) for figure in (*_FIGURES, "hmean")]
+            lines.append((one.rows[0], _numbers(report, one), cells))
         return tuple(
             Row(
                 (
                     "" if place else machine,
-                    row_label(row),
-                    *([bundle] if several_bundles else []),
-                    *values,
+                    number,
+                    *_identity(row),
+                    *cells,
                     *([_published_triple(report, row.system, machine)] if shown else []),
                 ),
                 strong=place >= len(report.comparison.rows),
             )
-            for place, (row, bundle, values) in enumerate(lines)
+            for place, (row, number, cells) in enumerate(lines)
         )
 
     return Table(
@@ -131,7 +139,8 @@ def _machine_table(report: ComparisonReport) -> Table:
         tuple(columns),
         tuple(group(machine.machine) for machine in report.comparison.machines),
         "In percent. hmean: harmonic mean of the three; sd: bootstrap over the test clips"
-        + (", of a mean over bundles." if report.averages else "."),
+        + (", of a mean over bundles" if report.averages else "")
+        + ". Numbers as in the table of official scores.",
         _caveat(report) if shown else None,
     )
 
@@ -229,8 +238,19 @@ def _listed(values: Iterable[float | None]) -> str:
     return ", ".join(f"{value:.2f}" for value in values if value is not None) or _NOTHING
 
 
-def _percents(metrics: MachineMetrics) -> list[str]:
-    return [percent(value) for value in metrics.official]
+def _identity(row: SystemRow) -> tuple[str, str, str]:
+    return row.system, ", ".join(row.networks), row.precision
+
+
+def _numbers(report: ComparisonReport, average: Average) -> str:
+    """Which rows are averaged."""
+    rows = report.comparison.rows
+    return ", ".join(str(n) for n, row in enumerate(rows, start=1) if row in average.rows)
+
+
+def _machine_cells(figures: Figures) -> list[str]:
+    hmean = f"{percent(figures.metrics.hmean)} ± {percent(figures.hmean_std)}"
+    return [*(percent(value) for value in figures.metrics.official), hmean]
 
 
 def _spread(figure: Official | Spread) -> str:
@@ -241,8 +261,3 @@ def _spread(figure: Official | Spread) -> str:
 def _difference(difference: Difference) -> str:
     sign = "−" if round(100 * difference.value, 2) < 0 else "+"
     return f"{sign}{percent(abs(difference.value))} ± {percent(difference.std)}"
-
-
-def average_label(average: Average) -> str:
-    """What is averaged."""
-    return f"{row_label(average.rows[0])}, mean of {len(average.rows)}"
