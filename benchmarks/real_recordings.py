@@ -22,24 +22,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.manifest import ScorerSpec
-from edge_asd.scorer import exact_scores, leave_one_out_scores
+from edge_asd.bundle import open_extractors
+from edge_asd.manifest import Domain
 from edge_asd.system import system_named
 from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
 from edge_asd_export.clips import MachineClips, scan
-from edge_asd_export.fit_fusion import Floats, proxy_scores
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.metrics import MachineMetrics, harmonic_mean, machine_metrics, official_score
-from edge_asd_export.references import Embeddings, embed_clips, split_domains
+from edge_asd_export.references import Embeddings, embed_clips, make_banks, split_domains
 from edge_asd_export.run import Run
-from edge_asd_export.scorers import SCORERS
-from edge_asd_export.ship import Quantize, runtime_extractor, ship_extractor
-from edge_asd_export.train import load_extractor
+from edge_asd_export.scoring import SCORINGS, Floats, Scoring, clip_scores, normal_scores
+from edge_asd_export.ship import CheckData, Quantize, ship_extractor
+from edge_asd_export.train import load_learner
 
+SYSTEM = system_named("system4")
 EXTRACTOR = "fkie"
+SCORERS = {name: row for name, row in SCORINGS.items() if row.references == "clips"}
 PRECISIONS: Mapping[str, Quantize] = {"fp32": "none", "int8": "int8"}
 # What is measured here must not be hidden by a refusal to ship it.
 ANYTHING = Tolerance(cosine_mean=-1, score_correlation=-2, size_ratio=2, speed_ratio=0)
@@ -98,16 +100,18 @@ def _embed(
     run: Run, machines: Mapping[str, MachineClips], quantize: Quantize
 ) -> tuple[dict[str, Embeddings], dict[str, Embeddings]]:
     """Embeddings of training and of test clips by machine, then branch."""
-    system = system_named(run.record.config.system)
     clips = [clip for machine in machines.values() for clip in machine.train]
     with tempfile.TemporaryDirectory() as folder:
         shipped = ship_extractor(
-            load_extractor(run, EXTRACTOR),
+            load_learner(run, EXTRACTOR).shipped(),
+            EXTRACTOR,
             EXTRACTOR,
             Path(folder),
-            clips=clips,
-            views=[branch.view for branch in system.branches],
-            scorer=ScorerSpec(),
+            CheckData(
+                clips,
+                {branch.view: SCORERS["dldn-mean"] for branch in SYSTEM.branches},
+                centres=lambda machine, view: {},
+            ),
             quantize=quantize,
             target="x86-64",
             tolerance=ANYTHING,
@@ -115,12 +119,12 @@ def _embed(
         )
         if shipped.report:
             print(f"  {shipped.report.to_dict()}", file=sys.stderr)
-        extractors = {EXTRACTOR: runtime_extractor(shipped.spec, Path(folder))}
+        extractors = open_extractors(Path(folder), {EXTRACTOR: shipped.spec})
 
         def embed(split: str) -> dict[str, Embeddings]:
             return {
                 name: embed_clips(
-                    getattr(machine, split), system.branches, extractors, lambda: None
+                    getattr(machine, split), SYSTEM.branches, extractors, lambda: None
                 )
                 for name, machine in machines.items()
             }
@@ -137,8 +141,8 @@ def _rows(
     test: Mapping[str, Embeddings],
 ) -> Iterator[Row]:
     config = run.record.config
-    for scorer, spec in SCORERS.items():
-        for channels, metrics in _measure(machines, train, test, spec):
+    for scorer, scoring in SCORERS.items():
+        for channels, metrics in _measure(machines, train, test, scoring):
             yield Row(
                 name,
                 config.fkie.input,
@@ -155,18 +159,30 @@ def _measure(
     machines: Mapping[str, MachineClips],
     train: Mapping[str, Embeddings],
     test: Mapping[str, Embeddings],
-    spec: ScorerSpec,
+    scoring: Scoring,
 ) -> Iterator[tuple[str, dict[str, MachineMetrics]]]:
     branches = list(next(iter(train.values())))
-    banks = {
-        branch: {m: split_domains(machines[m].train, train[m][branch]) for m in machines}
-        for branch in branches
+    known = {
+        m: {b: split_domains(machine.train, train[m][b]) for b in branches}
+        for m, machine in machines.items()
     }
-    scores = {
-        m: {b: exact_scores(test[m][b], banks[b][m], spec) for b in branches} for m in machines
+    banks = {m: {b: make_banks(known[m][b], scoring, {}) for b in branches} for m in machines}
+
+    def score(machine: str, branch: str, embeddings: NDArray[np.float32]) -> Floats:
+        return clip_scores(embeddings, banks[machine][branch], scoring)
+
+    scores = {m: {b: score(m, b, test[m][b]) for b in branches} for m in machines}
+    normal = {
+        m: {b: _pooled(normal_scores(known[m][b], banks[m][b], scoring)) for b in branches}
+        for m in machines
     }
-    normal = {m: {b: _pooled(banks[b][m], spec) for b in branches} for m in machines}
-    proxy = {m: {b: proxy_scores(m, banks[b], spec) for b in branches} for m in machines}
+    proxy = {
+        m: {
+            b: np.concatenate([score(m, b, train[other][b]) for other in machines if other != m])
+            for b in branches
+        }
+        for m in machines
+    }
 
     def metrics(weights: Mapping[str, Mapping[str, float]]) -> dict[str, MachineMetrics]:
         return {
@@ -185,8 +201,7 @@ def _measure(
         yield rule, metrics({m: channel_weights(rule, normal[m], proxy[m]) for m in machines})
 
 
-def _pooled(bank: Mapping, spec: ScorerSpec) -> Floats:  # type: ignore[type-arg]
-    scores = leave_one_out_scores(bank, spec)
+def _pooled(scores: Mapping[Domain, Floats]) -> Floats:
     return np.concatenate([scores[domain] for domain in sorted(scores)])
 
 

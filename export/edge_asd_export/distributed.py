@@ -80,7 +80,7 @@ def process_group(device: torch.device) -> Iterator[Processes]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Processes(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    yield Processes(dist.get_rank(), dist.get_world_size())
+    # Not after an error: it could wait for processes that wait for this one. Instead this one
+    # ends, and `torchrun` ends the others.
+    dist.destroy_process_group()

@@ -29,23 +29,20 @@ def print_export(written: WrittenBundle) -> None:
 
 def _graphs(written: WrittenBundle) -> Table:
     table = Table(title=f"encoders for {written.manifest.target}, int8 against fp32")
-    for column in ("encoder", "ships", "MB", "size", "int8 weights", "float left", "cosine",
-                   "least", "scores", "speed"):  # fmt: skip
+    for column in ("encoder", "ships", "MB", "size", "float left", "cosine", "scores", "speed"):
         table.add_column(column, justify="left" if column in {"encoder", "ships"} else "right")
     for name, extractor in written.manifest.extractors.items():
         report = written.reports[name]
         if report is None:
-            table.add_row(name, extractor.encoder.precision, *["-"] * 8)
+            table.add_row(name, extractor.encoder.precision, *["-"] * 6)
             continue
         table.add_row(
             name,
             report.precision,
             f"{report.bytes / 1e6:.1f}",
             f"x{report.size_ratio:.2f}",
-            str(report.n_quantized_weights),
             f"{report.float_share:.0%}",
             f"{report.cosine_mean:.4f}",
-            f"{report.cosine_min:.4f}",
             f"{report.score_correlation:.4f}",
             "other CPU" if report.speed_ratio is None else f"x{report.speed_ratio:.2f}",
         )

@@ -52,7 +52,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def power(audio: NDArray[np.float32]) -> NDArray[np.float64]:
     """Power (N_FRAMES, N_BANDS) of audio (n_channels, WINDOW_SAMPLES)."""
     frames = audio.astype(float).reshape(len(audio), parts.N_FRAMES, parts.FRAME_SAMPLES)
-    return np.square(np.einsum("cfs,bcs->fb", frames, parts.bands(len(audio))))
+    return np.asarray(np.square(np.einsum("cfs,bcs->fb", frames, parts.bands(len(audio)))))
 
 
 def stereo_segments(audio: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -99,7 +99,7 @@ def test_many_segments_are_encoded_a_few_at_a_time_with_the_same_result(
     spec = bundle.manifest.extractors["resnet"]
     front = open_session(bundle.path / "resnet.bands.onnx")
     encoder = Recorder(open_session(bundle.path / "resnet.onnx"))
-    extractor = Extractor(spec, {"bands": front}, encoder)  # type: ignore[arg-type]
+    extractor = Extractor(spec, {"bands": front}, encoder)
     windows = np.stack([window(seed) for seed in range(4)])
 
     in_parts = extractor(windows)

@@ -17,6 +17,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for everything made; an earlier demo there is replaced.")
     ] = Path("demo"),
+    system: Annotated[str, typer.Option(help="Detection system.")] = "system4",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 18,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same recordings.")] = 0,
 ) -> None:
@@ -31,11 +32,13 @@ def demo(
 
         edge-asd demo
 
-        edge-asd demo --out /tmp/demo --epochs 10
+        edge-asd demo --system system3 --out /tmp/demo --epochs 10
     """
+    from edge_asd.system import system_named
     from edge_asd_export.demo import Plan, run_demo
 
-    plan = Plan(epochs=epochs, seed=seed)
+    system_named(system)
+    plan = Plan(system=system, epochs=epochs, seed=seed)
     outcome = run_demo(out, plan, lambda text: typer.echo(f"\n{text}", err=True))
     _print(outcome, plan)
 
