@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from edge_asd_export.run_clips import training_clips
 __all__ = ["BUNDLES_NAME", "export_systems", "finished_systems"]
 
 BUNDLES_NAME = "bundles"  # folder in a run
+Bar = Callable[[], AbstractContextManager[Callable[[int, int], None]]]
 
 
 def finished_systems(run: Run) -> tuple[System, ...]:
@@ -43,7 +46,7 @@ def finished_systems(run: Run) -> tuple[System, ...]:
 
 
 def export_systems(
-    run: Run, narrator: Narrator, options: ExportOptions | None = None
+    run: Run, say: Callable[[str], None], bar: Bar, options: ExportOptions | None = None
 ) -> tuple[Path, ...]:
     """Bundles of the finished systems, in the folder ``bundles`` of the run.
 
@@ -51,6 +54,10 @@ def export_systems(
 
     Parameters
     ----------
+    say
+        Told what is being done.
+    bar
+        Opened once for each bundle that is made; moved by (clips done, clips in all).
     options
         For every system; None: the defaults of an export.
 
@@ -62,11 +69,13 @@ def export_systems(
     paths = {run.path / BUNDLES_NAME / system.name: system.name for system in finished_systems(run)}
     for path, system in paths.items():
         if _is_current(path, system, run):
-            narrator.say(f"{path}: newer than its networks, used as it is")
+            say(f"{path}: newer than its networks, used as it is")
             continue
-        narrator.say(f"{path}: exporting")
+        say(f"{path}: exporting")
         chosen = replace(options or ExportOptions(), system=system)
-        write_bundle(run, training_clips(run), path, chosen, narrator)
+        clips = training_clips(run)
+        with bar() as on_clip:
+            write_bundle(run, clips, path, chosen, Narrator(say, on_clip))
     return tuple(paths)
 
 

@@ -140,14 +140,17 @@ def compare(
 
 def _exported(path: Path) -> Sequence[Path]:
     """Bundles of a run's finished systems, made now unless they are there."""
-    from edge_asd_export.bundle_writer import Narrator
+    from functools import partial
+
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.run import Run
     from edge_asd_export.run_bundles import export_systems
 
-    run = Run.open(path.resolve())
-    with progress_bar("embedding clips") as advance:
-        return export_systems(run, Narrator(lambda text: typer.echo(text, err=True), advance))
+    return export_systems(
+        Run.open(path.resolve()),
+        lambda text: typer.echo(text, err=True),
+        partial(progress_bar, "embedding clips"),
+    )
 
 
 def _scored(
