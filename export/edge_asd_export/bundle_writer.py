@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -23,61 +23,22 @@ from edge_asd.manifest import (
     MachineSpec,
     Manifest,
 )
-from edge_asd.system import System, system_named
+from edge_asd.system import system_named
 from edge_asd_export.atomic_folder import atomic_folder
-from edge_asd_export.calibration import (
-    ByDomain,
-    Calibration,
-    Evidences,
-    LabelledClips,
-    calibrate,
-)
-from edge_asd_export.clips import Clip
-from edge_asd_export.graph_check import GraphReport, Tolerance
-from edge_asd_export.networks import TrainedNetwork, load_networks
+from edge_asd_export.calibration import Calibration, Evidences, calibrate
+from edge_asd_export.evidence import embed_labelled, gather_evidence
+from edge_asd_export.export_job import Clips, DevLabels, ExportJob, ExportOptions, Narrator
+from edge_asd_export.graph_check import GraphReport
+from edge_asd_export.networks import load_networks, ship_networks
 from edge_asd_export.recipes import recipe_named
-from edge_asd_export.references import embed_clips, make_banks, split_domains
 from edge_asd_export.run import Run
-from edge_asd_export.scoring import Scoring, scorings_of
-from edge_asd_export.ship import CheckData, Quantize, ShippedGraphs, ship_extractor
+from edge_asd_export.scoring import scorings_of
+from edge_asd_export.ship import ShippedGraphs
 from edge_asd_export.tasks import network_name
 
-__all__ = [
-    "DEFAULT_WEIGHT_RULES",
-    "DevLabels",
-    "ExportOptions",
-    "Narrator",
-    "WrittenBundle",
-    "write_bundle",
-]
+__all__ = ["WrittenBundle", "write_bundle"]
 
-# The near microphone stands at the machine; of models nothing is known beforehand.
-DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
 GOLDEN_FILE = "golden.npz"
-Clips = Mapping[str, tuple[Clip, ...]]  # by machine
-
-
-@dataclass(frozen=True, slots=True)
-class DevLabels:
-    """Labelled development clips that may choose the fusion weights."""
-
-    clips: Clips
-    source: str  # in words, for the bundle
-
-
-@dataclass(frozen=True, slots=True)
-class ExportOptions:
-    """What an export can be told."""
-
-    system: str | None = None  # None: the first that the run was trained for
-    quantize: Quantize = "int8"
-    target: str = "x86-64"
-    scorers: Mapping[str, str] = field(default_factory=dict)  # see scoring.scorings_of
-    window_hop_frames: int | None = None  # of extractors that see segments; None: as trained
-    false_alarm_rate: float = 0.01  # per window
-    hop_s: float | None = None  # None: a quarter of the shortest window
-    weight_rules: Mapping[str, str] = field(default_factory=lambda: DEFAULT_WEIGHT_RULES)
-    tolerance: Tolerance = field(default_factory=Tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +48,6 @@ class WrittenBundle:
     path: Path
     manifest: Manifest
     reports: dict[str, GraphReport | None]  # by extractor
-
-
-@dataclass(frozen=True, slots=True)
-class Narrator:
-    """Whom to tell what is going on."""
-
-    say: Callable[[str], None]
-    on_clip: Callable[[int, int], None]  # clips embedded, clips in all
 
 
 def write_bundle(
@@ -121,35 +74,16 @@ def write_bundle(
         nothing is left behind.
     """
     system = system_named(options.system or run.record.config.systems[0])
-    scorings = scorings_of(system, options.scorers)
+    job = ExportJob(run, system, scorings_of(system, options.scorers), clips, options, narrator)
     with atomic_folder(out, MANIFEST_NAME) as staging:
-        networks = load_networks(run, system, tuple(clips))
-        graphs = _ship(run, system, networks, clips, scorings, staging, options, narrator)
+        networks = load_networks(job)
+        graphs = ship_networks(job, networks, staging)
         extractors = open_extractors(
             staging, {name: shipped.spec for name, shipped in graphs.items()}
         )
-        narrator.say("embedding training clips")
-        embeddings = _embed(system, clips, extractors, narrator)
-        labelled = _label(system, dev_labels, extractors, narrator) if dev_labels else None
+        known = gather_evidence(job, networks, extractors)
+        labelled = embed_labelled(job, dev_labels, extractors) if dev_labels else None
         narrator.say("writing banks")
-        known = Evidences(
-            embeddings,
-            {
-                machine: {
-                    branch.name: make_banks(
-                        embeddings[machine][branch.name],
-                        scorings[branch.name],
-                        networks[network_name(branch.extractor, machine)].centres(
-                            machine, branch.view
-                        ),
-                    )
-                    for branch in system.branches
-                }
-                for machine in clips
-            },
-            scorings,
-            {b.name: recipe_named(b.extractor).per_machine for b in system.branches},
-        )
         bank_specs = _write_banks(staging, known)
         narrator.say("calibrating")
         calibration = calibrate(
@@ -160,9 +94,7 @@ def write_bundle(
             labelled=labelled,
         )
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
-        manifest = _manifest(
-            run, system, graphs, bank_specs, calibration, scorings, options, out, staging
-        )
+        manifest = _manifest(job, graphs, bank_specs, calibration, out.name, staging)
         narrator.say("recording golden windows")
         _write_golden(Bundle(staging, manifest), clips, extractors)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
@@ -170,78 +102,6 @@ def write_bundle(
             manifest.model_dump_json(indent=1) + "\n", encoding="utf-8"
         )
     return WrittenBundle(out, manifest, {name: g.report for name, g in graphs.items()})
-
-
-def _ship(
-    run: Run,
-    system: System,
-    networks: Mapping[str, TrainedNetwork],
-    clips: Clips,
-    scorings: Mapping[str, Scoring],
-    staging: Path,
-    options: ExportOptions,
-    narrator: Narrator,
-) -> dict[str, ShippedGraphs]:
-    graphs = {}
-    for name, network in networks.items():
-        extractor, _, machine = name.partition("/")
-        of = recipe_named(extractor)
-        trained = network.learner.shipped()
-        if trained.segments is not None and options.window_hop_frames is not None:
-            trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
-        own = [clips[machine]] if machine else clips.values()
-        graphs[name] = ship_extractor(
-            trained,
-            name,
-            of.variant(run.record.config) if of.variant else extractor,
-            staging,
-            CheckData(
-                [clip for group in own for clip in group],
-                {b.view: scorings[b.name] for b in system.branches if b.extractor == extractor},
-                network.centres,
-            ),
-            quantize=options.quantize,
-            target=options.target,
-            tolerance=options.tolerance,
-            say=narrator.say,
-        )
-    return graphs
-
-
-def _extractors_of(
-    machine: str, system: System, extractors: Mapping[str, Extractor]
-) -> dict[str, Extractor]:
-    return {name: extractors[network_name(name, machine)] for name in system.extractors}
-
-
-def _embed(
-    system: System, clips: Clips, extractors: Mapping[str, Extractor], narrator: Narrator
-) -> dict[str, dict[str, ByDomain]]:
-    """Embeddings by machine, branch and domain."""
-    counter = _Counter(narrator, sum(map(len, clips.values())))
-    return {
-        machine: {
-            branch: split_domains(own, rows)
-            for branch, rows in embed_clips(
-                own, system.branches, _extractors_of(machine, system, extractors), counter.tick
-            ).items()
-        }
-        for machine, own in clips.items()
-    }
-
-
-def _label(
-    system: System, dev_labels: DevLabels, extractors: Mapping[str, Extractor], narrator: Narrator
-) -> LabelledClips:
-    narrator.say("embedding labelled development clips")
-    counter = _Counter(narrator, sum(map(len, dev_labels.clips.values())))
-    embeddings = {
-        machine: embed_clips(
-            own, system.branches, _extractors_of(machine, system, extractors), counter.tick
-        )
-        for machine, own in dev_labels.clips.items()
-    }
-    return LabelledClips(dev_labels.clips, embeddings, dev_labels.source)
 
 
 def _write_banks(staging: Path, known: Evidences) -> dict[str, dict[str, dict[Domain, BankSpec]]]:
@@ -258,30 +118,18 @@ def _write_banks(staging: Path, known: Evidences) -> dict[str, dict[str, dict[Do
     }
 
 
-class _Counter:
-    def __init__(self, narrator: Narrator, total: int) -> None:
-        self._narrator, self._total, self._done = narrator, total, 0
-
-    def tick(self) -> None:
-        self._done += 1
-        self._narrator.on_clip(self._done, self._total)
-
-
 def _manifest(
-    run: Run,
-    system: System,
+    job: ExportJob,
     graphs: Mapping[str, ShippedGraphs],
     bank_specs: Mapping[str, dict[str, dict[Domain, BankSpec]]],
     calibration: Mapping[str, Calibration],
-    scorings: Mapping[str, Scoring],
-    options: ExportOptions,
-    out: Path,
+    name: str,
     staging: Path,
 ) -> Manifest:
-    record = run.record
+    record, system, options = job.run.record, job.system, job.options
     windows = record.machines
     return Manifest(
-        name=out.name,
+        name=name,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         system=system.name,
         target=options.target,  # type: ignore[arg-type]  # checked by the record itself
@@ -293,7 +141,7 @@ def _manifest(
         extractors={name: shipped.spec for name, shipped in graphs.items()},
         branches=tuple(
             BranchSpec(
-                extractor=branch.extractor, view=branch.view, scorer=scorings[branch.name].spec
+                extractor=branch.extractor, view=branch.view, scorer=job.scorings[branch.name].spec
             )
             for branch in system.branches
         ),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edge_asd.errors import UsageError
-from edge_asd.system import System
+from edge_asd_export.export_job import ExportJob
 from edge_asd_export.learner import Learner
+from edge_asd_export.recipes import recipe_named
 from edge_asd_export.references import centre_banks
-from edge_asd_export.run import Run
 from edge_asd_export.scoring import Banks
+from edge_asd_export.ship import CheckData, ShippedGraphs, ship_extractor
 from edge_asd_export.tasks import network_name
 from edge_asd_export.train import load_learner
 from edge_asd_export.training_set import ClassName
 
-__all__ = ["TrainedNetwork", "load_networks"]
+__all__ = ["TrainedNetwork", "load_networks", "ship_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,8 @@ class TrainedNetwork:
         return centre_banks(rows, self.classes, machine, view)
 
 
-def load_networks(run: Run, system: System, machines: Sequence[str]) -> dict[str, TrainedNetwork]:
-    """Load every network that a system needs for some machines, by its name in the run.
+def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
+    """Load every network that the job's system needs, by its name in the run.
 
     Raises
     ------
@@ -42,10 +44,11 @@ def load_networks(run: Run, system: System, machines: Sequence[str]) -> dict[str
     UsageError
         When the run was not to train one.
     """
+    run, system = job.run, job.system
     names = {
         network_name(extractor, machine): None
         for extractor in system.extractors
-        for machine in machines
+        for machine in job.clips
     }
     absent = sorted({n.partition("/")[0] for n in names if n not in run.record.tasks})
     if absent:
@@ -57,3 +60,34 @@ def load_networks(run: Run, system: System, machines: Sequence[str]) -> dict[str
         name: TrainedNetwork(load_learner(run, name), run.record.tasks[name].classes)
         for name in names
     }
+
+
+def ship_networks(
+    job: ExportJob, networks: Mapping[str, TrainedNetwork], bundle_dir: Path
+) -> dict[str, ShippedGraphs]:
+    """Write the graphs of every network, each quantized only where that pays."""
+    options, config = job.options, job.run.record.config
+    graphs = {}
+    for name, network in networks.items():
+        extractor, _, machine = name.partition("/")
+        recipe = recipe_named(extractor)
+        trained = network.learner.shipped()
+        if trained.segments is not None and options.window_hop_frames is not None:
+            trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
+        own = [job.clips[machine]] if machine else job.clips.values()
+        graphs[name] = ship_extractor(
+            trained,
+            name,
+            recipe.variant(config) if recipe.variant else extractor,
+            bundle_dir,
+            CheckData(
+                [clip for clips in own for clip in clips],
+                {branch.view: job.scorings[branch.name] for branch in job.branches_of(extractor)},
+                network.centres,
+            ),
+            quantize=options.quantize,
+            target=options.target,
+            tolerance=options.tolerance,
+            say=job.narrator.say,
+        )
+    return graphs

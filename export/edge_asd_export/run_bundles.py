@@ -10,7 +10,8 @@ from pathlib import Path
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.manifest import MANIFEST_NAME, read_manifest
 from edge_asd.system import SYSTEMS, System
-from edge_asd_export.bundle_writer import ExportOptions, Narrator, write_bundle
+from edge_asd_export.bundle_writer import write_bundle
+from edge_asd_export.export_job import ExportOptions, Narrator
 from edge_asd_export.present import largest
 from edge_asd_export.run import RECORD_NAME, Run
 from edge_asd_export.run_clips import training_clips

@@ -9,9 +9,10 @@ import pytest
 import soundfile as sf
 import torch
 
-from edge_asd_export.bundle_writer import ExportOptions, Narrator, WrittenBundle, write_bundle
+from edge_asd_export.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.clips import Clip, scan
 from edge_asd_export.config import TrainConfig
+from edge_asd_export.export_job import ExportOptions, Narrator
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.recipes import RECIPES
 from edge_asd_export.run import Run, RunRecord

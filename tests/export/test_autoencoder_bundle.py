@@ -16,8 +16,9 @@ from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
 from edge_asd.extractor import Extractor
-from edge_asd_export.bundle_writer import ExportOptions, write_bundle
+from edge_asd_export.bundle_writer import write_bundle
 from edge_asd_export.clips import scan
+from edge_asd_export.export_job import ExportOptions
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.quantize import n_quantized_weights
 from edge_asd_export.run import Run

@@ -13,13 +13,9 @@ from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.bundle_writer import (
-    DevLabels,
-    ExportOptions,
-    WrittenBundle,
-    write_bundle,
-)
+from edge_asd_export.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.clips import Clip, scan
+from edge_asd_export.export_job import DevLabels, ExportOptions
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.run import Run
 

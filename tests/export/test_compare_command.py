@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from edge_asd.cli import app
 from edge_asd.errors import UsageError
 from edge_asd_export import run_bundles
-from edge_asd_export.bundle_writer import ExportOptions
+from edge_asd_export.export_job import ExportOptions
 from edge_asd_export.run import Run
 from edge_asd_export.run_bundles import export_systems, finished_systems
 

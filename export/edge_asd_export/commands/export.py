@@ -12,7 +12,7 @@ import typer
 from edge_asd.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edge_asd_export.bundle_writer import DevLabels
+    from edge_asd_export.export_job import DevLabels
     from edge_asd_export.run import Run
 
 __all__ = ["export"]
@@ -104,13 +104,9 @@ def export(
 
         edge-asd export --dev-labels recordings --out bundles/tuned
     """
-    from edge_asd_export.bundle_writer import (
-        DEFAULT_WEIGHT_RULES,
-        ExportOptions,
-        Narrator,
-        write_bundle,
-    )
+    from edge_asd_export.bundle_writer import write_bundle
     from edge_asd_export.channel_weights import WEIGHT_RULES
+    from edge_asd_export.export_job import DEFAULT_WEIGHT_RULES, ExportOptions, Narrator
     from edge_asd_export.export_table import print_export
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.run import Run
@@ -148,8 +144,8 @@ def _scorers(choices: list[str]) -> dict[str, str]:
 
 
 def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
-    from edge_asd_export.bundle_writer import DevLabels
     from edge_asd_export.clips import scan
+    from edge_asd_export.export_job import DevLabels
 
     machines = scan(folders, read_samples=False).machines
     clips = {
