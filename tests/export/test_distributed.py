@@ -26,7 +26,8 @@ pytestmark = pytest.mark.timeout(300)  # each process imports torch; a busy comp
 
 # Two processes normalise each half of a batch by its own statistics and draw their own mixup;
 # the mean loss of an epoch of seven batches moves by a tenth at most.
-LOSS_NOISE = 0.15
+LOSS_NOISE = 0.1  # relative; 0.02 to 0.06 were seen
+LEARNED = 0.1  # nats that the loss falls at least; 0.2 were seen
 SETTINGS = ("--batch-size", "8", "--set", "fkie.n_subclusters=2")
 
 # The command, made to fail at a chosen place in a chosen process.
@@ -99,7 +100,9 @@ def test_two_processes_learn_like_one(
     run, tasks = new_run(tmp_path / "run", small_data, fkie=own)
     train_network(run, "fkie", tasks["fkie"].items, device=torch.device("cpu"))
 
-    assert losses(shared[0]) == pytest.approx(losses(run.path), rel=LOSS_NOISE)
+    together, alone = losses(shared[0]), losses(run.path)
+    assert together == pytest.approx(alone, rel=LOSS_NOISE)
+    assert together[0] - together[-1] > LEARNED
 
 
 def test_one_process_writes_and_speaks(shared: tuple[Path, str, str]) -> None:
