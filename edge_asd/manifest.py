@@ -280,6 +280,8 @@ class Manifest(_Record):
                 raise ValueError(
                     f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {with_banks}"
                 )
+            if unused := set(spec.extractors) - {b.extractor for b in self.branches}:
+                raise ValueError(f"machine {machine!r} has an extractor for no branch: {unused}")
             if unknown := spec.fusion.branches() - names:
                 raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
             if not all(spec.banks.values()):

@@ -86,11 +86,13 @@ def calibrate(
         for machine in known.embeddings
     }
     fusions = fit_fusions(system.fusion, evidence, rules)
+    left_out = all(scoring.references == "clips" for scoring in known.scorings.values())
+    kind = "leave-one-out" if left_out else "the network's own training clips'"
     return {
         machine: Calibration(
             fusion,
             threshold_from_normal_scores(
-                fuse(fusion, dict(evidence[machine].normal)), false_alarm_rate
+                fuse(fusion, dict(evidence[machine].normal)), false_alarm_rate, kind=kind
             ),
         )
         for machine, fusion in fusions.items()

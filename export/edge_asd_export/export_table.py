@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 
@@ -21,7 +23,10 @@ def print_export(written: WrittenBundle) -> None:
     console.print(_machines(written))
     example = next(iter(written.manifest.machines.values()))
     rate = example.threshold.false_alarm_rate
-    console.print(f"weights: {example.fusion.method}")
+    shared = {_weights(machine.fusion) for machine in written.manifest.machines.values()}
+    if len(shared) == 1:
+        console.print(f"weights: {shared.pop()}")
+    console.print(f"chosen by: {'; '.join(dict.fromkeys(_methods(example.fusion)))}")
     console.print(f"thresholds: {rate:.2%} of normal windows above, {example.threshold.method}")
     total = sum(entry.bytes for entry in written.manifest.files.values())
     console.print(f"bundle {written.path} ({total / 1e6:.1f} MB)")
@@ -50,19 +55,24 @@ def _graphs(written: WrittenBundle) -> Table:
 
 
 def _machines(written: WrittenBundle) -> Table:
+    machines = written.manifest.machines
+    weights = {name: _weights(machine.fusion) for name, machine in machines.items()}
+    differ = len(set(weights.values())) > 1
     table = Table(title="machines")
-    for column in ("machine", "window", "references", "weights", "threshold", "clears at"):
+    for column in ("machine", "window", "references", "threshold", "clears at"):
         table.add_column(column)
+    if differ:
+        table.add_column("weights")
     rate_hz = written.manifest.sample_rate_hz
-    for name, machine in written.manifest.machines.items():
+    for name, machine in machines.items():
         first_branch = next(iter(machine.banks.values()), {})
         table.add_row(
             name,
             f"{machine.window_samples / rate_hz:g} s",
             " + ".join(f"{bank.n} {domain}" for domain, bank in first_branch.items()) or "none",
-            _weights(machine.fusion),
             f"{machine.threshold.threshold:.3f}",
             f"{machine.threshold.clear_threshold:.3f}",
+            *([weights[name]] if differ else []),
         )
     return table
 
@@ -72,3 +82,11 @@ def _weights(fusion: FusionSpec) -> str:
         f"{term.weight:.2f} {term.of if isinstance(term.of, str) else f'({_weights(term.of)})'}"
         for term in fusion.terms
     )
+
+
+def _methods(fusion: FusionSpec) -> Iterator[str]:
+    """How the weights of a sum and of those nested in it were chosen; outer ones first."""
+    yield fusion.method
+    for term in fusion.terms:
+        if isinstance(term.of, FusionSpec):
+            yield from _methods(term.of)

@@ -89,6 +89,17 @@ class LabelFree:
 
 
 @dataclass(frozen=True, slots=True)
+class _Whole:
+    """All the weight of a mix of one part."""
+
+    method: str = "one branch"
+    labels: str | None = None
+
+    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+        return {name: dict.fromkeys(evidence.normal, 1.0) for name, evidence in machines.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class GridSearch:
     """One set of weights for all machines, the best on labelled development clips.
 
@@ -162,7 +173,7 @@ def fit_fusions(
         ]
         for machine, evidence in machines.items()
     }
-    chosen = rules.get(mix.over, LabelFree("equal"))
+    chosen = rules.get(mix.over, LabelFree("equal")) if len(mix.parts) > 1 else _Whole()
     weights = chosen.weights(
         {machine: _by_part(terms[machine], evidence) for machine, evidence in machines.items()}
     )

@@ -1,8 +1,8 @@
 """Int8 quantization of an encoder, with the settings each processor family needs.
 
-Convolutions and ``Gemm`` have activation ranges that a calibration fixes for ever. ``MatMul``,
-the layer of transformers, finds the range of its activations in every window anew: theirs
-have outliers that move.
+Convolutions have activation ranges that a calibration fixes for ever. Dense layers, those of
+transformers above all, find the range of their activations in every window anew: theirs have
+outliers that move.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ TARGETS: Mapping[str, QuantSettings] = {
 
 # Only operators with weights are quantized: the inputs of the normalisations and of the
 # maximum over time keep their range.
-_STATIC = ("Conv", "Gemm")
-_DYNAMIC = ("MatMul",)
+_STATIC = ("Conv",)
+_DYNAMIC = ("Gemm", "MatMul")
 
 
 def quantize_encoder(
@@ -88,6 +88,8 @@ def quantize_encoder(
             *narrow_convolutions(graph),
             *weightless_nodes(graph, _DYNAMIC),
         ]
+        # Dynamic quantization turns a Gemm into a MatMul of this name first.
+        excluded += [f"{name}_MatMul" for name in excluded]
         quantize_static(
             str(prepared),
             str(half),

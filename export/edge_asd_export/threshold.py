@@ -21,7 +21,11 @@ Quantile = Callable[[float], float]  # of an upper-tail probability
 
 
 def threshold_from_normal_scores(
-    scores: ArrayLike, false_alarm_rate: float, *, min_exceedances: int = MIN_EXCEEDANCES
+    scores: ArrayLike,
+    false_alarm_rate: float,
+    *,
+    kind: str = "leave-one-out",
+    min_exceedances: int = MIN_EXCEEDANCES,
 ) -> ThresholdSpec:
     """Return the level that a stated share of normal windows exceeds.
 
@@ -36,9 +40,11 @@ def threshold_from_normal_scores(
     Parameters
     ----------
     scores : (n,) float
-        Leave-one-out scores of normal windows, after fusion.
+        Scores of normal windows, after fusion.
     false_alarm_rate : float
         Share of normal windows above the threshold, in (0, 1).
+    kind : str
+        What the scores are, for the method in words.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def threshold_from_normal_scores(
         threshold=quantile(false_alarm_rate),
         clear_threshold=quantile(clear_rate),
         false_alarm_rate=false_alarm_rate,
-        method=f"{method} of leave-one-out normal scores",
+        method=f"{method} of {kind} normal scores",
         n_scores=normal.size,
     )
 
