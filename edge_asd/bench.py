@@ -170,9 +170,11 @@ def load_extractors(
 ) -> tuple[dict[str, Extractor], tuple[MemoryStep, ...]]:
     """Load what a machine needs, one extractor after the other, and watch the memory.
 
-    Each extractor encodes one window of noise, which is when ONNX Runtime takes the memory
+    Each extractor encodes one window of silence, which is when ONNX Runtime takes the memory
     for activations.
     """
+    import onnxruntime  # noqa: F401  # or else the first extractor seems to need its memory
+
     manifest = bundle.manifest
     before = resident_bytes()
     extractors: dict[str, Extractor] = {}
@@ -185,7 +187,7 @@ def load_extractors(
         n_views = sum(b.extractor == branch.extractor for b in manifest.branches)
         extractors |= open_extractors(bundle.path, {name: spec}, threads)
         loaded = resident_bytes()
-        extractors[name](np.zeros((n_views, spec.n_channels, spec.n_samples), np.float32))
+        extractors[name](np.zeros((n_views, *spec.audio_shape), np.float32))
         used = resident_bytes()
         steps.append(MemoryStep(name, loaded - before, used - loaded))
         before = used

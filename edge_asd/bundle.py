@@ -6,15 +6,18 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_asd.bank import open_bank
 from edge_asd.detector import BranchScorer, Detector
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.extractor import Extractor
-from edge_asd.graph import open_session
+from edge_asd.graph import Shape, open_session, require_shapes
 from edge_asd.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
 from edge_asd.scorer import BankScorer, OutputScorer, Scorer
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 __all__ = ["Bundle", "Search", "file_entry", "open_extractors"]
 
@@ -156,13 +159,33 @@ class Bundle:
 def open_extractors(
     bundle_dir: Path, specs: Mapping[str, ExtractorSpec], threads: int = 1
 ) -> dict[str, Extractor]:
-    """Load the graphs of extractors; a file that several of them use is loaded once."""
+    """Load the graphs of extractors; a file that several of them use is loaded once.
+
+    Raises
+    ------
+    BundleError
+        When ONNX Runtime cannot load a graph, or its shapes are not those of the manifest.
+    """
     open_once = cache(lambda file: open_session(bundle_dir / file, threads=threads))
+
+    def opened(file: str, inputs: dict[str, Shape], output: Shape) -> ort.InferenceSession:
+        session = open_once(file)
+        require_shapes(session, bundle_dir / file, inputs, output)
+        return session
+
     return {
         name: Extractor(
             spec,
-            {feature.name: open_once(feature.file) for feature in spec.features if feature.file},
-            open_once(spec.encoder.file),
+            {
+                feature.name: opened(feature.file, {"audio": spec.audio_shape}, feature.shape)
+                for feature in spec.features
+                if feature.file
+            },
+            opened(
+                spec.encoder.file,
+                {feature.name: spec.encoder_shape(feature) for feature in spec.features},
+                (spec.embedding_dim,),
+            ),
         )
         for name, spec in specs.items()
     }

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edge_asd import golden
-from edge_asd.bundle import Bundle
+from edge_asd.bundle import Bundle, open_extractors
 from edge_asd.errors import BundleError
-from edge_asd.graph import open_session
-from edge_asd.manifest import BankSpec, ExtractorSpec
+from edge_asd.manifest import BankSpec
 
 __all__ = ["Finding", "check_bundle"]
-
-_Shape = tuple[int, ...]  # without the batch axis
 
 # Rows are normalised in float32; 1e-3 is far above its rounding and below any real defect.
 _NORM_TOLERANCE = 1e-3
@@ -43,8 +40,8 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
     bundle.verify(manifest.derived_files())  # opening leaves these to their loader
     n_bytes = sum(entry.bytes for entry in manifest.files.values())
     yield Finding("files", f"{len(manifest.files)} files, {n_bytes / 2**20:.1f} MiB, digests agree")
+    extractors = open_extractors(path, manifest.extractors, threads)  # compares the shapes
     for name, extractor in manifest.extractors.items():
-        _check_graphs(path, extractor)
         features = ", ".join(feature.name for feature in extractor.features)
         yield Finding(
             f"graphs of {name}",
@@ -59,7 +56,6 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             n_references = sum(bank.n for bank in banks)
             yield Finding(f"banks of {machine}", f"{n_references} references, finite, unit norm")
     arrays = golden.read(path / manifest.golden.file)
-    extractors = bundle.extractors(threads=threads)
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)
@@ -69,39 +65,6 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "
             f"scores within {agreement.max_score_difference:.1e}",
         )
-
-
-def _check_graphs(path: Path, spec: ExtractorSpec) -> None:
-    for feature in spec.features:
-        if feature.file is not None:
-            audio = {"audio": (spec.n_channels, spec.n_samples)}
-            _check_graph(path / feature.file, audio, feature.shape)
-    inputs = {feature.name: spec.encoder_shape(feature) for feature in spec.features}
-    _check_graph(path / spec.encoder.file, inputs, (spec.embedding_dim,))
-
-
-def _check_graph(file: Path, inputs: Mapping[str, _Shape], output: _Shape) -> None:
-    """Compare a graph's inputs, by name, and its one output with the manifest's shapes."""
-    session = open_session(file)
-    found_inputs = {node.name: node.shape[1:] for node in session.get_inputs()}
-    found_outputs = [node.shape[1:] for node in session.get_outputs()]
-    if (
-        found_inputs.keys() != inputs.keys()
-        or len(found_outputs) != 1
-        or not all(_fits(found_inputs[name], inputs[name]) for name in inputs)
-        or not _fits(found_outputs[0], output)
-    ):
-        raise BundleError(
-            f"{file} maps {found_inputs} to {found_outputs}, the manifest says {dict(inputs)} to "
-            f"{[output]}: export the bundle again"
-        )
-
-
-def _fits(found: Sequence[int | str | None], expected: _Shape) -> bool:
-    """Whether shapes agree; a dimension that the graph leaves open is a name or None."""
-    return len(found) == len(expected) and all(
-        a == b for a, b in zip(found, expected, strict=True) if isinstance(a, int)
-    )
 
 
 def _check_bank(path: Path, spec: BankSpec) -> None:

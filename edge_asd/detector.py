@@ -98,7 +98,17 @@ class Detector:
         timings : gets the seconds of each stage: ``<extractor> features``,
             ``<extractor> encoder``, ``scorer`` and ``fusion``
         """
-        embeddings = self.embeddings(audio, timings)
+        return self.judge(self.embeddings(audio, timings), timings)
+
+    def judge(
+        self, embeddings: Mapping[str, NDArray[np.float32]], timings: Timings | None = None
+    ) -> WindowScore:
+        """Score what :meth:`embeddings` gave for one window.
+
+        Parameters
+        ----------
+        timings : gets the seconds of ``scorer`` and ``fusion``
+        """
         start = time.perf_counter()
         scores = {b.name: b.scorer.score(embeddings[b.name]) for b in self._branches}
         middle = time.perf_counter()
@@ -117,5 +127,5 @@ def embed_views(
     timings: Timings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Embeddings (n_segments, dim) of several views of one window (2, n_samples), as one batch."""
-    batch = np.stack([audio[list(VIEWS[view])] for view in views])
+    batch = audio[np.array([VIEWS[view] for view in views])]  # (n_views, n_channels, n_samples)
     return dict(zip(views, extractor(batch, timings), strict=True))

@@ -58,8 +58,8 @@ def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[s
     windows : at least one, each (2, window_samples) float32
     """
     machine = detector.machine
-    scores = [detector.score(window) for window in windows]
     embeddings = [detector.embeddings(window) for window in windows]
+    scores = [detector.judge(rows) for rows in embeddings]
     arrays: dict[str, NDArray[Any]] = {
         f"audio/{machine}": np.stack(windows),
         f"score/{machine}": np.array([score.score for score in scores]),

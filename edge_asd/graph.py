@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,9 @@ from edge_asd.errors import BundleError
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["open_session"]
+__all__ = ["Shape", "open_session", "require_shapes"]
+
+Shape = tuple[int, ...]  # without the batch axis
 
 
 def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
@@ -37,3 +40,40 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         first = str(error).splitlines()[0]
         raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {first}") from error
+
+
+def require_shapes(
+    session: ort.InferenceSession, file: Path, inputs: Mapping[str, Shape], output: Shape
+) -> None:
+    """Refuse a graph that takes or gives something else than the manifest says.
+
+    Parameters
+    ----------
+    file : what the session was opened from, for the message
+    inputs : shape of every input, by name, without the batch axis
+    output : shape of the only output, without the batch axis
+
+    Raises
+    ------
+    BundleError
+        When names or shapes differ.
+    """
+    found_inputs = {node.name: node.shape[1:] for node in session.get_inputs()}
+    found_outputs = [node.shape[1:] for node in session.get_outputs()]
+    if (
+        found_inputs.keys() != inputs.keys()
+        or len(found_outputs) != 1
+        or not all(_fits(found_inputs[name], inputs[name]) for name in inputs)
+        or not _fits(found_outputs[0], output)
+    ):
+        raise BundleError(
+            f"{file} maps {found_inputs} to {found_outputs}, the manifest says {dict(inputs)} to "
+            f"{[output]}: export the bundle again"
+        )
+
+
+def _fits(found: Sequence[int | str | None], expected: Shape) -> bool:
+    """Whether shapes agree; a dimension that the graph leaves open is a name or None."""
+    return len(found) == len(expected) and all(
+        a == b for a, b in zip(found, expected, strict=True) if isinstance(a, int)
+    )

@@ -68,7 +68,8 @@ class FeatureSpec(_Record):
     name: str  # name of the encoder's input
     kind: Literal["graph", "spectrum"]
     file: str | None = None
-    shape: tuple[Positive, ...]  # of one window, without the batch axis
+    # of one window, without the batch axis
+    shape: Annotated[tuple[Positive, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _graph_has_a_file(self) -> Self:
@@ -91,6 +92,10 @@ class SegmentSpec(_Record):
     n_frames: Positive
     hop_frames: Positive
 
+    def count(self, n_frames: int) -> int:
+        """Return how many whole segments so many frames hold."""
+        return max(0, 1 + (n_frames - self.n_frames) // self.hop_frames)
+
 
 class ExtractorSpec(_Record):
     """Audio to one embedding for each segment: features, then the encoder."""
@@ -98,21 +103,37 @@ class ExtractorSpec(_Record):
     network: str  # what was trained: the extractor's name, or a variant of it
     n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
     n_channels: Positive
-    features: tuple[FeatureSpec, ...]
+    features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1)]
     segments: SegmentSpec | None = None  # None: the whole window is one segment
     encoder: EncoderSpec
     embedding_dim: Positive
 
     @model_validator(mode="after")
-    def _segments_fit(self) -> Self:
+    def _features_fit(self) -> Self:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) < len(names):
+            raise ValueError(f"features {names} need different names")
+        spectrum = (self.n_channels, self.n_samples // 2)
+        for feature in self.features:
+            if feature.kind == "spectrum" and feature.shape != spectrum:
+                raise ValueError(
+                    f"spectrum {feature.name!r} is {feature.shape}, the audio gives {spectrum}"
+                )
+            if self.segments is not None and not self.segments.count(feature.shape[-1]):
+                raise ValueError(
+                    f"feature {feature.name!r} has {feature.shape[-1]} frames, "
+                    f"a segment needs {self.segments.n_frames}"
+                )
         if self.segments is not None:
-            for feature in self.features:
-                if feature.shape[-1] < self.segments.n_frames:
-                    raise ValueError(
-                        f"feature {feature.name!r} has {feature.shape[-1]} frames, "
-                        f"a segment needs {self.segments.n_frames}"
-                    )
+            counts = [self.segments.count(feature.shape[-1]) for feature in self.features]
+            if len(set(counts)) > 1:
+                raise ValueError(f"features {names} have {counts} segments, expected equally many")
         return self
+
+    @property
+    def audio_shape(self) -> tuple[int, int]:
+        """Shape of what the front-ends take, without the batch axis."""
+        return (self.n_channels, self.n_samples)
 
     def encoder_shape(self, feature: FeatureSpec) -> tuple[int, ...]:
         """Shape of what the encoder takes of a feature, without the batch axis."""
@@ -245,7 +266,7 @@ class MachineSpec(_Record):
 class GoldenSpec(_Record):
     """Windows with the embeddings and scores that the graphs must give on any device."""
 
-    file: str  # npz: audio (n, 2, n_samples), machine (n,), and outputs by branch
+    file: str  # npz of the arrays in :mod:`edge_asd.golden`
     min_cosine: Annotated[float, Field(ge=-1, le=1)]
     max_score_difference: PositiveFloat  # relative
 
@@ -272,6 +293,8 @@ class Manifest(_Record):
     @model_validator(mode="after")
     def _references_resolve(self) -> Self:
         names = {branch.name for branch in self.branches}
+        if len(names) < len(self.branches):
+            raise ValueError("a branch is listed twice")
         with_banks = sorted(b.name for b in self.branches if b.scorer.kind != "output")
         for machine, spec in self.machines.items():
             for branch in self.branches:
@@ -286,6 +309,8 @@ class Manifest(_Record):
                 raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
             if not all(spec.banks.values()):
                 raise ValueError(f"machine {machine!r} has a branch without banks")
+            for branch in self.branches:
+                self._require_bank_width(machine, branch)
         for path in self.referenced_files():
             if path not in self.files:
                 raise ValueError(f"file {path!r} is used but not listed with its digest")
@@ -306,6 +331,15 @@ class Manifest(_Record):
                 f"branch {branch.name} scores output {branch.scorer.output}, "
                 f"its extractor has {extractor.embedding_dim}"
             )
+
+    def _require_bank_width(self, machine: str, branch: BranchSpec) -> None:
+        dim = self.extractors[self.extractor_name(machine, branch.extractor)].embedding_dim
+        for bank in self.machines[machine].banks.get(branch.name, {}).values():
+            if bank.dim != dim:
+                raise ValueError(
+                    f"banks of {branch.name} of {machine!r} are {bank.dim} wide, "
+                    f"its extractor gives {dim}"
+                )
 
     def extractor_name(self, machine: str, extractor: str) -> str:
         """Entry in ``extractors`` of what a machine's branches call `extractor`."""

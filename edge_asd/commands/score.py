@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["score"]
 
+_PLAIN_COLUMNS = 54  # characters of file, score, max and verdict
+
 
 def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
@@ -26,6 +28,7 @@ def score(
         float | None,
         typer.Option(min=0.001, help="From one window to the next; the bundle's if left out."),
     ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
     windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object per file on stdout.")
@@ -54,7 +57,7 @@ def score(
     from edge_asd.bundle import Bundle
     from edge_asd.recording import score_recording
 
-    detector = Bundle.open(bundle).detector(machine)
+    detector = Bundle.open(bundle).detector(machine, threads=threads)
     hop_s = hop_s or detector.hop_s
     threshold = detector.spec.threshold.threshold
     failed = False
@@ -84,19 +87,27 @@ def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: boo
     from rich.table import Table
 
     threshold = detector.spec.threshold.threshold
+    # Into a pipe or a file a table needs its full width, not 80 columns. Brackets and colons in
+    # file names are no markup.
+    width = None if Console().is_terminal else 240
+    console = Console(width=width, markup=False, emoji=False)
     branches = list(rows[0].mean.branches)
-    table = Table("file", title=f"machine {detector.machine}", title_justify="left")
-    for heading in ("score", "max", "threshold"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
+    caption = None
+    if console.width < _PLAIN_COLUMNS + sum(len(branch) + 3 for branch in branches):
+        branches, caption = [], "A wider terminal, a pipe or --json shows every branch."
+    title = f"machine {detector.machine}, threshold {threshold:.4f}"
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("file", overflow="fold")
+    for heading in ("score", "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for branch in branches:
-        table.add_column(branch, justify="right")
+        table.add_column(branch, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             str(row.path),
             f"{row.mean.score:.4f}",
             f"{row.max_score:.4f}",
-            f"{threshold:.4f}",
             row.verdict(threshold),
             *(f"{row.mean.branches[branch]:.4f}" for branch in branches),
         )
@@ -105,11 +116,7 @@ def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: boo
                 f"  from {start_s:.3f} s",
                 f"{window.score:.4f}",
                 "",
-                "",
                 "above" if window.score > threshold else "",
                 *(f"{window.branches[branch]:.4f}" for branch in branches),
             )
-    # Into a pipe or a file a table needs its full width, not 80 columns. Brackets and colons in
-    # file names are no markup.
-    width = None if Console().is_terminal else 240
-    Console(width=width, markup=False, emoji=False).print(table)
+    console.print(table)

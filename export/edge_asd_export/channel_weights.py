@@ -1,8 +1,9 @@
 """Fusion weights without anomaly labels: from normal clips alone.
 
-A rule sees the leave-one-out scores of the machine's own normal clips and, if it asks for
-them, the scores that the machine's banks give to the normal clips of *other* machines: the
-only other sounds there are. ``docs/scoring.md`` says what each rule can and cannot know.
+A rule sees the normal scores of the machine's own clips (:func:`.scoring.normal_scores`) and,
+if it asks for them, the scores that the machine's banks give to the normal clips of *other*
+machines: the only other sounds there are. ``docs/scoring.md`` says what each rule can and
+cannot know.
 A new rule is a function and a row of ``WEIGHT_RULES``.
 """
 
@@ -47,7 +48,7 @@ def channel_weights(
     rule : str
         A key of ``WEIGHT_RULES``.
     normal : mapping of part to (n,) float
-        Leave-one-out scores of the machine's normal clips, the same clips for each part.
+        Normal scores of the machine's training clips, the same clips for each part.
     proxy : mapping of part to (m,) float, optional
         Scores of other machines' normal clips.
 
@@ -165,11 +166,9 @@ WEIGHT_RULES: Mapping[str, LabelFreeRule] = {
     "equal": LabelFreeRule("equal weights", _equal),
     "first": LabelFreeRule("the first part alone", _first),
     "mostly-first": LabelFreeRule(f"{FIRST_SHARE:g} for the first part", _mostly_first),
-    "inverse-variance": LabelFreeRule(
-        "inverse variance of the leave-one-out scores", _inverse_variance
-    ),
+    "inverse-variance": LabelFreeRule("inverse variance of the normal scores", _inverse_variance),
     "minimum-variance": LabelFreeRule(
-        "smallest variance of the fused leave-one-out scores", _minimum_variance
+        "smallest variance of the fused normal scores", _minimum_variance
     ),
     "separability": LabelFreeRule(
         "(2 AUC - 1)^2 against other machines' normals", _separability, needs_proxy=True

@@ -27,7 +27,7 @@ from edge_asd_export.resuming_download import (
 )
 from edge_asd_export.unpack import missing_splits, unpack
 
-__all__ = ["ARCHIVES_FOLDER", "ZENODO", "FetchOptions", "fetch"]
+__all__ = ["FetchOptions", "fetch"]
 
 ZENODO = "https://zenodo.org"
 ARCHIVES_FOLDER = ".archives"

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_asd.errors import UsageError
 from edge_asd_export.clip_name import Split
 
-__all__ = ["DATA_SETS", "Archive", "Catalogue", "Part", "load_catalogue"]
+__all__ = ["Archive", "Catalogue", "Part", "load_catalogue"]
 
 DATA_SETS = ("dcase2026",)
 

@@ -1,8 +1,9 @@
 """From the scores of normal clips to what a bundle says about one: fusion and threshold.
 
-Statistics come from leave-one-out scores of training clips, with the clips of both domains
-pooled (ten target clips alone are too few), and never from test data. Fusion weights come
-from a :class:`WeightRule`: without labels, or from labelled development clips by grid search.
+Statistics come from the scores of training clips (:func:`.scoring.normal_scores`), with the
+clips of both domains pooled (ten target clips alone are too few), and never from test data.
+Fusion weights come from a :class:`WeightRule`: without labels, or from labelled development
+clips by grid search.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ from edge_asd.fusion import fuse
 from edge_asd.manifest import FusionSpec, TermSpec
 from edge_asd.system import Mix
 from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
-from edge_asd_export.threshold import threshold_from_normal_scores
 
 __all__ = [
     "Evidence",
     "GridSearch",
     "LabelFree",
     "WeightRule",
-    "channel_weights",
     "fit_fusions",
-    "threshold_from_normal_scores",
 ]
 
 Floats = NDArray[np.float64]
@@ -43,7 +41,7 @@ _TIE = 1e-9  # objectives closer than this are equal
 class Evidence:
     """What is known of one machine when its fusion is chosen."""
 
-    normal: Scores  # leave-one-out scores of its training clips
+    normal: Scores  # normal scores of its training clips
     proxy: Scores | None = None  # scores of other machines' training clips
     labelled: Scores | None = None  # scores of development test clips
 
@@ -146,8 +144,8 @@ def fit_fusions(
     """Return the fusion of each machine.
 
     Mixes inside `mix` are fitted first and then count as one part. A mix that standardises
-    takes the mean and the standard deviation of each part from that machine's leave-one-out
-    scores, the latter at least `SIGMA_FLOOR` of their root mean square.
+    takes the mean and the standard deviation of each part from that machine's normal scores,
+    the latter at least `SIGMA_FLOOR` of their root mean square.
 
     Parameters
     ----------
@@ -196,7 +194,7 @@ def _standardised(part: str | FusionSpec, mix: Mix, evidence: Evidence) -> TermS
     normal = _scores_of(alone, evidence.normal)
     if normal.size == 0 or not np.isfinite(normal).all():
         name = part if isinstance(part, str) else "a nested mix"
-        raise DataError(f"the leave-one-out scores of {name} are empty or not finite")
+        raise DataError(f"the normal scores of {name} are empty or not finite")
     if not mix.standardise:
         return alone
     size = float(np.sqrt(np.square(normal).mean()))

@@ -38,7 +38,7 @@ class Tolerance:
     """What an int8 encoder must reach to replace the float32 one."""
 
     cosine_mean: float = 0.99  # of embeddings of training windows
-    score_correlation: float = 0.95  # Spearman's, of leave-one-out scores
+    score_correlation: float = 0.95  # Spearman's, of normal scores
     size_ratio: float = 0.6  # int8 bytes to fp32 bytes: more means little was quantized
     speed_ratio: float = 1.0  # fp32 time to int8 time, when this host can tell
 

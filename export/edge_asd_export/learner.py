@@ -20,7 +20,7 @@ __all__ = ["Learner", "Task"]
 class Task:
     """What one network is trained on."""
 
-    n_samples: int  # of the longest machine's clips
+    n_samples: int  # of the clips, of the longest machine's where there are several
     n_channels: int  # of the views
     sample_rate_hz: int
     classes: tuple[ClassName, ...]

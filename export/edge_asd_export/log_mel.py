@@ -36,7 +36,7 @@ class LogMel(nn.Module):
     amin : power below which all is the same
     top_db : the quietest bin, in dB below the clip's loudest; None for no such floor
     pad : how half a frame is added at either end; librosa's default was ``reflect``
-        before version 0.10
+        before version 0.9
     """
 
     kernel: Tensor

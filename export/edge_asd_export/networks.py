@@ -9,7 +9,7 @@ from pathlib import Path
 from edge_asd.errors import UsageError
 from edge_asd_export.export_job import ExportJob
 from edge_asd_export.learner import Learner
-from edge_asd_export.recipes import recipe_named
+from edge_asd_export.recipes import recipe_of
 from edge_asd_export.references import centre_banks
 from edge_asd_export.scoring import Banks
 from edge_asd_export.ship import CheckData, ShippedGraphs, ship_extractor
@@ -70,7 +70,7 @@ def ship_networks(
     graphs = {}
     for name, network in networks.items():
         extractor, _, machine = name.partition("/")
-        recipe = recipe_named(extractor)
+        recipe = recipe_of(name)
         trained = network.learner.shipped()
         if trained.segments is not None and options.window_hop_frames is not None:
             trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)

@@ -33,9 +33,7 @@ __all__ = [
     "first_weighted_nodes",
     "float_weight_bytes",
     "n_quantized_weights",
-    "narrow_convolutions",
     "quantize_encoder",
-    "weightless_nodes",
 ]
 
 NARROW = 32  # output channels
@@ -85,8 +83,8 @@ def quantize_encoder(
         graph = onnx.load(str(prepared), load_external_data=False).graph
         excluded = [
             *first_weighted_nodes(graph, (*_STATIC, *_DYNAMIC)),
-            *narrow_convolutions(graph),
-            *weightless_nodes(graph, _DYNAMIC),
+            *_narrow_convolutions(graph),
+            *_weightless_nodes(graph, _DYNAMIC),
         ]
         # Dynamic quantization turns a Gemm into a MatMul of this name first.
         excluded += [f"{name}_MatMul" for name in excluded]
@@ -129,16 +127,6 @@ def float_weight_bytes(path: Path) -> int:
     return sum(4 * math.prod(t.dims) for t in tensors)
 
 
-def weightless_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
-    """Names of nodes that multiply activations with each other, as attention does."""
-    weights = {tensor.name for tensor in graph.initializer}
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type in operators and weights.isdisjoint(node.input)
-    ]
-
-
 def first_weighted_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
     """Names of the weighted nodes that see an input of the graph first.
 
@@ -157,7 +145,17 @@ def first_weighted_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> li
     return names
 
 
-def narrow_convolutions(graph: onnx.GraphProto) -> list[str]:
+def _weightless_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> list[str]:
+    """Names of nodes that multiply activations with each other, as attention does."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in operators and weights.isdisjoint(node.input)
+    ]
+
+
+def _narrow_convolutions(graph: onnx.GraphProto) -> list[str]:
     """Names of the convolutions with at most `NARROW` output channels; they stay float32.
 
     They hold two per cent of the weights, see the widest range of activations, and their

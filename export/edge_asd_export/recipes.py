@@ -14,7 +14,7 @@ from edge_asd_export.extractors.resnet.learner import ResnetLearner
 from edge_asd_export.learner import Learner, Task
 from edge_asd_export.settings import FitSettings
 
-__all__ = ["RECIPES", "Recipe", "recipe_named"]
+__all__ = ["RECIPES", "Recipe", "recipe_named", "recipe_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +60,8 @@ def recipe_named(name: str) -> Recipe:
     except KeyError:
         known = ", ".join(RECIPES)
         raise UsageError(f"no recipe for extractor {name!r}; known extractors: {known}") from None
+
+
+def recipe_of(network: str) -> Recipe:
+    """Return the recipe of a network of a run: of its extractor, be it for one machine or all."""
+    return recipe_named(network.partition("/")[0])

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.config import TrainConfig
-from edge_asd_export.recipes import recipe_named
+from edge_asd_export.recipes import recipe_of
 from edge_asd_export.settings import Settings
 from edge_asd_export.training_set import ClassName
 
@@ -90,7 +90,14 @@ class Run:
 
     def n_epochs(self, network: str) -> int:
         """How long a network is to be trained."""
-        return recipe_named(network.partition("/")[0]).settings(self.record.config).epochs
+        return recipe_of(network).settings(self.record.config).epochs
+
+    def n_samples(self, network: str) -> int:
+        """Length of the audio that a network takes: of its own machine's clips if it has one."""
+        machine = network.partition("/")[2]
+        if machine and self.record.config.clip_s is None:
+            return self.record.machines[machine]
+        return self.record.n_samples
 
     def checkpoint(self, network: str) -> dict[str, Any] | None:
         """Newest training state of a network, or None before the first epoch's end."""

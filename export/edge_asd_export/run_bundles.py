@@ -16,7 +16,7 @@ from edge_asd_export.present import largest
 from edge_asd_export.run import RECORD_NAME, Run
 from edge_asd_export.run_clips import training_clips
 
-__all__ = ["BUNDLES_NAME", "export_systems", "finished_systems"]
+__all__ = ["export_systems", "finished_systems"]
 
 BUNDLES_NAME = "bundles"  # folder in a run
 Bar = Callable[[], AbstractContextManager[Callable[[int, int], None]]]

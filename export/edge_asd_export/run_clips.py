@@ -9,9 +9,9 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd_export.clips import Clip, require_clean_train, scan
 from edge_asd_export.run import Run
 
-__all__ = ["N_LEAST_CLIPS", "training_clips"]
+__all__ = ["training_clips"]
 
-N_LEAST_CLIPS = 2  # a leave-one-out score compares a clip with another
+N_LEAST_CLIPS = 2  # a normal score compares a clip with another
 
 
 def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tuple[Clip, ...]]:

@@ -25,8 +25,6 @@ from edge_asd_export.to_onnx import export_extractor
 from edge_asd_export.trainable import TrainableExtractor
 
 __all__ = [
-    "N_CALIBRATION_CLIPS",
-    "N_CHECK_CLIPS",
     "CheckData",
     "Quantize",
     "ShippedGraphs",
@@ -87,7 +85,8 @@ def ship_extractor(
     frontends = open_extractors(bundle_dir, {name: exported.spec})[name]
     spread = spread_over(data.clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
-    held_out = [clip for clip in spread if clip not in set(calibration)]
+    calibrated = set(calibration)
+    held_out = [clip for clip in spread if clip not in calibrated]
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {target}")
     int8 = exported.encoder.with_suffix(".int8.onnx")
     windows = [features for _, features in _windows(frontends, calibration, data.scorings)]

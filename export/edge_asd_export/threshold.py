@@ -11,7 +11,7 @@ from scipy.stats import gamma
 from edge_asd.errors import DataError, UsageError
 from edge_asd.manifest import ThresholdSpec
 
-__all__ = ["CLEAR_RATE_FACTOR", "MIN_EXCEEDANCES", "threshold_from_normal_scores"]
+__all__ = ["threshold_from_normal_scores"]
 
 MIN_EXCEEDANCES = 10  # scores above an empirical threshold; their count is then good to a third
 CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above

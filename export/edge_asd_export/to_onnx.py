@@ -33,8 +33,8 @@ def export_extractor(
 
     Parameters
     ----------
-    name : of the extractor in the manifest; front-ends of ``extractor/machine`` are those of
-        ``extractor``, written once
+    name : of the extractor in the manifest; networks ``extractor/machine`` share the
+        front-ends of one length of audio, which are written once
     network : what was trained, for the manifest
     """
     folder = bundle_dir / "graphs"
@@ -46,7 +46,8 @@ def export_extractor(
     for feature, value in zip(extractor.feature_list, inputs, strict=True):
         file = None
         if feature.frontend is not None:
-            file = f"graphs/{name.partition('/')[0]}.{feature.name}.onnx"
+            stem = f"{name.partition('/')[0]}.{feature.name}.{extractor.n_samples}"
+            file = f"graphs/{stem}.onnx"
             if not (bundle_dir / file).exists():
                 _export(feature.frontend, (audio,), ["audio"], feature.name, bundle_dir / file)
         shape = tuple(value.shape[1:])

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.distributed import ALONE, Processes
 from edge_asd_export.learner import Learner, Task
-from edge_asd_export.recipes import recipe_named
+from edge_asd_export.recipes import recipe_of
 from edge_asd_export.run import Run, save_checkpoint
 from edge_asd_export.training_log import EpochLog, append_log
 from edge_asd_export.training_set import EpochDataset, Item
@@ -103,11 +103,10 @@ def load_learner(run: Run, name: str) -> Learner:
 
 def _build(run: Run, name: str, *, is_new: bool) -> Learner:
     record = run.record
-    recipe = recipe_named(name.partition("/")[0])
     own = record.tasks[name]
     torch.manual_seed(record.config.seed)
-    task = Task(record.n_samples, own.n_channels, record.sample_rate_hz, own.classes, is_new)
-    return recipe.build(task, record.config)
+    task = Task(run.n_samples(name), own.n_channels, record.sample_rate_hz, own.classes, is_new)
+    return recipe_of(name).build(task, record.config)
 
 
 class _Session:
@@ -116,7 +115,7 @@ class _Session:
     def __init__(
         self, run: Run, name: str, items: list[Item], device: torch.device, processes: Processes
     ) -> None:
-        settings = recipe_named(name.partition("/")[0]).settings(run.record.config)
+        settings = recipe_of(name).settings(run.record.config)
         self.seed = run.record.config.seed
         self.device = device
         self.processes = processes

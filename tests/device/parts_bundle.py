@@ -37,11 +37,15 @@ from edge_asd.scorer import normalise_rows
 RATE_HZ = 16000
 FRAME_SAMPLES, N_FRAMES, N_BANDS = 100, 16, 8
 WINDOW_SAMPLES = FRAME_SAMPLES * N_FRAMES
+HOP_S = 0.05
 SEGMENTS = SegmentSpec(n_frames=4, hop_frames=3)
 N_SEGMENTS = 5  # at frames 0, 3, 6, 9 and 12
 MACHINES = ("fan", "pump")
 GAIN = {"fan": 1.0, "pump": 3.0}  # of the output of a machine's autoencoder
 CENTRES = normalise_rows(np.random.default_rng(3).standard_normal((3, 4)))
+THRESHOLD = ThresholdSpec(
+    threshold=1.0, clear_threshold=1.0, false_alarm_rate=0.1, method="none", n_scores=1
+)
 CENTRES_SCORER = ScorerSpec(kind="nearest", distance="cosine", average="scores")
 
 
@@ -66,16 +70,10 @@ def write_parts_bundle(folder: Path) -> Path:
     """Write the bundle."""
     folder.mkdir(parents=True)
     for name, n_channels in (("autoencoder", 1), ("resnet", 2)):
-        save_graph(
-            folder / f"{name}.bands.onnx",
-            [helper.make_node("Conv", ["audio", "filters"], ["bands"], strides=[FRAME_SAMPLES])],
-            {"filters": bands(n_channels)},
-            audio=(n_channels, WINDOW_SAMPLES),
-            output=(N_BANDS, N_FRAMES),
-        )
+        save_bands(folder / f"{name}.bands.onnx", n_channels)
     for machine, gain in GAIN.items():
-        _save_encoder(folder / f"autoencoder.{machine}.onnx", gain * mixing(2), N_FRAMES)
-    _save_encoder(folder / "resnet.onnx", mixing(4), SEGMENTS.n_frames)
+        save_encoder(folder / f"autoencoder.{machine}.onnx", gain * mixing(2), N_FRAMES)
+    save_encoder(folder / "resnet.onnx", mixing(4), SEGMENTS.n_frames)
     np.save(folder / "centres.npy", CENTRES)
     (folder / "golden.npz").write_bytes(b"")
     _write_manifest(folder)
@@ -88,8 +86,19 @@ def write_parts_bundle(folder: Path) -> Path:
     return folder
 
 
-def _save_encoder(path: Path, weights: NDArray[np.float32], n_frames: int) -> None:
-    """Mean power of each band, then a matrix."""
+def save_bands(path: Path, n_channels: int) -> None:
+    """Write a front-end: frames of all channels through N_BANDS filters."""
+    save_graph(
+        path,
+        [helper.make_node("Conv", ["audio", "filters"], ["bands"], strides=[FRAME_SAMPLES])],
+        {"filters": bands(n_channels)},
+        audio=(n_channels, WINDOW_SAMPLES),
+        output=(N_BANDS, N_FRAMES),
+    )
+
+
+def save_encoder(path: Path, weights: NDArray[np.float32], n_frames: int) -> None:
+    """Write an encoder of one input: mean power of each band, then a matrix."""
     save_graph(
         path,
         [
@@ -103,9 +112,10 @@ def _save_encoder(path: Path, weights: NDArray[np.float32], n_frames: int) -> No
     )
 
 
-def _extractor(
+def extractor_spec(
     network: str, encoder: str, n_channels: int, dim: int, segments: SegmentSpec | None = None
 ) -> ExtractorSpec:
+    """What the manifest says of an extractor whose one feature is ``<network>.bands.onnx``."""
     feature = FeatureSpec(
         name="bands", kind="graph", file=f"{network}.bands.onnx", shape=(N_BANDS, N_FRAMES)
     )
@@ -131,26 +141,19 @@ def _write_manifest(folder: Path) -> None:
             ),
             method="equal",
         ),
-        threshold=ThresholdSpec(
-            threshold=1.0, clear_threshold=1.0, false_alarm_rate=0.1, method="none", n_scores=1
-        ),
+        threshold=THRESHOLD,
     )
-    manifest = Manifest(
-        name="parts",
-        created_utc="2026-01-01T00:00:00Z",
+    write_manifest(
+        folder,
         system="parts",
-        target="x86-64",
-        tools={},
-        sample_rate_hz=RATE_HZ,
-        hop_s=0.05,
         extractors={
             **{
-                f"autoencoder/{machine}": _extractor(
+                f"autoencoder/{machine}": extractor_spec(
                     "autoencoder", f"autoencoder.{machine}.onnx", 1, 2
                 )
                 for machine in MACHINES
             },
-            "resnet": _extractor("resnet", "resnet.onnx", 2, 4, SEGMENTS),
+            "resnet": extractor_spec("resnet", "resnet.onnx", 2, 4, SEGMENTS),
         },
         branches=(
             BranchSpec(
@@ -162,6 +165,29 @@ def _write_manifest(folder: Path) -> None:
             name: machine.model_copy(update={"extractors": {"autoencoder": f"autoencoder/{name}"}})
             for name in MACHINES
         },
+    )
+
+
+def write_manifest(
+    folder: Path,
+    *,
+    system: str,
+    extractors: dict[str, ExtractorSpec],
+    branches: tuple[BranchSpec, ...],
+    machines: dict[str, MachineSpec],
+) -> None:
+    """Write the manifest of the files that lie in `folder`."""
+    manifest = Manifest(
+        name=system,
+        created_utc="2026-01-01T00:00:00Z",
+        system=system,
+        target="x86-64",
+        tools={},
+        sample_rate_hz=RATE_HZ,
+        hop_s=HOP_S,
+        extractors=extractors,
+        branches=branches,
+        machines=machines,
         golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
         files={
             path.name: file_entry(path) for path in folder.iterdir() if path.name != MANIFEST_NAME

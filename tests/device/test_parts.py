@@ -177,11 +177,35 @@ def test_check_accepts_the_bundle_and_lists_every_part(folder: Path) -> None:
     ]
 
 
-def test_check_finds_graphs_that_want_other_segments(copy: Path) -> None:
-    edit(copy, lambda m: m["extractors"]["resnet"]["segments"].update(n_frames=5))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda spec: spec["segments"].update(n_frames=5),
+            r"resnet.onnx maps {'bands': \[8, 4\]}",
+        ),
+        (lambda spec: spec.update(segments=None), r"resnet.onnx maps {'bands': \[8, 4\]}"),
+        (lambda spec: spec.update(n_samples=10**15), r"bands.onnx maps {'audio': \[2, 1600\]}"),
+        (
+            lambda spec: spec["features"][0].update(shape=[8, 10**9]),
+            r"bands.onnx maps {'audio': \[2, 1600\]} to \[\[8, 16\]\]",
+        ),
+        (
+            lambda spec: spec["features"][0].update(file="autoencoder.bands.onnx"),
+            r"autoencoder.bands.onnx maps {'audio': \[1, 1600\]}",
+        ),
+    ],
+)
+def test_graphs_of_other_shapes_are_refused_before_anything_is_scored(
+    copy: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    edit(copy, lambda m: change(m["extractors"]["resnet"]))
+    opened = Bundle.open(copy)
 
-    with pytest.raises(BundleError, match=r"resnet.onnx maps {'bands': \[8, 4\]}"):
-        list(check_bundle(copy))
+    with pytest.raises(BundleError, match=message) as caught:
+        opened.detector("fan")
+
+    assert "\n" not in str(caught.value)
 
 
 def test_check_finds_golden_windows_of_another_hop(copy: Path) -> None:
@@ -220,7 +244,33 @@ def test_check_finds_the_network_of_another_machine(copy: Path) -> None:
             lambda m: m["extractors"]["resnet"]["segments"].update(n_frames=17),
             "'bands' has 16 frames, a segment needs 17",
         ),
+        (
+            lambda m: m["extractors"]["resnet"]["segments"].update(n_frames=10**15, hop_frames=1),
+            "'bands' has 16 frames, a segment needs 1000000000000000",
+        ),
         (lambda m: m["extractors"]["resnet"]["segments"].update(hop_frames=0), "hop_frames"),
+        (lambda m: m["extractors"]["resnet"].update(features=[]), "features"),
+        (lambda m: m["extractors"]["resnet"]["features"][0].update(shape=[]), "shape"),
+        (
+            lambda m: m["extractors"]["resnet"]["features"].append(
+                m["extractors"]["resnet"]["features"][0]
+            ),
+            r"\['bands', 'bands'\] need different names",
+        ),
+        (
+            lambda m: m["extractors"]["resnet"]["features"].append(
+                m["extractors"]["resnet"]["features"][0] | {"name": "more", "shape": [8, 19]}
+            ),
+            r"have \[5, 6\] segments, expected equally many",
+        ),
+        (
+            lambda m: m["extractors"]["resnet"]["features"].append(
+                {"name": "lines", "kind": "spectrum", "shape": [1, 800]}
+            ),
+            r"'lines' is \(1, 800\), the audio gives \(2, 800\)",
+        ),
+        (lambda m: m["extractors"]["resnet"].update(embedding_dim=3), "are 4 wide, .* gives 3"),
+        (lambda m: m["branches"].append(m["branches"][0]), "listed twice"),
         (lambda m: m["extractors"]["resnet"].update(n_channels=1), "2 channels, .* takes 1"),
         (lambda m: m["branches"][1]["scorer"].update(average="medians"), "average"),
     ],

@@ -59,7 +59,9 @@ def manifest(
             "network": (networks or {}).get(branch.extractor, branch.extractor),
             "n_samples": 1600,
             "n_channels": len(VIEWS[branch.view]),
-            "features": [{"name": "spectrum", "kind": "spectrum", "shape": [1, 801]}],
+            "features": [
+                {"name": "spectrum", "kind": "spectrum", "shape": [len(VIEWS[branch.view]), 800]}
+            ],
             "encoder": {
                 "file": "encoder.onnx",
                 "precision": (precisions or {}).get(branch.extractor, "int8"),

@@ -57,7 +57,7 @@ def manifest(machines: Sequence[str] = ("fan",), *, labels: str | None = None) -
         "network": "fkie",
         "n_samples": WINDOW_SAMPLES,
         "n_channels": 1,
-        "features": [{"name": "spectrum", "kind": "spectrum", "shape": [1, 801]}],
+        "features": [{"name": "spectrum", "kind": "spectrum", "shape": [1, WINDOW_SAMPLES // 2]}],
         "encoder": {"file": "encoder.onnx", "precision": "int8", "opset": 17},
         "embedding_dim": 256,
     }

@@ -22,7 +22,8 @@ from edge_asd_export.export_job import ExportOptions
 from edge_asd_export.graph_check import Tolerance
 from edge_asd_export.quantize import n_quantized_weights
 from edge_asd_export.run import Run
-from edge_asd_export.train import train_network
+from edge_asd_export.to_onnx import export_extractor
+from edge_asd_export.train import new_learner, train_network
 
 CLIP_SAMPLES = 8_192
 SYSTEMS = ("baseline-mse", "baseline-mahala")
@@ -99,13 +100,36 @@ def test_machines_have_networks_of_their_own_and_share_the_front_end(bundle: Bun
 
     assert sorted(manifest.extractors) == ["autoencoder/fan", "autoencoder/pump"]
     files = {spec.features[0].file for spec in manifest.extractors.values()}
-    assert files == {"graphs/autoencoder.frames.onnx"}
+    assert files == {f"graphs/autoencoder.frames.{CLIP_SAMPLES}.onnx"}
     assert sorted(path.name for path in (bundle.path / "graphs").iterdir()) == [
         "autoencoder.fan.encoder.onnx",
-        "autoencoder.frames.onnx",
+        f"autoencoder.frames.{CLIP_SAMPLES}.onnx",
         "autoencoder.pump.encoder.onnx",
     ]
     assert not any(machine.banks for machine in manifest.machines.values())
+
+
+def test_machines_of_other_lengths_have_inputs_of_their_own_length(tmp_path: Path) -> None:
+    lengths = {"fan": 8_192, "pump": 12_288}
+    for machine, n_samples in lengths.items():
+        audio = machine_noise(MACHINES[machine], seed=0)[:, :n_samples]
+        name = "section_00_source_train_normal_0000_noAttribute.wav"
+        write_clip(tmp_path / "data" / machine / "train" / name, audio)
+    run, _ = new_run(tmp_path / "run", tmp_path / "data", systems=("baseline-mse",))
+
+    specs = {
+        machine: export_extractor(
+            new_learner(run, f"autoencoder/{machine}").shipped(),
+            f"autoencoder/{machine}",
+            tmp_path,
+            network="autoencoder",
+        ).spec
+        for machine in lengths
+    }
+
+    assert {machine: spec.n_samples for machine, spec in specs.items()} == lengths
+    assert [spec.features[0].shape[-1] for spec in specs.values()] == [17, 25]
+    assert len({spec.features[0].file for spec in specs.values()}) == 2
 
 
 def test_score_is_one_of_the_two_outputs(bundle: Bundle, data: Path) -> None:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from edge_asd.errors import UsageError
 from edge_asd_export.extractors.beats.architecture import MINI
 from edge_asd_export.extractors.beats.checkpoint import read_checkpoint
-from edge_asd_export.extractors.beats.learner import BeatsLearner
+from edge_asd_export.extractors.beats.learner import BeatsLearner, with_published_sizes
 from edge_asd_export.extractors.beats.schedule import depth_of
 from edge_asd_export.extractors.beats.settings import BeatsSettings
 from edge_asd_export.learner import Task
@@ -216,6 +216,18 @@ def test_a_record_survives_being_written_and_read(checkpoint: str) -> None:
     settings = BeatsSettings(checkpoint=checkpoint, lr_decay=0.9)
 
     assert BeatsSettings.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_a_run_keeps_the_sizes_and_the_whole_path_of_its_checkpoint(
+    checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(checkpoint).resolve()
+    monkeypatch.chdir(path.parent)
+
+    settings = with_published_sizes(BeatsSettings(checkpoint=path.name))
+
+    assert settings.checkpoint == str(path)
+    assert settings.published == read_checkpoint(path).architecture
 
 
 @pytest.mark.parametrize("wrong", [{"layer": 0}, {"margin": -0.1}, {"mode": "half"}, {"depth": 3}])

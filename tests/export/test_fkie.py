@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.extractors.fkie.network import Fkie, SpectrogramBranch, SpectrumBranch
+from edge_asd_export.extractors.fkie.settings import FkieSettings
+from edge_asd_export.frontend import mel_filter_bank
+from edge_asd_export.learner import Task
 
 
 def n_parameters(module: torch.nn.Module) -> int:
@@ -71,3 +75,12 @@ def test_a_constant_added_to_every_frame_changes_nothing() -> None:
     shifted = spectrogram + torch.rand(1, 1, 513, 1)
 
     torch.testing.assert_close(branch(shifted), branch(spectrogram), rtol=1e-3, atol=1e-4)
+
+
+def test_mel_bands_are_those_of_the_sample_rate() -> None:
+    task = Task(32_000, 1, 32_000, (("fan", "source", "", "near"),))
+
+    learner = FkieLearner(task, FkieSettings(input="mel", n_mels=40))
+
+    bands = dict(learner.named_buffers())["extractor.frontends.spectrogram.mel"]
+    assert bands.equal(mel_filter_bank(40, 1024, 32_000))

@@ -14,11 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from export.conftest import machine_noise, new_run, write_clip
 
 from edge_asd.bundle import Bundle
+from edge_asd_export import training
 from edge_asd_export.bundle_writer import WrittenBundle
 from edge_asd_export.commands import export
+from edge_asd_export.commands.train import train
 from edge_asd_export.run import Run
 
 AGREEMENT = 1e-5
@@ -49,6 +52,22 @@ def test_train_prints_the_run_and_links_latest(trained: Path) -> None:
         "log.csv",
         "loss.png",
     ]
+
+
+def test_a_gpu_computes_front_ends_in_full_and_repeats_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cudnn = torch.backends.cudnn
+    seen = []
+    monkeypatch.setattr(training, "resumed_run", lambda path: None)
+    monkeypatch.setattr(
+        training, "train_all", lambda *_: seen.append((cudnn.allow_tf32, cudnn.deterministic))
+    )
+
+    with cudnn.flags(enabled=True, allow_tf32=True, deterministic=False):
+        train(resume=tmp_path, device="cpu")
+
+    assert seen == [(False, True)]
 
 
 def test_finished_run_is_not_trained_again(trained: Path) -> None:

@@ -90,6 +90,10 @@ def train(
     from edge_asd_export.training import new_run, resumed_run, train_all
 
     torch.set_num_threads(threads or torch.get_num_threads())
+    torch.backends.cudnn.deterministic = True
+    # TF32 rounds the factors of a front-end's convolution to ten bits: 60 dB, and a log-mel of
+    # the device is deeper. The encoders compute in bfloat16 anyway.
+    torch.backends.cudnn.allow_tf32 = False
     where = _device(device)
     overrides = {"systems": system or None, "seed": seed}
     if beats_checkpoint is not None:

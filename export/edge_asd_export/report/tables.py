@@ -21,7 +21,6 @@ __all__ = [
     "percent",
     "precisions",
     "print_tables",
-    "result_rows",
     "totals_only",
     "triple",
     "write_results_csv",
@@ -33,32 +32,9 @@ _NARROWEST = 100  # columns that the tables need; a pipe reports 80
 _DECIDED = ("precision", "recall", "f1", "false_alarm_rate")
 
 
-def result_rows(report: Report) -> Iterator[Row]:
-    """One flat row per machine and kind of score, fractions unrounded, None where undefined."""
-    for machine in report.evaluation.machines:
-        for kind, figures in machine.figures.items():
-            metrics = figures.metrics
-            row: Row = {
-                "machine": machine.machine,
-                "scores": kind,
-                "n_clips": machine.n_clips,
-                "auc_source": metrics.auc_source,
-                "auc_target": metrics.auc_target,
-                "pauc": metrics.pauc,
-                "auc_all": metrics.auc_all,
-                "hmean": metrics.hmean,
-                "hmean_std": figures.hmean_std,
-            }
-            for domain in ("all", "source", "target"):
-                decided = machine.decisions.get(domain) if kind == FUSED else None
-                for name in _DECIDED:
-                    row[f"{name}_{domain}"] = getattr(decided, name) if decided else None
-            yield row
-
-
 def write_results_csv(report: Report, path: Path) -> None:
-    """:func:`result_rows` with a header."""
-    rows = list(result_rows(report))
+    """One row per machine and kind of score, below a header."""
+    rows = list(_result_rows(report))
     with path.open("w", newline="", encoding="utf-8") as file:
         if rows:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
@@ -149,6 +125,29 @@ def precisions(report: Report) -> dict[str, str]:
     """Precision of each extractor's encoder."""
     extractors = report.manifest.extractors
     return {name: extractor.encoder.precision for name, extractor in extractors.items()}
+
+
+def _result_rows(report: Report) -> Iterator[Row]:
+    """One flat row per machine and kind of score, fractions unrounded, None where undefined."""
+    for machine in report.evaluation.machines:
+        for kind, figures in machine.figures.items():
+            metrics = figures.metrics
+            row: Row = {
+                "machine": machine.machine,
+                "scores": kind,
+                "n_clips": machine.n_clips,
+                "auc_source": metrics.auc_source,
+                "auc_target": metrics.auc_target,
+                "pauc": metrics.pauc,
+                "auc_all": metrics.auc_all,
+                "hmean": metrics.hmean,
+                "hmean_std": figures.hmean_std,
+            }
+            for domain in ("all", "source", "target"):
+                decided = machine.decisions.get(domain) if kind == FUSED else None
+                for name in _DECIDED:
+                    row[f"{name}_{domain}"] = getattr(decided, name) if decided else None
+            yield row
 
 
 def _machine_json(report: Report, machine: MachineEvaluation) -> dict[str, object]:

@@ -97,7 +97,7 @@ class BeatsLearner(Learner):
 
 
 def with_published_sizes(settings: BeatsSettings) -> BeatsSettings:
-    """Return the settings with the sizes that the checkpoint file names, if there is one.
+    """Return the settings with the sizes in the checkpoint file and its absolute path, if any.
 
     Raises
     ------
@@ -108,8 +108,9 @@ def with_published_sizes(settings: BeatsSettings) -> BeatsSettings:
     """
     if settings.checkpoint is None:
         return settings
-    checkpoint = read_checkpoint(Path(settings.checkpoint).expanduser())
-    return settings.model_copy(update={"published": checkpoint.architecture})
+    path = Path(settings.checkpoint).expanduser().resolve()
+    sizes = read_checkpoint(path).architecture
+    return settings.model_copy(update={"checkpoint": str(path), "published": sizes})
 
 
 def _backbone(settings: BeatsSettings, *, is_new: bool) -> Beats:

@@ -23,7 +23,7 @@ class FkieLearner(Learner):
 
     def __init__(self, task: Task, settings: FkieSettings) -> None:
         n_mels = settings.n_mels if settings.input == "mel" else None
-        spectrogram = MagnitudeSpectrogram(N_FFT, n_mels=n_mels)
+        spectrogram = MagnitudeSpectrogram(N_FFT, n_mels=n_mels, sample_rate_hz=task.sample_rate_hz)
         features = (Feature("spectrogram", "graph", spectrogram), Feature("spectrum", "spectrum"))
         network = Fkie(task.n_samples, n_mels or N_FFT // 2 + 1)
         super().__init__(TrainableExtractor(task.n_samples, task.n_channels, features, network))
