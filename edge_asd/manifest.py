@@ -11,9 +11,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.errors import BundleError
+from edge_asd.extractor_spec import (
+    EncoderSpec,
+    ExtractorSpec,
+    FeatureSpec,
+    Positive,
+    Record,
+    SegmentSpec,
+)
 from edge_asd.system import VIEWS, Branch
 
 __all__ = [
@@ -41,108 +49,18 @@ FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
 Domain = Literal["source", "target"]
-Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class FileEntry(_Record):
+class FileEntry(Record):
     """Digest and size of one file of the bundle."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
 
 
-class FeatureSpec(_Record):
-    """One input tensor of an encoder.
-
-    ``graph``: a float32 ONNX front-end, audio (B, n_channels, n_samples) -> (B, *shape).
-    ``spectrum``: magnitude of the real FFT of the whole window
-    (:func:`edge_asd.spectrum.magnitude_spectrum`), no file.
-    """
-
-    name: str  # name of the encoder's input
-    kind: Literal["graph", "spectrum"]
-    file: str | None = None
-    # of one window, without the batch axis
-    shape: Annotated[tuple[Positive, ...], Field(min_length=1)]
-
-    @model_validator(mode="after")
-    def _graph_has_a_file(self) -> Self:
-        if (self.kind == "graph") != (self.file is not None):
-            raise ValueError(f"feature {self.name!r} of kind {self.kind!r} has file {self.file!r}")
-        return self
-
-
-class EncoderSpec(_Record):
-    """The graph that turns features into one embedding."""
-
-    file: str
-    precision: Literal["fp32", "int8"]
-    opset: Positive
-
-
-class SegmentSpec(_Record):
-    """The encoder sees overlapping segments of the features, cut along their last axis."""
-
-    n_frames: Positive
-    hop_frames: Positive
-
-    def count(self, n_frames: int) -> int:
-        """Return how many whole segments so many frames hold."""
-        return max(0, 1 + (n_frames - self.n_frames) // self.hop_frames)
-
-
-class ExtractorSpec(_Record):
-    """Audio to one embedding for each segment: features, then the encoder."""
-
-    network: str  # what was trained: the extractor's name, or a variant of it
-    n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
-    n_channels: Positive
-    features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1)]
-    segments: SegmentSpec | None = None  # None: the whole window is one segment
-    encoder: EncoderSpec
-    embedding_dim: Positive
-
-    @model_validator(mode="after")
-    def _features_fit(self) -> Self:
-        names = [feature.name for feature in self.features]
-        if len(set(names)) < len(names):
-            raise ValueError(f"features {names} need different names")
-        spectrum = (self.n_channels, self.n_samples // 2)
-        for feature in self.features:
-            if feature.kind == "spectrum" and feature.shape != spectrum:
-                raise ValueError(
-                    f"spectrum {feature.name!r} is {feature.shape}, the audio gives {spectrum}"
-                )
-            if self.segments is not None and not self.segments.count(feature.shape[-1]):
-                raise ValueError(
-                    f"feature {feature.name!r} has {feature.shape[-1]} frames, "
-                    f"a segment needs {self.segments.n_frames}"
-                )
-        if self.segments is not None:
-            counts = [self.segments.count(feature.shape[-1]) for feature in self.features]
-            if len(set(counts)) > 1:
-                raise ValueError(f"features {names} have {counts} segments, expected equally many")
-        return self
-
-    @property
-    def audio_shape(self) -> tuple[int, int]:
-        """Shape of what the front-ends take, without the batch axis."""
-        return (self.n_channels, self.n_samples)
-
-    def encoder_shape(self, feature: FeatureSpec) -> tuple[int, ...]:
-        """Shape of what the encoder takes of a feature, without the batch axis."""
-        if self.segments is None:
-            return feature.shape
-        return (*feature.shape[:-1], self.segments.n_frames)
-
-
-class ScorerSpec(_Record):
+class ScorerSpec(Record):
     """How embeddings become a score; higher is more anomalous.
 
     ``dldn``, ``nearest`` and ``varmin`` compare with memory banks
@@ -161,7 +79,7 @@ class ScorerSpec(_Record):
     density_floor: PositiveFloat = 0.1  # fraction of the bank's median density
 
 
-class IndexSpec(_Record):
+class IndexSpec(Record):
     """A derived HNSW index over a bank; checked before the file is loaded."""
 
     file: str
@@ -175,7 +93,7 @@ class IndexSpec(_Record):
     n_queries: Positive  # sample size of `recall`
 
 
-class BankSpec(_Record):
+class BankSpec(Record):
     """Reference embeddings of one machine, branch and domain."""
 
     file: str  # float32 (n, dim) npy, rows L2-normalised
@@ -193,7 +111,7 @@ class BankSpec(_Record):
         return [path for path in (self.file, self.gauge_file, index) if path]
 
 
-class BranchSpec(_Record):
+class BranchSpec(Record):
     """One extractor on one view, and its scorer."""
 
     extractor: str
@@ -211,7 +129,7 @@ class BranchSpec(_Record):
         return Branch(self.extractor, self.view).name
 
 
-class TermSpec(_Record):
+class TermSpec(Record):
     """``weight * (score - mean) / std`` of a branch or of a nested mix."""
 
     of: str | FusionSpec
@@ -220,7 +138,7 @@ class TermSpec(_Record):
     std: PositiveFloat = 1.0
 
 
-class FusionSpec(_Record):
+class FusionSpec(Record):
     """A weighted sum with all its numbers; weights sum to one."""
 
     terms: Annotated[tuple[TermSpec, ...], Field(min_length=1)]
@@ -233,7 +151,7 @@ class FusionSpec(_Record):
         return {term.of for term in self.terms if isinstance(term.of, str)}.union(*nested)
 
 
-class ThresholdSpec(_Record):
+class ThresholdSpec(Record):
     """Alarm levels, statistics of the machine's normal sound."""
 
     threshold: Finite  # a window above it speaks for an alarm
@@ -251,19 +169,19 @@ class ThresholdSpec(_Record):
         return self
 
 
-class MachineSpec(_Record):
+class MachineSpec(Record):
     """What is known of one machine's normal sound."""
 
     window_samples: Positive  # one analysis window = one clip of its training data
     banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none for `output`
     # Where an extractor was trained for this machine alone: its entry in the manifest's
     # extractors, by the name that the branches use.
-    extractors: dict[str, str] = {}
+    extractors: dict[str, str] = Field(default_factory=dict)
     fusion: FusionSpec
     threshold: ThresholdSpec
 
 
-class GoldenSpec(_Record):
+class GoldenSpec(Record):
     """Windows with the embeddings and scores that the graphs must give on any device."""
 
     file: str  # npz of the arrays in :mod:`edge_asd.golden`
@@ -271,7 +189,7 @@ class GoldenSpec(_Record):
     max_score_difference: PositiveFloat  # relative
 
 
-class Manifest(_Record):
+class Manifest(Record):
     """The whole contract of one bundle."""
 
     format_version: Literal[2] = 2
@@ -288,7 +206,9 @@ class Manifest(_Record):
     machines: Annotated[dict[str, MachineSpec], Field(min_length=1)]
     golden: GoldenSpec
     files: dict[str, FileEntry]  # every file but the manifest, by relative path
-    export_report: dict[str, dict[str, float | int | str | bool | None]] = {}
+    export_report: dict[str, dict[str, float | int | str | bool | None]] = Field(
+        default_factory=dict
+    )
 
     @model_validator(mode="after")
     def _references_resolve(self) -> Self:
