@@ -9,9 +9,9 @@ from pathlib import Path
 from edge_asd.errors import UsageError
 from edge_asd_export.export_job import ExportJob
 from edge_asd_export.learner import Learner
-from edge_asd_export.recipes import recipe_of
+from edge_asd_export.recipes import recipe_named, recipe_of
 from edge_asd_export.references import centre_banks
-from edge_asd_export.scoring import Banks
+from edge_asd_export.scoring import SCORINGS, Banks
 from edge_asd_export.ship import CheckData, ShippedGraphs, ship_extractor
 from edge_asd_export.tasks import network_name
 from edge_asd_export.train import load_learner
@@ -42,9 +42,10 @@ def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
     DataError
         When one has not been trained to its end.
     UsageError
-        When the run was not to train one.
+        When the run was not to train one, or one cannot be scored as the job says.
     """
     run, system = job.run, job.system
+    _check_scorings(job)
     names = {
         network_name(extractor, machine): None
         for extractor in system.extractors
@@ -60,6 +61,20 @@ def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
         name: TrainedNetwork(load_learner(run, name), run.record.tasks[name].classes)
         for name in names
     }
+
+
+def _check_scorings(job: ExportJob) -> None:
+    for branch in job.system.branches:
+        possible = [
+            name
+            for name, scoring in SCORINGS.items()
+            if scoring.references in recipe_named(branch.extractor).references
+        ]
+        found = next(name for name, s in SCORINGS.items() if s == job.scorings[branch.name])
+        if found not in possible:
+            raise UsageError(
+                f"{branch.extractor} cannot be scored by {found!r}, only by: {', '.join(possible)}"
+            )
 
 
 def ship_networks(

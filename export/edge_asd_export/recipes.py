@@ -12,6 +12,7 @@ from edge_asd_export.extractors.beats.learner import BeatsLearner, with_publishe
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.extractors.resnet.learner import ResnetLearner
 from edge_asd_export.learner import Learner, Task
+from edge_asd_export.scoring import References
 from edge_asd_export.settings import FitSettings
 
 __all__ = ["RECIPES", "Recipe", "recipe_named", "recipe_of"]
@@ -23,6 +24,7 @@ class Recipe:
 
     build: Callable[[Task, TrainConfig], Learner]
     settings: Callable[[TrainConfig], FitSettings]
+    references: tuple[References, ...] = ("clips",)  # what a score can compare with
     per_machine: bool = False  # one network for each machine instead of one for all
     # What the trained network is called in tables; None: by the extractor's name.
     variant: Callable[[TrainConfig], str] | None = None
@@ -35,13 +37,19 @@ RECIPES: Mapping[str, Recipe] = {
     "beats": Recipe(
         lambda task, config: BeatsLearner(task, config.beats),
         lambda c: c.beats,
+        references=("clips", "centres"),
         variant=lambda c: c.beats.variant,
         prepare=lambda c: c.model_copy(update={"beats": with_published_sizes(c.beats)}),
     ),
-    "resnet": Recipe(lambda task, config: ResnetLearner(task, config.resnet), lambda c: c.resnet),
+    "resnet": Recipe(
+        lambda task, config: ResnetLearner(task, config.resnet),
+        lambda c: c.resnet,
+        references=("clips", "centres"),
+    ),
     "autoencoder": Recipe(
         lambda task, config: AutoencoderLearner(task, config.autoencoder),
         lambda c: c.autoencoder,
+        references=("none",),
         per_machine=True,
     ),
 }

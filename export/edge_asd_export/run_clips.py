@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.clips import Clip, require_clean_train, scan
+from edge_asd_export.clips import Clip, MachineClips, require_clean_train, scan
 from edge_asd_export.run import Run
 
-__all__ = ["training_clips"]
+__all__ = ["require_enough", "training_clips"]
 
 N_LEAST_CLIPS = 2  # a normal score compares a clip with another
 
@@ -46,9 +46,20 @@ def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tu
                 f"clips of {name!r} are {found.window_samples} samples long, {run.path} was "
                 f"trained on {window_samples}: give the same recordings, or train again"
             )
-        if len(found.train) < N_LEAST_CLIPS:
-            raise DataError(
-                f"machine {name!r} has {len(found.train)} train clip, a threshold needs at least "
-                f"{N_LEAST_CLIPS}: record more, or leave the machine out and train again"
-            )
+        require_enough(found)
     return {name: machines[name].train for name in run.record.machines}
+
+
+def require_enough(machine: MachineClips) -> None:
+    """Nothing when a threshold can be made of the machine's training clips.
+
+    Raises
+    ------
+    DataError
+        When there are too few.
+    """
+    if len(machine.train) < N_LEAST_CLIPS:
+        raise DataError(
+            f"machine {machine.name!r} has {len(machine.train)} train clip, a threshold needs at "
+            f"least {N_LEAST_CLIPS}: record more, or leave the machine out and train without it"
+        )

@@ -23,6 +23,7 @@ __all__ = [
     "SCORINGS",
     "Banks",
     "Floats",
+    "References",
     "Scoring",
     "clip_scores",
     "normal_scores",
@@ -31,6 +32,7 @@ __all__ = [
 
 Banks = Mapping[Domain, NDArray[np.float32]]
 Floats = NDArray[np.float64]
+References = Literal["clips", "centres", "none"]  # none: the network's output is the score
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Scoring:
     """How a branch is scored, and what its references are."""
 
     spec: ScorerSpec
-    references: Literal["clips", "centres", "none"] = "clips"
+    references: References = "clips"
 
 
 SCORINGS: Mapping[str, Scoring] = {
@@ -69,19 +71,20 @@ def scorings_of(system: System, choices: Mapping[str, str]) -> dict[str, Scoring
     Raises
     ------
     UsageError
-        When a scoring or an extractor is unknown.
+        When a scoring or an extractor is unknown, or a choice is for no extractor.
     """
     unknown = sorted(set(choices) - {"", *system.extractors})
     if unknown:
         raise UsageError(
             f"{system.name} has no extractor {unknown[0]!r}; it has: {', '.join(system.extractors)}"
         )
-    names = {
-        branch.name: choices.get(branch.extractor)
-        or system.scorers.get(branch.extractor)
-        or choices.get("", DEFAULT)
-        for branch in system.branches
-    }
+    if "" in choices and not set(system.extractors) - system.scorers.keys():
+        raise UsageError(
+            f"{system.name} leaves no scorer open: name the extractor, "
+            f"as in {system.extractors[0]}={choices['']}"
+        )
+    chosen = {"": DEFAULT, **system.scorers, **choices}
+    names = {branch.name: chosen.get(branch.extractor, chosen[""]) for branch in system.branches}
     for name in names.values():
         if name not in SCORINGS:
             raise UsageError(f"unknown scorer {name!r}; known scorers: {', '.join(SCORINGS)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def read_settings(
     if file is not None:
         try:
             values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{file} is not valid TOML: {error}") from error
     values |= {key: value for key, value in overrides.items() if value is not None}
     for name in RECIPES:
@@ -56,12 +57,25 @@ def read_settings(
     try:
         settings = TrainConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"setting {where!r}: {first['msg']}, found {first['input']!r}") from error
+        raise UsageError(_described(error)) from error
     for system in settings.systems:
         system_named(system)
     return settings
+
+
+def _described(error: ValidationError) -> str:
+    """The first problem, in one line."""
+    first = error.errors()[0]
+    *sections, key = first["loc"]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] != "extra_forbidden":
+        return f"setting {where!r}: {first['msg']}, found {first['input']!r}"
+    known: Any = TrainConfig().model_dump()
+    for section in sections:
+        known = known[section] or {}
+    alike = get_close_matches(str(key), known, n=1)
+    hint = f"did you mean {alike[0]!r}?" if alike else f"known: {', '.join(known)}"
+    return f"unknown setting {where!r}, {hint}"
 
 
 def _assign(values: dict[str, Any], dotted: str, value: object) -> None:

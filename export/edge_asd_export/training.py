@@ -17,10 +17,11 @@ from edge_asd_export.clips import MachineClips, require_clean_train, scan
 from edge_asd_export.config import TrainConfig
 from edge_asd_export.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.progress import progress_bar, training_bars
-from edge_asd_export.recipes import recipe_named
+from edge_asd_export.recipes import recipe_named, recipe_of
 from edge_asd_export.run import RECORD_NAME, Run, RunRecord, point_latest_at
+from edge_asd_export.run_clips import require_enough
 from edge_asd_export.tasks import PlannedTask, plan_tasks
-from edge_asd_export.train import train_network
+from edge_asd_export.train import new_learner, train_network
 from edge_asd_export.training_log import draw_loss_curve
 
 __all__ = ["RunPlan", "new_run", "resumed_run", "train_all"]
@@ -40,9 +41,11 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
     Raises
     ------
     DataError
-        When a training clip cannot be used; all problems are told at once.
+        When a training clip cannot be used (all problems are told at once), or a machine has
+        too few, or they are too short for a network.
     UsageError
-        When `out` is a run already, or is not given to several processes.
+        When `out` is a run already or is not given to several processes, or a network cannot
+        be built as it is set.
     """
     if out is None and is_shared():
         raise UsageError("several processes need one run folder: name it with --out")
@@ -54,6 +57,8 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
         prepare = recipe_named(name).prepare
         settings = prepare(settings) if prepare else settings
     machines = _scan(data)
+    for machine in machines.values():
+        require_enough(machine)
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
     tasks = plan_tasks(settings, machines)
@@ -66,7 +71,10 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
         tasks={name: task.record for name, task in tasks.items()},
         tools={name: version(name) for name in ("edge-asd", "torch", "numpy")},
     )
-    return RunPlan(Run(path, record), tasks)
+    run = Run(path, record)
+    for name in tasks:
+        new_learner(run, name)  # what cannot be built is told before anything is written
+    return RunPlan(run, tasks)
 
 
 def resumed_run(path: Path) -> RunPlan:
@@ -112,6 +120,12 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
             f"{n_clips} clips, {len(plan.tasks)} networks, on {device}{shared}; "
             f"run folder {run.path}"
         )
+        for name, task in plan.tasks.items():
+            if len(task.record.classes) == 1 and not recipe_of(name).per_machine:
+                _tell(
+                    f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
+                    "add machines, clips of the target domain, or attributes"
+                )
     processes.wait()
     for name, task in plan.tasks.items():
         if run.is_complete(name):

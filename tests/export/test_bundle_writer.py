@@ -164,7 +164,7 @@ def test_class_centres_of_a_network_without_any_are_refused(
 ) -> None:
     options = ExportOptions(quantize="none", scorers={"fkie": "centres"})
 
-    with pytest.raises(DataError, match="without class centres"):
+    with pytest.raises(UsageError, match="fkie cannot be scored by 'centres'"):
         write_bundle(small_run, small_clips, tmp_path / "b", options, SILENT)
 
     assert list(tmp_path.iterdir()) == []

@@ -167,11 +167,17 @@ def test_what_a_system_fixes_yields_to_an_explicit_choice_only() -> None:
         ({"c": "nearest"}, "two has no extractor 'c'; it has: a, b"),
         ({"a": "knn"}, "unknown scorer 'knn'; known scorers: dldn-mean"),
         ({"": "knn"}, "unknown scorer 'knn'"),
+        ({"a": ""}, "unknown scorer ''"),
     ],
 )
 def test_unknown_choices_are_refused(choices: dict[str, str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         scorings_of(TWO, choices)
+
+
+def test_a_choice_for_all_is_refused_where_the_system_leaves_none_open() -> None:
+    with pytest.raises(UsageError, match=r"system2 leaves no scorer open: .* resnet=nearest"):
+        scorings_of(system_named("system2"), {"": "nearest"})
 
 
 CLASSES: tuple[ClassName, ...] = (

@@ -80,8 +80,10 @@ def test_a_value_may_be_false_or_a_list() -> None:
         ("fkie.epochs=0", r"'fkie.epochs': .* greater than 0, found 0"),
         ("fkie.batch_size=1", "fkie.batch_size"),
         ("fkie.input=cepstrum", r"'fkie.input': .*'linear' or 'mel'.*, found 'cepstrum'"),
-        ("fkie.inputs=mel", r"'fkie.inputs': Extra inputs are not permitted"),
-        ("fkei.epochs=3", r"'fkei': Extra inputs"),
+        ("fkie.inputs=mel", r"unknown setting 'fkie.inputs', did you mean 'input'\?"),
+        ("fkei.epochs=3", r"unknown setting 'fkei', did you mean 'fkie'\?"),
+        ("width=3", "unknown setting 'width', known: systems, seed, "),
+        ("beats.published.q=3", r"'beats\.published"),
         ("seed.epochs=3", "'seed'"),
         ("seed=-1", "'seed'"),
         ("systems=[]", "'systems'"),
@@ -103,7 +105,11 @@ def test_a_setting_below_a_number_is_refused(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("seed = ", "not valid TOML"), ("epochs = 7\n", "'epochs': Extra"), ("[fkie]\nx = 1\n", "x")],
+    [
+        ("seed = ", "not valid TOML"),
+        ("epochs = 7\n", "unknown setting 'epochs'"),
+        ("[fkie]\nx = 1\n", "unknown setting 'fkie.x'"),
+    ],
 )
 def test_a_file_that_is_no_settings_is_refused_in_one_line(
     tmp_path: Path, text: str, message: str
@@ -114,3 +120,10 @@ def test_a_file_that_is_no_settings_is_refused_in_one_line(
         read_settings(tmp_path / "typo.toml", {})
 
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "picture.toml").write_bytes(b"\xff\xd8\xff\xe0")
+
+    with pytest.raises(UsageError, match=r"picture\.toml is not valid TOML"):
+        read_settings(tmp_path / "picture.toml", {})

@@ -95,7 +95,7 @@ def train(
     # the device is deeper. The encoders compute in bfloat16 anyway.
     torch.backends.cudnn.allow_tf32 = False
     where = _device(device)
-    overrides = {"systems": system or None, "seed": seed}
+    overrides = {"systems": list(dict.fromkeys(system or [])) or None, "seed": seed}
     if beats_checkpoint is not None:
         set_ = [*(set_ or []), f"beats.checkpoint={beats_checkpoint.resolve()}"]
     if resume is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,9 @@ def _load(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         raise UsageError(f"no BEATs checkpoint at {path}: {ADVICE}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are refused a moment later
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         raise DataError(
             f"{path} cannot be read as a file of weights ({type(error).__name__}): {ADVICE}"
