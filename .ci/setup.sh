@@ -26,6 +26,9 @@ sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' 
     command -v c++ >/dev/null || echo g++
     # sounddevice has no PortAudio of its own on Linux; ldconfig is not on every user's PATH.
     PATH="$PATH:/usr/sbin:/sbin" ldconfig -p | grep 'libportaudio\.so\.2' >/dev/null || echo libportaudio2
+    # The tests of the MQTT output start a broker of their own, and make certificates for it.
+    PATH="$PATH:/usr/sbin:/sbin" command -v mosquitto >/dev/null || echo mosquitto
+    command -v openssl >/dev/null || echo openssl
 }
 
 install_system_packages() {
@@ -35,7 +38,7 @@ install_system_packages() {
         command -v sudo >/dev/null || fail "as root, run: apt-get install $*"
         as_root=(sudo)
     fi
-    say "installing system packages to build and run the audio libraries: $*"
+    say "installing system packages to build, run and test with: $*"
     "${as_root[@]}" apt-get update -qq
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends "$@" >/dev/null

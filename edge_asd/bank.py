@@ -18,11 +18,18 @@ from numpy.typing import NDArray
 
 from edge_asd.density import References, Rows, checked_rows
 from edge_asd.errors import BundleError, DataError
-from edge_asd.gauge import Gauge, bank_gauges
+from edge_asd.gauge import Gauge, Nearest, bank_gauges
 from edge_asd.hnsw import HnswBank, build_index, folds, hnswlib_or_none, open_index
 from edge_asd.manifest import BankSpec, Domain, FileEntry, ScorerSpec
 
-__all__ = ["EXACT_BELOW", "MIN_RECALL", "Bank", "ExactBank", "open_bank", "write_banks"]
+__all__ = [
+    "EXACT_BELOW",
+    "MIN_RECALL",
+    "Bank",
+    "ExactBank",
+    "open_bank",
+    "write_banks",
+]
 
 EXACT_BELOW = 10_000  # rows; fewer are searched faster without an index, benchmarks/bank_search.py
 MIN_RECALL = 0.99  # of an index worth shipping
@@ -35,8 +42,16 @@ _log = logging.getLogger(__name__)
 class Bank(Protocol):
     """The references of one domain, ready to be searched."""
 
+    def __len__(self) -> int:
+        """How many references there are."""
+        ...
+
     def minimum(self, query: Rows) -> float:
         """Return the least measured distance from `query`, (dim,), to the references."""
+        ...
+
+    def nearest(self, query: Rows, k: int) -> Nearest:
+        """Return the `k` references of least measured distance; all, if there are fewer."""
         ...
 
 
@@ -71,6 +86,19 @@ class ExactBank:
             When the query is not finite or of another width than the references.
         """
         return float(self._gauge.minimum(self._references.distances(query[None]))[0])
+
+    def __len__(self) -> int:
+        return len(self._references)
+
+    def nearest(self, query: Rows, k: int) -> Nearest:
+        """Return the `k` references of least measured distance; all, if there are fewer.
+
+        Raises
+        ------
+        DataError
+            When the query is not finite or of another width than the references.
+        """
+        return self._gauge.nearest(self._references.distances(query[None])[0], k)
 
 
 def write_banks(

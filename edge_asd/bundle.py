@@ -14,6 +14,7 @@ from edge_asd.errors import BundleError, UsageError
 from edge_asd.extractor import Extractor
 from edge_asd.graph import Shape, open_session, require_shapes
 from edge_asd.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
+from edge_asd.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scorer import BankScorer, OutputScorer, Scorer
 
 if TYPE_CHECKING:
@@ -145,6 +146,17 @@ class Bundle:
                 for branch in self.manifest.branches
             ),
         )
+
+    def spectra(self, machine: str | None = None) -> NormalSpectra | None:
+        """How the references of one machine sound; None in a bundle that does not tell.
+
+        Raises
+        ------
+        BundleError
+            When the file cannot be read.
+        """
+        file = self.manifest.machines[self.resolve_machine(machine)].spectra_file
+        return read_spectra(self.path / file) if file else None
 
     def _scorer(self, machine: str, branch: BranchSpec, search: Search) -> Scorer:
         if branch.scorer.kind == "output":

@@ -55,6 +55,9 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         if banks:
             n_references = sum(bank.n for bank in banks)
             yield Finding(f"banks of {machine}", f"{n_references} references, finite, unit norm")
+        if spectra := bundle.spectra(machine):
+            counts = ", ".join(f"{len(own)} {domain}" for domain, own in spectra.domains.items())
+            yield Finding(f"spectra of {machine}", f"{counts}, finite")
     arrays = golden.read(path / manifest.golden.file)
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)

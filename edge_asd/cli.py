@@ -23,7 +23,10 @@ from edge_asd.errors import EdgeAsdError, UsageError
 
 __all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app", "main"]
 
-DEVICE_COMMANDS = ("listen", "score", "devices", "check", "bench")
+DEVICE_COMMANDS = (
+    *("listen", "alarms", "ack", "shelve", "enroll", "teach", "forget"),
+    *("devices", "doctor", "service", "score", "check", "bench"),
+)
 
 WORKSTATION_COMMANDS = {
     "data": "Fetch, inspect and verify recordings.",

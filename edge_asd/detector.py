@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from edge_asd.errors import AudioError
 from edge_asd.extractor import Extractor, Timings
 from edge_asd.fusion import fuse
-from edge_asd.manifest import MachineSpec
-from edge_asd.scorer import Scorer
+from edge_asd.manifest import Domain, MachineSpec
+from edge_asd.scorer import BankScorer, Neighbour, Scorer
 from edge_asd.system import VIEWS
 
 __all__ = ["BranchScorer", "Detector", "WindowScore", "embed_views"]
@@ -118,6 +118,29 @@ class Detector:
             timings["scorer"] = middle - start
             timings["fusion"] = end - middle
         return WindowScore(fused, scores)
+
+    def n_references(self, branch: str) -> dict[Domain, int]:
+        """How many references a branch compares with; empty for one that has no banks."""
+        scorer = self._scorer(branch)
+        return scorer.sizes if isinstance(scorer, BankScorer) else {}
+
+    def neighbours(self, branch: str, audio: NDArray[np.float32], k: int) -> tuple[Neighbour, ...]:
+        """References of a branch nearest to a window (2, window_samples), the nearest first.
+
+        The window is embedded once more. Empty for a branch that has no banks.
+
+        Raises
+        ------
+        AudioError
+            When the window has another shape, or samples that are not finite.
+        """
+        scorer = self._scorer(branch)
+        if not isinstance(scorer, BankScorer):
+            return ()
+        return scorer.nearest(self.embeddings(audio)[branch], k)
+
+    def _scorer(self, branch: str) -> Scorer:
+        return next(own.scorer for own in self._branches if own.name == branch)
 
 
 def embed_views(

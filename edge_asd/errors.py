@@ -6,8 +6,12 @@ EdgeAsdError            exit 1: something failed
 ├── BundleError         a bundle that is missing, damaged, or made for something else
 ├── ProfileError        a device profile that cannot be obeyed
 ├── AudioError          capture or decoding failed
-│   └── DeviceNotFoundError   no such sound device; the message lists those there are
+│   ├── DeviceNotFoundError   no such sound device; the message lists those there are
+│   └── DriverHungError       exit 75: a driver that never returns; start the program again
+├── StateError          the state folder, or what is learned there, cannot be used
+├── ControlError        no monitor runs, or it refuses a request
 └── SinkError           an output that cannot be written
+    └── EventRefusedError     it will never take this event; the next one it may
 
 Every message is one line: what was found, what was expected, what to do.
 """
@@ -17,11 +21,15 @@ from __future__ import annotations
 __all__ = [
     "AudioError",
     "BundleError",
+    "ControlError",
     "DataError",
     "DeviceNotFoundError",
+    "DriverHungError",
     "EdgeAsdError",
+    "EventRefusedError",
     "ProfileError",
     "SinkError",
+    "StateError",
     "UsageError",
 ]
 
@@ -58,5 +66,32 @@ class DeviceNotFoundError(AudioError):
     """No such sound device; the message lists those there are."""
 
 
+class DriverHungError(AudioError):
+    """A sound driver that never returns; only a new process can use it again."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h: try again
+
+
+class StateError(EdgeAsdError):
+    """The state folder, or what is learned there, cannot be used."""
+
+
+class ControlError(EdgeAsdError):
+    """No monitor runs, or it refuses a request."""
+
+
 class SinkError(EdgeAsdError):
-    """An output that cannot be written."""
+    """An output that cannot be written.
+
+    Parameters
+    ----------
+    retry_after_s : for so long the other side asks not to be tried again
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class EventRefusedError(SinkError):
+    """The output will never take this event; the next one it may."""

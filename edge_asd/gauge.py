@@ -21,14 +21,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_asd.density import Floats, Rows, lone_density, reference_density, removals
 from edge_asd.errors import DataError
 from edge_asd.manifest import Domain, ScorerSpec
 
-__all__ = ["Gauge", "Kind", "bank_gauges", "kind_of", "require_references"]
+__all__ = ["Gauge", "Kind", "Nearest", "bank_gauges", "kind_of", "require_references"]
 
 _EQUAL = 1e-9  # relative spread of densities that is rounding, and would make alpha arbitrary
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nearest:
+    """The references nearest to a query, the nearest first."""
+
+    rows: NDArray[np.intp]  # (k,)
+    distance: Floats  # (k,) measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,12 @@ class Gauge:
     def minimum(self, distance: Floats) -> Floats:
         """Return the smallest measured distance over the last axis."""
         return np.asarray((self.scale * distance + self.offset).min(axis=-1))
+
+    def nearest(self, distance: Floats, k: int) -> Nearest:
+        """Return the `k` references of least measured distance, from all distances (n,)."""
+        measured = self.scale * distance + self.offset
+        rows = np.argsort(measured, kind="stable")[:k]
+        return Nearest(rows, measured[rows])
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from edge_asd.density import Floats, References, Rows, checked_queries, normalise_rows
 from edge_asd.errors import BundleError
-from edge_asd.gauge import Gauge
+from edge_asd.gauge import Gauge, Nearest
 from edge_asd.manifest import FileEntry, IndexSpec, ScorerSpec
 
 __all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
@@ -75,18 +75,32 @@ class HnswBank:
         DataError
             When the query is not finite or of another width than the references.
         """
-        exact = checked_queries(query[None], self._references.shape[1])
-        rows = self._candidates(exact)
-        measured = Gauge(self._gauge.scale[rows], self._gauge.offset[rows])
-        return float(
-            measured.minimum(References(self._references[rows], self._spec).distances(exact))[0]
-        )
+        return float(self.nearest(query, 1).distance[0])
 
-    def _candidates(self, query: Floats) -> NDArray[np.intp]:
+    def __len__(self) -> int:
+        return len(self._references)
+
+    def nearest(self, query: Rows, k: int) -> Nearest:
+        """Return the `k` references of least measured distance among those found.
+
+        Raises
+        ------
+        DataError
+            When the query is not finite or of another width than the references.
+        """
+        exact = checked_queries(query[None], self._references.shape[1])
+        rows = self._candidates(exact, max(k, N_CANDIDATES))
+        measured = Gauge(self._gauge.scale[rows], self._gauge.offset[rows])
+        found = measured.nearest(
+            References(self._references[rows], self._spec).distances(exact)[0], k
+        )
+        return Nearest(rows[found.rows], found.distance)
+
+    def _candidates(self, query: Floats, k: int) -> NDArray[np.intp]:
         size = np.square(query).sum(axis=1, keepdims=True)
         unseen = np.zeros((1, self._index.dim - query.shape[1] - 2))
         folded = np.concatenate([query, size, np.ones_like(size), unseen], axis=1)
-        k = min(N_CANDIDATES, len(self._references))
+        k = min(k, len(self._references), EF_SEARCH)  # it cannot find more than it looks at
         try:
             labels, _ = self._index.knn_query(folded.astype(np.float32), k=k, num_threads=1)
         except RuntimeError:  # the graph led to fewer than k references, as among duplicates

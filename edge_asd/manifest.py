@@ -179,6 +179,9 @@ class MachineSpec(Record):
     extractors: dict[str, str] = Field(default_factory=dict)
     fusion: FusionSpec
     threshold: ThresholdSpec
+    # npz of the references' spectra (:mod:`edge_asd.normal_spectra`); None: alarms are
+    # explained without them
+    spectra_file: str | None = None
 
 
 class GoldenSpec(Record):
@@ -272,6 +275,8 @@ class Manifest(Record):
             paths += [feature.file for feature in extractor.features if feature.file]
             paths.append(extractor.encoder.file)
         for machine in self.machines.values():
+            if machine.spectra_file:
+                paths.append(machine.spectra_file)
             for banks in machine.banks.values():
                 for bank in banks.values():
                     paths += bank.paths

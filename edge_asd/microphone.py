@@ -1,52 +1,54 @@
-"""Capture from a sound card through PortAudio.
+"""One opened stream of a sound card through PortAudio.
 
-The callback copies into a preallocated ring and returns. What PortAudio does not say,
-the ring and the clock find out: a full ring is counted in frames, a driver that fell
-silent is counted in seconds, and one that stays silent ends the capture with an error,
-because a monitor that hears nothing must not look healthy.
+The callback counts, copies into a preallocated ring and returns. What the counts mean is
+decided elsewhere, by :mod:`edge_asd.capture_health`.
 """
 
 from __future__ import annotations
 
 import atexit
-import logging
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.capture_pace import MAX_SPEED, FloodGauge, Heard
 from edge_asd.errors import AudioError
-from edge_asd.ring import BlockRing
-from edge_asd.sound_device import InputDevice, load_sounddevice
-from edge_asd.source import Block
+from edge_asd.profile import CaptureSettings
+from edge_asd.ring import Arrival, BlockRing
+from edge_asd.sound_cards import sound_cards
+from edge_asd.sound_device import Choice, InputDevice, input_devices, load_sounddevice, resolve
 
-__all__ = ["MicrophoneSource"]
+__all__ = ["Microphone", "never_wait_for_portaudio", "open_microphone"]
 
 _N_CHANNELS = 2
-_POLL_S = 0.2  # how soon a silent card lets its reader notice a request to stop
-_CLOSE_DEADLINE_S = 3.0
 # PulseAudio delivers in bursts of 2 s; a card that is silent for longer lost audio.
-_BURST_S = 3.0
+_PAUSE_S = 3.0
+# A device at its end fills any burst within a few milliseconds; a block that is this old
+# and was not followed by a flood is real.
+_PROOF_S = 0.1
 
 _OVERFLOW = "the sound card reports an overflow"
 _STALL = "the sound card delivered nothing for a while"
 
-_log = logging.getLogger(__name__)
 
-
-class MicrophoneSource:
-    """Two channels of a sound card at a rate that the card supports.
+class Microphone:
+    """Two channels of a sound card at a rate that the card supports, from now on.
 
     Parameters
     ----------
-    device : see :func:`edge_asd.sound_device.resolve`
+    choice : see :func:`edge_asd.sound_device.resolve`
     preferred_rate_hz : the bundle's rate, tried after the card's own
     block_s : length of a block; the callback runs once per block
     ring_s : how far the reader may fall behind before audio is dropped
-    stall_timeout_s : after so long without audio the card counts as dead
+    max_speed : times real time; what comes faster is not audio. ``math.inf`` for cards
+        made of files
     clock : seconds that never run backwards
 
     Raises
@@ -57,23 +59,25 @@ class MicrophoneSource:
 
     def __init__(
         self,
-        device: InputDevice,
+        choice: Choice,
         *,
         preferred_rate_hz: int,
         block_s: float = 0.1,
         ring_s: float = 30.0,
-        stall_timeout_s: float = 15.0,
+        max_speed: float = MAX_SPEED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sounddevice = load_sounddevice()
-        self.name = device.name
+        device = choice.device
+        self.choice = choice
         self.sample_rate_hz = _supported_rate_hz(sounddevice, device, preferred_rate_hz)
-        self._stall_timeout_s = stall_timeout_s
-        self._clock = clock
-        self._heard_at_s: float | None = None  # when the callback ran last
         block_frames = max(1, round(block_s * self.sample_rate_hz))
         self._block_s = block_frames / self.sample_rate_hz
         self._ring = BlockRing(max(2, round(ring_s / self._block_s)), block_frames)
+        self._clock = clock
+        self._heard = Heard(clock())
+        self._gauge = FloodGauge(self._heard.at_s, max_speed)
+        self._flooded = threading.Event()
         try:
             self._stream: Any = sounddevice.InputStream(
                 device=device.index,
@@ -85,65 +89,102 @@ class MicrophoneSource:
             )
         except sounddevice.PortAudioError as error:
             raise _cannot_open(device.name, error) from error
+        try:
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            self._stream.close()
+            raise _cannot_open(device.name, error) from error
+
+    @property
+    def heard(self) -> Heard:
+        """What came so far. Thread: any."""
+        return self._heard
+
+    @property
+    def active(self) -> bool:
+        """Whether PortAudio believes that the stream runs; a hung driver says yes."""
+        return bool(self._stream.active)
 
     @property
     def backlog_s(self) -> float:
         """Seconds of audio that wait in the ring."""
         return self._ring.n_waiting * self._block_s
 
-    def blocks(self) -> Iterator[Block]:
-        """Blocks as they arrive; empty ones while the card is silent.
-
-        Raises
-        ------
-        AudioError
-            When the card cannot be started, is unplugged, or silent for `stall_timeout_s`.
-        """
-        try:
-            self._stream.start()
-        except load_sounddevice().PortAudioError as error:
-            raise _cannot_open(self.name, error) from error
-        started_at_s = self._clock()
-        position = 0
-        while True:
-            block = self._ring.read(_POLL_S)
-            if block is not None:
-                yield block
-                position = block.end_frame
-                continue
-            if not self._stream.active:
-                raise AudioError(f"sound device {self.name!r} is gone; plug it in again")
-            heard_at_s = started_at_s if self._heard_at_s is None else self._heard_at_s
-            if self._clock() - heard_at_s > self._stall_timeout_s:
-                raise AudioError(
-                    f"sound device {self.name!r} delivered nothing for "
-                    f"{self._stall_timeout_s:g} s; check its cable, then start again"
-                )
-            yield Block(position, np.empty((_N_CHANNELS, 0), np.float32))
+    def read(self, timeout_s: float) -> Arrival | None:
+        """Return the oldest block, once it is sure to be audio, or None when none came."""
+        arrival = self._ring.read(timeout_s)
+        if arrival is None:
+            return None
+        age_s = self._clock() - arrival.at_s
+        if age_s < _PROOF_S:
+            self._flooded.wait(_PROOF_S - age_s)
+        heard = self._heard
+        return None if heard.flood and heard.at_s - arrival.at_s < _PROOF_S else arrival
 
     def close(self) -> None:
-        """Close the stream, or give up after a deadline: a hung driver never returns."""
-        stream, self._stream = self._stream, None
-        if stream is None:
-            return
-        closing = threading.Thread(target=stream.close, name="close-portaudio", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_DEADLINE_S)
-        if closing.is_alive():
-            _log.warning("sound device %r hangs; leaving it to the system", self.name)
-            # sounddevice terminates PortAudio at exit, which would wait for ever as well.
-            atexit.unregister(load_sounddevice()._exit_handler)
+        """Close the stream; does not return when the driver hangs. Thread: any."""
+        self._stream.close()
 
     def _callback(
         self, frames: NDArray[np.float32], n_frames: int, _time: object, status: Any
     ) -> None:
+        heard = self._heard
+        if heard.flood:
+            return
         now_s = self._clock()
-        heard_at_s, self._heard_at_s = self._heard_at_s, now_s
-        if heard_at_s is not None and now_s - heard_at_s > _BURST_S + self._block_s:
-            lost = round((now_s - heard_at_s) * self.sample_rate_hz) - n_frames
-            self._ring.write(frames, _STALL, lost)
-        else:
-            self._ring.write(frames, _OVERFLOW if status.input_overflow else None)
+        if self._gauge.is_flood(now_s, n_frames / self.sample_rate_hz):
+            self._heard = replace(heard, at_s=now_s, flood=True)
+            self._flooded.set()
+            return
+        pause_s = now_s - heard.at_s
+        gap, lost = None, 0
+        if heard.n_frames:  # before the first frames nothing can be lost
+            gap = _STALL if pause_s > _PAUSE_S + self._block_s else None
+            gap = gap or (_OVERFLOW if status.input_overflow else None)
+            late = round(pause_s * self.sample_rate_hz) - n_frames
+            # Less than a block is within the jitter of the callback.
+            lost = late if gap and late > n_frames else 0
+        self._heard = Heard(now_s, heard.n_frames + n_frames, heard.n_gaps + (gap is not None))
+        self._ring.write(frames, gap, lost, at_s=now_s)
+
+
+def open_microphone(
+    query: str,
+    refresh: bool,
+    *,
+    settings: CaptureSettings,
+    preferred_rate_hz: int,
+    root: Path = Path("/"),
+    max_speed: float = MAX_SPEED,
+) -> Microphone:
+    """Return the microphone that `query` means, listening.
+
+    Parameters
+    ----------
+    refresh : look for new devices first; ends every other stream
+
+    Raises
+    ------
+    UsageError, DeviceNotFoundError, AudioError
+        See :func:`edge_asd.sound_device.resolve` and :class:`Microphone`.
+    """
+    choice = resolve(query, input_devices(refresh=refresh), sound_cards(root))
+    return Microphone(
+        choice,
+        preferred_rate_hz=preferred_rate_hz,
+        block_s=settings.block_s,
+        ring_s=settings.ring_s,
+        max_speed=max_speed,
+    )
+
+
+def never_wait_for_portaudio() -> None:
+    """Let the process end although a driver hangs.
+
+    sounddevice terminates PortAudio at exit, which would wait for the driver for ever.
+    """
+    if sounddevice := sys.modules.get("sounddevice"):
+        atexit.unregister(sounddevice._exit_handler)
 
 
 def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz: int) -> int:
@@ -162,8 +203,10 @@ def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz:
 
 
 def _cannot_open(name: str, error: Exception | None) -> AudioError:
-    # PortAudioError: text, number of the error, and what the host API says.
-    detail = " ".join(str(part) for part in error.args[:1]) if error else "no reason given"
+    # PortAudioError: text, number of the error, and, not always, what the host API says.
+    parts = error.args if error else ("no reason given",)
+    host_says = str(parts[2][-1]).strip() if len(parts) > 2 else ""
+    detail = " ".join(f"{parts[0]}: {host_says}".rstrip(": ").split())
     if "unavailable" in str(error).lower() or "busy" in str(error).lower():
         return AudioError(
             f"sound device {name!r} is busy ({detail}); end the program that uses it: "

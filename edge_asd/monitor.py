@@ -1,102 +1,44 @@
 """The one loop: blocks -> windows -> scores -> alarm -> events -> sinks.
 
-Nothing here knows where audio comes from or what time it is; memory does not grow with
-the number of windows.
+Nothing here knows where audio comes from; memory does not grow with the number of
+windows. Faults, requests and clips come from elsewhere and meet here, between two blocks.
 """
 
 from __future__ import annotations
 
-import logging
 import math
+import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edge_asd.alarm import Alarm, AlarmCleared, AlarmRaised
+from edge_asd.alarm_desk import AlarmDesk, WindowFacts
 from edge_asd.audio import level_dbfs
-from edge_asd.errors import SinkError
+from edge_asd.errors import ControlError
 from edge_asd.event import (
-    AlarmClearedEvent,
-    AlarmRaisedEvent,
     AudioGapEvent,
     Event,
+    HopChangedEvent,
+    NoticeEvent,
     ScoreEvent,
     StartedEvent,
     StoppedEvent,
 )
+from edge_asd.fault import FaultChange, ended, noticed
+from edge_asd.fault_desk import FaultDesk
+from edge_asd.outlets import Outlets
+from edge_asd.pace import Pace
+from edge_asd.requests import Requests, serve
+from edge_asd.scored_stream import Gap, ScoredStream, ScoredWindow, SkippedWindow
 from edge_asd.sinks import Sink
 from edge_asd.source import Block
-from edge_asd.window import Windower
+from edge_asd.status import Status
+from edge_asd.stream_clock import StreamClock
+from edge_asd.subject import Judge, Subject
+from edge_asd.tally import Tally
+from edge_asd.watcher import Moment, Watcher
 
-if TYPE_CHECKING:
-    from edge_asd.detector import WindowScore
-
-__all__ = ["Gap", "Monitor", "ScoredWindow", "Subject", "WindowDetector", "score_stream"]
-
-_log = logging.getLogger(__name__)
-
-
-class WindowDetector(Protocol):
-    """What scoring a recording needs of a :class:`edge_asd.detector.Detector`."""
-
-    @property
-    def machine(self) -> str: ...
-    @property
-    def sample_rate_hz(self) -> int: ...
-    @property
-    def window_samples(self) -> int: ...
-    def score(self, audio: NDArray[np.float32]) -> WindowScore: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Missing audio; what follows begins at `at_sample`."""
-
-    at_sample: int
-    lost_samples: int  # 0 when nobody knows how many
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScoredWindow:
-    """A window and its score."""
-
-    start_sample: int
-    audio: NDArray[np.float32]  # (2, window_samples)
-    result: WindowScore
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What is being listened to, for the ``started`` event."""
-
-    source: str
-    source_rate_hz: int
-    bundle: str
-
-
-def score_stream(
-    blocks: Iterable[Block], detector: WindowDetector, hop_samples: int
-) -> Iterator[Gap | ScoredWindow]:
-    """Scores of all windows in a stream at the detector's rate, and its gaps, in order.
-
-    No window spans a gap. Files and microphones are scored by this and nothing else.
-    """
-    windower = Windower(detector.window_samples, hop_samples)
-    expected = 0
-    for block in blocks:
-        if block.gap is not None or block.start_frame != expected:
-            lost = max(block.start_frame - expected, 0)
-            windower.reset(block.start_frame)
-            yield Gap(block.start_frame, lost, block.gap or "frames are missing")
-        expected = block.end_frame
-        for window in windower.push(block.audio):
-            yield ScoredWindow(window.start_sample, window.audio, detector.score(window.audio))
+__all__ = ["Monitor"]
 
 
 class Monitor:
@@ -104,42 +46,72 @@ class Monitor:
 
     Parameters
     ----------
-    detector : scores windows
-    alarm : decides; its levels appear in the events
-    sinks : each gets every event
-    hop_samples : from window to window
+    judge : scores windows and explains alarms
+    desk : the alarm
+    pace : from window to window; widens when scoring is too slow for live sound
     subject : what is being listened to
-    start : when the first sample was recorded; all times count from here
+    clock : time of day of a position in the stream
     stop : set it, from a signal handler or another thread, to end the run
     duration_s : end after so many seconds of audio
+    faults : of the monitor itself
+    watchers : look at everything that passes
+    usable : whether a stretch of the stream, in seconds, can be scored
+    requests : from other commands; answered between two blocks
+    reload : opens the judge again after something was learned
+    reports : fault changes, from any thread
+    now_s : seconds that never run backwards
     """
 
     def __init__(
         self,
-        detector: WindowDetector,
-        alarm: Alarm,
-        sinks: Sequence[Sink],
+        judge: Judge,
+        desk: AlarmDesk,
         *,
-        hop_samples: int,
+        pace: Pace,
         subject: Subject,
-        start: datetime,
+        clock: StreamClock,
         stop: threading.Event,
         duration_s: float | None = None,
+        faults: FaultDesk | None = None,
+        watchers: Sequence[Watcher] = (),
+        usable: Callable[[float, float], bool] | None = None,
+        requests: Requests | None = None,
+        reload: Callable[[], Judge] | None = None,
+        reports: queue.SimpleQueue[FaultChange] | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._detector = detector
-        self._alarm = alarm
-        self._sinks = list(sinks)
-        self._hop_samples = hop_samples
+        self.desk = desk
+        self._judge = judge
+        self._pace = pace
         self._subject = subject
-        self._start = start
+        self._clock = clock
         self._stop = stop
-        self._rate_hz = detector.sample_rate_hz
+        self._watchers = tuple(watchers)
+        self._requests = requests
+        self._reload = reload
+        self._reports = reports or queue.SimpleQueue()
+        self._now_s = now_s
+        self._rate_hz = judge.detector.sample_rate_hz
+        self._stream = ScoredStream(
+            judge.detector, round(pace.hop_s * self._rate_hz), usable=usable, clock=now_s
+        )
+        self._base_hop_s = pace.hop_s
         self._last_sample = math.inf if duration_s is None else round(duration_s * self._rate_hz)
         self._reason = "end of the audio"
         self._stop_reason = "interrupted"
-        self._position = 0  # samples of the stream so far
-        self._windows = self._alarms = self._gaps = self._lost_samples = 0
-        self._max_score: float | None = None
+        self._heard_at_s = now_s()
+        self._faults = faults or FaultDesk()
+        self._outlets = Outlets(
+            self._watchers,
+            report=self._reports.put,
+            on_closed=lambda: self.end("the output was closed"),
+        )
+        self._tally = Tally(clock.utc(0.0), self._rate_hz)
+        self.status = self._make_status()
+
+    def speak_to(self, sinks: Sequence[Sink]) -> None:
+        """Give every event to these, too; before the run."""
+        self._outlets.add(sinks)
 
     def run(self, blocks: Iterable[Block]) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
@@ -150,20 +122,30 @@ class Monitor:
         ----------
         blocks : at the detector's sample rate
         """
-        self._emit(self._started())
+        self._outlets.emit(self._started())
         try:
-            for step in score_stream(self._accepted(blocks), self._detector, self._hop_samples):
-                if isinstance(step, Gap):
-                    self._on_gap(step)
-                else:
-                    self._on_window(step)
+            for step in self._stream.steps(self._accepted(blocks)):
+                match step:
+                    case Gap():
+                        self._on_gap(step)
+                    case SkippedWindow():
+                        self._tally.skipped_windows += 1
+                        self.desk.alarm.interrupt()
+                    case ScoredWindow():
+                        self._on_window(step)
         except Exception as error:
             self._reason = f"failed: {error}"
             raise
         finally:
+            self._between_blocks()
             stopped = self._stopped()
-            self._emit(stopped)
+            self._outlets.emit(stopped)
         return stopped
+
+    def end(self, reason: str) -> None:
+        """End the run and say why. Thread: any."""
+        self._stop_reason = reason
+        self._stop.set()
 
     def _accepted(self, blocks: Iterable[Block]) -> Iterator[Block]:
         """Blocks until it is time to stop; the last one is cut to the duration."""
@@ -171,102 +153,206 @@ class Monitor:
             if self._stop.is_set():
                 self._reason = self._stop_reason
                 return
-            if block.end_frame < self._last_sample:
-                self._position = block.end_frame
-                yield block
-                continue
-            self._reason = "end of the duration"
-            self._position = int(self._last_sample)
-            start = min(block.start_frame, self._position)  # it may lie in a gap
-            yield Block(start, block.audio[:, : self._position - start], block.gap)
-            return
+            last = block.end_frame >= self._last_sample
+            if last:
+                end = int(self._last_sample)
+                start = min(block.start_frame, end)  # it may lie in a gap
+                block = Block(start, block.audio[:, : end - start], block.gap)
+            self._hear(block)
+            yield block
+            if last:
+                self._reason = "end of the duration"
+                return
         if self._stop.is_set():  # Ctrl-C ends the other side of a pipe, too
             self._reason = self._stop_reason
 
-    def _on_gap(self, gap: Gap) -> None:
-        self._alarm.interrupt()
-        self._gaps += 1
-        self._lost_samples += gap.lost_samples
-        self._emit(
-            AudioGapEvent(
-                **self._at(gap.at_sample),
-                reason=gap.reason,
-                lost_s=gap.lost_samples / self._rate_hz if gap.lost_samples else None,
-            )
+    def _hear(self, block: Block) -> None:
+        self._tally.position = block.end_frame
+        if block.n_frames:
+            self._heard_at_s = self._tally.audio_at_s = self._now_s()
+            arrived_s = block.end_frame / self._rate_hz + self._subject.source.backlog_s
+            step_s = self._clock.observe(arrived_s)
+            at = self._at(block.end_frame)
+            if step_s is not None:
+                self._outlets.emit(_clock_step(at, step_s))
+            for watcher in self._watchers:
+                self._emit_all(watcher.on_block(at, block.audio))
+            self._emit_all(self._faults.settle(at))
+        self._between_blocks()
+
+    def _between_blocks(self) -> None:
+        now = self._now()
+        self._emit_all(self.desk.tick(now))
+        for _ in range(self._reports.qsize()):  # what an output does wrong now is told next time
+            self._emit_all(self._faults.take(self._reports.get(), now, self._now_s()))
+        while self._requests and (request := self._requests.poll()):
+            self._emit_all(serve(request, self.desk, now, lambda: self.status, self._take_over))
+        self.status = self._make_status()
+
+    def _take_over(self) -> Event:
+        """Judge by what was learned since the start."""
+        if self._reload is None:
+            raise ControlError("nothing can be learned while a recording is played")
+        judge = self._reload()
+        detector, before = judge.detector, self._judge.detector
+        if detector.window_samples != before.window_samples:
+            raise ControlError("its windows have another length; start the monitor again")
+        self._judge = judge
+        self._stream.detector = detector
+        self.desk.alarm.policy = judge.policy
+        return NoticeEvent(
+            **self._now().facts(),
+            notice="learned",
+            text=f"{judge.learned or 'the bundle alone'} decides from now on",
+            figures={"learned": judge.learned or ""},
         )
 
-    def _on_window(self, window: ScoredWindow) -> None:
-        end_sample = window.start_sample + window.audio.shape[1]
-        score = window.result.score
-        change = self._alarm.update(end_sample / self._rate_hz, score)
-        self._windows += 1
-        self._max_score = score if self._max_score is None else max(self._max_score, score)
-        near, far = level_dbfs(window.audio).tolist()
-        facts: dict[str, Any] = self._at(end_sample) | {
-            "window_start_s": window.start_sample / self._rate_hz,
-            "score": score,
-            "threshold": self._alarm.policy.threshold,
-            "clear_threshold": self._alarm.policy.clear_threshold,
-            "branches": window.result.branches,
-            "level_dbfs": {"near": round(near, 1), "far": round(far, 1)},
-        }
-        self._emit(ScoreEvent(**facts, alarm=self._alarm.active))
-        match change:
-            case AlarmRaised():
-                self._alarms += 1
-                self._emit(AlarmRaisedEvent(**facts, above_since_s=change.since_s))
-            case AlarmCleared():
-                self._emit(
-                    AlarmClearedEvent(
-                        **facts, duration_s=change.duration_s, max_score=change.max_score
-                    )
-                )
+    def _on_gap(self, gap: Gap) -> None:
+        self.desk.alarm.interrupt()
+        self._tally.gaps += 1
+        self._tally.lost_samples += gap.lost_samples
+        at = self._at(gap.at_sample)
+        lost_s = gap.lost_samples / self._rate_hz if gap.lost_samples else None
+        for watcher in self._watchers:
+            self._emit_all(watcher.on_gap(at, lost_s))
+        self._outlets.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s))
 
-    def _at(self, sample: int) -> dict[str, Any]:
+    def _on_window(self, window: ScoredWindow) -> None:
+        at = self._at(window.end_sample)
+        near, far = level_dbfs(window.audio).tolist()
+        levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
+        self._tally.scored(window.result.score, window.busy_s, levels_dbfs)
+        self._tally.score_at_s = self._now_s()
+        alarm = self.desk.alarm
+        facts = WindowFacts(
+            window_start_s=window.start_sample / self._rate_hz,
+            score=window.result.score,
+            threshold=alarm.policy.threshold,
+            clear_threshold=alarm.policy.clear_threshold,
+            branches=window.result.branches,
+            level_dbfs=levels_dbfs,
+        )
+        events = self.desk.window(
+            at, facts, lambda: self._judge.explain(window.audio, window.result)
+        )
+        for watcher in self._watchers:
+            self._emit_all(watcher.on_window(at, window, alarm.state))
+        self._outlets.emit(
+            ScoreEvent(
+                **at.facts(),
+                **facts,
+                alarm=alarm.active,
+                state=alarm.state,
+                faults=self._faults.names,
+            )
+        )
+        self._tally.alarms += sum(event.event == "alarm_raised" for event in events)
+        self._emit_all(events)
+        self._keep_pace(at, window.busy_s)
+
+    def _keep_pace(self, at: Moment, busy_s: float) -> None:
+        if not self._subject.live:
+            return
+        backlog_s = self._subject.source.backlog_s
+        reason = self._pace.update(busy_s, backlog_s)
+        if reason is None:
+            return
+        hop_s = self._pace.hop_s
+        self._stream.hop_samples = max(1, round(hop_s * self._rate_hz))
+        self._outlets.emit(HopChangedEvent(**at.facts(), hop_s=hop_s, reason=reason))
+        if hop_s > self._base_hop_s:
+            self._reports.put(noticed("overload", reason, hop_s=hop_s, backlog_s=backlog_s))
+        else:
+            self._reports.put(ended("overload", reason, hop_s=hop_s))
+
+    def _at(self, sample: int) -> Moment:
         stream_time_s = sample / self._rate_hz
-        return {
-            "time": self._start + timedelta(seconds=stream_time_s),
-            "stream_time_s": stream_time_s,
-            "machine": self._detector.machine,
-        }
+        return Moment(self._clock.utc(stream_time_s), stream_time_s, self._judge.detector.machine)
+
+    def _now(self) -> Moment:
+        """Where the stream is now: time goes on while a sound card is silent."""
+        stream_time_s = self._tally.seconds
+        if self._subject.live:
+            stream_time_s += max(self._now_s() - self._heard_at_s, 0.0)
+        return Moment(self._clock.utc(stream_time_s), stream_time_s, self._judge.detector.machine)
 
     def _started(self) -> StartedEvent:
-        policy = self._alarm.policy
+        policy = self.desk.alarm.policy
         return StartedEvent(
-            **self._at(0),
-            source=self._subject.source,
-            source_rate_hz=self._subject.source_rate_hz,
+            **self._at(0).facts(),
+            source=self._subject.source.name,
+            source_rate_hz=self._subject.source.source_rate_hz,
             bundle=self._subject.bundle,
+            learned=self._judge.learned,
             sample_rate_hz=self._rate_hz,
-            window_s=self._detector.window_samples / self._rate_hz,
-            hop_s=self._hop_samples / self._rate_hz,
+            window_s=self._judge.detector.window_samples / self._rate_hz,
+            hop_s=self._pace.hop_s,
             threshold=policy.threshold,
             clear_threshold=policy.clear_threshold,
+            extreme_threshold=policy.extreme_threshold,
             min_duration_s=policy.min_duration_s,
+            confirm=[policy.confirm_n, policy.confirm_m],
             holdoff_s=policy.holdoff_s,
+            state=self.desk.alarm.state,
         )
 
     def _stopped(self) -> StoppedEvent:
+        tally = self._tally
         return StoppedEvent(
-            **self._at(self._position),
+            **self._at(tally.position).facts(),
             reason=self._reason,
-            seconds=self._position / self._rate_hz,
-            windows=self._windows,
-            alarms=self._alarms,
-            alarm=self._alarm.active,
-            max_score=self._max_score,
-            gaps=self._gaps,
-            dropped_frames=self._lost_samples,
+            seconds=tally.seconds,
+            windows=tally.windows,
+            skipped_windows=tally.skipped_windows,
+            alarms=tally.alarms,
+            alarm=self.desk.alarm.active,
+            max_score=tally.max_score,
+            gaps=tally.gaps,
+            dropped_frames=tally.lost_samples,
+            undelivered=self._outlets.undelivered,
         )
 
-    def _emit(self, event: Event) -> None:
-        for sink in tuple(self._sinks):
-            try:
-                sink.emit(event)
-            except BrokenPipeError:
-                # Whoever read the events has gone; the other sinks still hear of the end.
-                self._sinks.remove(sink)
-                self._stop_reason = "the output was closed"
-                self._stop.set()
-            except SinkError as error:
-                _log.warning("%s", error)
+    def _make_status(self) -> Status:
+        source, alarm, tally = self._subject.source, self.desk.alarm, self._tally
+        return Status(
+            machine=self._judge.detector.machine,
+            bundle=self._subject.bundle,
+            source=source.name,
+            started=tally.began,
+            updated_s=self._now_s(),
+            audio_at_s=tally.audio_at_s,
+            score_at_s=tally.score_at_s,
+            state=alarm.state,
+            alarm_id=alarm.alarm_id,
+            shelved_until=self.desk.shelved_until,
+            capture=source.state,
+            score=tally.score,
+            threshold=alarm.policy.threshold,
+            levels_dbfs=tally.levels_dbfs,
+            faults=self._faults.status,
+            audio_s=tally.seconds,
+            windows=tally.windows,
+            skipped_windows=tally.skipped_windows,
+            alarms=tally.alarms,
+            gaps=tally.gaps,
+            lost_s=tally.lost_s,
+            reopened=source.reopened,
+            drift_ppm=source.drift_ppm,
+            backlog_s=source.backlog_s,
+            hop_s=self._pace.hop_s,
+            score_busy_s=tally.busy_s,
+            outputs=self._outlets.counters,
+        )
+
+    def _emit_all(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._outlets.emit(event)
+
+
+def _clock_step(at: Moment, step_s: float) -> NoticeEvent:
+    return NoticeEvent(
+        **at.facts(),
+        notice="clock_step",
+        text=f"the clock of the system was set by {step_s:+.1f} s; times before differ by that",
+        figures={"step_s": step_s},
+    )

@@ -1,8 +1,8 @@
 """Device profiles: what belongs to a site, written in TOML.
 
 A bundle says what normal sounds like; a profile says which microphone, how much of the
-processor, how patient the alarm, where events go. ``default.toml`` names every key; any
-other profile holds only what differs from it.
+processor, how patient the alarm, where events go. ``default.toml`` names every key and
+explains it; any other profile holds only what differs from it.
 """
 
 from __future__ import annotations
@@ -12,18 +12,27 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edge_asd.errors import ProfileError
 
 __all__ = [
     "AlarmSettings",
     "CaptureSettings",
+    "ClipSettings",
     "DetectorSettings",
+    "DriftSettings",
+    "HttpSettings",
+    "JsonlSettings",
+    "MqttSettings",
     "Profile",
+    "SignalSettings",
     "SinkSettings",
+    "SiteSettings",
+    "WebhookSettings",
+    "builtin_folder",
     "builtin_profiles",
     "load_profile",
 ]
@@ -32,6 +41,11 @@ _DEFAULT = "default"
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Bytes = Annotated[int, Field(ge=0)]
+# Part of a topic or of a file name: nothing that MQTT or a path gives a meaning.
+TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 
 
 class _Settings(BaseModel):
@@ -41,10 +55,31 @@ class _Settings(BaseModel):
 class CaptureSettings(_Settings):
     """The microphone."""
 
-    device: str  # as in `listen --device`
+    device: str
     block_s: Annotated[float, Field(ge=0.005, le=2)]
     ring_s: PositiveSeconds
     stall_timeout_s: PositiveSeconds
+    wait_s: Seconds | Literal["forever"]
+    warmup_s: Seconds
+    retry_min_s: PositiveSeconds
+    retry_max_s: PositiveSeconds
+    healthy_after_s: PositiveSeconds
+    max_drift_ppm: Positive
+
+    @model_validator(mode="after")
+    def _pauses_are_ordered(self) -> Self:
+        if self.retry_min_s > self.retry_max_s:
+            raise ValueError(
+                f"retry_min_s {self.retry_min_s} is above retry_max_s {self.retry_max_s}"
+            )
+        return self
+
+
+class SignalSettings(_Settings):
+    """What is checked of the sound itself."""
+
+    checks: bool
+    level_tolerance_db: Positive
 
 
 class DetectorSettings(_Settings):
@@ -53,27 +88,109 @@ class DetectorSettings(_Settings):
     threads: Annotated[int, Field(ge=1)]
     search: Literal["auto", "exact", "hnsw"]
     hop_s: PositiveSeconds | Literal["bundle"]
+    max_hop_s: PositiveSeconds | Literal["auto"]
 
 
 class AlarmSettings(_Settings):
-    """How patient the alarm is; its levels come from the bundle."""
+    """How patient the alarm is; its levels are statistics of normal sound."""
 
     min_duration_s: Seconds | Literal["auto"]
+    confirm: (
+        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+        | (Literal["auto"])
+    )
+    extreme: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto", "off"]
     holdoff_s: Seconds | Literal["auto"]
+
+
+class DriftSettings(_Settings):
+    """When to say that normal has moved."""
+
+    notice_after_days: Annotated[int, Field(ge=1)]
+    min_hours: Positive
+
+
+class SiteSettings(_Settings):
+    """The place."""
+
+    state_dir: str
+
+
+class ClipSettings(_Settings):
+    """What is kept of each alarm."""
+
+    enabled: bool
+    pre_roll_s: Annotated[float, Field(ge=0, le=600)]
+    post_roll_s: Annotated[float, Field(ge=0, le=600)]
+    max_clip_s: Annotated[float, Field(gt=0, le=3600)]
+    max_bytes: Bytes
+    reserve_bytes: Bytes
+
+
+class JsonlSettings(_Settings):
+    """A file of events."""
+
+    path: str
+    max_bytes: Annotated[int, Field(ge=10_000)]
+    backups: Annotated[int, Field(ge=0, le=1000)]
+
+
+class MqttSettings(_Settings):
+    """A broker."""
+
+    host: str
+    port: Port
+    username: str
+    password_file: str
+    password_env: str
+    tls: bool
+    ca_file: str
+    cert_file: str
+    key_file: str
+    topic: TopicPrefix
+    client_id: str
+    discovery: bool
+    discovery_prefix: TopicPrefix
+
+
+class WebhookSettings(_Settings):
+    """A web server that is told."""
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+[^\s@]*)?$")]
+    url_file: str
+    url_env: str
+    events: list[str]
+    timeout_s: PositiveSeconds
+    token_file: str
+    token_env: str
+
+
+class HttpSettings(_Settings):
+    """A web server that answers."""
+
+    port: Port
+    host: str
 
 
 class SinkSettings(_Settings):
     """Where events go, besides standard output."""
 
-    jsonl: str  # file to append to; empty: none
+    jsonl: JsonlSettings
+    mqtt: MqttSettings
+    webhook: WebhookSettings
+    http: HttpSettings
 
 
 class Profile(_Settings):
     """One device at one site."""
 
     capture: CaptureSettings
+    signal: SignalSettings
     detector: DetectorSettings
     alarm: AlarmSettings
+    drift: DriftSettings
+    site: SiteSettings
+    clips: ClipSettings
     sinks: SinkSettings
 
 
@@ -86,7 +203,7 @@ def load_profile(name_or_path: str = _DEFAULT) -> Profile:
         When there is no such profile, when it is not TOML, or when it has an unknown key
         or an impossible value.
     """
-    folder = _builtin_folder()
+    folder = builtin_folder()
     default = _read(folder / f"{_DEFAULT}.toml")
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -96,15 +213,16 @@ def load_profile(name_or_path: str = _DEFAULT) -> Profile:
                 f"{', '.join(builtin_profiles())}; or give the path of a .toml file"
             )
         path = folder / f"{name_or_path}.toml"
-    return _validated(_merged(default, _read(path)), path)
+    return _validated(_merged(default, _read(path)), default, path)
 
 
 def builtin_profiles() -> list[str]:
     """Names of the profiles that come with the program."""
-    return sorted(path.stem for path in _builtin_folder().glob("*.toml"))
+    return sorted(path.stem for path in builtin_folder().glob("*.toml"))
 
 
-def _builtin_folder() -> Path:
+def builtin_folder() -> Path:
+    """Where the files of ``firmware_config`` are: in the wheel, or beside the package."""
     package = Path(str(files("edge_asd")))
     installed = package / "_profiles"
     return installed if installed.is_dir() else package.parent / "firmware_config"
@@ -131,30 +249,39 @@ def _merged(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
     return merged
 
 
-def _validated(content: dict[str, Any], path: Path) -> Profile:
+def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) -> Profile:
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"][:2])  # deeper: alternatives of a type
         if first["type"] == "extra_forbidden":
-            raise ProfileError(f"profile {path}: {_unknown(first['loc'])}") from None
+            raise ProfileError(f"profile {path}: {_unknown(first['loc'], default)}") from None
+        key = _known_part(first["loc"], default)
+        message = first["msg"].removeprefix("Value error, ")
         raise ProfileError(
-            f"profile {path}: {key} is {first['input']!r}: {first['msg'].lower()}"
+            f"profile {path}: {key} is {first['input']!r}: {message[:1].lower()}{message[1:]}"
+            if not isinstance(first["input"], dict)
+            else f"profile {path}: {key}: {message}"
         ) from None
 
 
-def _unknown(location: tuple[int | str, ...]) -> str:
-    *table, key = map(str, location)
-    fields = _SECTIONS[table[0]].model_fields if table else Profile.model_fields
-    close = get_close_matches(key, fields, n=1, cutoff=0)
-    dotted = ".".join([*table, key])
-    return f"unknown key {dotted!r}; did you mean {'.'.join([*table, *close])!r}?"
+def _known_part(location: tuple[int | str, ...], default: Mapping[str, Any]) -> str:
+    """Name the key; what follows in `location` are the alternatives of its type."""
+    known: list[str] = []
+    table: Any = default
+    for part in location:
+        if not isinstance(table, Mapping) or part not in table:
+            break
+        known.append(str(part))
+        table = table[str(part)]
+    return ".".join(known)
 
 
-_SECTIONS: Mapping[str, type[_Settings]] = {
-    "capture": CaptureSettings,
-    "detector": DetectorSettings,
-    "alarm": AlarmSettings,
-    "sinks": SinkSettings,
-}
+def _unknown(location: tuple[int | str, ...], default: Mapping[str, Any]) -> str:
+    *parents, key = map(str, location)
+    table: Any = default
+    for parent in parents:
+        table = table[parent]
+    close = get_close_matches(key, table, n=1, cutoff=0)
+    dotted, near = ".".join([*parents, key]), ".".join([*parents, *close])
+    return f"unknown key {dotted!r}; did you mean {near!r}?"

@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from edge_asd.monitor import ScoredWindow, WindowDetector, score_stream
 from edge_asd.resample import resampled
+from edge_asd.scored_stream import ScoredStream, ScoredWindow, WindowDetector
 from edge_asd.source import FileSource
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def score_recording(
     with closing(FileSource(path, block_s=block_s)) as source:
         source.require_window(detector.window_samples, rate_hz)
         blocks = resampled(source.blocks(), source.sample_rate_hz, rate_hz)
-        steps = score_stream(blocks, detector, max(1, round(hop_s * rate_hz)))
+        steps = ScoredStream(detector, max(1, round(hop_s * rate_hz))).steps(blocks)
         return RecordingScore(
             path,
             tuple(

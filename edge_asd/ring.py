@@ -10,15 +10,24 @@ after every block.
 from __future__ import annotations
 
 import queue
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.source import Block
 
-__all__ = ["BlockRing"]
+__all__ = ["Arrival", "BlockRing"]
 
 _FULL = "the program was too slow and the ring buffer ran full"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrival:
+    """A block, and when its last frame came from the card."""
+
+    block: Block
+    at_s: float  # of the clock that the callback reads
 
 
 class BlockRing:
@@ -35,6 +44,7 @@ class BlockRing:
         self._n_frames = [0] * n_blocks
         self._starts = [0] * n_blocks
         self._gaps: list[str | None] = [None] * n_blocks
+        self._at_s = [0.0] * n_blocks
         # SimpleQueue.put neither waits nor runs Python code; the slots bound its length.
         self._ready: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._written = 0  # blocks; only the producer changes it
@@ -49,7 +59,14 @@ class BlockRing:
         """Blocks that were written but not read."""
         return self._written - self._read
 
-    def write(self, frames: NDArray[np.float32], gap: str | None = None, lost: int = 0) -> None:
+    def write(
+        self,
+        frames: NDArray[np.float32],
+        gap: str | None = None,
+        lost: int = 0,
+        *,
+        at_s: float = 0.0,
+    ) -> None:
         """Copy a block in, or drop it when the ring is full. Never waits.
 
         Thread: the audio callback.
@@ -59,6 +76,7 @@ class BlockRing:
         frames : (n_frames, n_channels)
         gap : why frames are missing right before this block, if they are
         lost : how many, when that is known
+        at_s : when the block came
         """
         n_frames = len(frames)
         self._position += lost
@@ -75,18 +93,19 @@ class BlockRing:
         self._n_frames[slot] = n_frames
         self._starts[slot] = self._position
         self._gaps[slot] = self._gap
+        self._at_s[slot] = at_s
         self._position += n_frames
         self._gap = None
         self._written += 1
         self._ready.put(slot)
 
-    def read(self, timeout_s: float) -> Block | None:
+    def read(self, timeout_s: float) -> Arrival | None:
         """Return the oldest block, or None when none came in time. Thread: the reader."""
         try:
             slot = self._ready.get(timeout=timeout_s)
         except queue.Empty:
             return None
         audio = self._audio[slot, :, : self._n_frames[slot]].copy()
-        block = Block(self._starts[slot], audio, self._gaps[slot])
+        arrival = Arrival(Block(self._starts[slot], audio, self._gaps[slot]), self._at_s[slot])
         self._read += 1
-        return block
+        return arrival

@@ -8,6 +8,7 @@ kind of scorer, :mod:`edge_asd.density` the densities behind them.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal, Protocol
 
@@ -33,6 +34,7 @@ from edge_asd.manifest import Domain, ScorerSpec
 
 __all__ = [
     "BankScorer",
+    "Neighbour",
     "OutputScorer",
     "Scorer",
     "exact_scores",
@@ -51,6 +53,15 @@ class Scorer(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """A reference and the measured distance to it."""
+
+    domain: Domain
+    row: int  # of the bank of its domain
+    distance: float
+
+
 class BankScorer:
     """Compares embeddings with the memory banks of one machine and branch.
 
@@ -67,7 +78,7 @@ class BankScorer:
     ) -> None:
         if not banks:
             raise DataError("a scorer needs the bank of at least one domain")
-        self._banks = tuple(banks.values())
+        self._banks = dict(banks)
         self._average = average
 
     def score(self, embeddings: Rows) -> float:
@@ -84,7 +95,35 @@ class BankScorer:
             When one is not finite, all zeros, or of another width than the banks.
         """
         queries = window_queries(embeddings, self._average)
-        return fmean(min(bank.minimum(query) for bank in self._banks) for query in queries)
+        banks = self._banks.values()
+        return fmean(min(bank.minimum(query) for bank in banks) for query in queries)
+
+    @property
+    def sizes(self) -> dict[Domain, int]:
+        """How many references each domain has."""
+        return {domain: len(bank) for domain, bank in self._banks.items()}
+
+    def nearest(self, embeddings: Rows, k: int) -> tuple[Neighbour, ...]:
+        """Return the `k` references of any domain nearest to a window, the nearest first.
+
+        Parameters
+        ----------
+        embeddings : (n_segments, dim) float
+            As the encoder gives them; their mean direction is compared.
+
+        Raises
+        ------
+        DataError
+            When one is not finite, all zeros, or of another width than the banks.
+        """
+        query = window_queries(embeddings, "embeddings")[0]
+        found = [
+            Neighbour(domain, int(row), float(distance))
+            for domain, bank in self._banks.items()
+            for nearest in (bank.nearest(query, k),)
+            for row, distance in zip(nearest.rows, nearest.distance, strict=True)
+        ]
+        return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:k])
 
 
 class OutputScorer:

@@ -7,9 +7,11 @@ nothing arrived for a moment, so that the one who reads can look at other things
 
 from __future__ import annotations
 
+import math
 import os
 import select
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -143,27 +145,47 @@ class RawSource:
     Parameters
     ----------
     descriptor : of an open file, pipe or terminal; it is not closed
+    stall_timeout_s : after so long without audio the other end counts as dead; None: never
+    clock : seconds that never run backwards
     """
 
     backlog_s = 0.0
 
     def __init__(
-        self, descriptor: int, *, sample_rate_hz: int, block_s: float = 0.1, name: str = "stdin"
+        self,
+        descriptor: int,
+        *,
+        sample_rate_hz: int,
+        block_s: float = 0.1,
+        name: str = "stdin",
+        stall_timeout_s: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
+        self._stall_timeout_s = math.inf if stall_timeout_s is None else stall_timeout_s
+        self._clock = clock
         self.sample_rate_hz = sample_rate_hz
         self._descriptor = descriptor
         self._block_bytes = max(1, round(block_s * sample_rate_hz)) * _PCM16_FRAME_BYTES
 
     def blocks(self) -> Iterator[Block]:
-        """Blocks until the other end closes the pipe; empty ones while it says nothing."""
+        """Blocks until the other end closes the pipe; empty ones while it says nothing.
+
+        Raises
+        ------
+        AudioError
+            When it says nothing for too long.
+        """
         position = 0
         pending = b""
+        heard_at_s = self._clock()
         while True:
             # A plain read would not return to look at a request to stop.
             if not select.select([self._descriptor], [], [], _POLL_S)[0]:
+                self._require_life(self._clock() - heard_at_s)
                 yield Block(position, np.empty((_N_CHANNELS, 0), np.float32))
                 continue
+            heard_at_s = self._clock()
             data = os.read(self._descriptor, self._block_bytes)
             if not data:
                 return
@@ -177,3 +199,10 @@ class RawSource:
 
     def close(self) -> None:
         """Leave the descriptor to its owner."""
+
+    def _require_life(self, silent_s: float) -> None:
+        if silent_s > self._stall_timeout_s:
+            raise AudioError(
+                f"{self.name} delivered nothing for {self._stall_timeout_s:g} s; does the "
+                "program at the other end of the pipe still run?"
+            )

@@ -9,7 +9,18 @@ import sys
 import pytest
 
 WORKSTATION_ONLY = {"torch", "onnx", "sklearn", "scipy", "matplotlib", "edge_asd_export"}
-HEAVY = {"numpy", "onnxruntime", "hnswlib", "sounddevice", "soundfile", "soxr", "pydantic"}
+HEAVY = {
+    "PIL",
+    "hnswlib",
+    "numpy",
+    "onnxruntime",
+    "paho",
+    "prometheus_client",
+    "pydantic",
+    "sounddevice",
+    "soundfile",
+    "soxr",
+}
 
 # Hides the workstation's libraries from a fresh interpreter, as on a device.
 WITHOUT_EXTRA = (

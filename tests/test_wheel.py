@@ -15,6 +15,17 @@ INSTALLED_AS = {
     "export/edge_asd_export": "edge_asd_export",
     "firmware_config": "edge_asd/_profiles",
 }
+# What `edge-asd service install` copies, or an administrator does.
+FIRMWARE_CONFIG = {
+    "default.toml",
+    "jetson-orin-nano.toml",
+    "raspberry-pi-4.toml",
+    "raspberry-pi-5.toml",
+    "x86-64.toml",
+    "alsa/asound.conf",
+    "systemd/edge-asd@.service",
+    "udev/70-edge-asd.rules",
+}
 
 
 def tracked(folder: str) -> list[str]:
@@ -52,6 +63,14 @@ def test_wheel_holds_the_tracked_files_and_nothing_else(wheel: zipfile.ZipFile) 
     found = {name for name in wheel.namelist() if ".dist-info/" not in name}
 
     assert found == expected
+
+
+def test_wheel_carries_the_firmware_configuration(wheel: zipfile.ZipFile) -> None:
+    folder = f"{INSTALLED_AS['firmware_config']}/"
+
+    found = {name.removeprefix(folder) for name in wheel.namelist() if name.startswith(folder)}
+
+    assert found == FIRMWARE_CONFIG
 
 
 @pytest.mark.parametrize("package", ["edge_asd", "edge_asd_export"])

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
-
-if TYPE_CHECKING:
-    from edge_asd.sound_device import InputDevice
 
 __all__ = ["devices"]
 
@@ -17,48 +14,68 @@ def devices(
         bool, typer.Option("--json", help="One JSON object per device on stdout.")
     ] = False,
 ) -> None:
-    """List the sound devices that can record.
+    """List the sound devices that can record, and how to name them in a profile.
 
     A device is usable when it has two channels or more: the near and the far microphone.
-    Give its ALSA numbers, name or index to `listen --device`.
+    Index and card number may change with the next boot; the lasting name does not. It is
+    the USB vendor and product, with the serial number where two are alike, or the card's id.
 
     Examples
 
         edge-asd devices
 
         edge-asd devices --json
+
+        edge-asd listen --device usb:0d8c:0014
     """
     import json
     from dataclasses import asdict
 
-    from edge_asd.sound_device import input_devices
+    from edge_asd.sound_cards import sound_cards
+    from edge_asd.sound_device import card_of, input_devices, lasting_name
 
     found = input_devices()
+    cards = sound_cards()
+    rows = []
+    for device in found:
+        card = card_of(device, cards)
+        rows.append(
+            asdict(device)
+            | {
+                "usable": device.usable,
+                "card": asdict(card) if card else None,
+                "lasting_name": lasting_name(device, found, cards),
+            }
+        )
     if as_json:
-        for device in found:
-            typer.echo(json.dumps(asdict(device) | {"usable": device.usable}))
-    elif found:
-        _print_table(found)
+        for row in rows:
+            typer.echo(json.dumps(row))
+    elif rows:
+        _print_table(rows)
     else:
         typer.echo("no sound device can record; plug one in and check 'arecord -l'", err=True)
 
 
-def _print_table(found: list[InputDevice]) -> None:
+def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table()
-    for heading in ("index", "name", "host API", "channels", "default rate", "usable"):
+    for heading in ("index", "name", "lasting name", "card", "USB", "channels", "rate", "usable"):
         table.add_column(heading, justify="right" if heading in ("index", "channels") else "left")
-    for device in found:
+    for row in rows:
+        card = row["card"]
+        usb = card and card["usb"]
         table.add_row(
-            str(device.index),
-            device.name + (" *" if device.is_default else ""),
-            device.host_api,
-            str(device.n_channels),
-            f"{device.default_rate_hz} Hz",
-            "yes" if device.usable else "no, needs 2 channels",
+            str(row["index"]),
+            row["name"] + (" *" if row["is_default"] else ""),
+            row["lasting_name"],
+            f"{card['number']} = {card['id']}" if card else "",
+            f"{usb['vendor']}:{usb['product']} {usb['serial'] or usb['port']}" if usb else "",
+            str(row["n_channels"]),
+            f"{row['default_rate_hz']} Hz",
+            "yes" if row["usable"] else "no, needs 2 channels",
         )
-    width = None if Console().is_terminal else 160
+    width = None if Console().is_terminal else 200
     Console(width=width, markup=False, emoji=False).print(table)  # names may hold brackets
-    typer.echo("* the system's default", err=True)
+    typer.echo("* the system's default; the lasting name belongs in a profile", err=True)

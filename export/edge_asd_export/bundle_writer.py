@@ -31,6 +31,7 @@ from edge_asd_export.export_job import Clips, DevLabels, ExportJob, ExportOption
 from edge_asd_export.graph_check import GraphReport
 from edge_asd_export.networks import load_networks, ship_networks
 from edge_asd_export.recipes import recipe_named
+from edge_asd_export.reference_spectra import write_reference_spectra
 from edge_asd_export.run import Run
 from edge_asd_export.scoring import scorings_of
 from edge_asd_export.ship import ShippedGraphs
@@ -85,6 +86,8 @@ def write_bundle(
         labelled = embed_labelled(job, dev_labels, extractors) if dev_labels else None
         narrator.say("writing banks")
         bank_specs = _write_banks(staging, known)
+        narrator.say("measuring normal spectra")
+        spectra = write_reference_spectra(staging, clips, known, run.record.sample_rate_hz)
         narrator.say("calibrating")
         calibration = calibrate(
             system,
@@ -94,7 +97,7 @@ def write_bundle(
             labelled=labelled,
         )
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
-        manifest = _manifest(job, graphs, bank_specs, calibration, out.name, staging)
+        manifest = _manifest(job, graphs, bank_specs, spectra, calibration, out.name, staging)
         narrator.say("recording golden windows")
         _write_golden(Bundle(staging, manifest), clips, extractors)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
@@ -122,6 +125,7 @@ def _manifest(
     job: ExportJob,
     graphs: Mapping[str, ShippedGraphs],
     bank_specs: Mapping[str, dict[str, dict[Domain, BankSpec]]],
+    spectra: Mapping[str, str],
     calibration: Mapping[str, Calibration],
     name: str,
     staging: Path,
@@ -156,6 +160,7 @@ def _manifest(
                 },
                 fusion=numbers.fusion,
                 threshold=numbers.threshold,
+                spectra_file=spectra[machine],
             )
             for machine, numbers in calibration.items()
         },

@@ -19,7 +19,7 @@ from edge_asd_export.evaluate import FUSED, ScoredClips
 if TYPE_CHECKING:
     from edge_asd.bundle import Bundle
     from edge_asd.manifest import MachineSpec
-    from edge_asd.monitor import WindowDetector
+    from edge_asd.scored_stream import WindowDetector
 
 __all__ = ["MachineTestSet", "plan_machines", "score_bundle", "score_machine"]
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import ctypes.util
 import fcntl
+import itertools
 import os
 import sys
 import termios
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -85,11 +87,22 @@ class FakeCards:
         self._list(card)
         self._path(card).write_bytes(_pcm16(audio))
 
-    def add_fifo(self, card: int, audio: NDArray[np.float32]) -> Feeder:
+    def add_fifo(
+        self, card: int, audio: NDArray[np.float32], *, ppm: float = 0.0, repeat: bool = False
+    ) -> Feeder:
         """A card that delivers `audio` (2, n) at 48 kHz in real time, once it is fed."""
         self._list(card)
         os.mkfifo(self._path(card))
-        return Feeder(self._path(card), audio)
+        return Feeder(self._path(card), audio, ppm=ppm, repeat=repeat)
+
+    def remove(self, card: int) -> None:
+        """Unplug a card; PortAudio sees it when it looks again."""
+        text = self._conf.read_text(encoding="utf-8")
+        self._conf.write_text(text.replace(_LISTED.format(card=card), ""), encoding="utf-8")
+
+    def put_back(self, card: int) -> None:
+        """Plug a removed card in again."""
+        self._list(card)
 
     def _path(self, card: int) -> Path:
         return self.folder / f"card{card}.raw"
@@ -103,17 +116,28 @@ class Feeder:
     """Feeds a FIFO one block per block period; a context manager.
 
     At the end of its audio it falls silent, as a card with a hung driver does.
+
+    Parameters
+    ----------
+    ppm : how much too fast its clock runs
+    repeat : begin again at the end of the audio
     """
 
-    def __init__(self, fifo: Path, audio: NDArray[np.float32]) -> None:
+    def __init__(
+        self, fifo: Path, audio: NDArray[np.float32], *, ppm: float = 0.0, repeat: bool = False
+    ) -> None:
         self._data = _pcm16(audio)
-        self._descriptor = os.open(fifo, os.O_RDWR)
-        fcntl.fcntl(self._descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
+        self._fifo = fifo
+        self._block_s = BLOCK_FRAMES / RATE_HZ / (1 + ppm * 1e-6)
+        self._repeat = repeat
+        self._descriptor = -1
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.stalls: list[tuple[float, float]] = []  # (after so many seconds, for so long)
+        self.quit_at_s: float | None = None  # the card is at its end: every read returns at once
         self.fed_s = 0.0
         self.exhausted = threading.Event()
+        self._open()
 
     def __enter__(self) -> Feeder:
         self._thread.start()
@@ -122,25 +146,51 @@ class Feeder:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
-        os.close(self._descriptor)
+        self._quit()
+
+    def replug(self) -> None:
+        """Be there again after `quit_at_s`; before the program looks at the card."""
+        self._thread.join()
+        self.quit_at_s = None
+        self._open()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._fifo, os.O_RDWR)
+        fcntl.fcntl(self._descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def _quit(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
 
     def _run(self) -> None:
-        block_bytes = BLOCK_FRAMES * 4
         due_s = time.monotonic()
-        for position in range(0, len(self._data), block_bytes):
+        for block in self._blocks():
+            if self.quit_at_s is not None and self.fed_s >= self.quit_at_s - 1e-6:
+                self._quit()
+                break
             for at_s, for_s in self.stalls:
                 if abs(self.fed_s - at_s) < BLOCK_FRAMES / RATE_HZ / 2:
                     due_s += for_s
             if self._ended.wait(max(0.0, due_s - time.monotonic())):
                 return
-            while self._waiting_bytes() > 2 * block_bytes:  # nobody reads yet
+            while self._waiting_bytes() > 2 * len(block):  # nobody reads yet
                 if self._ended.wait(0.01):
                     return
+                due_s = max(due_s, time.monotonic())
             # There is room for it, so it goes in at once and is read at once.
-            os.write(self._descriptor, self._data[position : position + block_bytes])
+            os.write(self._descriptor, block)
             self.fed_s += BLOCK_FRAMES / RATE_HZ
-            due_s = max(due_s + BLOCK_FRAMES / RATE_HZ, time.monotonic())
+            due_s += self._block_s
         self.exhausted.set()
+
+    def _blocks(self) -> Iterator[bytes]:
+        block_bytes = BLOCK_FRAMES * 4
+        starts = range(0, len(self._data), block_bytes)
+        for start in itertools.cycle(starts) if self._repeat else starts:
+            yield self._data[start : start + block_bytes]
 
     def _waiting_bytes(self) -> int:
         waiting = fcntl.ioctl(self._descriptor, termios.FIONREAD, b"\0" * 4)

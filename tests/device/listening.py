@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -56,7 +57,7 @@ def run(
     """Exit code, events and stderr of a process of its own."""
     result = subprocess.run(
         [*COMMAND, "--bundle", str(bundle), *args],
-        env=ENVIRONMENT | (env or {}),
+        env=_environment(env),
         input=stdin,
         capture_output=True,
         timeout=TIMEOUT_S,
@@ -70,12 +71,17 @@ def start(
 ) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*COMMAND, "--bundle", str(bundle), *args],
-        env=ENVIRONMENT | (env or {}),
+        env=_environment(env),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _environment(env: dict[str, str] | None) -> dict[str, str]:
+    """With a state folder of its own, unless the test names one."""
+    return ENVIRONMENT | {"XDG_STATE_HOME": tempfile.mkdtemp()} | (env or {})
 
 
 def read_until(stream: IO[str] | None, kind: str) -> Events:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.detector import WindowScore
-from edge_asd.monitor import WindowDetector
+from edge_asd.scored_stream import WindowDetector
 from edge_asd.source import Block
 
 

@@ -137,6 +137,31 @@ def test_index_equals_exact_search_for_every_distance(distance: str, kind: str) 
     assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
 
 
+@pytest.mark.parametrize("bank_type", [ExactBank, indexed])
+def test_the_nearest_references_come_in_the_order_of_measured_distance(
+    bank_type: BankType,
+) -> None:
+    rows, _ = clustered(500, DIM)
+    gauge = bank_gauges({"source": rows}, SPEC)["source"]
+    query = clustered(1, DIM, seed=1)[0][0]
+    measured = gauge.scale * References(rows, SPEC).distances(query[None])[0]
+    bank = bank_type(rows, gauge, SPEC)
+
+    nearest = bank.nearest(query, 20)
+
+    np.testing.assert_array_equal(nearest.rows, np.argsort(measured)[:20])
+    np.testing.assert_allclose(nearest.distance, np.sort(measured)[:20], rtol=ROUNDING)
+    assert len(bank) == 500
+
+
+@pytest.mark.parametrize("bank_type", [ExactBank, indexed])
+def test_a_small_bank_has_only_so_many_neighbours(bank_type: BankType) -> None:
+    rows, _ = clustered(3, DIM)
+    bank = bank_type(rows, bank_gauges({"source": rows}, SPEC)["source"], SPEC)
+
+    assert sorted(bank.nearest(rows[0], 8).rows) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("distance", ["squared-euclidean", "cosine"])
 def test_index_of_varmin_equals_exact_search_for_squared_distances(distance: str) -> None:
     rows, _ = clustered(500, DIM)

@@ -13,19 +13,22 @@ import pytest
 from device.fake_card import FakeCards, require_portaudio
 from typer.testing import CliRunner
 
-from edge_asd import sound_device
+from edge_asd import sound_cards, sound_device
 from edge_asd.cli import app
+from edge_asd.sound_cards import SoundCard, UsbIdentity
 from edge_asd.sound_device import InputDevice
 
 FOUND = [
     InputDevice(1, "USB Audio: - (hw:1,0)", "ALSA", 2, 48000, is_default=True),
     InputDevice(3, "Mono Mic: - (hw:2,0)", "ALSA", 1, 44100),
 ]
+CARDS = [SoundCard(1, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "A7"))]
 
 
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_device, "input_devices", lambda: FOUND)
+    monkeypatch.setattr(sound_cards, "sound_cards", lambda: CARDS)
 
 
 @pytest.mark.usefixtures("two_devices")
@@ -36,6 +39,10 @@ def test_the_table_marks_what_is_usable() -> None:
     lines = result.stdout.splitlines()
     assert any("(hw:1,0)" in line and "48000 Hz" in line and "yes" in line for line in lines)
     assert any("(hw:2,0)" in line and "needs 2 channels" in line for line in lines)
+    assert any(
+        all(part in line for part in ("(hw:1,0)", "usb:0d8c:0014", "1 = Device", "A7"))
+        for line in lines
+    )
 
 
 @pytest.mark.usefixtures("two_devices")
@@ -49,6 +56,9 @@ def test_json_has_one_object_per_device() -> None:
     ]
     assert rows[0]["default_rate_hz"] == 48000
     assert rows[0]["host_api"] == "ALSA"
+    assert (rows[0]["card"]["id"], rows[0]["card"]["usb"]["serial"]) == ("Device", "A7")
+    assert [row["lasting_name"] for row in rows] == ["usb:0d8c:0014", "Mono Mic: - (hw:2,0)"]
+    assert rows[1]["card"] is None
 
 
 def test_without_devices_stdout_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,62 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
+from device.events import EVENTS, SCORE
 
-from edge_asd.event import (
-    AlarmClearedEvent,
-    AlarmRaisedEvent,
-    AudioGapEvent,
-    Event,
-    ScoreEvent,
-    StartedEvent,
-    StoppedEvent,
-    utc_text,
-)
-
-NOW = datetime(2026, 11, 22, 8, 30, 0, 123456, tzinfo=UTC)
-BASE: dict[str, Any] = {"time": NOW, "stream_time_s": 10.0, "machine": "pump"}
-WINDOW: dict[str, Any] = BASE | {
-    "window_start_s": 0.0,
-    "score": 1.5,
-    "threshold": 2.0,
-    "clear_threshold": 1.0,
-    "branches": {"fkie@near": 1.0, "fkie@far": 2.0},
-    "level_dbfs": {"near": -20.0, "far": -26.0},
-}
-EVENTS: list[Event] = [
-    StartedEvent(
-        **BASE,
-        source="hw:1,0",
-        source_rate_hz=48000,
-        bundle="mini",
-        sample_rate_hz=16000,
-        window_s=10.0,
-        hop_s=5.0,
-        threshold=2.0,
-        clear_threshold=1.0,
-        min_duration_s=5.0,
-        holdoff_s=10.0,
-    ),
-    ScoreEvent(**WINDOW, alarm=False),
-    AlarmRaisedEvent(**WINDOW, above_since_s=5.0),
-    AlarmClearedEvent(**WINDOW, duration_s=5.0, max_score=3.0),
-    AudioGapEvent(**BASE, reason="too slow", lost_s=None),
-    StoppedEvent(
-        **BASE,
-        reason="interrupted",
-        seconds=10.0,
-        windows=1,
-        alarms=0,
-        alarm=False,
-        max_score=None,
-        gaps=0,
-        dropped_frames=0,
-    ),
-]
+from edge_asd.event import Event, FaultRaisedEvent, utc_text
 
 
 def refuse(constant: str) -> None:
@@ -79,18 +30,30 @@ def test_an_event_is_one_line_with_kind_time_and_machine(event: Event) -> None:
 
 def test_the_kinds_of_events_are_these() -> None:
     assert [event.event for event in EVENTS] == [
-        "started",
-        "score",
-        "alarm_raised",
-        "alarm_cleared",
-        "audio_gap",
-        "stopped",
+        *("started", "score", "alarm_warning", "alarm_raised", "alarm_cleared"),
+        *("alarm_acknowledged", "alarm_shelved", "alarm_unshelved", "fault_raised"),
+        *("fault_cleared", "audio_gap", "hop_changed", "notice", "stopped"),
     ]
+
+
+def test_alarms_faults_and_notices_must_reach_every_output_and_scores_need_not() -> None:
+    assert {event.event for event in EVENTS if not event.durable} == {
+        *("started", "score", "alarm_warning", "audio_gap", "hop_changed", "stopped")
+    }
+
+
+def test_events_of_one_moment_have_different_ids() -> None:
+    other_fault = replace(next(e for e in EVENTS if isinstance(e, FaultRaisedEvent)), fault="disk")
+
+    ids = [event.id for event in [*EVENTS, other_fault]]
+
+    assert len(set(ids)) == len(ids)
+    assert json.loads(SCORE.to_json())["id"] == "pump-20261122T083000123Z-score"
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_numbers_that_json_lacks_become_null(number: float) -> None:
-    event = ScoreEvent(**(WINDOW | {"score": number, "branches": {"b": number}}), alarm=False)
+    event = replace(SCORE, score=number, branches={"b": number})
 
     content = json.loads(event.to_json(), parse_constant=refuse)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shlex
 import signal
 import subprocess
 from pathlib import Path
@@ -29,9 +30,6 @@ from device.mini_bundle import MACHINE, RATE_HZ, machine_day, machine_sound
 from device.stream import sliced_scores
 
 from edge_asd.bundle import Bundle
-from edge_asd.commands.listen import _open_source
-from edge_asd.errors import AudioError
-from edge_asd.profile import load_profile
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -134,7 +132,7 @@ def test_hop_and_duration_can_be_chosen(tmp_path: Path, mini_bundle: Path) -> No
 def test_the_profile_decides_how_patient_the_alarm_is(tmp_path: Path, mini_bundle: Path) -> None:
     path = write(tmp_path / "a.wav", machine_day({"normal": 2, "fault": 2, "normal again": 2}))
     profile = tmp_path / "site.toml"
-    profile.write_text("[alarm]\nmin_duration_s = 3.0\n", encoding="utf-8")
+    profile.write_text("[alarm]\nmin_duration_s = 3.0\nextreme = 'off'\n", encoding="utf-8")
 
     _, events, _ = run_in_process(mini_bundle, "--input", path, "--profile", str(profile))
 
@@ -156,18 +154,33 @@ def test_a_pipe_that_ends_before_the_first_window_is_an_error(mini_bundle: Path)
     )
 
     assert exit_code == 1
-    assert stderr == "error: stdin ended after 0.5 s, before one window of 1 s was complete\n"
+    assert stderr == "error: stdin ended after 0.5 s, before one window of 1 s was scored\n"
     assert events[-1]["event"] == "stopped"
 
 
-def test_a_closed_standard_input_is_one_line(
-    mini_bundle: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("closed", "args", "exit_code", "complaint"),
+    [
+        ("<&-", ["--input", "-", "--input-rate-hz", "16000"], 1, "there is no standard input"),
+        (">&-", ["--input", "a.wav", "--output", "events.jsonl"], 0, ""),
+    ],
+)
+def test_a_closed_stream_of_the_shell_is_no_traceback(
+    tmp_path: Path, mini_bundle: Path, closed: str, args: list[str], exit_code: int, complaint: str
 ) -> None:
-    monkeypatch.setattr("sys.stdin", None)
-    opened = Bundle.open(mini_bundle).detector()
+    write(tmp_path / "a.wav", machine_sound(1, seed=1))
+    command = shlex.join([*COMMAND, "--bundle", str(mini_bundle), *args])
 
-    with pytest.raises(AudioError, match="no standard input"):
-        _open_source(None, "-", 16000, None, load_profile().capture, opened)
+    result = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"],
+        cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert result.returncode == exit_code
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == (1 if complaint else 0)
+    if not exit_code:
+        assert parse((tmp_path / "events.jsonl").read_text())[-1]["event"] == "stopped"
 
 
 @pytest.mark.parametrize(

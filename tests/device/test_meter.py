@@ -3,42 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
 from io import StringIO
-from typing import Any
 
 import numpy as np
 import pytest
-from device.stream import cut
+from device.events import (
+    ACKNOWLEDGED,
+    CLEARED,
+    FAULT,
+    FAULT_OVER,
+    GAP,
+    NOW,
+    RAISED,
+    SCORE,
+    SHELVED,
+)
 from rich.console import Console
 
-from edge_asd.event import AlarmClearedEvent, AlarmRaisedEvent, AudioGapEvent, Event, ScoreEvent
+from edge_asd.event import Event
 from edge_asd.meter import Meter, sparkline
+from edge_asd.watcher import Moment
 
-BASE: dict[str, Any] = {
-    "time": datetime(2026, 11, 22, tzinfo=UTC),
-    "stream_time_s": 1.0,
-    "machine": "pump",
-}
-WINDOW: dict[str, Any] = BASE | {
-    "window_start_s": 0.0,
-    "score": 1.5,
-    "threshold": 2.0,
-    "clear_threshold": 1.0,
-    "branches": {},
-    "level_dbfs": {},
-}
+CALM = replace(SCORE, score=0.5)
 
 
-def last_frame(events: Iterable[Event], audio: np.ndarray | None = None) -> str:
-    """All text after these events and this audio; the last frame ends it."""
-    console = Console(file=StringIO(), force_terminal=True, width=120, color_system=None)
-    with Meter(console, backlog_s=lambda: 1.25) as meter:
+def last_frame(
+    events: Iterable[Event], audio: np.ndarray | None = None, *, silent_s: float | None = None
+) -> str:
+    """All text after these events and this audio; the last frame ends it.
+
+    Parameters
+    ----------
+    silent_s : how long ago the audio of a live source came
+    """
+    console = Console(file=StringIO(), force_terminal=True, width=160, color_system=None)
+    clock = iter([0.0])
+    live = silent_s is not None
+    meter = Meter(
+        console, backlog_s=lambda: 1.25, now_s=(lambda: next(clock, silent_s)) if live else None
+    )
+    with meter:
         if audio is not None:
-            for _ in meter.watch(cut(audio, [1600]), 16000):
-                continue
+            meter.on_block(Moment(NOW, 0.1, "pump"), audio)
         for event in events:
-            meter.emit(event)
+            meter.on_event(event)
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 
@@ -54,32 +63,56 @@ def test_levels_and_peaks_of_both_channels_are_shown() -> None:
 
 
 def test_the_score_is_shown_against_its_threshold() -> None:
-    text = last_frame([ScoreEvent(**WINDOW, alarm=False)])
+    text = last_frame([SCORE])
 
     assert "1.500  threshold 2.000" in text
     assert "normal" in text
 
 
-def test_alarms_and_gaps_are_lines_above_the_view() -> None:
-    text = last_frame(
-        [
-            AlarmRaisedEvent(**WINDOW, above_since_s=0.5),
-            AlarmClearedEvent(**WINDOW, duration_s=4.0, max_score=9.0),
-            AudioGapEvent(**BASE, reason="too slow", lost_s=0.5),
-        ]
-    )
+def test_what_is_rare_is_a_line_above_the_view() -> None:
+    text = last_frame([RAISED, CLEARED, GAP, ACKNOWLEDGED, FAULT, FAULT_OVER])
 
     assert "pump  ALARM  score 1.500 > 2.000" in text
     assert "pump  cleared after 4.0 s" in text
     assert "pump  gap: too slow, 0.5 s lost" in text
+    assert "pump  acknowledged bearing ordered" in text
+    assert "pump  FAULT  the sound card stopped or was unplugged: plug it in" in text
+    assert "pump  fault over: it is back" in text
 
 
 def test_an_alarm_stays_in_view_until_it_is_cleared() -> None:
-    raised = AlarmRaisedEvent(**WINDOW, above_since_s=0.5)
-    cleared = AlarmClearedEvent(**WINDOW, duration_s=4.0, max_score=9.0)
+    on = replace(SCORE, alarm=True, state="alarm")
 
-    assert "ALARM since" in last_frame([raised])
-    assert "ALARM since" not in last_frame([raised, cleared]).rpartition("cleared after")[2]
+    assert "ALARM since" in last_frame([on, RAISED])
+    assert "ALARM since" not in last_frame([on, RAISED, CALM, CLEARED]).rpartition("cleared")[2]
+
+
+def test_an_alarm_that_somebody_has_seen_says_so() -> None:
+    on = replace(SCORE, alarm=True, state="alarm")
+
+    assert "ACKNOWLEDGED since" in last_frame([on, RAISED, ACKNOWLEDGED])
+
+
+def test_shelving_is_in_view() -> None:
+    assert " shelved " in last_frame([SCORE, SHELVED])
+
+
+def test_a_deaf_monitor_does_not_look_normal() -> None:
+    text = last_frame([SCORE, FAULT]).rpartition("plug it in")[2]
+
+    assert "DEAF: the sound card stopped or was unplugged" in text
+    assert " normal " not in text
+
+
+def test_audio_that_stays_away_shows_before_any_fault_is_told() -> None:
+    block = np.full((2, 1600), 0.1, np.float32)
+
+    assert "DEAF: no sound for 4 s" in last_frame([SCORE], block, silent_s=4.0)
+    assert "DEAF" not in last_frame([SCORE], block, silent_s=1.0)
+
+
+def test_a_recording_is_never_deaf() -> None:
+    assert "DEAF" not in last_frame([SCORE], np.full((2, 1600), 0.1, np.float32))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,11 +21,11 @@ from hypothesis import strategies as st
 
 from edge_asd import microphone
 from edge_asd.errors import AudioError
-from edge_asd.microphone import MicrophoneSource
-from edge_asd.ring import BlockRing
-from edge_asd.sound_device import InputDevice
+from edge_asd.microphone import Microphone
+from edge_asd.ring import Arrival, BlockRing
+from edge_asd.sound_device import Choice, InputDevice
 
-CARD = InputDevice(0, "hw:1,0", "ALSA", 2, 48000)
+CARD = Choice(InputDevice(0, "hw:1,0", "ALSA", 2, 48000), "it is on card 1", "hw:1,0")
 BLOCK = 4800
 
 
@@ -44,14 +44,17 @@ class FakeStream:
     def __init__(self, *, callback: Callable[..., None], **settings: Any) -> None:
         self.settings = settings
         self.callback = callback
-        self.active = True
-        self.on_close: Callable[[], object] = lambda: None
+        self.active = False
+        self.refusal: Exception | None = None
+        self.is_closed = False
 
     def start(self) -> None:
-        """Nothing arrives by itself."""
+        if self.refusal:
+            raise self.refusal
+        self.active = True
 
     def close(self) -> None:
-        self.on_close()
+        self.is_closed = True
 
     def deliver(self, value: float = 0.5, *, overflow: bool = False) -> None:
         frames = np.full((BLOCK, 2), value, np.float32)
@@ -64,40 +67,44 @@ class FakeSoundDevice:
     class PortAudioError(Exception):
         """As the real one."""
 
-    def __init__(self, rates_hz: tuple[int, ...] = (48000,), refusal: str = "") -> None:
+    def __init__(self, rates_hz: tuple[int, ...] = (48000,)) -> None:
         self.rates_hz = rates_hz
-        self.refusal = refusal
-        self.exit_handler_calls = 0
+        self.open_refusal = self.start_refusal = ""
         self.stream: FakeStream | None = None
 
     def check_input_settings(self, *, samplerate: int, **_: object) -> None:
         if samplerate not in self.rates_hz:
-            raise self.PortAudioError(f"Invalid sample rate {self.refusal}")
+            raise self.PortAudioError("Invalid sample rate")
 
     def InputStream(self, **settings: Any) -> FakeStream:  # noqa: N802
-        if self.refusal:
-            raise self.PortAudioError(self.refusal)
+        if self.open_refusal:
+            raise self.PortAudioError(self.open_refusal)
         self.stream = FakeStream(**settings)
+        if self.start_refusal:
+            self.stream.refusal = self.PortAudioError(self.start_refusal)
         return self.stream
-
-    def _exit_handler(self) -> None:
-        self.exit_handler_calls += 1
 
 
 @pytest.fixture
 def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakeSoundDevice:
     fake = FakeSoundDevice()
     monkeypatch.setattr(microphone, "load_sounddevice", lambda: fake)
-    monkeypatch.setattr(microphone, "_POLL_S", 0.001)
+    monkeypatch.setattr(microphone, "_PROOF_S", 0.001)
     return fake
 
 
 def open_card(
     portaudio: FakeSoundDevice, clock: Clock | None = None, **settings: float
-) -> tuple[MicrophoneSource, FakeStream]:
-    source = MicrophoneSource(CARD, preferred_rate_hz=16000, clock=clock or Clock(), **settings)
+) -> tuple[Microphone, FakeStream]:
+    opened = Microphone(CARD, preferred_rate_hz=16000, clock=clock or Clock(), **settings)
     assert portaudio.stream is not None
-    return source, portaudio.stream
+    return opened, portaudio.stream
+
+
+def read(opened: Microphone) -> Arrival:
+    arrival = opened.read(0)
+    assert arrival is not None
+    return arrival
 
 
 @given(
@@ -116,7 +123,8 @@ def test_the_ring_loses_nothing_without_counting_it(
         for _ in range(n_writes):
             ring.write(stream[:, position : position + frames].T)
             position += frames
-        while (block := ring.read(0)) is not None:
+        while (arrival := ring.read(0)) is not None:
+            block = arrival.block
             start = block.start_frame
             assert np.array_equal(block.audio, stream[:, start : start + frames])
             n_read += frames
@@ -134,21 +142,22 @@ def test_a_full_ring_keeps_the_old_blocks_and_marks_the_next_that_fits() -> None
     third = ring.read(0)
 
     assert first is not None and second is not None and third is not None
-    assert [block.start_frame for block in (first, second, third)] == [0, 10, 50]
-    assert [block.gap is None for block in (first, second, third)] == [True, True, False]
+    arrivals = (first, second, third)
+    assert [arrival.block.start_frame for arrival in arrivals] == [0, 10, 50]
+    assert [arrival.block.gap is None for arrival in arrivals] == [True, True, False]
     assert ring.dropped_frames == 30
 
 
 def test_a_slow_reader_gets_long_stretches_and_not_a_gap_after_every_block() -> None:
     ring = BlockRing(10, 4)
-    blocks = []
+    arrivals = []
 
     for _ in range(100):  # three blocks come for every one that is read
         for _ in range(3):
             ring.write(np.zeros((4, 2), np.float32))
-        blocks.append(ring.read(0))
+        arrivals.append(ring.read(0))
 
-    starts = np.array([block.start_frame for block in blocks if block is not None])
+    starts = np.array([each.block.start_frame for each in arrivals if each is not None])
     stretches = np.split(starts, np.flatnonzero(np.diff(starts) != 4) + 1)
     assert min(len(stretch) for stretch in stretches[:-1]) >= 10
 
@@ -156,11 +165,11 @@ def test_a_slow_reader_gets_long_stretches_and_not_a_gap_after_every_block() -> 
 def test_a_block_that_was_read_is_not_overwritten() -> None:
     ring = BlockRing(1, 4)
     ring.write(np.ones((4, 2), np.float32))
-    block = ring.read(0)
+    arrival = ring.read(0)
     ring.write(np.zeros((4, 2), np.float32))
 
-    assert block is not None
-    assert block.audio.all()
+    assert arrival is not None
+    assert arrival.block.audio.all()
 
 
 def test_a_ring_between_two_threads_delivers_every_frame_or_counts_it() -> None:
@@ -175,52 +184,74 @@ def test_a_ring_between_two_threads_delivers_every_frame_or_counts_it() -> None:
     producer.start()
     found = []
     while producer.is_alive() or ring.n_waiting:
-        block = ring.read(0.01)
-        if block is not None:
-            found.append(block)
+        arrival = ring.read(0.01)
+        if arrival is not None:
+            found.append(arrival.block)
     producer.join()
 
     assert all((block.audio == block.start_frame / 16).all() for block in found)
     assert 16 * len(found) + ring.dropped_frames == 16 * n_blocks
 
 
-def test_blocks_arrive_in_order(portaudio: FakeSoundDevice) -> None:
-    source, stream = open_card(portaudio)
+def test_blocks_arrive_in_order_and_say_when(portaudio: FakeSoundDevice) -> None:
+    clock = Clock()
+    opened, stream = open_card(portaudio, clock)
     for value in (0.1, 0.2):
+        clock.now_s += 0.1
         stream.deliver(value)
-    blocks = source.blocks()
 
-    first, second = next(blocks), next(blocks)
+    first, second = read(opened), read(opened)
 
-    assert (first.start_frame, second.start_frame) == (0, BLOCK)
-    assert first.audio.shape == (2, BLOCK)
-    assert (first.audio == np.float32(0.1)).all()
+    assert (first.block.start_frame, second.block.start_frame) == (0, BLOCK)
+    assert first.block.audio.shape == (2, BLOCK)
+    assert (first.block.audio == np.float32(0.1)).all()
+    assert [first.at_s, second.at_s] == pytest.approx([100.1, 100.2])
     assert stream.settings["blocksize"] == BLOCK
+    assert opened.heard.n_frames == 2 * BLOCK
+    assert opened.read(0) is None
 
 
 def test_an_overflow_that_the_driver_reports_is_a_gap(portaudio: FakeSoundDevice) -> None:
-    source, stream = open_card(portaudio)
+    clock = Clock()
+    opened, stream = open_card(portaudio, clock)
     stream.deliver()
+    clock.now_s += 1.0
     stream.deliver(overflow=True)
-    blocks = source.blocks()
 
-    assert next(blocks).gap is None
-    assert "overflow" in (next(blocks).gap or "")
+    assert read(opened).block.gap is None
+    after = read(opened).block
+    assert "overflow" in (after.gap or "")
+    assert after.start_frame - BLOCK == pytest.approx(0.9 * 48000)
+    assert opened.heard.n_gaps == 1
+
+
+def test_an_overflow_within_the_jitter_of_the_callback_has_no_length(
+    portaudio: FakeSoundDevice,
+) -> None:
+    clock = Clock()
+    opened, stream = open_card(portaudio, clock)
+    stream.deliver()
+    clock.now_s += 0.15
+    stream.deliver(overflow=True)
+    read(opened)
+
+    after = read(opened).block
+
+    assert (after.start_frame, after.gap is None) == (BLOCK, False)
 
 
 def test_a_slow_reader_loses_audio_and_the_position_tells_how_much(
     portaudio: FakeSoundDevice,
 ) -> None:
-    source, stream = open_card(portaudio, ring_s=0.3)
+    opened, stream = open_card(portaudio, ring_s=0.3, max_speed=math.inf)
     for _ in range(5):
         stream.deliver()
-    assert source.backlog_s == pytest.approx(0.3)
-    blocks = source.blocks()
+    assert opened.backlog_s == pytest.approx(0.3)
     for _ in range(3):
-        next(blocks)
+        read(opened)
 
     stream.deliver()
-    after = next(blocks)
+    after = read(opened).block
 
     assert after.start_frame == 5 * BLOCK
     assert "ran full" in (after.gap or "")
@@ -228,39 +259,63 @@ def test_a_slow_reader_loses_audio_and_the_position_tells_how_much(
 
 def test_a_card_that_stalled_comes_back_as_a_gap_of_that_length(portaudio: FakeSoundDevice) -> None:
     clock = Clock()
-    source, stream = open_card(portaudio, clock)
+    opened, stream = open_card(portaudio, clock)
     stream.deliver()
     clock.now_s += 7.1
     stream.deliver()
-    blocks = source.blocks()
-    next(blocks)
+    read(opened)
 
-    after = next(blocks)
+    after = read(opened).block
 
     assert after.start_frame == BLOCK + 7 * 48000
     assert "nothing for a while" in (after.gap or "")
 
 
-def test_a_silent_card_gives_empty_blocks_and_then_an_error(portaudio: FakeSoundDevice) -> None:
+def test_a_late_first_block_is_no_gap(portaudio: FakeSoundDevice) -> None:
     clock = Clock()
-    source, stream = open_card(portaudio, clock, stall_timeout_s=15)
-    stream.deliver()
-    blocks = source.blocks()
-    next(blocks)
+    opened, stream = open_card(portaudio, clock)
+    clock.now_s += 8
+    stream.deliver(overflow=True)
 
-    clock.now_s += 14
-    assert next(blocks).n_frames == 0
-    clock.now_s += 2
-    with pytest.raises(AudioError, match="delivered nothing for 15 s"):
-        next(blocks)
+    first = read(opened).block
+
+    assert (first.start_frame, first.gap) == (0, None)
 
 
-def test_an_unplugged_card_is_an_error(portaudio: FakeSoundDevice) -> None:
-    source, stream = open_card(portaudio)
+def test_a_flood_is_noticed_at_once_and_none_of_it_is_read(portaudio: FakeSoundDevice) -> None:
+    clock = Clock()
+    opened, stream = open_card(portaudio, clock)
+    for value in (1.0, 2.0, 3.0):
+        clock.now_s += 0.1
+        stream.deliver(value)
+    clock.now_s += 0.1
+
+    for _ in range(20):  # two seconds of audio within one moment
+        stream.deliver(9.0)
+
+    assert opened.heard.flood
+    found = [arrival.block.audio[0, 0] for _ in range(30) if (arrival := opened.read(0))]
+    assert found == [1.0, 2.0, 3.0]
+    assert opened.backlog_s == 0
+
+
+def test_cards_made_of_files_may_be_faster_than_real_time(portaudio: FakeSoundDevice) -> None:
+    opened, stream = open_card(portaudio, max_speed=math.inf)
+
+    for _ in range(100):
+        stream.deliver()
+
+    assert not opened.heard.flood
+    assert opened.backlog_s == pytest.approx(10)
+
+
+def test_a_stream_that_portaudio_ended_is_not_active(portaudio: FakeSoundDevice) -> None:
+    opened, stream = open_card(portaudio)
+    assert opened.active
+
     stream.active = False
 
-    with pytest.raises(AudioError, match="'hw:1,0' is gone"):
-        next(source.blocks())
+    assert not opened.active
 
 
 @pytest.mark.parametrize(
@@ -272,9 +327,9 @@ def test_the_rate_is_the_cards_own_then_the_bundles_then_a_common_one(
 ) -> None:
     portaudio.rates_hz = supported
 
-    source, stream = open_card(portaudio)
+    opened, stream = open_card(portaudio)
 
-    assert source.sample_rate_hz == stream.settings["samplerate"] == expected
+    assert opened.sample_rate_hz == stream.settings["samplerate"] == expected
 
 
 def test_a_card_without_a_usable_rate_is_an_error(portaudio: FakeSoundDevice) -> None:
@@ -285,54 +340,50 @@ def test_a_card_without_a_usable_rate_is_an_error(portaudio: FakeSoundDevice) ->
 
 
 def test_a_busy_card_is_named_as_busy(portaudio: FakeSoundDevice) -> None:
-    portaudio.refusal = "Error opening InputStream: Device unavailable [PaErrorCode -9985]"
+    portaudio.open_refusal = "Error opening InputStream: Device unavailable [PaErrorCode -9985]"
 
     with pytest.raises(AudioError, match="'hw:1,0' is busy") as raised:
         open_card(portaudio)
     assert "\n" not in str(raised.value)
 
 
-def test_a_card_that_was_taken_before_the_start_is_named_as_busy(
+def test_what_the_sound_system_says_is_told(
     portaudio: FakeSoundDevice, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, stream = open_card(portaudio)
+    error = portaudio.PortAudioError("Unanticipated host error", -9999, (0, -5, "Input/output\n"))
 
-    def refuse() -> None:
-        raise portaudio.PortAudioError("Error starting stream: Device unavailable")
+    def refuse(**_: object) -> None:
+        raise error
 
-    monkeypatch.setattr(stream, "start", refuse)
+    monkeypatch.setattr(portaudio, "InputStream", refuse)
+
+    with pytest.raises(AudioError, match="'hw:1,0': Unanticipated host error: Input/output$"):
+        open_card(portaudio)
+
+
+def test_a_card_that_was_taken_before_the_start_is_busy_and_let_go(
+    portaudio: FakeSoundDevice,
+) -> None:
+    portaudio.start_refusal = "Error starting stream: Device unavailable"
 
     with pytest.raises(AudioError, match="'hw:1,0' is busy"):
-        next(source.blocks())
-
-
-def test_closing_a_hung_card_gives_up(
-    portaudio: FakeSoundDevice, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(microphone, "_CLOSE_DEADLINE_S", 0.05)
-    source, stream = open_card(portaudio)
-    released = threading.Event()
-    stream.on_close = released.wait
-    started_s = time.monotonic()
-
-    source.close()
-    source.close()
-
-    released.set()
-    assert time.monotonic() - started_s < 5
-    assert "hangs" in caplog.text
+        open_card(portaudio)
+    assert portaudio.stream is not None
+    assert portaudio.stream.is_closed
 
 
 CAPTURE = """
 import sys
 import numpy as np
-from edge_asd.microphone import MicrophoneSource
+from edge_asd.microphone import Microphone
 from edge_asd.sound_device import input_devices, resolve
-source = MicrophoneSource(resolve(sys.argv[1], input_devices()), preferred_rate_hz=16000)
-blocks = source.blocks()
-audio = np.concatenate([next(blocks).audio for _ in range(8)], axis=1)
-np.save(sys.argv[2], audio)
-source.close()
+opened = Microphone(resolve(sys.argv[1], input_devices()), preferred_rate_hz=16000)
+blocks = []
+while len(blocks) < 8:
+    if (arrival := opened.read(1.0)) is not None:
+        blocks.append(arrival.block.audio)
+np.save(sys.argv[2], np.concatenate(blocks, axis=1))
+opened.close()
 """
 
 
@@ -340,7 +391,7 @@ source.close()
 def test_a_card_is_captured_bit_by_bit(tmp_path: Path, query: str) -> None:
     require_portaudio()
     cards = FakeCards(tmp_path)
-    audio = (np.round(noise(48000) * 32767) / 32768).astype(np.float32)
+    audio = (np.round(noise(4 * 48000) * 32767) / 32768).astype(np.float32)
 
     with cards.add_fifo(1, audio):
         subprocess.run(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import tracemalloc
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_asd.alarm import Alarm, AlarmPolicy
+from edge_asd.alarm_desk import AlarmDesk
 from edge_asd.bundle import Bundle
 from edge_asd.errors import AudioError, SinkError
 from edge_asd.event import (
@@ -24,14 +26,20 @@ from edge_asd.event import (
     AlarmRaisedEvent,
     AudioGapEvent,
     Event,
+    FaultRaisedEvent,
     ScoreEvent,
     StartedEvent,
     StoppedEvent,
     utc_text,
 )
-from edge_asd.monitor import Gap, Monitor, ScoredWindow, Subject, score_stream
+from edge_asd.fault import FaultChange
+from edge_asd.monitor import Monitor
+from edge_asd.pace import Pace
+from edge_asd.scored_stream import Gap, ScoredStream, ScoredWindow
 from edge_asd.sinks import Sink
 from edge_asd.source import Block
+from edge_asd.stream_clock import FixedClock
+from edge_asd.subject import Judge, Subject
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 SCORE_TOLERANCE = 1e-6
@@ -44,8 +52,13 @@ Kind = TypeVar("Kind", bound=Event)
 class Record:
     """A sink that keeps events."""
 
+    name = "record"
+
     def __init__(self) -> None:
         self.events: list[Event] = []
+
+    def counters(self) -> dict[str, int]:
+        return {"sent": len(self.events)}
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -57,8 +70,21 @@ class Record:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class Source:
+    """A source that is always there."""
+
+    name = "test"
+    source_rate_hz = 100
+    state = "healthy"
+    backlog_s = 0.0
+    drift_ppm = None
+    reopened = 0
+
+
 class Failing(Record):
     """A sink that raises from the second event on."""
+
+    name = "failing"
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
@@ -77,18 +103,24 @@ def run(
     hop_samples: int = 50,
     duration_s: float | None = None,
     stop: threading.Event | None = None,
+    usable: Callable[[float, float], bool] | None = None,
 ) -> StoppedEvent:
     """Run a monitor over a stream of 100 samples per second."""
-    return Monitor(
-        Level(window_samples),
-        Alarm(POLICY),
-        sinks,
-        hop_samples=hop_samples,
-        subject=Subject("test", 100, "none"),
-        start=START,
+    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
+    clock = FixedClock(START)
+    monitor = Monitor(
+        Judge(Level(window_samples), POLICY, lambda audio, result: None),
+        AlarmDesk(Alarm(POLICY, lambda _: "a"), None, utc=clock.utc, report=reports.put),
+        pace=Pace(hop_samples / 100, hop_samples / 100),
+        subject=Subject(Source(), "none", live=False),
+        clock=clock,
         stop=stop or threading.Event(),
         duration_s=duration_s,
-    ).run(blocks)
+        usable=usable,
+        reports=reports,
+    )
+    monitor.speak_to(sinks)
+    return monitor.run(blocks)
 
 
 def levels(*parts: tuple[float, float]) -> np.ndarray:
@@ -140,7 +172,7 @@ def test_any_blocks_and_any_hop_score_as_the_whole_recording_does(
     detector = WeightedSum(200)
     audio = noise(n_samples)
 
-    steps = list(score_stream(cut(audio, lengths), detector, hop))
+    steps = list(ScoredStream(detector, hop).steps(cut(audio, lengths)))
 
     assert [
         (step.start_sample, step.result) for step in steps if isinstance(step, ScoredWindow)
@@ -163,7 +195,7 @@ def test_a_real_bundle_scores_a_stream_as_it_scores_a_recording(
 
     streamed = [
         step.result.score
-        for step in score_stream(cut(audio, lengths), detector, hop)
+        for step in ScoredStream(detector, hop).steps(cut(audio, lengths))
         if isinstance(step, ScoredWindow)
     ]
 
@@ -184,7 +216,7 @@ def test_no_window_spans_a_gap(stretches: list[tuple[int, int]], hop: int) -> No
         )
         position += length
 
-    steps = list(score_stream(blocks, Level(100), hop))
+    steps = list(ScoredStream(Level(100), hop).steps(blocks))
 
     for step in steps:
         if isinstance(step, ScoredWindow):
@@ -287,14 +319,16 @@ def test_a_failing_source_is_told_before_the_error_leaves() -> None:
     assert (stopped.reason, stopped.windows) == ("failed: the card is gone", 1)
 
 
-def test_a_failing_sink_is_logged_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
     record = Record()
 
     stopped = run(cut(levels((0, 3)), [50]), Failing(SinkError("disk full")), record)
 
     assert stopped.windows == 5
     assert len(record.of(ScoreEvent)) == 5
-    assert "disk full" in caplog.text
+    (fault,) = record.of(FaultRaisedEvent)
+    assert (fault.fault, fault.detail) == ("output:failing", "disk full")
+    assert caplog.text.count("disk full") == 1
 
 
 def test_a_closed_output_ends_the_run_and_the_other_sinks_hear_of_it() -> None:
@@ -305,6 +339,28 @@ def test_a_closed_output_ends_the_run_and_the_other_sinks_hear_of_it() -> None:
     assert stopped.reason == "the output was closed"
     assert stopped.windows == 1
     assert record.events[-1] == stopped
+
+
+def test_a_window_that_touches_unusable_sound_is_skipped_and_counted() -> None:
+    record = Record()
+
+    stopped = run(
+        cut(levels((1, 4)), [50]), record, usable=lambda start_s, end_s: not start_s < 1.6 < end_s
+    )
+
+    assert [score.window_start_s for score in record.of(ScoreEvent)] == [0, 0.5, 2, 2.5, 3]
+    assert (stopped.windows, stopped.skipped_windows) == (5, 2)
+    (raised,) = record.of(AlarmRaisedEvent)
+    assert raised.above_since_s == 1.0
+
+
+def test_a_skipped_window_breaks_what_leads_to_an_alarm() -> None:
+    record = Record()
+
+    run(cut(levels((1, 2)), [50]), record, usable=lambda start_s, end_s: start_s != 0.5)
+
+    assert [score.window_start_s for score in record.of(ScoreEvent)] == [0, 1]
+    assert record.of(AlarmRaisedEvent) == []
 
 
 def test_a_recording_without_a_window_has_no_score() -> None:

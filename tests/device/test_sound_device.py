@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import builtins
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edge_asd.errors import AudioError, DeviceNotFoundError
-from edge_asd.sound_device import InputDevice, load_sounddevice, resolve
+from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
+from edge_asd.sound_cards import SoundCard, UsbIdentity
+from edge_asd.sound_device import InputDevice, lasting_name, load_sounddevice, resolve
 
 
 def device(index: int, name: str, n_channels: int = 2, *, is_default: bool = False) -> InputDevice:
@@ -26,6 +26,11 @@ DEVICES = [
     device(7, "pulse", 32, is_default=True),
     device(9, "Twin"),
     device(10, "Twin"),
+]
+CARDS = [
+    SoundCard(0, "PCH", "HDA Intel PCH"),
+    SoundCard(1, "USB", "Scarlett", UsbIdentity("1235", "8210", "A:7", "1-3")),
+    SoundCard(10, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "", "1-1")),
 ]
 
 
@@ -50,7 +55,7 @@ DEVICES = [
     ],
 )
 def test_a_query_means_exactly_one_device(query: str, index: int) -> None:
-    assert resolve(query, DEVICES).index == index
+    assert resolve(query, DEVICES).device.index == index
 
 
 def test_hw_1_is_not_hw_10() -> None:
@@ -60,24 +65,30 @@ def test_hw_1_is_not_hw_10() -> None:
         resolve("hw:1", only_ten)
 
 
-@pytest.mark.parametrize("query", ["hw:7", "hw:1,2", "8", "USB", "nonsense", "", "hw:", "hw:1,"])
+@pytest.mark.parametrize("query", ["hw:7", "hw:1,2", "8", "USB", "nonsense", "usb:0d8c:0014"])
 def test_an_unknown_device_lists_those_there_are(query: str) -> None:
     with pytest.raises(DeviceNotFoundError) as raised:
         resolve(query, DEVICES)
 
     message = str(raised.value)
-    assert repr(query.strip()) in message or repr(query) in message
+    assert repr(query) in message
     assert all(repr(each.name) in message for each in DEVICES)
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("query", ["", " ", "hw:", "hw:1,", "hw:1,0,0", "usb:", "usb:1:2", "usb:x"])
+def test_what_can_never_be_a_device_is_a_usage_error(query: str) -> None:
+    with pytest.raises(UsageError, match=r"expected .*(hw:1|usb:VID:PID)"):
+        resolve(query, DEVICES)
+
+
 def test_two_devices_of_one_name_are_told_apart_by_their_index() -> None:
-    with pytest.raises(DeviceNotFoundError, match=r"2 sound devices called 'Twin'.*9 = .*10 = "):
+    with pytest.raises(UsageError, match=r"2 sound devices are called 'Twin'.*9 = .*10 = "):
         resolve("Twin", DEVICES)
 
 
 def test_a_mono_device_is_refused_with_a_reason() -> None:
-    with pytest.raises(AudioError, match=r"'Mono Mic: - .*' has 1 channel, expected 2"):
+    with pytest.raises(UsageError, match=r"'Mono Mic: - .*' has 1 channel, expected 2"):
         resolve("hw:4", DEVICES)
 
 
@@ -86,11 +97,84 @@ def test_without_any_device_the_message_says_so() -> None:
         resolve("hw:1", [])
 
 
-def test_the_lasting_id_of_a_card_is_looked_up(tmp_path: Path) -> None:
-    (tmp_path / "Device").symlink_to("card10")
+@pytest.mark.parametrize(
+    ("query", "index", "reason"),
+    [
+        ("hw:Device", 2, "card 10 has the id Device"),
+        ("plughw:Device,0", 2, "card 10 has the id Device, device 0"),
+        ("hw:CARD=Device", 2, "card 10 has the id Device"),
+        ("Device", 2, "its card has the id Device"),
+        ("usb:0d8c:0014", 2, "usb:0d8c:0014 is card 10 (Device)"),
+        ("usb:0D8C:0014", 2, "usb:0D8C:0014 is card 10 (Device)"),
+        ("usb:1235:8210", 3, "usb:1235:8210 is card 1 (USB)"),
+        ("usb:1235:8210:A:7", 3, "usb:1235:8210:A:7 is card 1 (USB)"),
+        ("hw:1", 3, "it is on card 1"),
+        ("hw:1,1", 4, "it is on card 1, device 1"),
+        ("3", 3, "it has index 3"),
+        ("default", 7, "it is the system's default"),
+        ("pulse", 7, "it has this name"),
+    ],
+)
+def test_a_choice_says_why(query: str, index: int, reason: str) -> None:
+    choice = resolve(query, DEVICES, CARDS)
 
-    assert resolve("hw:Device", DEVICES, cards=tmp_path).index == 2
-    assert resolve("plughw:Device,0", DEVICES, cards=tmp_path).index == 2
+    assert (choice.device.index, choice.reason) == (index, reason)
+
+
+@pytest.mark.parametrize("query", ["usb:0d8c:0015", "usb:1235:8210:B", "usb:0d8c:0014:A"])
+def test_another_usb_device_is_not_taken_instead(query: str) -> None:
+    with pytest.raises(DeviceNotFoundError):
+        resolve(query, DEVICES, CARDS)
+
+
+def test_two_usb_cards_that_are_alike_are_both_listed() -> None:
+    devices = [device(1, "Mic: - (hw:1,0)"), device(2, "Mic: - (hw:2,0)")]
+    cards = [
+        SoundCard(1, "Mic", "Mic", UsbIdentity("0d8c", "0014", port="1-1")),
+        SoundCard(2, "Mic_1", "Mic", UsbIdentity("0d8c", "0014", port="1-2")),
+    ]
+
+    with pytest.raises(
+        UsageError, match=r"2 .*'usb:0d8c:0014'; .*hw:Mic at USB port 1-1.*hw:Mic_1 at .*1-2"
+    ):
+        resolve("usb:0d8c:0014", devices, cards)
+
+
+@pytest.mark.parametrize(
+    ("index", "lasting"),
+    [
+        (0, "hw:PCH"),
+        (2, "usb:0d8c:0014"),
+        (3, "usb:1235:8210"),
+        (4, "hw:USB,1"),  # the name of the USB device means its first input
+        (5, "hw:3,0"),
+        (7, "pulse"),
+        (9, "9"),  # nothing tells the twins apart
+    ],
+)
+def test_the_lasting_name_is_the_shortest_that_means_one_device(index: int, lasting: str) -> None:
+    wanted = next(each for each in DEVICES if each.index == index)
+
+    assert lasting_name(wanted, DEVICES, CARDS) == lasting
+    assert resolve(lasting, DEVICES, CARDS).device == wanted
+
+
+def test_two_usb_cards_that_are_alike_last_by_their_serial() -> None:
+    devices = [device(1, "Mic: - (hw:1,0)"), device(2, "Mic: - (hw:2,0)")]
+    cards = [
+        SoundCard(1, "Mic", "Mic", UsbIdentity("0d8c", "0014", "A")),
+        SoundCard(2, "Mic_1", "Mic", UsbIdentity("0d8c", "0014", "B")),
+    ]
+
+    assert lasting_name(devices[1], devices, cards) == "usb:0d8c:0014:B"
+
+
+@pytest.mark.parametrize("name", ["usb:evil", "hw:;", "default", "0"])
+def test_a_device_cannot_pose_as_another_by_its_name(name: str) -> None:
+    evil = device(1, name)
+    devices = [device(0, "good", is_default=True), evil]
+
+    assert resolve(lasting_name(evil, devices, []), devices).device == evil
 
 
 def test_a_missing_library_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

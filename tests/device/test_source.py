@@ -14,6 +14,7 @@ from device.stream import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_asd import source
 from edge_asd.audio import pcm16_to_float32, read_audio
 from edge_asd.errors import AudioError
 from edge_asd.source import FileSource, RawSource
@@ -122,3 +123,23 @@ def test_a_silent_pipe_gives_empty_blocks_so_that_a_stop_is_noticed(pipe: tuple[
 
     assert first.n_frames == 2
     assert (second.n_frames, second.start_frame, second.gap) == (0, 2, None)
+
+
+def test_a_pipe_that_is_silent_for_too_long_is_an_error(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(source, "_POLL_S", 0.001)
+    reader, writer = pipe
+    now_s = [0.0]
+    blocks = RawSource(
+        reader, sample_rate_hz=48000, stall_timeout_s=15.0, clock=lambda: now_s[0]
+    ).blocks()
+    now_s[0] = 10.0
+    os.write(writer, b"\0" * 400)
+    assert next(blocks).n_frames == 100
+    now_s[0] = 24.0
+    assert next(blocks).n_frames == 0
+
+    now_s[0] = 26.0
+    with pytest.raises(AudioError, match="stdin delivered nothing for 15 s"):
+        next(blocks)

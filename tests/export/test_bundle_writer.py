@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from export.conftest import CLIP_SAMPLES, SILENT
 from edge_asd import golden
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
+from edge_asd.detector import Detector
 from edge_asd.errors import DataError, UsageError
+from edge_asd.explain import Explainer
+from edge_asd.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd_export.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.clips import Clip, scan
 from edge_asd_export.export_job import DevLabels, ExportOptions
@@ -21,6 +25,12 @@ from edge_asd_export.run import Run
 
 Clips = dict[str, tuple[Clip, ...]]
 RELATIVE = 1e-6  # the same graphs, the same machine
+
+
+@dataclass(frozen=True)
+class Judged:
+    detector: Detector
+    spectra: NormalSpectra | None
 
 
 def test_bundle_verifies_and_lists_every_file(small_bundle: WrittenBundle) -> None:
@@ -61,6 +71,42 @@ def test_a_training_clip_scores_nothing_and_a_whine_much(
 
     assert known.branches["fkie@near"] == pytest.approx(0, abs=0.05)
     assert unknown.branches["fkie@near"] > 1
+
+
+def test_spectra_are_those_of_the_clips_behind_the_banks(
+    small_bundle: WrittenBundle, small_clips: Clips
+) -> None:
+    bundle = Bundle.open(small_bundle.path)
+    target = [clip for clip in small_clips["fan"] if clip.domain == "target"]
+
+    spectra = bundle.spectra("fan")
+
+    assert spectra is not None
+    banks = bundle.manifest.machines["fan"].banks["fkie@near"]
+    assert {d: len(own) for d, own in spectra.domains.items()} == {d: b.n for d, b in banks.items()}
+    third = measure_spectra([read_audio(target[2].path)[0]], bundle.manifest.sample_rate_hz)
+    np.testing.assert_array_equal(spectra.domains["target"].mean_db[2], third.mean_db[0])
+    assert {branch: len(own) for branch, own in spectra.scores.items()} == {
+        "fkie@near": 14,
+        "fkie@far": 14,
+    }
+
+
+def test_a_device_explains_with_what_was_exported(
+    small_bundle: WrittenBundle, small_data: Path
+) -> None:
+    bundle = Bundle.open(small_bundle.path)
+    detector = bundle.detector("fan")
+    faulty = read_audio(next((small_data / "fan" / "test").glob("*anomaly*")))[0]
+    explainer = Explainer(Judged(detector, bundle.spectra("fan")))
+
+    explanation = explainer.explain(faulty, detector.score(faulty))
+
+    assert explanation is not None
+    assert explanation.n_neighbours == 8
+    assert explanation.low_hz is not None and explanation.high_hz is not None
+    assert explanation.low_hz < 5200 < explanation.high_hz  # the whine of the fault
+    assert explanation.times_threshold is not None and explanation.times_threshold > 1
 
 
 def test_golden_windows_repeat(small_bundle: WrittenBundle) -> None:

@@ -1,0 +1,150 @@
+"""``edge-asd doctor``: is this device fit to listen?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_asd.doctor.examination import Finding
+
+__all__ = ["doctor"]
+
+_LATEST = Path("bundles/latest")
+
+
+def doctor(
+    device: Annotated[
+        str | None, typer.Option(help="Sound card to look at; else the profile's.")
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Bundle to check and time; else bundles/latest.")
+    ] = None,
+    machine: Annotated[str | None, typer.Option(help="Machine of the bundle.")] = None,
+    profile: Annotated[
+        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
+    ] = "default",
+    state: Annotated[
+        Path | None, typer.Option(help="State folder of the monitors; else the profile's.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, max=60.0, help="Length of the short recording.")
+    ] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    archive: Annotated[
+        Path | None, typer.Option(help="Also write a support archive, such as support.tar.gz.")
+    ] = None,
+    with_audio: Annotated[
+        bool, typer.Option("--with-audio", help="Put the sound of alarms into it, too.")
+    ] = False,
+) -> None:
+    """Examine this device and its installation: one page of verdicts.
+
+    Looks at libraries, processor, heat, clock, disk, sound card, bundle, outputs and the
+    monitors that run, and records a few seconds to see whether both microphones hear. Run it
+    while no monitor uses the sound card. Each line is ok, warning, problem, or not checked.
+
+    The archive holds the page, the profile, versions, logs and the last alarms: no sound
+    unless asked for, and no passwords.
+
+    Exit code: 0 there is no problem, 1 there is one at least.
+
+    Examples
+
+        edge-asd doctor --device hw:1 --bundle bundles/pumps
+
+        edge-asd doctor --profile /etc/edge-asd/pump.toml --json
+
+        sudo edge-asd doctor --state /var/lib/edge-asd --archive support.tar.gz
+    """
+    import json
+    import os
+    import tempfile
+
+    from edge_asd.doctor import archive as support
+    from edge_asd.doctor.examination import examine, to_dict
+    from edge_asd.doctor.patient import Patient
+    from edge_asd.profile import load_profile
+
+    if with_audio and archive is None:
+        raise UsageError("--with-audio is about the archive: give --archive FILE.tar.gz, too")
+    settings = load_profile(profile)
+    with tempfile.TemporaryDirectory() as folder:
+        patient = Patient(
+            profile=settings,
+            device=device or settings.capture.device,
+            bundle=bundle or (_LATEST if _LATEST.is_dir() else None),
+            machine=machine,
+            state=state or _state_root(settings.site.state_dir),
+            seconds=seconds,
+            environment=os.environ,
+            recording=Path(folder) / "recording.npy" if with_audio else None,
+        )
+        found = []
+        for finding in _with_progress(examine(patient)):
+            found.append(finding)
+        content = to_dict(found)
+        if as_json:
+            typer.echo(json.dumps(content))
+        else:
+            _print(found)
+        if archive is not None:
+            support.write_archive(archive, support.members(patient, content, with_audio=with_audio))
+            typer.echo(f"wrote {archive}", err=True)
+    if not content["healthy"]:
+        raise typer.Exit(1)
+
+
+def _state_root(of_profile: str) -> Path:
+    """Where monitors keep their state: the service's folder, where it can be seen."""
+    import os
+
+    from edge_asd.service import STATE
+    from edge_asd.state_folder import default_root
+
+    if of_profile:
+        return Path(of_profile)
+    return STATE if os.access(STATE, os.R_OK | os.X_OK) else default_root(os.environ)
+
+
+def _with_progress(findings: Iterable[Finding]) -> Iterable[Finding]:
+    from rich.console import Console
+
+    with Console(stderr=True).status("examining this device") as status:
+        for finding in findings:
+            status.update(f"examined: {finding.group}")
+            yield finding
+
+
+def _print(findings: list[Finding]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"ok": "green", "warning": "yellow", "problem": "bold red", "not checked": "dim"}
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    page = Table.grid(padding=(0, 2))
+    group = ""
+    for finding in findings:
+        verdict = finding.verdict
+        if finding.group != group:
+            group = finding.group
+            page.add_row(Text(group, style="bold"))
+        found = Text(verdict.found)  # names may hold brackets
+        if verdict.advice:
+            found.append(f"\n-> {verdict.advice}", style="italic")
+        state = Text(verdict.state, style=styles[verdict.state])
+        page.add_row(Text(f"  {verdict.check}"), state, found)
+    console.print(page)
+    states = [finding.verdict.state for finding in findings]
+    counts = {state: states.count(state) for state in ("problem", "warning") if state in states}
+    said = ", ".join(f"{n} {state}{'s' * (n > 1)}" for state, n in counts.items())
+    console.print(said or "no problem found")

@@ -1,0 +1,178 @@
+"""``edge-asd enroll``: learn on site how a machine sounds when it is well."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_asd.learned import Learned
+    from edge_asd.manifest import Domain
+    from edge_asd.site_listening import Wanted
+    from edge_asd.site_recording import HeardSound, SiteRecording
+
+__all__ = ["enroll"]
+
+
+class _Domain(StrEnum):
+    source = "source"
+    target = "target"
+
+
+def enroll(
+    machine: Annotated[str, typer.Option(help="Name of the machine that is learned.")],
+    device: Annotated[
+        str | None, typer.Option(help="Microphone, as in `listen`; the profile's if left out.")
+    ] = None,
+    input_paths: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input", help="WAV or FLAC file of normal sound, or a folder of them; repeatable."
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="How long to listen; 10 if left out. Files: all of them."),
+    ] = None,
+    domain: Annotated[
+        _Domain, typer.Option(help="target: add another operating condition to what is known.")
+    ] = _Domain.source,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Machine of the bundle whose networks and window length it shares."),
+    ] = None,
+    bundle: Annotated[Path, typer.Option(help="The bundle that will listen.")] = Path(
+        "bundles/latest"
+    ),
+    profile: Annotated[
+        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
+    ] = "default",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
+    ] = None,
+    false_alarm_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold."),
+    ] = None,
+    accept_quality: Annotated[
+        bool,
+        typer.Option("--accept-quality", help="Even if it clips or has one channel twice."),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="After Ctrl-C, keep what was heard without asking.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+) -> None:
+    """Learn the normal sound of a machine on the device, from minutes of it.
+
+    Listens while the machine runs normally, checks the signal, and makes what a bundle has
+    for its own machines: memory banks, fusion and a threshold. The bundle stays as it is; what
+    is learned is a new version in the state folder, which `listen --machine NAME` uses from
+    then on. Ten minutes that hold every normal operating state are a good start.
+
+    Examples
+
+        edge-asd enroll --device hw:1 --minutes 10 --machine pump-3
+
+        edge-asd enroll --device hw:1 --minutes 5 --machine pump-3 --domain target
+
+        edge-asd enroll --input monday.flac --input tuesday.flac --machine fan-2 --like fan
+    """
+    import os
+    from datetime import UTC, datetime
+
+    from edge_asd.bundle import Bundle
+    from edge_asd.enrolment import Origin, base_for, enrol
+    from edge_asd.learned_store import LearnedStore
+    from edge_asd.profile import load_profile
+    from edge_asd.site_change import state_root, tell_monitor
+    from edge_asd.site_listening import Wanted
+    from edge_asd.state_folder import StateFolder
+
+    if device is not None and input_paths:
+        raise UsageError("--device and --input exclude each other; give one of them")
+    settings = load_profile(profile)
+    opened = Bundle.open(bundle)
+    folder = StateFolder(state_root(state, settings, os.environ), machine)
+    of: Domain = "target" if domain is _Domain.target else "source"
+    store = LearnedStore(folder)
+    with store.writing():
+        # A new beginning is possible, too, when what was learned before is damaged.
+        before = store.load() if of == "target" else None
+        base = base_for(opened, machine, like, of, before)
+        typer.echo(f"{machine} is scored like {base.site.like} of {opened.manifest.name}", err=True)
+        detector = opened.detector(base.site.like, threads=settings.detector.threads)
+        wanted = Wanted(detector, settings, of, minutes, accept_faults=accept_quality)
+        sound, heard = _hear(wanted, device, input_paths or [], keep=yes)
+        learned = enrol(
+            opened,
+            base,
+            of,
+            sound,
+            Origin(heard, datetime.now(UTC)),
+            false_alarm_rate=false_alarm_rate,
+        )
+        version = store.add(learned)
+    _report(learned, version, of, tell_monitor(folder), as_json=as_json)
+
+
+def _hear(
+    wanted: Wanted, device: str | None, paths: list[Path], *, keep: bool
+) -> tuple[HeardSound, str]:
+    """Listen; return the sound, and in words where it comes from."""
+    from edge_asd.site_listening import audio_files, hear_card, hear_files
+    from edge_asd.stop_signals import stop_on_signals
+
+    with stop_on_signals() as stop:
+        if paths:
+            recording, heard = hear_files(wanted, audio_files(paths), stop)
+        else:
+            recording, heard = hear_card(wanted, device, stop)
+    if stop.is_set():
+        _require_kept(recording, wanted.least, keep=keep)
+    return recording.sound(wanted.least), heard
+
+
+def _require_kept(recording: SiteRecording, least: int, *, keep: bool) -> None:
+    """Go on with an interrupted recording only when it is long enough and wanted."""
+    import sys
+
+    if len(recording) < least:
+        raise KeyboardInterrupt
+    if not keep and sys.stdin.isatty():
+        question = f"keep the {len(recording)} windows that were heard?"
+        keep = typer.confirm(question, default=False, err=True)
+    if not keep:
+        raise KeyboardInterrupt
+
+
+def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_json: bool) -> None:
+    import json
+
+    site = learned.site
+    enrolled, threshold = site.enrolled[domain], site.threshold
+    if as_json:
+        content = {
+            "machine": site.machine,
+            "version": version,
+            "like": site.like,
+            "domain": domain,
+            "windows": enrolled.n_windows,
+            "seconds": enrolled.seconds,
+            "heard": enrolled.heard,
+            "threshold": threshold.model_dump(),
+        }
+        typer.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        typer.echo(
+            f"{site.machine}: learned {enrolled.n_windows} windows of {domain} sound "
+            f"({enrolled.seconds / 60:.1f} min) as {version}\n"
+            f"threshold {threshold.threshold:.4g}: {threshold.false_alarm_rate:.2%} of normal "
+            f"windows above; {threshold.method}"
+        )
+    typer.echo(monitor, err=True)

@@ -1,0 +1,158 @@
+"""``edge-asd forget``: take back what was learned on site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from edge_asd.learned_store import LearnedStore
+    from edge_asd.state_folder import StateFolder
+
+__all__ = ["forget"]
+
+_BUNDLE = "bundle"
+
+
+def forget(
+    event: Annotated[str | None, typer.Argument(help="Id of an alarm that was taught.")] = None,
+    last: Annotated[bool, typer.Option("--last", help="The alarm that was taught last.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every alarm that was taught; enrolment stays.")
+    ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(help="Go to a version as it was, such as v0002; bundle: learned nothing."),
+    ] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only show what was learned.")] = False,
+    bundle: Annotated[Path, typer.Option(help="The bundle that listens.")] = Path("bundles/latest"),
+    machine: Annotated[
+        str | None, typer.Option(help="May be left out where one machine has learned anything.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
+    ] = "default",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --list, one JSON object per version.")
+    ] = False,
+) -> None:
+    """Take back what `teach` and `enroll` did, or show what it was.
+
+    Without an alarm that was taught, the machine is judged as if it had never been; the change
+    is a new version, so it can be taken back, too. The last five versions are kept.
+
+    Examples
+
+        edge-asd forget --list
+
+        edge-asd forget pump-3-20261122T083005000Z
+
+        edge-asd forget --machine pump-3 --to v0001
+    """
+    import os
+
+    from edge_asd.learned_store import LearnedStore
+    from edge_asd.profile import load_profile
+    from edge_asd.site_change import state_roots, tell_monitor
+
+    if sum((event is not None, last, everything, to is not None, show)) != 1:
+        raise UsageError("say what to forget: an EVENT, --last, --all or --to; or ask for --list")
+    settings = load_profile(profile)
+    folder = _state_of(state_roots(state, settings, os.environ), machine)
+    store = LearnedStore(folder)
+    if show:
+        _list(store, as_json=as_json)
+        return
+    if to is not None:
+        with store.writing():
+            store.use(None if to == _BUNDLE else to)
+        typer.echo(f"{folder.machine}: {to} is in use")
+    else:
+        _forget(store, bundle, event, last=last)
+    typer.echo(tell_monitor(folder), err=True)
+
+
+def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool) -> None:
+    from datetime import UTC, datetime
+
+    from edge_asd.bundle import Bundle
+    from edge_asd.opened_machine import require_same_bundle
+    from edge_asd.teaching import forget as without
+
+    with store.writing():
+        before = store.load()
+        taught = [one.event for one in before.site.taught] if before else []
+        if before is None or not taught:
+            raise UsageError("no alarm was taught; 'edge-asd forget --list' shows what was learned")
+        opened = Bundle.open(bundle)
+        require_same_bundle(opened, before)
+        events = [event] if event else taught[-1:] if last else taught
+        learned = without(opened, before, events, datetime.now(UTC))
+        version = store.add(learned)
+    typer.echo(
+        f"{learned.site.machine}: forgot {', '.join(events)} ({version}); threshold "
+        f"{before.site.threshold.threshold:.4g} -> {learned.site.threshold.threshold:.4g}"
+    )
+
+
+def _state_of(roots: list[Path], machine: str | None) -> StateFolder:
+    """State of the machine that is named, or of the only one that learned anything."""
+    from edge_asd.learned_store import learned_states
+
+    known = [
+        one for root in roots for one in learned_states(root) if machine in (None, one.machine)
+    ]
+    if len(known) == 1:
+        return known[0]
+    names = ", ".join(one.machine for one in known)
+    if known:
+        raise UsageError(
+            f"several machines have learned ({names}): name one with --machine, or its folder with "
+            "--state"
+        )
+    places = " or ".join(map(str, roots))
+    raise UsageError(f"nothing{f' of {machine!r}' if machine else ''} was learned in {places}")
+
+
+def _list(store: LearnedStore, *, as_json: bool) -> None:
+    import json
+
+    from edge_asd.errors import StateError
+
+    for version in store.versions:
+        in_use = version == store.current
+        try:
+            learned = store.load(version)
+        except StateError as error:
+            typer.echo(str(error), err=True)
+            continue
+        if learned is None:
+            continue
+        site = learned.site
+        taught = [one.event for one in site.taught]
+        if as_json:
+            typer.echo(
+                json.dumps(
+                    {
+                        "version": version,
+                        "in_use": in_use,
+                        "created_utc": site.created_utc,
+                        "change": site.change,
+                        "bundle": site.bundle.name,
+                        "taught": taught,
+                        "threshold": site.threshold.threshold,
+                    }
+                )
+            )
+        else:
+            typer.echo(
+                f"{version}{' *' if in_use else '  '} {site.created_utc}  {site.change}; "
+                f"threshold {site.threshold.threshold:.4g}, taught: {', '.join(taught) or 'none'}"
+            )

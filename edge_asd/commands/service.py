@@ -1,0 +1,198 @@
+"""``edge-asd service``: start the monitor at boot, and see how it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from edge_asd.service import Setup
+    from edge_asd.service_setup import Step
+
+__all__ = ["service"]
+
+service = typer.Typer(
+    no_args_is_help=True,
+    help="Start the monitor at boot with systemd, and see how it is.",
+)
+
+_Root = Annotated[
+    Path, typer.Option(help="Another system's root folder, to prepare an image.", file_okay=False)
+]
+_Machine = Annotated[
+    str | None, typer.Option(help="Machine; may be left out where there is only one.")
+]
+_DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@service.command("install")
+def install(
+    bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
+    machine: _Machine = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Profile to copy: a built-in name or a .toml file; else the installed."),
+    ] = None,
+    usb: Annotated[
+        str | None,
+        typer.Option(help="Give this USB card a lasting name: VENDOR:PRODUCT[:SERIAL]."),
+    ] = None,
+    user: Annotated[str, typer.Option(help="Whom the monitor runs as.")] = "edge-asd",
+    root: _Root = Path("/"),
+    now: Annotated[bool, typer.Option("--now", help="Also start it now.")] = False,
+    dry_run: _DryRun = False,
+) -> None:
+    """Make the monitor of a machine start at boot, and again whenever it ends.
+
+    Writes a systemd unit, the machine's profile and its environment file to /etc, makes the
+    user that the monitor runs as, and says each thing that it does. Doing it again changes
+    only what differs: a profile that was edited in /etc stays unless --profile is given.
+
+    Examples
+
+        sudo edge-asd service install --bundle /opt/bundles/pumps --machine pump --now
+
+        sudo edge-asd service install --profile raspberry-pi-5 --usb 0d8c:0014
+
+        edge-asd service install --bundle /opt/bundles/pumps --dry-run
+
+        edge-asd service install --bundle /opt/bundles/pumps --root build/image
+    """
+    from edge_asd import service_setup as core
+    from edge_asd.service import DEFAULT_USER, Setup, usb_card
+
+    _require_root(root, dry_run=dry_run)
+    bundle = bundle.absolute()
+    setup = Setup(
+        machine=_resolved(bundle, machine, root),
+        bundle=bundle,
+        command=core.edge_asd_command(),
+        user=user,
+        usb=usb_card(usb) if usb else None,
+    )
+    if root == Path("/") and user == DEFAULT_USER:
+        core.require_reach([bundle, Path(setup.command[0])], user)
+    _perform(core.install(setup, profile=profile, root=root, start=now), dry_run=dry_run)
+    if setup.usb is not None:
+        typer.echo(f'its sound card is called "hw:{setup.card_id}": name it in {setup.profile}')
+    for command in core.next_commands(setup, root=root, start=now):
+        typer.echo(f"next: {command}")
+
+
+@service.command("uninstall")
+def uninstall(machine: _Machine = None, root: _Root = Path("/"), dry_run: _DryRun = False) -> None:
+    """Stop the monitor of a machine and no longer start it at boot.
+
+    Its profile and environment file in /etc/edge-asd stay, and so does all that it learned.
+
+    Examples
+
+        sudo edge-asd service uninstall --machine pump
+    """
+    from edge_asd import service_setup as core
+
+    _require_root(root, dry_run=dry_run)
+    setup = _installed(machine, root)
+    _perform(core.uninstall(setup, root=root), dry_run=dry_run)
+    typer.echo(f"kept: {setup.profile}, {setup.env}, and what the machine's monitor learned")
+
+
+@service.command("status")
+def status(
+    machine: _Machine = None,
+    root: _Root = Path("/"),
+    state: Annotated[
+        Path | None, typer.Option(help="State folder of the monitors; else the service's.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object per machine on stdout.")
+    ] = False,
+) -> None:
+    """Show how systemd and the monitors themselves say that they are.
+
+    Exit code: 0 every service is enabled, runs, and hears well; 1 one of them does not.
+
+    Examples
+
+        sudo edge-asd service status
+
+        sudo edge-asd service status --machine pump --json
+    """
+    import json
+
+    from edge_asd.service_report import report, service_lines
+
+    pages = report(root, machine=machine, state=state)
+    for page in pages:
+        if as_json:
+            typer.echo(json.dumps(page.to_dict()))
+        else:
+            _print_page(page.unit, service_lines(page))
+    if not pages:
+        typer.echo("no service is installed: sudo edge-asd service install", err=True)
+    if not pages or not all(page.healthy for page in pages):
+        raise typer.Exit(1)
+
+
+def _require_root(root: Path, *, dry_run: bool) -> None:
+    import os
+
+    if os.geteuid() != 0 and root == Path("/") and not dry_run:
+        raise UsageError("this changes /etc: run it with sudo, or with --dry-run or --root DIR")
+
+
+def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
+    """Name of the machine; one that the bundle does not know has to be enrolled."""
+    from edge_asd.bundle import Bundle
+    from edge_asd.service_setup import below
+
+    inside = below(root, bundle)
+    opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
+    if machine is not None and machine not in opened.manifest.machines:
+        typer.echo(f"note: the bundle does not know {machine}: edge-asd enroll", err=True)
+        return machine
+    return opened.resolve_machine(machine)
+
+
+def _installed(machine: str | None, root: Path) -> Setup:
+    from edge_asd.service import Setup
+    from edge_asd.service_setup import below
+    from edge_asd.systemd import enabled_instances
+
+    instances = enabled_instances(root)
+    if machine is None and len(instances) != 1:
+        there_are = ", ".join(instances) or "none"
+        raise UsageError(f"which service? installed: {there_are}; name one with --machine")
+    setup = Setup(machine=machine or instances[0], bundle=Path("/"), command=())
+    if not below(root, setup.env).is_file():
+        raise UsageError(f"there is no service of {setup.machine!r}: {setup.env} is missing")
+    return setup
+
+
+def _perform(steps: Iterable[Step], *, dry_run: bool) -> None:
+    n_steps = 0
+    for step in steps:
+        typer.echo(f"would {step.text}" if dry_run else step.text)
+        if not dry_run:
+            step.perform()
+        n_steps += 1
+    if not n_steps:
+        typer.echo("nothing to do: all of it is in place")
+
+
+def _print_page(title: str, lines: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, emoji=False, highlight=False)  # names may hold brackets
+    page = Table.grid(padding=(0, 2))
+    for name, value in lines.items():
+        page.add_row(f"  {name}", str(value))
+    console.print(title)
+    console.print(page)

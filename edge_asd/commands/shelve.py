@@ -1,0 +1,108 @@
+"""``edge-asd shelve``: no alarm until a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["shelve"]
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def shelve(
+    duration: Annotated[
+        str | None, typer.Option("--for", help="How long: 90s, 30m, 2h, 1d; at most 30d.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Or until when, in UTC: 2026-11-23T06:00Z.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Raise alarms again, now.")] = False,
+    machine: Annotated[
+        str | None, typer.Option(help="Machine; may be left out if one monitor runs.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why, in 200 characters.")] = "",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of the monitor's state; the usual one if left out.")
+    ] = None,
+) -> None:
+    """Raise no alarm for a while: the machine is cleaned, moved or repaired.
+
+    An alarm that is on is closed. The monitor goes on scoring; a fault that is still there
+    when the time is over is raised then. Every output hears of the shelving, and the note.
+
+    Examples
+
+        edge-asd shelve --for 2h --note "cleaning"
+
+        edge-asd shelve --until 2026-11-23T06:00Z --machine pump-3
+
+        edge-asd shelve --off
+    """
+    import os
+    from datetime import UTC, datetime
+
+    from edge_asd.control import ask, plain_text
+    from edge_asd.event import utc_text
+    from edge_asd.monitors import control_socket
+
+    if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
+        raise UsageError("give one of --for, --until and --off")
+    end = None if off else _end(duration, until, datetime.now(UTC))
+    path = control_socket(state, machine, os.environ)
+    if end is None:
+        ask(path, "unshelve")
+        typer.echo("alarms are raised again")
+        return
+    reply = ask(path, "shelve", until=utc_text(end), note=plain_text(note))
+    closed = plain_text(str(reply.get("alarm_id") or ""))
+    typer.echo(
+        f"no alarm is raised until {plain_text(str(reply.get('until')))}"
+        + (f"; {closed} is closed" if closed else "")
+    )
+
+
+def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
+    """Return when shelving ends: at most 30 days from now."""
+    from datetime import timedelta
+
+    from edge_asd.alarm import LONGEST_SHELVING_S
+
+    if duration is not None:
+        seconds = _seconds(duration)
+    else:
+        seconds = (_time(until or "") - now).total_seconds()
+    wanted = f"--for {duration}" if duration is not None else f"--until {until}"
+    if not seconds > 0:
+        raise UsageError(f"{wanted} is over already; name a time that is still to come")
+    if seconds > LONGEST_SHELVING_S:
+        raise UsageError(f"{wanted} is too long; alarms can be shelved for at most 30d")
+    return now + timedelta(seconds=seconds)
+
+
+def _seconds(text: str) -> float:
+    import re
+
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"--for {text!r} is not a duration; write it like 90s, 30m, 2h or 1d")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+def _time(text: str) -> datetime:
+    from datetime import UTC, datetime
+
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"--until {text!r} is not a time; write it like 2026-11-23T06:00Z"
+        ) from None
+    return time.replace(tzinfo=time.tzinfo or UTC)

@@ -1,0 +1,101 @@
+"""``edge-asd teach``: a false alarm sounds normal from now on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_asd.learned import Learned
+
+__all__ = ["teach"]
+
+
+def teach(
+    event: Annotated[
+        str, typer.Argument(help="Id of the alarm, from `edge-asd alarms`, or its folder.")
+    ],
+    bundle: Annotated[Path, typer.Option(help="The bundle that listens.")] = Path("bundles/latest"),
+    machine: Annotated[
+        str | None, typer.Option(help="Only look among the alarms of this machine.")
+    ] = None,
+    profile: Annotated[
+        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
+    ] = "default",
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+) -> None:
+    """Teach that the sound of an alarm is normal, so that it raises no alarm again.
+
+    The windows that kept the alarm on become references of the machine's target domain, and
+    the threshold is set anew. Teach only what you know to be harmless: a fault that is taught
+    is not heard any more. `edge-asd forget EVENT` takes it back.
+
+    Examples
+
+        edge-asd teach pump-3-20261122T083005000Z
+
+        edge-asd teach /var/lib/edge-asd/pump-3/events/pump-3-20261122T083005000Z
+    """
+    import os
+    from datetime import UTC, datetime
+
+    from edge_asd.bundle import Bundle
+    from edge_asd.enrolment import untouched_site
+    from edge_asd.event_sound import find_event, read_event
+    from edge_asd.learned import Learned
+    from edge_asd.learned_store import LearnedStore
+    from edge_asd.opened_machine import open_machine
+    from edge_asd.profile import load_profile
+    from edge_asd.site_change import kept_states, state_roots, tell_monitor
+    from edge_asd.state_folder import StateFolder
+    from edge_asd.teaching import teach as taught_with
+    from edge_asd.teaching import teachable
+
+    settings = load_profile(profile)
+    roots = state_roots(state, settings, os.environ)
+    states = [one for root in roots for one in kept_states(root)]
+    if machine is not None:
+        states = [StateFolder(root, machine) for root in roots]
+    folder, alarm_id = find_event(states, event)
+    sound = read_event(folder, alarm_id)
+    folder = StateFolder(folder.path.parent, sound.machine)
+    opened = Bundle.open(bundle)
+    store = LearnedStore(folder)
+    with store.writing():
+        detector = open_machine(
+            opened, sound.machine, threads=settings.detector.threads, state=folder
+        ).detector
+        windows = teachable(detector, sound.windows(detector))
+        before = store.load() or Learned(
+            untouched_site(opened, sound.machine, sound.machine), {}, ()
+        )
+        learned = taught_with(opened, before, detector, alarm_id, windows, datetime.now(UTC))
+        version = store.add(learned)
+    _report(before, learned, version, as_json=as_json)
+    typer.echo(tell_monitor(folder), err=True)
+
+
+def _report(before: Learned, learned: Learned, version: str, *, as_json: bool) -> None:
+    import json
+
+    taught = learned.site.taught[-1]
+    threshold = learned.site.threshold.threshold
+    if as_json:
+        content = {
+            "machine": learned.site.machine,
+            "version": version,
+            "event": taught.event,
+            "windows": taught.n_windows,
+            "threshold": threshold,
+        }
+        typer.echo(json.dumps(content, ensure_ascii=False))
+        return
+    typer.echo(
+        f"{learned.site.machine}: {taught.n_windows} windows of {taught.event} are normal from now "
+        f"on ({version}); threshold {before.site.threshold.threshold:.4g} -> {threshold:.4g}"
+    )

@@ -1,0 +1,220 @@
+"""The support archive: what somebody far away needs to know, and no secrets.
+
+Everything that goes into it is text that was searched for the secrets of the profile, or
+sound that was asked for. Links are never followed: a folder that others can write to
+must not make the archive read their choice of files.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import stat
+import tarfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from edge_asd import systemd
+from edge_asd.doctor.patient import Patient, first_line, read_text
+from edge_asd.doctor.reach import secrets_of
+from edge_asd.errors import EdgeAsdError, StateError
+from edge_asd.event_folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
+from edge_asd.profile import Profile
+from edge_asd.service import CONFIG
+
+__all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
+
+_FOLDER = "edge-asd-support"
+_REMOVED = "<removed>"
+# Values of the profile that name people or may hold a key.
+_PRIVATE_KEYS = (("sinks", "mqtt", "username"), ("sinks", "webhook", "url"))
+# Shorter ones are words that occur anyhow, and shorter guesses may be "true" or "enabled".
+_MIN_SECRET_CHARS = 4
+_MIN_GUESS_CHARS = 8
+_SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|_URL$", re.IGNORECASE)
+_MAX_EVENTS = 20
+_MAX_MACHINES = 32
+_MAX_TEXT_BYTES = 4 << 20
+_MAX_SOUND_BYTES = 64 << 20
+_N_LOG_LINES = 2000
+_STATE_TEXTS = ("alarm.json", "daily.json", "start.json")
+_SOUNDS = (AUDIO_FILE, PICTURE_FILE)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file of the archive."""
+
+    name: str
+    content: bytes
+
+
+class Scrubber:
+    """Takes known secrets out of text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # The longest first: one secret may be part of another.
+        worth = {s for s in secrets if len(s) >= _MIN_SECRET_CHARS}
+        spelled = {form for s in worth for form in (s, json.dumps(s)[1:-1])}
+        self._secrets = sorted(spelled, key=len, reverse=True)
+
+    def __call__(self, text: str) -> bytes:
+        """Return the text without them, encoded."""
+        for secret in self._secrets:
+            text = text.replace(secret, _REMOVED)
+        return text.encode()
+
+
+def write_archive(path: Path, content: Iterable[Member]) -> None:
+    """Write a .tar.gz that its owner alone can read; whole or not at all.
+
+    Raises
+    ------
+    StateError
+        When it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    now = int(time.time())
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | 0o200)
+        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+            for member in content:
+                entry = tarfile.TarInfo(f"{_FOLDER}/{member.name}")
+                entry.size, entry.mtime, entry.mode = len(member.content), now, 0o600
+                tar.addfile(entry, io.BytesIO(member.content))
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise StateError(f"cannot write {path}: {error.strerror}; name another file") from error
+
+
+def members(patient: Patient, findings: dict[str, Any], *, with_audio: bool) -> Iterator[Member]:
+    """Every file of the archive.
+
+    Parameters
+    ----------
+    findings : see :func:`edge_asd.doctor.examination.to_dict`
+    with_audio : also the sound of the last alarms, and the short recording
+    """
+    scrub = Scrubber(secrets_in(patient))
+    yield Member("doctor.json", scrub(json.dumps(findings, indent=2)))
+    yield Member("profile.json", scrub(profile_text(patient.profile)))
+    yield Member("packages.txt", scrub(_packages()))
+    for name, text in _logs(patient):
+        yield Member(name, scrub(text))
+    for machine in _folders(patient.state, _MAX_MACHINES):
+        yield from _state_files(machine, scrub, with_audio=with_audio)
+    if with_audio and patient.recording is not None:
+        recording = _content(patient.recording, _MAX_SOUND_BYTES)
+        yield Member("recording.npy", recording or b"")
+
+
+def profile_text(profile: Profile) -> str:
+    """Return the profile as JSON, without what is private, and the names of what that was."""
+    content = profile.model_dump()
+    removed = []
+    for *tables, key in _PRIVATE_KEYS:
+        table: dict[str, Any] = content
+        for name in tables:
+            table = table[name]
+        if table[key]:
+            table[key] = _REMOVED
+            removed.append(".".join((*tables, key)))
+    return json.dumps({"removed": removed} | content, indent=2)
+
+
+def secrets_in(patient: Patient) -> set[str]:
+    """Every secret that this process can know of, or guess."""
+    sinks = patient.profile.sinks
+    environments = [patient.environment, *_service_environments(patient.root)]
+    known = {sinks.webhook.url}
+    for secret in secrets_of(sinks):
+        if secret.file:
+            known.add(first_line(Path(secret.file).expanduser()).strip())
+        known |= {environment.get(secret.variable, "") for environment in environments}
+    guessed = {
+        value
+        for environment in environments
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name)
+    }
+    # A log may hold the path of an address without the rest.
+    guessed |= {address.partition("://")[2].partition("/")[2] for address in known | guessed}
+    return known | {guess for guess in guessed if len(guess) >= _MIN_GUESS_CHARS}
+
+
+def _service_environments(root: Path) -> list[dict[str, str]]:
+    """What the services' ``.env`` files say, where they can be read."""
+    return [
+        {
+            name.strip(): value.strip().strip("\"'")
+            for name, _, value in (line.partition("=") for line in read_text(path).splitlines())
+        }
+        for path in sorted((root / CONFIG.relative_to("/")).glob("*.env"))
+    ]
+
+
+def _packages() -> str:
+    # Not `pip freeze`: it shows the addresses, keys included, that packages came from.
+    lines = {f"{d.metadata['Name']}=={d.version}" for d in distributions()}
+    return "\n".join(sorted(lines, key=str.lower)) + "\n"
+
+
+def _logs(patient: Patient) -> Iterator[tuple[str, str]]:
+    if patient.root != Path("/") or not shutil.which("journalctl"):
+        return
+    try:
+        lines = systemd.run(
+            *("journalctl", "--no-pager", "--quiet", "--output=short-iso"),
+            *(f"--lines={_N_LOG_LINES}", "--unit=edge-asd@*"),
+        )
+    except EdgeAsdError as error:
+        lines = f"{error}\n"
+    yield "journal.txt", lines
+
+
+def _state_files(folder: Path, scrub: Scrubber, *, with_audio: bool) -> Iterator[Member]:
+    for name in _STATE_TEXTS:
+        if text := _content(folder / name, _MAX_TEXT_BYTES):
+            yield Member(f"{folder.name}/{name}", scrub(text.decode(errors="replace")))
+    if (folder / "events").is_symlink():
+        return
+    for event in _folders(folder / "events", _MAX_EVENTS):
+        place = f"{folder.name}/events/{event.name}"
+        if text := _content(event / EVENT_FILE, _MAX_TEXT_BYTES):
+            yield Member(f"{place}/{EVENT_FILE}", scrub(text.decode(errors="replace")))
+        for name in _SOUNDS if with_audio else ():
+            if sound := _content(event / name, _MAX_SOUND_BYTES):
+                yield Member(f"{place}/{name}", sound)
+
+
+def _folders(parent: Path, limit: int) -> list[Path]:
+    """Real folders below `parent`, the last names first: those of alarms begin with a time."""
+    try:
+        with os.scandir(parent) as entries:
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []
+    return [parent / name for name in sorted(names, reverse=True)[:limit]]
+
+
+def _content(path: Path, limit_bytes: int) -> bytes | None:
+    """Return a regular file's content; None for a link, a pipe, or what is too large."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > limit_bytes:
+            return None
+        return file.read(limit_bytes)

@@ -1,0 +1,74 @@
+"""The bundle: whole, repeated to the digit, and fast enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edge_asd.doctor.child import ask_task
+from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+
+__all__ = ["bundle", "bundle_verdict", "speed_verdict"]
+
+_TIMEOUT_S = 300.0  # a large bundle on a slow card
+_MEASURE_S = 2.0
+_MAX_LOAD = 0.8  # of the hop; the rest is left to capture, outputs and hiccups
+_WIDEST_WINDOWS = 4  # what "auto" of detector.max_hop_s means
+
+
+def bundle(patient: Patient) -> Iterator[Verdict]:
+    """Check and time the bundle."""
+    if patient.bundle is None:
+        for check in ("bundle", "speed"):
+            yield not_checked(check, "no bundle was named", "give --bundle")
+        return
+    threads = patient.profile.detector.threads
+    checked = ask_task(
+        "check-bundle", timeout_s=_TIMEOUT_S, bundle=str(patient.bundle), threads=threads
+    )
+    yield bundle_verdict(str(patient.bundle), checked)
+    if "error" in checked:
+        yield not_checked("speed", "the bundle cannot be used")
+        return
+    speed = ask_task(
+        "speed",
+        timeout_s=_TIMEOUT_S,
+        bundle=str(patient.bundle),
+        machine=patient.machine,
+        threads=threads,
+        search=patient.profile.detector.search,
+        seconds=_MEASURE_S,
+    )
+    wanted = patient.profile.detector
+    hop_s = None if wanted.hop_s == "bundle" else wanted.hop_s
+    max_hop_s = None if wanted.max_hop_s == "auto" else wanted.max_hop_s
+    yield speed_verdict(speed, hop_s=hop_s, max_hop_s=max_hop_s)
+
+
+def bundle_verdict(path: str, checked: dict[str, Any]) -> Verdict:
+    """Judge what the task ``check-bundle`` found."""
+    if error := checked.get("error"):
+        return problem("bundle", error, "copy or export it again, then: edge-asd check")
+    golden = [detail for what, detail in checked["findings"] if what.startswith("golden")]
+    return ok("bundle", f"{path} is whole; golden windows: {'; '.join(golden) or 'none'}")
+
+
+def speed_verdict(
+    speed: dict[str, Any], *, hop_s: float | None, max_hop_s: float | None
+) -> Verdict:
+    """Judge the real-time factor; `hop_s` and `max_hop_s` None: as bundle and window say."""
+    if error := speed.get("error"):
+        return problem("speed", error, "name the machine: --machine; or see 'edge-asd bench'")
+    hop_s = hop_s or float(speed["hop_s"])
+    max_hop_s = max_hop_s or max(hop_s, _WIDEST_WINDOWS * float(speed["window_s"]))
+    needed_s = float(speed["p95_s"]) / _MAX_LOAD
+    found = (
+        f"real-time factor {speed['mean_s'] / hop_s:.3f} at a hop of {hop_s:g} s, "
+        f"{speed['peak_bytes'] / 2**20:.0f} MiB"
+    )
+    if needed_s > max_hop_s:
+        return problem("speed", found, "too slow: take a smaller system, or more threads")
+    if needed_s > hop_s:
+        return warning("speed", found, f"the hop will widen to about {needed_s:.1f} s")
+    return ok("speed", found)

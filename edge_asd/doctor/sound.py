@@ -1,0 +1,109 @@
+"""The sound card: found, allowed, recording."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_asd.doctor import recorded
+from edge_asd.doctor.child import ask_task
+from edge_asd.doctor.monitors import listeners
+from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
+
+__all__ = ["access", "card_verdict", "in_use", "sound_card"]
+
+_PROBE_TIMEOUT_S = 30.0
+_OPEN_TIMEOUT_S = 15.0  # on top of the recording itself: a driver that hangs takes for ever
+_USUAL_RATE_HZ = 48000
+
+
+def sound_card(patient: Patient) -> Iterator[Verdict]:
+    """May it be opened, is it there, and what does it record?"""
+    yield access(pwd.getpwuid(os.geteuid()).pw_name, _groups(), is_root=os.geteuid() == 0)
+    card = ask_task(
+        "sound-card", timeout_s=_PROBE_TIMEOUT_S, device=patient.device, root=str(patient.root)
+    )
+    if listening := in_use(card.get("trouble", ""), patient):
+        yield listening
+        return
+    yield card_verdict(patient.device, card)
+    if not card.get("rates_hz"):
+        yield not_checked("recording", "no sound card to record from")
+        return
+    yield from _recording(patient, card)
+
+
+def access(user: str, groups: set[str], *, is_root: bool) -> Verdict:
+    """Judge whether the user may open sound cards."""
+    if is_root or "audio" in groups:
+        return ok("access", f"{user} may open sound cards")
+    advice = f"sudo usermod -aG audio {user}, then log in again"
+    return problem("access", f"{user} is not in group audio", advice)
+
+
+def card_verdict(device: str, card: dict[str, Any]) -> Verdict:
+    """Judge what the task ``sound-card`` found."""
+    if error := card.get("error"):
+        return problem("sound card", error, "plug it in, then: edge-asd devices")
+    if not card["rates_hz"]:
+        found = f"{card['name']} refuses two channels at every rate: {card['trouble']}"
+        return problem("sound card", found, "is another program using it? fuser -v /dev/snd/*")
+    rates = ", ".join(f"{rate_hz / 1000:g}" for rate_hz in card["rates_hz"])
+    found = f"{device} is {card['name']}, because {card['reason']}; {rates} kHz"
+    if card["lasting_name"] in (device, card["name"]):
+        return ok("sound card", found)
+    return ok("sound card", f"{found}; its lasting name is {card['lasting_name']}")
+
+
+def in_use(trouble: str, patient: Patient) -> Verdict | None:
+    """Judge a card that is busy because a monitor runs; None: it is not that."""
+    if "unavailable" not in trouble.lower() or not (machines := listeners(patient)):
+        return None
+    found = f"the monitor of {' or '.join(machines)} listens to it"
+    return not_checked("recording", found, "to examine the sound, stop the monitor first")
+
+
+def _recording(patient: Patient, card: dict[str, Any]) -> Iterator[Verdict]:
+    rates_hz: list[int] = card["rates_hz"]
+    rate_hz = card["default_rate_hz"]
+    if rate_hz not in rates_hz:
+        rate_hz = min(rates_hz, key=lambda rate: abs(rate - _USUAL_RATE_HZ))
+    with tempfile.TemporaryDirectory() as folder:
+        file = patient.recording or Path(folder) / "recording.npy"
+        answer = ask_task(
+            "record",
+            timeout_s=_OPEN_TIMEOUT_S + patient.profile.capture.warmup_s + patient.seconds,
+            index=card["index"],
+            rate_hz=rate_hz,
+            seconds=patient.seconds,
+            warmup_s=patient.profile.capture.warmup_s,
+            file=str(file),
+        )
+        if error := answer.get("error"):
+            if listening := in_use(error, patient):
+                yield listening
+                return
+            advice = "does a monitor use it? edge-asd service status; else unplug it once"
+            yield problem("recording", error, advice)
+            return
+        audio = np.load(file, allow_pickle=False)
+    yield ok("recording", f"{patient.seconds:g} s at {rate_hz} Hz")
+    yield from recorded.verdicts(audio, rate_hz)
+
+
+def _groups() -> set[str]:
+    names = set()
+    for number in (os.getegid(), *os.getgroups()):
+        try:
+            names.add(grp.getgrgid(number).gr_name)
+        except KeyError:
+            continue  # a group without a name, as in containers
+    return names

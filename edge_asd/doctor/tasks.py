@@ -1,0 +1,132 @@
+"""What the doctor does in a child process: ``python -m edge_asd.doctor.tasks TASK JSON``.
+
+The last line on standard output is a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.errors import AudioError, EdgeAsdError
+
+__all__ = ["TASKS", "main"]
+
+_RATES_HZ = (16000, 32000, 44100, 48000, 96000)
+_N_CHANNELS = 2
+
+
+def main(arguments: list[str]) -> None:
+    """Run one task and print its answer."""
+    task, options = arguments
+    try:
+        answer = TASKS[task](**json.loads(options))
+    except EdgeAsdError as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))
+
+
+def _sound_card(device: str, root: str) -> dict[str, Any]:
+    """Which card `device` means, why, and the rates at which it records two channels."""
+    from edge_asd.sound_cards import sound_cards
+    from edge_asd.sound_device import input_devices, load_sounddevice, resolve
+
+    choice = resolve(device, input_devices(), sound_cards(Path(root)))
+    sounddevice = load_sounddevice()
+    rates_hz = []
+    trouble = ""
+    for rate_hz in dict.fromkeys((*_RATES_HZ, choice.device.default_rate_hz)):
+        try:
+            sounddevice.check_input_settings(
+                device=choice.device.index,
+                channels=_N_CHANNELS,
+                dtype="float32",
+                samplerate=rate_hz,
+            )
+        except sounddevice.PortAudioError as error:
+            trouble = str(error.args[0])
+        else:
+            rates_hz.append(rate_hz)
+    return {
+        "index": choice.device.index,
+        "name": choice.device.name,
+        "reason": choice.reason,
+        "lasting_name": choice.lasting_name,
+        "default_rate_hz": choice.device.default_rate_hz,
+        "rates_hz": sorted(rates_hz),
+        "trouble": "" if rates_hz else trouble,
+    }
+
+
+def _record(index: int, rate_hz: int, seconds: float, warmup_s: float, file: str) -> dict[str, Any]:
+    """Record two channels to a .npy file (2, n) float32, without the first `warmup_s`."""
+    from edge_asd.sound_device import load_sounddevice
+
+    sounddevice = load_sounddevice()
+    n_frames = round((warmup_s + seconds) * rate_hz)
+    try:
+        frames: NDArray[np.float32] = sounddevice.rec(
+            n_frames,
+            samplerate=rate_hz,
+            channels=_N_CHANNELS,
+            dtype="float32",
+            device=index,
+            blocking=True,
+        )
+    except sounddevice.PortAudioError as error:
+        raise AudioError(str(error.args[0])) from error
+    np.save(file, frames[round(warmup_s * rate_hz) :].T.copy())
+    return {"frames": n_frames}
+
+
+def _check_bundle(bundle: str, threads: int) -> dict[str, Any]:
+    """What ``edge-asd check`` verifies."""
+    from edge_asd.check import check_bundle
+
+    return {"findings": [[f.what, f.detail] for f in check_bundle(Path(bundle), threads=threads)]}
+
+
+def _speed(
+    bundle: str, machine: str | None, threads: int, search: str, seconds: float
+) -> dict[str, Any]:
+    """Time per window of a machine's detector, and the memory that it takes."""
+    from edge_asd import bench
+    from edge_asd.bundle import Bundle
+
+    opened = Bundle.open(Path(bundle), verify=False)
+    if machine is not None and machine not in opened.manifest.machines:
+        machine = next(iter(opened.manifest.machines))  # enrolled here: the same extractors
+    detector = opened.detector(machine, threads=threads, search=search)  # type: ignore[arg-type]
+    durations = bench.measure(
+        detector,
+        bench.noise_windows(detector.window_samples),
+        seconds=seconds,
+        clock=time.perf_counter,
+    )
+    window = bench.stage_times(durations)[-1]
+    return {
+        "machine": detector.machine,
+        "mean_s": window.mean_ms / 1e3,
+        "p95_s": window.p95_ms / 1e3,
+        "hop_s": detector.hop_s,
+        "window_s": detector.window_samples / detector.sample_rate_hz,
+        "peak_bytes": bench.peak_rss_bytes(),
+    }
+
+
+TASKS: Mapping[str, Callable[..., dict[str, Any]]] = {
+    "sound-card": _sound_card,
+    "record": _record,
+    "check-bundle": _check_bundle,
+    "speed": _speed,
+}
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,40 @@
+"""Answers: what was asked, what was found, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["State", "Verdict", "not_checked", "ok", "problem", "warning"]
+
+State = Literal["ok", "warning", "problem", "not checked"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One line of the page."""
+
+    check: str
+    state: State
+    found: str
+    advice: str = ""  # one line; empty when there is nothing to do
+
+
+def ok(check: str, found: str) -> Verdict:
+    """Say that all is well."""
+    return Verdict(check, "ok", found)
+
+
+def warning(check: str, found: str, advice: str) -> Verdict:
+    """Say that the monitor works, but could be better."""
+    return Verdict(check, "warning", found, advice)
+
+
+def problem(check: str, found: str, advice: str) -> Verdict:
+    """Say that the monitor cannot work, or cannot be trusted."""
+    return Verdict(check, "problem", found, advice)
+
+
+def not_checked(check: str, why: str, advice: str = "") -> Verdict:
+    """Say that nobody knows."""
+    return Verdict(check, "not checked", why, advice)

@@ -1,0 +1,113 @@
+"""Faults of the monitor itself: it hears badly, or not at all, or cannot speak.
+
+A fault is not an alarm. An alarm says that the machine sounds wrong; a fault says that
+the monitor's silence, or its alarms, cannot be trusted until somebody mends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+__all__ = ["FAULTS", "Fault", "FaultBoard", "FaultChange", "Report", "ended", "noticed"]
+
+Severity = Literal["deaf", "impaired"]
+Figures = Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way to go wrong."""
+
+    name: str
+    severity: Severity  # deaf: nothing can be heard; impaired: scores or outputs are doubtful
+    meaning: str  # one line for people
+
+
+FAULTS: Mapping[str, Fault] = MappingProxyType(
+    {
+        fault.name: fault
+        for fault in (
+            Fault("capture_missing", "deaf", "the sound card is not there"),
+            Fault("capture_lost", "deaf", "the sound card stopped or was unplugged"),
+            Fault("capture_stalled", "deaf", "the sound card delivers nothing"),
+            Fault("capture_runaway", "deaf", "audio arrives faster than any sound card records"),
+            Fault("capture_wrong_rate", "impaired", "the card does not keep its sample rate"),
+            Fault("capture_overflow", "impaired", "audio was lost again and again"),
+            Fault("signal_silent", "deaf", "both channels are digital silence"),
+            Fault("signal_stuck", "deaf", "the samples do not change"),
+            Fault("signal_near_dead", "deaf", "the near channel is dead"),
+            Fault("signal_far_dead", "deaf", "the far channel is dead"),
+            Fault("signal_clipping", "impaired", "the input is too loud and clips"),
+            Fault("signal_dc", "impaired", "the input has a constant offset"),
+            Fault("signal_identical", "impaired", "both channels are the same signal"),
+            Fault("signal_swapped", "impaired", "near and far are exchanged"),
+            Fault("signal_level", "impaired", "the level is far from the enrolled one"),
+            Fault("start", "deaf", "the monitor cannot start"),
+            Fault("overload", "impaired", "scoring is too slow; the hop was widened"),
+            Fault("output", "impaired", "an output cannot be reached"),
+            Fault("events_lost", "impaired", "an output will never deliver some events"),
+            Fault("disk", "impaired", "the disk is full or cannot be written"),
+            Fault("clock", "impaired", "the clock is not set; times may be wrong"),
+        )
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultChange:
+    """A fault began, or ended; `detail` and `figures` say what was measured."""
+
+    fault: Fault
+    active: bool
+    detail: str  # one line: what was found, what to do
+    figures: Figures = field(default_factory=dict)
+    subject: str = ""  # which one, where several can fail: the name of an output
+
+    @property
+    def key(self) -> str:
+        """What the change is about: ``capture_lost``, ``output:mqtt``."""
+        return f"{self.fault.name}:{self.subject}" if self.subject else self.fault.name
+
+
+Report = Callable[[FaultChange], None]
+
+
+def noticed(name: str, detail: str, *, subject: str = "", **figures: float | str) -> FaultChange:
+    """Say that the fault called `name` is there."""
+    return FaultChange(FAULTS[name], True, detail, figures, subject)
+
+
+def ended(name: str, detail: str, *, subject: str = "", **figures: float | str) -> FaultChange:
+    """Say that the fault called `name` is over."""
+    return FaultChange(FAULTS[name], False, detail, figures, subject)
+
+
+class FaultBoard:
+    """The faults that are there now."""
+
+    def __init__(self) -> None:
+        self._active: dict[str, tuple[FaultChange, float]] = {}
+
+    def update(self, change: FaultChange, time_s: float) -> float | None:
+        """Take a change; return how long the fault lasted, 0 for a new one, None for no news."""
+        known = self._active.get(change.key)
+        if change.active:
+            self._active[change.key] = (change, known[1] if known else time_s)
+            return None if known else 0.0
+        if known is None:
+            return None
+        del self._active[change.key]
+        return time_s - known[1]
+
+    @property
+    def active(self) -> tuple[FaultChange, ...]:
+        """What is wrong now, the oldest first."""
+        return tuple(change for change, _ in self._active.values())
+
+    @property
+    def deaf(self) -> bool:
+        """Whether nothing can be heard."""
+        return any(change.fault.severity == "deaf" for change in self.active)

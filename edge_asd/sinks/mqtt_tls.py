@@ -1,0 +1,69 @@
+"""TLS to an MQTT broker, and what network errors mean to somebody who sets it up."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from pathlib import Path
+
+from edge_asd.errors import SinkError
+from edge_asd.profile import MqttSettings
+
+__all__ = ["explained", "tls_context"]
+
+
+def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
+    """Return what TLS needs, or None where the profile wants no TLS.
+
+    Raises
+    ------
+    SinkError
+        When the settings contradict each other, or a file cannot be used.
+    """
+    if not settings.tls:
+        for name in ("ca_file", "cert_file", "key_file"):
+            if getattr(settings, name):
+                raise SinkError(f"sinks.mqtt.{name} is set, but tls is false; set tls = true")
+        return None
+    if settings.key_file and not settings.cert_file:
+        raise SinkError("sinks.mqtt.key_file is set, but cert_file is not; name both or none")
+    try:
+        context = ssl.create_default_context(cafile=_expanded(settings.ca_file))
+    except OSError as error:
+        raise SinkError(f"sinks.mqtt.ca_file {settings.ca_file}: {explained(error)}") from error
+    if certificate := _expanded(settings.cert_file):
+        try:
+            # A password keeps OpenSSL from asking for one on the terminal.
+            context.load_cert_chain(certificate, _expanded(settings.key_file), password="")
+        except OSError as error:
+            raise SinkError(
+                f"sinks.mqtt.cert_file {settings.cert_file} with key_file "
+                f"{settings.key_file or 'none'}: {explained(error)}"
+            ) from error
+    return context
+
+
+def explained(error: BaseException | None) -> str:
+    """Return why a connection failed, and what to look at."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not accepted: {error.verify_message}; check ca_file"
+        case ssl.SSLError():
+            return f"TLS failed: {error.reason or error}; check port, tls and the certificates"
+        case socket.gaierror():
+            return f"unknown host name: {error.strerror}"
+        case TimeoutError():
+            return "no answer; check host and port"
+        case ConnectionResetError():
+            return "it hung up; check port and tls"
+        case ConnectionRefusedError():
+            return "connection refused; check host and port, and that the broker runs"
+        case OSError():
+            return os.strerror(error.errno) if error.errno else str(error)
+        case _:
+            return "it cannot be reached"
+
+
+def _expanded(path: str) -> Path | None:
+    return Path(path).expanduser() if path else None

@@ -1,0 +1,162 @@
+"""Where a monitor keeps what must survive a restart: one folder per machine.
+
+::
+
+    <root>/<machine>/
+        lock          held while a monitor runs
+        control.sock  how other commands talk to it
+        alarm.json    state of the alarm
+        start.json    how the last start went
+        faults.json   what was wrong with the monitor
+        daily.json    daily summaries of normal scores and levels
+        events/       one folder per alarm: audio, picture, JSON
+        spool/        events that some output still has to deliver
+        learned/      normal sound that was learned on site, in versions
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from edge_asd.errors import StateError
+
+__all__ = ["StateFolder", "default_root", "folder_name", "read_json", "write_atomically"]
+
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
+
+
+def default_root(environment: Mapping[str, str]) -> Path:
+    """Return systemd's state directory of the service, or the user's."""
+    if service := environment.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(service)
+    home = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME', '/root')}/.local/state"
+    return Path(home) / "edge-asd"
+
+
+def folder_name(machine: str) -> str:
+    """Return a safe file name for a machine: its own name where that is one."""
+    if _PLAIN.fullmatch(machine):
+        return machine
+    digest = hashlib.sha256(machine.encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', machine)[:40]}-{digest}"
+
+
+class StateFolder:
+    """The folder of one machine, readable by its owner alone."""
+
+    def __init__(self, root: Path, machine: str) -> None:
+        self.machine = machine
+        self.path = root / folder_name(machine)
+        self.control_socket = self.path / "control.sock"
+        self.alarm_file = self.path / "alarm.json"
+        self.daily_file = self.path / "daily.json"
+        self.start_file = self.path / "start.json"
+        self.fault_file = self.path / "faults.json"
+        self.events = self.path / "events"
+        self.spool = self.path / "spool"
+        self.learned = self.path / "learned"
+        self._lock: IO[str] | None = None
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises
+        ------
+        StateError
+            When it cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.chmod(stat.S_IRWXU)
+        except OSError as error:
+            raise StateError(
+                f"cannot use the state folder {self.path}: {error.strerror}; "
+                "name another with --state"
+            ) from error
+
+    def lock(self) -> None:
+        """Make the folder and keep other monitors out of it until the process ends.
+
+        Raises
+        ------
+        StateError
+            When another monitor has it, or it cannot be written.
+        """
+        self.make()
+        try:
+            lock = (self.path / "lock").open("a+", encoding="ascii")
+        except OSError as error:
+            raise StateError(
+                f"cannot use the state folder {self.path}: {error.strerror}; "
+                "name another with --state"
+            ) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise StateError(
+                f"another monitor of {self.machine!r} is running ({self.path} is locked); "
+                "end it first, or name another folder with --state"
+            ) from None
+        self._lock = lock
+
+    def unlock(self) -> None:
+        """Let other monitors in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all, also when the power fails.
+
+    Raises
+    ------
+    OSError
+        As the system does; the old file is then as it was.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the object in a file, or None when there is no file.
+
+    Raises
+    ------
+    StateError
+        When it cannot be read or does not hold a JSON object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise StateError(f"{path} cannot be read ({error}); move it away to begin anew") from error
+    if not isinstance(content, dict):
+        raise StateError(f"{path} does not hold a JSON object; move it away to begin anew")
+    return content

@@ -1,0 +1,154 @@
+"""The whole runtime on a simulated sound card: what happens in months, in seconds."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from device.mini_bundle import MACHINE, machine_sound
+from numpy.typing import NDArray
+
+from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
+from edge_asd.bundle import Bundle
+from edge_asd.capture import Capture
+from edge_asd.event import Event, StoppedEvent
+from edge_asd.fault import FaultChange
+from edge_asd.monitor import Monitor
+from edge_asd.opened_machine import OpenedMachine, open_machine
+from edge_asd.profile import Profile, load_profile
+from edge_asd.runtime import Clocks, Setup, monitor_of
+from edge_asd.sinks import Sink
+from edge_asd.state_folder import StateFolder
+
+Kind = TypeVar("Kind", bound=Event)
+
+NORMAL = machine_sound(20, seed=1)
+FAULTY = machine_sound(20, seed=2, faulty=True)
+RATE_HZ = SimulatedCard.sample_rate_hz
+
+
+class Kept:
+    """A sink that keeps all events."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def counters(self) -> dict[str, int]:
+        return {"sent": len(self.events)}
+
+    def close(self) -> None:
+        """Keep them."""
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+def sound_of(faulty: Callable[[float], bool]) -> Callable[[float], NDArray[np.float32]]:
+    """A machine that is faulty at some seconds."""
+
+    def second(now_s: float) -> NDArray[np.float32]:
+        start = int(now_s) % 20 * RATE_HZ
+        return (FAULTY if faulty(now_s) else NORMAL)[:, start : start + RATE_HZ]
+
+    return second
+
+
+@dataclass
+class Rig:
+    """One monitor in simulated time; everything but the card and the clock is real."""
+
+    bundle: Path
+    root: Path
+    sound: Callable[[float], NDArray[np.float32]] = field(
+        default_factory=lambda: sound_of(lambda _: False)
+    )
+    outages: Sequence[Outage] = ()
+    profile: Profile = field(default_factory=load_profile)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
+    sinks: Sequence[Sink] = ()
+    on_monitor: Callable[[Monitor, SimulatedTime], None] = lambda monitor, time: None
+    slow: Callable[[float], float] | None = None  # simulated seconds that a window takes
+
+    def run(self, seconds: float) -> StoppedEvent:
+        """Monitor for so long."""
+        time = SimulatedTime()
+        card = SimulatedCard(time, self.sound, self.outages)
+        stop = threading.Event()
+        reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
+        bundle = Bundle.open(self.bundle)
+        with ExitStack() as stack:
+            state = StateFolder(self.root, MACHINE)
+            state.lock()
+            stack.callback(state.unlock)
+
+            def open_again() -> OpenedMachine:
+                return open_machine(bundle, MACHINE, state=state)
+
+            opened = open_again()
+            if self.slow:
+                _slow_down(opened.detector, time, self.slow)
+            source = Capture(
+                "hw:1",
+                self.profile.capture,
+                sample_rate_hz=RATE_HZ,
+                report=reports.put,
+                stop=stop,
+                clock=time,
+                opener=card.open,
+                sleep=time.advance,
+            )
+            stack.enter_context(closing(source))
+            monitor = monitor_of(
+                Setup(
+                    profile=self.profile,
+                    bundle_name="mini",
+                    opened=opened,
+                    open_again=open_again,
+                    source=source,
+                    live=True,
+                    state=state,
+                    stop=stop,
+                    reports=reports,
+                    start=time.utc(),
+                    duration_s=seconds,
+                    sinks=[self.kept, *self.sinks],
+                    environment=self.environment,
+                    clocks=Clocks(time, time.utc),
+                ),
+                stack,
+            )
+            self.on_monitor(monitor, time)
+            return monitor.run(source.blocks())
+
+
+def with_settings(**sections: Mapping[str, Any]) -> Profile:
+    """The default profile with other values."""
+    profile = load_profile()
+    return profile.model_copy(
+        update={
+            name: getattr(profile, name).model_copy(update=dict(values))
+            for name, values in sections.items()
+        }
+    )
+
+
+def _slow_down(detector: Any, time: SimulatedTime, slow: Callable[[float], float]) -> None:
+    score = detector.score
+
+    def slowly(audio: NDArray[np.float32]) -> Any:
+        time.advance(slow(time.now_s))
+        return score(audio)
+
+    detector.score = slowly

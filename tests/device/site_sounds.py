@@ -1,0 +1,85 @@
+"""Sounds and folders that tests of learning on site share."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from device.mini_bundle import RATE_HZ, WINDOW_SAMPLES, machine_sound
+from numpy.typing import NDArray
+
+from edge_asd.bundle import Bundle
+from edge_asd.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
+from edge_asd.event_folder import AUDIO_FILE, write_record
+from edge_asd.learned import Learned
+from edge_asd.manifest import Domain
+from edge_asd.profile import load_profile
+from edge_asd.site_recording import HeardSound, SiteRecording
+from edge_asd.source import Block
+from edge_asd.state_folder import StateFolder
+
+NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+Audio = NDArray[np.float32]
+
+
+def whistle(seconds: float, *, seed: int, hz: float = 1875.0) -> Audio:
+    """A normal machine beside a harmless whistle, (2, n)."""
+    sound = machine_sound(seconds, seed=seed)
+    time_s = np.arange(sound.shape[1]) / RATE_HZ
+    tone = 0.15 * np.sin(2 * np.pi * hz * time_s) * np.array([[1.0], [0.5]])
+    return (sound + tone).astype(np.float32)
+
+
+def heard(bundle: Bundle, audio: Audio, *, domain: Domain = "source") -> HeardSound:
+    """What enrolment hears of a sound, windows half a second apart."""
+    recording = SiteRecording(
+        bundle.detector(), hop_samples=WINDOW_SAMPLES // 2, signal=load_profile().signal
+    )
+    recording.hear(Block(0, audio))
+    return recording.sound(LEAST_WINDOWS[domain])
+
+
+def enrolled(
+    bundle: Bundle,
+    audio: Audio,
+    *,
+    machine: str = "pump-3",
+    domain: Domain = "source",
+    before: Learned | None = None,
+) -> Learned:
+    """A machine of which so much was heard."""
+    base = base_for(bundle, machine, None, domain, before)
+    return enrol(bundle, base, domain, heard(bundle, audio, domain=domain), Origin("test", NOW))
+
+
+def write_alarm(
+    state: StateFolder,
+    alarm_id: str,
+    audio: Audio,
+    *,
+    since_s: float,
+    until_s: float | None,
+    start_s: float = 0.0,
+    gaps: tuple[dict[str, float | None], ...] = (),
+    rate_hz: int = RATE_HZ,
+) -> Path:
+    """Write what the monitor keeps of an alarm; times are those of the stream."""
+    folder = state.events / alarm_id
+    folder.mkdir(parents=True)
+    soundfile.write(folder / AUDIO_FILE, audio.T, rate_hz, subtype="PCM_16")
+    write_record(
+        folder,
+        {
+            "alarm": {
+                "alarm_id": alarm_id,
+                "machine": state.machine,
+                "above_since_s": since_s,
+                "stream_time_s": since_s,
+            },
+            "cleared": None if until_s is None else {"stream_time_s": until_s},
+            "clip": {"start_stream_s": start_s, "gaps": list(gaps), "sample_rate_hz": rate_hz},
+        },
+    )
+    return folder

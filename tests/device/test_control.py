@@ -1,0 +1,513 @@
+"""Requests to a running monitor over a real socket."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_asd.control import ControlServer, Request, ask, plain_text
+from edge_asd.errors import ControlError
+from edge_asd.unix_socket import answers
+
+NOBODY_UID = 65534
+
+
+@contextmanager
+def monitor(
+    path: Path, answer: Callable[[Request], object], *, request_timeout_s: float = 0.5
+) -> Iterator[ControlServer]:
+    """A monitor that answers between two blocks, until the block ends."""
+    done = threading.Event()
+
+    def poll(server: ControlServer) -> None:
+        while not done.wait(0.005):
+            while (request := server.poll()) is not None:
+                answer(request)
+
+    with closing(ControlServer(path, request_timeout_s=request_timeout_s)) as server:
+        thread = threading.Thread(target=poll, args=(server,))
+        thread.start()
+        try:
+            yield server
+        finally:
+            done.set()
+            thread.join()
+
+
+def echo(request: Request) -> None:
+    request.reply({"command": request.command, "arguments": dict(request.arguments)})
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def control_threads() -> int:
+    return sum(thread.name.startswith("control") for thread in threading.enumerate())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pump" / "control.sock"
+
+
+@contextmanager
+def raw_client(path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(5)
+        client.connect(str(path))
+        yield client
+
+
+def raw_answer(client: socket.socket) -> Any:
+    return json.loads(client.makefile().readline())
+
+
+def test_a_request_reaches_the_monitor_and_its_reply_the_asker(path: Path) -> None:
+    with monitor(path, echo):
+        reply = ask(path, "ack", note="bearing ordered", count=3)
+
+    assert reply == {"command": "ack", "arguments": {"note": "bearing ordered", "count": 3}}
+
+
+def test_a_refusal_is_an_error_on_the_other_side(path: Path) -> None:
+    with (
+        monitor(path, lambda request: request.refuse("no alarm is on")),
+        pytest.raises(ControlError, match=r"^no alarm is on$"),
+    ):
+        ask(path, "ack")
+
+
+def test_only_the_first_answer_counts(path: Path) -> None:
+    def twice(request: Request) -> None:
+        request.reply({"answer": 1})
+        request.refuse("changed its mind")
+
+    with monitor(path, twice):
+        assert ask(path, "status") == {"answer": 1}
+
+
+def test_a_monitor_without_requests_polls_nothing(path: Path) -> None:
+    with closing(ControlServer(path)) as server:
+        assert server.poll() is None
+
+
+def test_many_askers_get_their_own_replies(path: Path) -> None:
+    replies: dict[int, object] = {}
+
+    def client(i: int) -> None:
+        replies[i] = ask(path, "status", i=i)["arguments"]
+
+    with monitor(path, echo):
+        threads = [threading.Thread(target=client, args=(i,)) for i in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert replies == {i: {"i": i} for i in range(6)}
+
+
+def test_numbers_that_json_does_not_know_arrive_as_null(path: Path) -> None:
+    with monitor(path, lambda request: request.reply({"level": float("-inf"), "path": path})):
+        assert ask(path, "status") == {"level": None, "path": str(path)}
+
+
+def test_text_is_one_short_line_when_it_reaches_the_monitor(path: Path) -> None:
+    with monitor(path, echo):
+        reply = ask(path, "ack", note="red\x1b[31m\nline " + "x" * 300)
+
+    note = reply["arguments"]["note"]
+    assert note.startswith("red[31m line xxx")
+    assert len(note) == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  two\r\n lines\t", "two lines"),
+        ("bell\a \x1b]0;title\a", "bell ]0;title"),
+        ("right\u202eto left\u200b", "rightto left"),
+        ("Lager läuft heiß, 轴承", "Lager läuft heiß, 轴承"),
+        ("\ud800", ""),
+    ],
+)
+def test_plain_text_has_no_control_characters(text: str, expected: str) -> None:
+    assert plain_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"hello\n",
+        b"\xff\xfe\x00\n",
+        b"[1, 2]\n",
+        b"{}\n",
+        b'{"command": "ack"}\n',
+        b'{"command": 7, "arguments": {}}\n',
+        b'{"command": "ack", "arguments": []}\n',
+        b"[" * 60_000 + b"\n",
+        b"9" * 60_000 + b"\n",
+        b"x" * 70_000 + b"\n",
+        b"x" * 1_000_000,
+    ],
+)
+def test_garbage_is_refused_and_does_no_harm(path: Path, line: bytes) -> None:
+    with monitor(path, echo):
+        with raw_client(path) as client:
+            try:
+                client.sendall(line)
+            except (BrokenPipeError, ConnectionResetError):
+                assert len(line) > 64 * 1024
+            assert "request" in raw_answer(client)["error"]
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_a_client_that_says_nothing_is_sent_away(path: Path) -> None:
+    with monitor(path, echo), raw_client(path) as client:
+        assert "within 0.5 s" in raw_answer(client)["error"]
+
+
+def test_a_client_that_dribbles_is_sent_away(path: Path) -> None:
+    begin = time.monotonic()
+    with monitor(path, echo), raw_client(path) as client:
+        client.settimeout(0.1)
+        answer = b""
+        while not answer and time.monotonic() < begin + 5:
+            client.send(b" ")
+            try:
+                answer = client.recv(1000)
+            except TimeoutError:
+                continue
+
+    assert b"within 0.5 s" in answer
+
+
+def test_clients_that_leave_early_do_no_harm(path: Path) -> None:
+    with monitor(path, echo):
+        for part in (b"", b'{"command"', b'{"command": "status", "arguments": {}}\n'):
+            with raw_client(path) as client:
+                client.sendall(part)
+
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_slow_clients_do_not_keep_others_out(path: Path) -> None:
+    with monitor(path, echo, request_timeout_s=60), raw_client(path), raw_client(path):
+        assert ask(path, "status", timeout_s=10)["command"] == "status"
+
+
+def test_too_many_clients_at_once_are_told_so(path: Path) -> None:
+    with monitor(path, echo, request_timeout_s=60):
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+        for client in clients:
+            client.connect(str(path))
+        wait_for(lambda: control_threads() == 9)
+
+        with pytest.raises(ControlError, match="too many commands"):
+            ask(path, "status")
+
+        for client in clients:
+            client.close()
+        wait_for(lambda: control_threads() == 1)
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_a_monitor_that_does_not_poll_is_said_to_be_busy_and_never_obeys_later(path: Path) -> None:
+    with closing(ControlServer(path, reply_timeout_s=0.1)) as server:
+        with pytest.raises(ControlError, match="is busy and did nothing"):
+            ask(path, "ack")
+
+        assert server.poll() is None
+
+
+def test_a_monitor_that_took_a_request_but_is_slow_is_said_to_be_busy_with_it(path: Path) -> None:
+    taken: list[Request] = []
+    with closing(ControlServer(path, reply_timeout_s=0.3)) as server:
+
+        def take() -> bool:
+            taken.extend(request for request in [server.poll()] if request is not None)
+            return bool(taken)
+
+        thread = threading.Thread(target=wait_for, args=(take,))
+        thread.start()
+        with pytest.raises(ControlError, match="is busy with the request"):
+            ask(path, "ack")
+        thread.join()
+
+        taken[0].reply({})  # too late, and harmless
+
+
+def test_requests_that_pile_up_are_bounded(path: Path) -> None:
+    with closing(ControlServer(path, reply_timeout_s=0.01)) as server:
+        for _ in range(8):
+            with pytest.raises(ControlError, match="did nothing"):
+                ask(path, "ack")
+
+        with pytest.raises(ControlError, match="too many requests"):
+            ask(path, "ack")
+
+        assert server.poll() is None
+
+
+def test_without_a_monitor_the_asker_is_told_what_to_do(path: Path) -> None:
+    with pytest.raises(ControlError, match=r"no monitor runs: .*start one with 'edge-asd listen'"):
+        ask(path, "status")
+
+
+def test_an_asker_does_not_wait_for_ever(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(str(path))
+        mute.listen(1)
+
+        with pytest.raises(ControlError, match="does not answer"):
+            ask(path, "status", timeout_s=0.1)
+
+
+def reply_with(path: Path, answer: bytes) -> threading.Thread:
+    """Something that is not a monitor and answers one request."""
+    path.parent.mkdir()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen(1)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(1000)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (b"", "cannot be asked: the connection ended"),
+        (b"hello\n", "not a monitor of this version"),
+        (b'{"result": 7}\n', "not a monitor of this version"),
+        (b'{"error": "bad\\u001b[31m"}\n', r"^bad\[31m$"),
+    ],
+)
+def test_a_strange_answer_is_one_clear_line(path: Path, answer: bytes, complaint: str) -> None:
+    thread = reply_with(path, answer)
+
+    with pytest.raises(ControlError, match=complaint):
+        ask(path, "status")
+
+    thread.join()
+
+
+def test_a_monitor_that_stops_refuses_what_waits(path: Path) -> None:
+    server = ControlServer(path)
+    errors: list[str] = []
+
+    def client() -> None:
+        try:
+            ask(path, "status")
+        except ControlError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    wait_for(lambda: server._waiting.qsize() == 1)
+    server.close()
+    thread.join()
+
+    assert errors == ["the monitor is stopping"]
+
+
+def test_closing_takes_the_socket_and_the_threads_away(path: Path) -> None:
+    server = ControlServer(path)
+
+    server.close()
+    server.close()
+
+    assert not path.exists()
+    wait_for(lambda: control_threads() == 0)
+    assert not answers(path)
+
+
+def test_the_socket_and_its_folder_are_the_owners_alone(path: Path) -> None:
+    previous = os.umask(0)
+    try:
+        with closing(ControlServer(path)):
+            socket_mode, folder_mode = path.stat().st_mode, path.parent.stat().st_mode
+    finally:
+        os.umask(previous)
+
+    assert stat.S_IMODE(socket_mode) == 0o600
+    assert stat.S_IMODE(folder_mode) == 0o700
+
+
+ASK_AS_ANOTHER = """
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+try:
+    client.connect(sys.argv[1])
+except OSError as error:
+    print(type(error).__name__)
+else:
+    print(client.makefile().readline())
+"""
+
+
+def ask_as_nobody(path: Path) -> str:
+    return subprocess.run(
+        ["/usr/bin/env", "python3", "-c", ASK_AS_ANOTHER, str(path)],
+        user=NOBODY_UID,
+        group=NOBODY_UID,
+        extra_groups=[],
+        cwd="/",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user can enter, unlike pytest's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@needs_root
+def test_another_user_cannot_connect(open_folder: Path) -> None:
+    path = open_folder / "pump" / "control.sock"
+
+    with monitor(path, echo):
+        assert ask_as_nobody(path) == "PermissionError"
+
+
+@needs_root
+def test_another_user_is_refused_even_where_the_file_lets_everybody_in(open_folder: Path) -> None:
+    path = open_folder / "pump" / "control.sock"
+
+    with monitor(path, echo):
+        path.parent.chmod(0o755)
+        path.chmod(0o666)
+        answer = ask_as_nobody(path)
+
+    assert json.loads(answer) == {"error": "the monitor belongs to another user"}
+
+
+def test_the_socket_of_a_dead_monitor_is_replaced(path: Path) -> None:
+    path.parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+    assert path.exists()
+
+    with monitor(path, echo):
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_the_socket_of_a_killed_process_is_replaced(path: Path) -> None:
+    code = (
+        "import os, sys; from pathlib import Path; from edge_asd.control import ControlServer;"
+        "server = ControlServer(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
+    )
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(path)], env=environment, check=False)
+    assert path.is_socket()
+
+    with monitor(path, echo):
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_the_socket_of_a_live_monitor_is_left_alone(path: Path) -> None:
+    with monitor(path, echo):
+        with pytest.raises(ControlError, match="another monitor answers at"):
+            ControlServer(path)
+
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_a_file_in_the_way_is_never_removed(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_text("precious")
+
+    with pytest.raises(ControlError, match="is not a socket; move it away"):
+        ControlServer(path)
+
+    assert path.read_text() == "precious"
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ControlError, match=r"cannot listen at .*--state"):
+        ControlServer(tmp_path / "file" / "pump" / "control.sock")
+
+
+def test_the_path_of_the_socket_may_be_long(tmp_path: Path) -> None:
+    path = tmp_path / ("a" * 120) / ("b" * 120) / "control.sock"
+
+    with monitor(path, echo):
+        assert answers(path)
+        assert ask(path, "status")["command"] == "status"
+        with pytest.raises(ControlError, match="another monitor answers at"):
+            ControlServer(path)
+    assert not path.exists()
+
+
+def test_no_descriptor_and_no_thread_is_left_behind(path: Path) -> None:
+    def count() -> tuple[int, int]:
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+    wait_for(lambda: control_threads() == 0)  # of other tests
+    before = count()
+    with monitor(path, echo):
+        for _ in range(50):
+            ask(path, "status")
+    wait_for(lambda: count() == before)
+
+
+def test_a_listener_that_fails_is_told_once_and_tried_again(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_asd.control._PAUSE_S", 0.01)
+    failures = iter([OSError(24, "Too many open files")] * 3)
+    welcome = ControlServer._welcome
+
+    def failing_at_first(server: ControlServer, connection: socket.socket) -> None:
+        for failure in failures:
+            connection.close()
+            raise failure
+        welcome(server, connection)
+
+    monkeypatch.setattr(ControlServer, "_welcome", failing_at_first)
+    with caplog.at_level(logging.WARNING), monitor(path, echo):
+        for _ in range(3):
+            with pytest.raises(ControlError):
+                ask(path, "status")
+        assert ask(path, "status")["command"] == "status"
+
+    assert [record.message for record in caplog.records] == [
+        "requests of other commands cannot be heard: [Errno 24] Too many open files"
+    ]
