@@ -30,14 +30,19 @@ class SimulatedTime:
     def __init__(self, start: datetime = datetime(2026, 11, 22, tzinfo=UTC)) -> None:
         self._start = start
         self._due: list[tuple[float, Callable[[], object]]] = []
+        self._off_s = 0.0
         self.now_s = 0.0
 
     def __call__(self) -> float:
         return self.now_s
 
     def utc(self) -> datetime:
-        """Time of day."""
-        return self._start + timedelta(seconds=self.now_s)
+        """Time of day, as the system's clock shows it."""
+        return self._start + timedelta(seconds=self.now_s + self._off_s)
+
+    def set_clock(self, by_s: float) -> None:
+        """Set the system's clock, as a time server does."""
+        self._off_s += by_s
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and do what is due."""

@@ -288,23 +288,13 @@ def _outages(hours: float) -> list[Outage]:
 
 
 def _profile(root: Path, port: int) -> Profile:
-    profile = load_profile()
-    sinks = profile.sinks
-    return profile.model_copy(
-        update={
-            "detector": profile.detector.model_copy(update={"hop_s": 10.0, "max_hop_s": 10.0}),
-            "clips": profile.clips.model_copy(
-                update={"max_bytes": 32_000_000, "reserve_bytes": 4_000_000}
-            ),
-            "sinks": sinks.model_copy(
-                update={
-                    "mqtt": sinks.mqtt.model_copy(update={"host": "127.0.0.1", "port": port}),
-                    "jsonl": sinks.jsonl.model_copy(
-                        update={"path": str(root / "events.jsonl"), "max_bytes": 1_000_000}
-                    ),
-                }
-            ),
-        }
+    return load_profile().with_values(
+        detector={"hop_s": 10.0, "max_hop_s": 10.0},
+        clips={"max_bytes": 32_000_000, "reserve_bytes": 4_000_000},
+        sinks={
+            "mqtt": {"host": "127.0.0.1", "port": port},
+            "jsonl": {"path": str(root / "events.jsonl"), "max_bytes": 1_000_000},
+        },
     )
 
 

@@ -8,6 +8,7 @@ module level, which keeps ``edge-asd --help`` quick on a small device.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -81,9 +82,22 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the command line; an error that nobody foresaw is one line, too."""
+    _fill_closed_descriptors()
     sys.excepthook = _report_internal_error
     # Calling `app` itself would put Typer's hook in place of this one.
     typer.main.get_command(app)(prog_name="edge-asd")
+
+
+def _fill_closed_descriptors() -> None:
+    """Keep the numbers of closed standard streams from files that are opened later.
+
+    A library that writes to number 2 must not write into such a file.
+    """
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _print_version(wanted: bool) -> None:

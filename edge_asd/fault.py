@@ -13,7 +13,7 @@ from typing import Literal
 
 __all__ = ["FAULTS", "Fault", "FaultBoard", "FaultChange", "Report", "ended", "noticed"]
 
-Severity = Literal["deaf", "impaired"]
+Severity = Literal["deaf", "impaired", "minor"]
 Figures = Mapping[str, float | int | str]
 
 
@@ -22,7 +22,8 @@ class Fault:
     """One way to go wrong."""
 
     name: str
-    severity: Severity  # deaf: nothing can be heard; impaired: scores or outputs are doubtful
+    # deaf: nothing can be heard; impaired: scores or outputs are doubtful; minor: neither
+    severity: Severity
     meaning: str  # one line for people
 
 
@@ -50,7 +51,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("output", "impaired", "an output cannot be reached"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),
             Fault("disk", "impaired", "the disk is full or cannot be written"),
-            Fault("clock", "impaired", "the clock is not set; times may be wrong"),
+            Fault("clock", "minor", "the clock is not set; times may be wrong"),
         )
     }
 )

@@ -21,6 +21,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from edge_asd.errors import StateError
 from edge_asd.learned import Learned, read_site, read_version, write_version
@@ -183,7 +184,8 @@ class LearnedStore:
         back = others[-1] if others else "bundle"
         return StateError(
             f"{name} of what was learned of {self._state.machine!r} is damaged: {reason}; go back "
-            f"with 'edge-asd forget --machine {self._state.machine} --to {back}' or enrol again"
+            f"with 'edge-asd forget --machine {quote(self._state.machine)} --to {back}' or enrol "
+            "again"
         )
 
     def _unwritable(self, error: OSError) -> StateError:

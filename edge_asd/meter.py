@@ -208,7 +208,8 @@ class Meter(Watcher):
             state = Text(f" first score in {missing_s:.1f} s ", "bold")
         else:
             state = Text()
-        impaired = tuple(self._faults.values())  # the loop changes it in another thread
+        faults = tuple(self._faults.values())  # the loop changes it in another thread
+        impaired = [fault for fault in faults if fault.severity != "minor"]
         if impaired and not deaf:
             state.append(f" {', '.join(fault.meaning for fault in impaired)} ", _DEAF_STYLE)
         where = f"{self._started.machine} on {self._started.source}  " if self._started else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from shlex import quote
 
 from edge_asd.bundle import Bundle, Search
 from edge_asd.detector import BranchScorer, Detector
@@ -139,7 +140,7 @@ def require_same_bundle(bundle: Bundle, learned: Learned) -> None:
             f"{site.machine!r} was learned with bundle {site.bundle.name!r} "
             f"({site.bundle.sha256[:12]}), this is {stamp.name!r} ({stamp.sha256[:12]}), whose "
             "networks hear differently: enrol again with 'edge-asd enroll', use the other "
-            f"bundle, or forget with 'edge-asd forget --machine {site.machine} --to bundle'"
+            f"bundle, or forget with 'edge-asd forget --machine {quote(site.machine)} --to bundle'"
         )
 
 
@@ -148,6 +149,11 @@ def _require_known(bundle: Bundle, name: str | None, state: StateFolder | None) 
     if name is None or name in known:
         return
     here = [one.machine for one in learned_states(state.path.parent)] if state else []
+    if name in here:
+        raise UsageError(
+            f"{bundle.path} does not know {name!r}, and no version of what was learned of it is in "
+            f"use: choose one with 'edge-asd forget --machine {quote(name)} --to VERSION'"
+        )
     learned = f"; learned on site: {', '.join(here)}" if here else ""
     raise UsageError(
         f"nothing knows machine {name!r}: {bundle.path} knows {', '.join(known)}{learned}; "

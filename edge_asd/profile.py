@@ -193,6 +193,10 @@ class Profile(_Settings):
     clips: ClipSettings
     sinks: SinkSettings
 
+    def with_values(self, **sections: Mapping[str, Any]) -> Self:
+        """Return a profile with other values, section by section; None changes nothing."""
+        return self.model_validate(_merged(self.model_dump(), _given(sections)))
+
 
 def load_profile(name_or_path: str = _DEFAULT) -> Profile:
     """Return a built-in profile by name, or the one in a TOML file.
@@ -247,6 +251,15 @@ def _merged(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any
             _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
         )
     return merged
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """`values` without those that are None."""
+    return {
+        key: _given(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
 
 
 def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) -> Profile:

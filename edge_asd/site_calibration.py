@@ -179,7 +179,7 @@ def site_threshold(
     the upper limit of prediction of a log-normal distribution, or, where scores are not
     positive (z-scores), of a normal one: mean and spread are estimates themselves, from
     about as many independent looks at the machine as there are blocks, so Student's
-    distribution stands in for the normal one.
+    distribution stands in for the normal one. It is never below the quantile of the sample.
 
     Parameters
     ----------
@@ -224,7 +224,9 @@ def _upper(normal: Floats, rate: float, n_blocks: int) -> tuple[float, str]:
     level = float(values.mean()) + spread * student_quantile(1.0 - rate, n_looks - 1)
     name = "log-normal" if positive else "normal"
     method = f"limit of prediction of a {name} distribution ({n_looks} independent looks)"
-    return (math.exp(level) if positive else level), method
+    # Scores may be more skewed than that: z-scores of small distances are.
+    heard = float(np.quantile(normal, 1.0 - rate))
+    return max(math.exp(level) if positive else level, heard), method
 
 
 def student_quantile(probability: float, n_degrees: int) -> float:

@@ -70,7 +70,8 @@ class Status:
     @property
     def healthy(self) -> bool:
         """Whether its silence can be trusted: it hears, and nothing is impaired."""
-        return self.capture == "healthy" and not self.faults
+        impaired = any(fault.severity != "minor" for fault in self.faults)
+        return self.capture == "healthy" and not impaired
 
     @property
     def deaf(self) -> bool:

@@ -103,12 +103,14 @@ def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool)
 
 
 def _state_of(roots: list[Path], machine: str | None) -> StateFolder:
-    """State of the machine that is named, or of the only one that learned anything."""
+    """State of the machine that is named, or of the only one of which anything was learned."""
     from edge_asd.learned_store import learned_states
+    from edge_asd.state_folder import StateFolder
 
-    known = [
-        one for root in roots for one in learned_states(root) if machine in (None, one.machine)
-    ]
+    if machine is None:
+        known = [one for root in roots for one in learned_states(root)]
+    else:  # what is learned of it may be damaged
+        known = [one for root in roots if (one := StateFolder(root, machine)).learned.is_dir()]
     if len(known) == 1:
         return known[0]
     names = ", ".join(one.machine for one in known)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +10,6 @@ import typer
 from edge_asd.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
-    import threading
     from datetime import datetime
 
     from edge_asd.profile import Profile
@@ -96,6 +93,7 @@ def listen(
 
     from edge_asd.profile import load_profile
     from edge_asd.session import Session
+    from edge_asd.stop_signals import stop_on_signals
 
     if device is not None and input_path is not None:
         raise UsageError("--device and --input exclude each other; give one of them")
@@ -103,15 +101,13 @@ def listen(
         raise UsageError(
             "raw PCM on stdin has no header: '--input -' and --input-rate-hz need each other"
         )
-    capture = {"device": device, "block_s": block_s, "wait_s": wait}
-    settings = _with(load_profile(profile), capture=capture, detector={"hop_s": hop_s})
-    if output is not None:
-        sinks = settings.sinks.model_copy(
-            update={"jsonl": settings.sinks.jsonl.model_copy(update={"path": str(output)})}
-        )
-        settings = settings.model_copy(update={"sinks": sinks})
+    settings = load_profile(profile).with_values(
+        capture={"device": device, "block_s": block_s, "wait_s": wait},
+        detector={"hop_s": hop_s},
+        sinks={"jsonl": {"path": str(output) if output else None}},
+    )
     start_time = _parse_start(start)
-    with _stop_on_signals() as stop:
+    with stop_on_signals() as stop:
         Session(
             profile=settings,
             bundle=bundle,
@@ -123,18 +119,6 @@ def listen(
             environment=os.environ,
             stop=stop,
         ).run()
-
-
-def _with(profile: Profile, **sections: Mapping[str, object]) -> Profile:
-    """Return the profile with the values that are not None."""
-    return profile.model_copy(
-        update={
-            name: getattr(profile, name).model_copy(
-                update={key: value for key, value in values.items() if value is not None}
-            )
-            for name, values in sections.items()
-        }
-    )
 
 
 def _recording(
@@ -167,25 +151,3 @@ def _parse_start(start: str | None) -> datetime:
             f"--start {start!r} is not a time; write it like 2026-11-22T08:30:00Z"
         ) from None
     return time.replace(tzinfo=time.tzinfo or UTC)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; a second one acts as it always does."""
-    import signal
-    import threading
-
-    stop = threading.Event()
-    previous: dict[int, Callable[..., object] | int | None] = {}
-
-    def on_signal(number: int, _frame: object) -> None:
-        stop.set()
-        signal.signal(number, previous[number])
-
-    for wanted in (signal.SIGINT, signal.SIGTERM):
-        previous[wanted] = signal.signal(wanted, on_signal)
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

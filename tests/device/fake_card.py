@@ -176,7 +176,8 @@ class Feeder:
                     due_s += for_s
             if self._ended.wait(max(0.0, due_s - time.monotonic())):
                 return
-            while self._waiting_bytes() > 2 * len(block):  # nobody reads yet
+            # PortAudio's first read takes two blocks; a third would be lost now and then.
+            while self._waiting_bytes() > len(block):
                 if self._ended.wait(0.01):
                     return
                 due_s = max(due_s, time.monotonic())

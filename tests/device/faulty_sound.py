@@ -143,6 +143,10 @@ def mono_with_a_gain(sound: Audio) -> Audio:
     return as_16_bit(np.stack([sound[0], 0.3 * sound[0]]))
 
 
+def quiet_mono_with_a_gain(sound: Audio) -> Audio:
+    return as_16_bit(np.stack([0.1 * sound[0], 0.05 * sound[0]]))
+
+
 def mono_with_two_converters(sound: Audio) -> Audio:
     hiss = np.random.default_rng(7).standard_normal(sound.shape) * LSB
     return as_16_bit(mono(sound) + hiss)
@@ -167,6 +171,7 @@ FAULTS: list[tuple[Spoil, str, float, float]] = [
     (offset_above_a_quiet_sound, "signal_dc", 10, 30),
     (mono, "signal_identical", 10, 30),
     (mono_with_a_gain, "signal_identical", 10, 30),
+    (quiet_mono_with_a_gain, "signal_identical", 10, 30),
     (mono_with_two_converters, "signal_identical", 10, 30),
     (balanced_cable_on_a_stereo_input, "signal_identical", 10, 30),
 ]

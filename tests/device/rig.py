@@ -133,17 +133,6 @@ class Rig:
             return monitor.run(source.blocks())
 
 
-def with_settings(**sections: Mapping[str, Any]) -> Profile:
-    """The default profile with other values."""
-    profile = load_profile()
-    return profile.model_copy(
-        update={
-            name: getattr(profile, name).model_copy(update=dict(values))
-            for name, values in sections.items()
-        }
-    )
-
-
 def _slow_down(detector: Any, time: SimulatedTime, slow: Callable[[float], float]) -> None:
     score = detector.score
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from device.mini_bundle import MACHINE
-from device.rig import RATE_HZ, Rig, sound_of, with_settings
+from device.rig import RATE_HZ, Rig, sound_of
 from device.small_disk import fill, small_disk
 from numpy.typing import NDArray
 
@@ -31,6 +30,7 @@ from edge_asd.event import (
     ScoreEvent,
 )
 from edge_asd.monitor import Monitor
+from edge_asd.profile import load_profile
 
 FAULTY_FROM_S, FAULTY_TO_S = 30.0, 40.0
 WARM_UP_S = 1.0  # the first block of the simulated card, after which the stream begins
@@ -123,9 +123,7 @@ def test_a_clock_that_is_set_is_a_notice_and_alarms_go_on(
     tmp_path: Path, mini_bundle: Path
 ) -> None:
     def set_the_clock(monitor: Monitor, time: SimulatedTime) -> None:
-        utc = time.utc
-        # An hour is added to the time of day after twenty seconds.
-        monitor._clock._now = lambda: utc() + timedelta(hours=time.now_s > 20)
+        time.at(20.0, lambda: time.set_clock(3600.0))
 
     rig = Rig(
         mini_bundle,
@@ -151,7 +149,7 @@ def test_a_full_disk_loses_clips_and_never_alarms(tmp_path: Path, mini_bundle: P
             mini_bundle,
             disk / "state",
             sound=sound_of(faulty_for_a_while),
-            profile=with_settings(clips={"reserve_bytes": 100_000}),
+            profile=load_profile().with_values(clips={"reserve_bytes": 100_000}),
         )
         (disk / "filler").unlink()
         (disk / "state" / MACHINE).mkdir(parents=True)

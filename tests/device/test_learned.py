@@ -200,6 +200,16 @@ def test_an_unknown_machine_is_refused_with_all_that_are_known(
         open_machine(Bundle.open(mini_bundle), "fan", state=StateFolder(tmp_path, "fan"))
 
 
+def test_a_machine_whose_versions_are_not_in_use_is_refused_with_what_to_do(
+    mini_bundle: Path, state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+    LearnedStore(state).use(None)
+
+    with pytest.raises(UsageError, match="forget --machine pump-3 --to VERSION"):
+        open_machine(Bundle.open(mini_bundle), "pump-3", state=state)
+
+
 def test_another_bundle_is_refused(
     mini_bundle: Path, tmp_path: Path, state: StateFolder, learned: Learned
 ) -> None:

@@ -357,7 +357,7 @@ def test_what_the_sound_system_says_is_told(
 
     monkeypatch.setattr(portaudio, "InputStream", refuse)
 
-    with pytest.raises(AudioError, match="'hw:1,0': Unanticipated host error: Input/output$"):
+    with pytest.raises(AudioError, match=r"'hw:1,0': Unanticipated host error: Input/output$"):
         open_card(portaudio)
 
 

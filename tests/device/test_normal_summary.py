@@ -16,9 +16,11 @@ from edge_asd.normal_summary import NormalSummary
 ENROLLED = NormalSummary(1.2, 1.31, 1.49, -32.0, -35.0)
 
 
-@given(n=st.integers(1, 20_000), seed=st.integers(0, 100))
-def test_a_thinned_day_has_the_quantiles_of_the_whole_day(n: int, seed: int) -> None:
+@given(n=st.integers(1, 20_000), seed=st.integers(0, 100), rising=st.booleans())
+def test_a_thinned_day_has_the_quantiles_of_the_whole_day(n: int, seed: int, rising: bool) -> None:
     scores = np.random.default_rng(seed).lognormal(size=n)
+    if rising:
+        scores.sort()
     today = Today("2026-11-20")
 
     for score in scores.tolist():

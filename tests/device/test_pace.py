@@ -100,6 +100,14 @@ def test_one_hiccup_is_caught_up_with_the_same_hop() -> None:
     assert hardware.backlog_s < 1
 
 
+def test_hiccups_again_and_again_are_no_growth() -> None:
+    pace = Pace(1.0, 8.0)
+
+    changes = [pace.update(0.3, 5.0 if i % 2 else 0.0) for i in range(100)]
+
+    assert not any(changes)
+
+
 def test_a_backlog_that_grows_for_other_reasons_widens_the_hop() -> None:
     hardware = Hardware(Pace(1.0, 8.0))
 

@@ -11,10 +11,12 @@ import pytest
 import soxr
 from device.faulty_sound import (
     FAULTS,
+    LSB,
     RATE_HZ,
     START,
     Audio,
     Ears,
+    as_16_bit,
     far_hears_its_converter,
     mono,
     near_unplugged,
@@ -202,6 +204,16 @@ def test_drop_outs_that_spoil_every_window_become_a_fault() -> None:
     assert ears.story == [("signal_silent", True)]
 
 
+@pytest.mark.parametrize("hiss_lsb", [0.5, 0.8, 1.0, 1.5, 2.5])
+def test_two_open_inputs_are_never_called_one_dead_channel(hiss_lsb: float) -> None:
+    ears = Ears()
+    hiss = np.random.default_rng(4).standard_normal((2, 60 * RATE_HZ)) * hiss_lsb
+
+    ears.feed(as_16_bit(hiss * LSB))
+
+    assert ears.story in ([], [("signal_silent", True)])
+
+
 def test_a_deaf_monitor_does_not_judge_the_rest() -> None:
     ears = Ears()
     ears.feed(mono(room(15)))
@@ -226,7 +238,7 @@ def test_no_chunk_spans_a_gap(told_first: bool) -> None:
     ears.feed(room(0.55))
     ears.position += 3 * RATE_HZ  # lost
 
-    for _ in range(10):  # a tenth of a second of sound, then nothing, again and again
+    for _ in range(60):  # a tenth of a second of silence, then nothing, again and again
         block = silence(room(0.1))
         if told_first:
             ears.quality.on_gap(ears.moment, 3.0)
@@ -234,6 +246,7 @@ def test_no_chunk_spans_a_gap(told_first: bool) -> None:
         ears.feed(block)
         if not told_first:
             ears.quality.on_gap(gap_at, 3.0)
+        assert not ears.quality.usable(ears.now_s - 0.1, ears.now_s)
         ears.position += 3 * RATE_HZ
     ears.feed(room(60))
 
@@ -295,6 +308,25 @@ def test_exchanged_channels_are_reported_until_they_are_exchanged_again() -> Non
     first, last = (float(change.figures["contrast"]) for change in ears.changes)
     assert first < -0.5
     assert last > 0
+
+
+def test_an_exchange_is_not_taken_back_before_the_order_is_right_again() -> None:
+    ears = Ears(SignalReference.measure([room(20)], RATE_HZ))
+    ears.feed(room(200, seed=1)[::-1])
+
+    for _ in range(25):  # a contrast of -0.2
+        ears.feed(room(6, seed=2)[::-1])
+        ears.feed(room(4, seed=3))
+
+    assert ears.story == [("signal_swapped", True)]
+
+
+def test_another_machine_state_says_nothing_about_the_order_of_the_channels() -> None:
+    ears = Ears(SignalReference.measure([room(20)], RATE_HZ))
+
+    ears.feed(room(200, seed=1)[::-1] * np.float32(10 ** (-30 / 20)))
+
+    assert ears.story == [("signal_level", True)]
 
 
 def test_channels_that_sound_alike_are_never_called_exchanged() -> None:

@@ -135,6 +135,15 @@ def test_scores_that_are_not_positive_have_a_normal_tail() -> None:
     assert "of a normal distribution" in spec.method
 
 
+def test_skewed_scores_do_not_exceed_the_threshold_more_often_than_stated() -> None:
+    scores = np.random.default_rng(4).exponential(1.0, 60) ** 2 - 0.5
+
+    spec = site_threshold(scores, 0.05, kind="z-scores")
+
+    assert np.mean(scores > spec.threshold) <= 0.05
+    assert spec.threshold >= np.quantile(scores, 0.95)
+
+
 def test_equal_scores_are_their_own_threshold() -> None:
     spec = site_threshold(np.full(20, 0.7), 0.01, kind="windows")
 

@@ -189,6 +189,34 @@ def test_a_card_that_is_silent_for_an_hour_does_not_look_like_a_step() -> None:
     assert abs(computer.error_s()) < 0.6
 
 
+def test_what_was_said_of_the_near_future_stays_true() -> None:
+    computer = Computer(latency_s=0.0)
+    computer.steady_s += 1.5  # so that the clock is corrected for some minutes
+    computer.clock.observe(0.0)
+    computer.steady_s -= 1.5
+
+    said = {}
+    for _ in range(400):
+        computer.listen(1)
+        position_s = computer.heard_s + 1.7
+        said[position_s] = computer.clock.utc(position_s)
+
+    assert {position_s: computer.clock.utc(position_s) for position_s in said} == said
+
+
+def test_a_correction_does_not_go_on_while_nothing_is_heard() -> None:
+    computer = Computer(latency_s=0.0)
+    computer.steady_s += 1.5
+    computer.clock.observe(0.0)
+    computer.steady_s -= 1.5
+    computer.listen(30)  # the clock is being put back by now
+
+    found = computer.clock.utc(computer.heard_s + 7200)
+
+    truth = START + timedelta(seconds=computer.heard_s + 7200)
+    assert abs((found - truth).total_seconds()) < 1.5
+
+
 def test_the_clock_keeps_only_its_recent_past() -> None:
     computer = Computer()
 

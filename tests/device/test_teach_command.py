@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -177,6 +178,23 @@ def test_everything_taught_can_be_forgotten_and_a_version_taken_back(
     assert LearnedStore(state).current == "v0001"
     assert forget(mini_bundle, state, "--to", "bundle", "--machine", "pump").exit_code == 0
     assert LearnedStore(state).current is None
+
+
+def test_the_command_that_a_damaged_version_names_mends_it(
+    mini_bundle: Path, state: StateFolder, alarm: str, tmp_path: Path
+) -> None:
+    teach(mini_bundle, state, alarm)
+    (state.learned / "v0001" / "site.json").write_text("{}")
+    day = write(tmp_path / "day.wav", machine_sound(3, seed=1))
+    listen = ["--input", day, "--state", str(state.path.parent)]
+    code, _, stderr = run_in_process(mini_bundle, *listen)
+    (command,) = re.findall(r"'edge-asd (forget .*?)'", stderr)
+
+    result = invoke(*command.split(), "--state", str(state.path.parent))
+
+    assert code == 1
+    assert result.exit_code == 0, result.stderr
+    assert run_in_process(mini_bundle, *listen)[0] == 0
 
 
 @pytest.mark.parametrize(
