@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check bench clean
+.PHONY: help setup demo test test-slow lint check bench soak clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -32,6 +32,10 @@ $(DEMO)/bundle/manifest.json:
 
 bench: setup $(DEMO)/bundle/manifest.json  ## time the demo's bundle on this machine
 	$(BIN)/edge-asd bench --bundle $(DEMO)/bundle --json $(DEMO)/bench.json
+
+soak: setup $(DEMO)/bundle/manifest.json  ## 24 hours of sound through the monitor, about ten minutes
+	$(BIN)/python -m benchmarks.soak --bundle $(DEMO)/bundle --data $(DEMO)/recordings \
+		--machine valve --json $(DEMO)/soak.json
 
 clean:  ## remove what the tools and the demo made, keep .venv
 	rm -rf $(DEMO) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -188,10 +188,11 @@ def _teaching(
         hits.append(np.count_nonzero(above & judged.anomalous))
     n_anomalies = np.count_nonzero(judged.anomalous)
     n_hits = np.count_nonzero(before & judged.anomalous)
+    n_normal = np.count_nonzero(~judged.anomalous)
     if not len(false_alarms):
-        return f"0 of {np.count_nonzero(~judged.anomalous)} | - | - | - | {n_hits} | - | - |"
+        return f"0 of {n_normal} | - | - | - | {n_hits} of {n_anomalies} | - | - |"
     return (
-        f"{len(false_alarms)} of {np.count_nonzero(~judged.anomalous)} | "
+        f"{len(false_alarms)} of {n_normal} | "
         f"{other['before']} of {other['windows']} | {other['after']} | "
         f"{np.mean(left):.1f} of {len(false_alarms) - 1} | {n_hits} of {n_anomalies} | "
         f"{np.mean(hits):.1f} | {min(hits)} |"

@@ -261,7 +261,6 @@ class Capture:
         if self._stop.is_set():
             return
         self._gap = self._health.reason
-        _log.warning("sound device %r: %s", self.name, self._gap)
         closing = Throwaway(opened.close, "close-microphone")
         while not closing.returned(_POLL_S):
             self._require_life(closing, _CLOSE_DEADLINE_S)

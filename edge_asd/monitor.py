@@ -29,7 +29,7 @@ from edge_asd.fault_desk import FaultDesk
 from edge_asd.outlets import Outlets
 from edge_asd.pace import Pace
 from edge_asd.requests import Requests, serve
-from edge_asd.scored_stream import Gap, ScoredStream, ScoredWindow, SkippedWindow
+from edge_asd.scored_stream import Gap, ScoredStream, ScoredWindow, SkippedWindow, gap_before
 from edge_asd.sinks import Sink
 from edge_asd.source import Block
 from edge_asd.status import Status
@@ -127,7 +127,7 @@ class Monitor:
             for step in self._stream.steps(self._accepted(blocks)):
                 match step:
                     case Gap():
-                        self._on_gap(step)
+                        self.desk.alarm.interrupt()
                     case SkippedWindow():
                         self._tally.skipped_windows += 1
                         self.desk.alarm.interrupt()
@@ -167,6 +167,8 @@ class Monitor:
             self._reason = self._stop_reason
 
     def _hear(self, block: Block) -> None:
+        if gap := gap_before(block, self._tally.position):
+            self._on_gap(gap)
         self._tally.position = block.end_frame
         if block.n_frames:
             self._heard_at_s = self._tally.audio_at_s = self._now_s()
@@ -208,7 +210,6 @@ class Monitor:
         )
 
     def _on_gap(self, gap: Gap) -> None:
-        self.desk.alarm.interrupt()
         self._tally.gaps += 1
         self._tally.lost_samples += gap.lost_samples
         at = self._at(gap.at_sample)

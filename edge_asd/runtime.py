@@ -108,8 +108,16 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
             report, profile.signal, sample_rate_hz=rate_hz, reference=opened.reference
         )
         watchers.append(quality)
+    drift = None
     if state:
-        watchers.append(Drift(profile.drift, normal=opened.normal, file=state.daily_file))
+        drift = Drift(
+            profile.drift,
+            normal=opened.normal,
+            file=state.daily_file,
+            report=report,
+            scored_by=_scored_by(setup, opened),
+        )
+        watchers.append(drift)
     if state and profile.clips.enabled:
         watchers.append(
             ClipRecorder(
@@ -129,6 +137,10 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
     def take_over() -> Judge:
         again = setup.open_again()
         explainer.judge_by(again)
+        if quality:
+            quality.compare_with(again.reference)
+        if drift:
+            drift.compare_with(again.normal, scored_by=_scored_by(setup, again))
         return Judge(again.detector, policy(again), explainer.explain, again.learned)
 
     monitor = Monitor(
@@ -159,6 +171,11 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
         stack.enter_context(closing(output))
     monitor.speak_to([*setup.sinks, *outputs])
     return monitor
+
+
+def _scored_by(setup: Setup, opened: OpenedMachine) -> str:
+    """What gave the scores: those of another bundle or version are not comparable."""
+    return f"{setup.bundle_name} {opened.learned or ''}".rstrip()
 
 
 def _pace(setup: Setup, opened: OpenedMachine) -> Pace:

@@ -20,7 +20,15 @@ from edge_asd.window import Window, Windower
 if TYPE_CHECKING:
     from edge_asd.detector import WindowScore
 
-__all__ = ["Gap", "ScoredStream", "ScoredWindow", "SkippedWindow", "Step", "WindowDetector"]
+__all__ = [
+    "Gap",
+    "ScoredStream",
+    "ScoredWindow",
+    "SkippedWindow",
+    "Step",
+    "WindowDetector",
+    "gap_before",
+]
 
 
 class WindowDetector(Protocol):
@@ -107,10 +115,9 @@ class ScoredStream:
         """What happens in the stream, at the detector's rate, in order."""
         expected = 0
         for block in blocks:
-            if block.gap is not None or block.start_frame != expected:
-                lost = max(block.start_frame - expected, 0)
+            if gap := gap_before(block, expected):
                 self._windower.reset(block.start_frame)
-                yield Gap(block.start_frame, lost, block.gap or "frames are missing")
+                yield gap
             expected = block.end_frame
             for window in self._windower.push(block.audio):
                 yield self._step(window)
@@ -125,3 +132,11 @@ class ScoredStream:
         return ScoredWindow(
             window.start_sample, window.audio, result, busy_s=self._clock() - begun_s
         )
+
+
+def gap_before(block: Block, expected: int) -> Gap | None:
+    """Return what is missing between frame `expected` and the block, if anything is."""
+    if block.gap is None and block.start_frame == expected:
+        return None
+    lost = max(block.start_frame - expected, 0)
+    return Gap(block.start_frame, lost, block.gap or "frames are missing")

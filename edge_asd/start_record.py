@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ __all__ = ["StartRecord"]
 
 _VERSION = 1
 _ALIVE_EVERY_S = 300.0  # a write to a card that wears out
-_AGAIN_AFTER = timedelta(hours=6)  # until a start that still fails is told again
+_AGAIN_AFTER = timedelta(hours=6)  # until what goes on is told again
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class _Record:
     failures: int = 0  # starts in a row that failed
     failing_since: str | None = None  # UTC
     told: str | None = None  # UTC, when people heard of the failures
+    restart_told: str | None = None  # UTC, when people heard of an end that was none
     error: str = ""
     version: int = _VERSION
 
@@ -97,12 +98,16 @@ class StartRecord(Watcher):
         """Note that it runs; say at the first sound how it got here."""
         if at.stream_time_s >= self._due_s:
             self._due_s = at.stream_time_s + _ALIVE_EVERY_S
-            self._record = _Record(running=True, alive=self._utc().isoformat())
+            self._record = _Record(
+                running=True,
+                alive=self._utc().isoformat(),
+                restart_told=self._record.restart_told,
+            )
             self._save()
         if self._heard:
             return ()
         self._heard = True
-        return tuple(_story(self._before, at))
+        return tuple(self._story(self._before, at))
 
     def close(self) -> None:
         """Note that it ended by itself."""
@@ -110,26 +115,24 @@ class StartRecord(Watcher):
             self._record = replace(self._record, running=False)
             self._save()
 
-    def _save(self) -> None:
-        try:
-            write_atomically(self._path, json.dumps(asdict(self._record)) + "\n")
-        except OSError as error:
-            _log.warning("cannot note the start in %s: %s", self._path, error.strerror)
-
-
-def _story(before: _Record, at: Moment) -> Iterable[Event]:
-    """What people should know of the time before the first sound."""
-    since = _time(before.failing_since)
-    if before.told and since is not None:
-        yield FaultClearedEvent(
-            **at.facts(),
-            fault="start",
-            detail=f"it listens again after {before.failures} failed starts",
-            duration_s=max((at.time - since).total_seconds(), 0.0),
-            figures={"failures": before.failures},
-        )
-    alive = _time(before.alive)
-    if before.running and alive is not None:
+    def _story(self, before: _Record, at: Moment) -> Iterator[Event]:
+        """What people should know of the time before the first sound."""
+        since = _time(before.failing_since)
+        if before.told and since is not None:
+            yield FaultClearedEvent(
+                **at.facts(),
+                fault="start",
+                detail=f"it listens again after {before.failures} failed starts",
+                duration_s=max((at.time - since).total_seconds(), 0.0),
+                figures={"failures": before.failures},
+            )
+        alive, told = _time(before.alive), _time(before.restart_told)
+        if not before.running or alive is None:
+            return
+        if told is not None and abs(at.time - told) < _AGAIN_AFTER:
+            return  # the watchdog of the system restarts a deaf monitor every few minutes
+        self._record = replace(self._record, restart_told=at.time.isoformat())
+        self._save()
         down_s = max((at.time - alive).total_seconds(), 0.0)
         yield NoticeEvent(
             **at.facts(),
@@ -138,6 +141,12 @@ def _story(before: _Record, at: Moment) -> Iterable[Event]:
             f"up to {down_s:.0f} s were not heard",
             figures={"down_s": round(down_s, 1)},
         )
+
+    def _save(self) -> None:
+        try:
+            write_atomically(self._path, json.dumps(asdict(self._record)) + "\n")
+        except OSError as error:
+            _log.warning("cannot note the start in %s: %s", self._path, error.strerror)
 
 
 def _load(path: Path) -> _Record:

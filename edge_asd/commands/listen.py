@@ -136,7 +136,15 @@ def _recording(
         return Recording(FileSource(Path(path), block_s=block_s), start)
     if sys.stdin is None:
         raise AudioError("there is no standard input: it was closed before the start")
-    return Recording(RawSource(sys.stdin.fileno(), sample_rate_hz=rate_hz, block_s=block_s), start)
+    return Recording(
+        RawSource(
+            sys.stdin.fileno(),
+            sample_rate_hz=rate_hz,
+            block_s=block_s,
+            stall_timeout_s=profile.capture.stall_timeout_s,
+        ),
+        start,
+    )
 
 
 def _parse_start(start: str | None) -> datetime:

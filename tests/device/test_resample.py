@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_asd.monitor import ScoredWindow, score_stream
 from edge_asd.resample import resampled
+from edge_asd.scored_stream import ScoredStream, ScoredWindow
 from edge_asd.source import Block
 
 RATES_HZ = st.sampled_from([8000, 22050, 44100, 48000, 96000])
@@ -52,7 +52,7 @@ def test_scores_through_the_resampler_do_not_depend_on_the_blocks(
     detector = WeightedSum(window)
 
     def scores(blocks: Iterable[Block]) -> list[float]:
-        steps = score_stream(resampled(blocks, rate_hz, 16000), detector, hop)
+        steps = ScoredStream(detector, hop).steps(resampled(blocks, rate_hz, 16000))
         return [step.result.score for step in steps if isinstance(step, ScoredWindow)]
 
     assert scores(cut(audio, lengths)) == scores([Block(0, audio)])
