@@ -33,13 +33,13 @@ from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
 from benchmarks.soak_world import Broker, Subscriber, full_disk, resident_mib, small_disk
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
-from edge_asd.capture import Capture
+from edge_asd.capture.capture import Capture
 from edge_asd.detector import Detector
 from edge_asd.event import Event, StoppedEvent
 from edge_asd.fault import FaultChange
-from edge_asd.opened_machine import OpenedMachine, open_machine
 from edge_asd.profile import Profile, load_profile
 from edge_asd.runtime import Clocks, Setup, monitor_of
+from edge_asd.site.opened_machine import OpenedMachine, open_machine
 from edge_asd.state_folder import StateFolder
 from edge_asd.watcher import Moment, Watcher
 

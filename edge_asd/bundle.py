@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal
 from edge_asd.bank import open_bank
 from edge_asd.detector import BranchScorer, Detector
 from edge_asd.errors import BundleError, UsageError
+from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.extractor import Extractor
 from edge_asd.graph import Shape, open_session, require_shapes
 from edge_asd.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
-from edge_asd.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scorer import BankScorer, OutputScorer, Scorer
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Why an alarm was raised, as an event says it; :mod:`edge_asd.explain` finds it out."""
+"""Why an alarm was raised, as an event says it; :mod:`edge_asd.explain.explainer` finds it out."""
 
 from __future__ import annotations
 

@@ -179,7 +179,7 @@ class MachineSpec(Record):
     extractors: dict[str, str] = Field(default_factory=dict)
     fusion: FusionSpec
     threshold: ThresholdSpec
-    # npz of the references' spectra (:mod:`edge_asd.normal_spectra`); None: alarms are
+    # npz of the references' spectra (:mod:`edge_asd.explain.normal_spectra`); None: alarms are
     # explained without them
     spectra_file: str | None = None
 

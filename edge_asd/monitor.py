@@ -12,8 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from edge_asd.alarm_desk import AlarmDesk, WindowFacts
+from edge_asd.alarm.desk import AlarmDesk, WindowFacts
 from edge_asd.audio import level_dbfs
+from edge_asd.control.requests import Requests, serve
 from edge_asd.errors import ControlError
 from edge_asd.event import (
     AudioGapEvent,
@@ -28,7 +29,6 @@ from edge_asd.fault import FaultChange, ended, noticed
 from edge_asd.fault_desk import FaultDesk
 from edge_asd.outlets import Outlets
 from edge_asd.pace import Pace
-from edge_asd.requests import Requests, serve
 from edge_asd.scored_stream import Gap, ScoredStream, ScoredWindow, SkippedWindow, gap_before
 from edge_asd.sinks import Sink
 from edge_asd.source import Block

@@ -14,26 +14,26 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from edge_asd.alarm import Alarm, AlarmPolicy, policy_for
-from edge_asd.alarm_desk import AlarmDesk
-from edge_asd.alarm_store import AlarmStore
+from edge_asd.alarm.desk import AlarmDesk
+from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy, policy_for
+from edge_asd.alarm.store import AlarmStore
+from edge_asd.clips.clip import ClipRecorder
 from edge_asd.clock_watcher import ClockWatcher
-from edge_asd.control import ControlServer
-from edge_asd.drift import Drift
+from edge_asd.control.control_socket import ControlServer
 from edge_asd.event import compact_utc
-from edge_asd.event_clip import ClipRecorder
-from edge_asd.explain import Explainer
+from edge_asd.explain.explainer import Explainer
 from edge_asd.fault import FaultChange
 from edge_asd.fault_desk import FaultDesk
-from edge_asd.heat import HeatWatcher
+from edge_asd.hearing.drift import Drift
+from edge_asd.hearing.signal_quality import SignalQuality
 from edge_asd.monitor import Monitor
-from edge_asd.notify import ServiceNotifier
-from edge_asd.opened_machine import OpenedMachine
-from edge_asd.outputs import open_outputs
 from edge_asd.pace import Pace
 from edge_asd.profile import AlarmSettings, Profile
-from edge_asd.signal_quality import SignalQuality
+from edge_asd.service.heat import HeatWatcher
+from edge_asd.service.notify import ServiceNotifier
 from edge_asd.sinks import Sink
+from edge_asd.sinks.outputs import open_outputs
+from edge_asd.site.opened_machine import OpenedMachine
 from edge_asd.state_folder import StateFolder, folder_name
 from edge_asd.stream_clock import FixedClock, LiveClock, clock_synchronised
 from edge_asd.subject import Judge, Listening, Subject

@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_asd.bundle import Bundle
-from edge_asd.capture import Capture
+from edge_asd.capture.capture import Capture
 from edge_asd.errors import AudioError, EdgeAsdError
 from edge_asd.event import FaultRaisedEvent, StoppedEvent
 from edge_asd.fault import FaultChange
 from edge_asd.monitor import Monitor
-from edge_asd.opened_machine import OpenedMachine, open_machine
-from edge_asd.outputs import open_outputs
 from edge_asd.played import Played
 from edge_asd.profile import Profile
 from edge_asd.runtime import Setup, monitor_of
+from edge_asd.sinks.outputs import open_outputs
+from edge_asd.site.opened_machine import OpenedMachine, open_machine
 from edge_asd.source import FileSource, RawSource
 from edge_asd.standard_output import standard_output
 from edge_asd.start_record import StartRecord

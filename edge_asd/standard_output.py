@@ -11,11 +11,11 @@ from typing import TextIO
 
 from rich.console import Console
 
-from edge_asd.delivery import Delivery
 from edge_asd.event import Event
 from edge_asd.fault import Report
 from edge_asd.meter import Meter
 from edge_asd.sinks import Sink
+from edge_asd.sinks.delivery import Delivery
 from edge_asd.sinks.jsonl import JsonlSink
 from edge_asd.subject import Listening
 from edge_asd.watcher import Watcher

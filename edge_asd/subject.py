@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.alarm import AlarmPolicy
+from edge_asd.alarm.life_cycle import AlarmPolicy
 from edge_asd.explanation import Explanation
 from edge_asd.scored_stream import WindowDetector
 

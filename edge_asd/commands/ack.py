@@ -34,8 +34,8 @@ def ack(
     """
     import os
 
-    from edge_asd.control import ask, plain_text
-    from edge_asd.monitors import control_socket
+    from edge_asd.control.control_socket import ask, plain_text
+    from edge_asd.control.monitors import control_socket
 
     path = control_socket(state, machine, os.environ)
     reply = ask(path, "ack", note=plain_text(note))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from edge_asd.monitors import MonitorReport
+    from edge_asd.control.monitors import MonitorReport
 
 __all__ = ["alarms"]
 
@@ -56,7 +56,7 @@ def alarms(
     import os
     from dataclasses import asdict
 
-    from edge_asd.monitors import find_monitors, report_on
+    from edge_asd.control.monitors import find_monitors, report_on
     from edge_asd.state_folder import folder_name
 
     found = find_monitors(state, os.environ)
@@ -185,7 +185,7 @@ def _part(record: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _plain(value: object) -> str:
     """Return text that cannot play tricks with a terminal."""
-    from edge_asd.control import plain_text
+    from edge_asd.control.control_socket import plain_text
 
     return "" if value is None else plain_text(str(value))
 
@@ -202,7 +202,7 @@ def _time(value: object) -> str:
 
 def _since(alarm_id: object) -> str:
     """Return when an alarm was raised, which its identifier tells."""
-    from edge_asd.event_folder import STAMPED
+    from edge_asd.clips.folder import STAMPED
 
     if (stamp := STAMPED.fullmatch(_plain(alarm_id))) is None:
         return ""

@@ -31,8 +31,8 @@ def devices(
     import json
     from dataclasses import asdict
 
-    from edge_asd.sound_cards import sound_cards
-    from edge_asd.sound_device import card_of, input_devices, lasting_name
+    from edge_asd.capture.sound_cards import sound_cards
+    from edge_asd.capture.sound_device import card_of, input_devices, lasting_name
 
     found = input_devices()
     cards = sound_cards()

@@ -105,7 +105,7 @@ def _state_root(of_profile: str) -> Path:
     """Where monitors keep their state: the service's folder, where it can be seen."""
     import os
 
-    from edge_asd.service import STATE
+    from edge_asd.service.plan import STATE
     from edge_asd.state_folder import default_root
 
     if of_profile:

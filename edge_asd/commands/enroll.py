@@ -11,10 +11,10 @@ import typer
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd.learned import Learned
     from edge_asd.manifest import Domain
-    from edge_asd.site_listening import Wanted
-    from edge_asd.site_recording import HeardSound, SiteRecording
+    from edge_asd.site.learned import Learned
+    from edge_asd.site.listening import Wanted
+    from edge_asd.site.recording import HeardSound, SiteRecording
 
 __all__ = ["enroll"]
 
@@ -87,11 +87,11 @@ def enroll(
     from datetime import UTC, datetime
 
     from edge_asd.bundle import Bundle
-    from edge_asd.enrolment import Origin, base_for, enrol
-    from edge_asd.learned_store import LearnedStore
     from edge_asd.profile import load_profile
-    from edge_asd.site_change import state_root, tell_monitor
-    from edge_asd.site_listening import Wanted
+    from edge_asd.site.change import state_root, tell_monitor
+    from edge_asd.site.enrolment import Origin, base_for, enrol
+    from edge_asd.site.listening import Wanted
+    from edge_asd.site.store import LearnedStore
     from edge_asd.state_folder import StateFolder
 
     if device is not None and input_paths:
@@ -125,7 +125,7 @@ def _hear(
     wanted: Wanted, device: str | None, paths: list[Path], *, keep: bool
 ) -> tuple[HeardSound, str]:
     """Listen; return the sound, and in words where it comes from."""
-    from edge_asd.site_listening import audio_files, hear_card, hear_files
+    from edge_asd.site.listening import audio_files, hear_card, hear_files
     from edge_asd.stop_signals import stop_on_signals
 
     with stop_on_signals() as stop:

@@ -10,7 +10,7 @@ import typer
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd.learned_store import LearnedStore
+    from edge_asd.site.store import LearnedStore
     from edge_asd.state_folder import StateFolder
 
 __all__ = ["forget"]
@@ -58,9 +58,9 @@ def forget(
     """
     import os
 
-    from edge_asd.learned_store import LearnedStore
     from edge_asd.profile import load_profile
-    from edge_asd.site_change import state_roots, tell_monitor
+    from edge_asd.site.change import state_roots, tell_monitor
+    from edge_asd.site.store import LearnedStore
 
     if sum((event is not None, last, everything, to is not None, show)) != 1:
         raise UsageError("say what to forget: an EVENT, --last, --all or --to; or ask for --list")
@@ -83,8 +83,8 @@ def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool)
     from datetime import UTC, datetime
 
     from edge_asd.bundle import Bundle
-    from edge_asd.opened_machine import require_same_bundle
-    from edge_asd.teaching import forget as without
+    from edge_asd.site.opened_machine import require_same_bundle
+    from edge_asd.site.teaching import forget as without
 
     with store.writing():
         before = store.load()
@@ -104,7 +104,7 @@ def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool)
 
 def _state_of(roots: list[Path], machine: str | None) -> StateFolder:
     """State of the machine that is named, or of the only one of which anything was learned."""
-    from edge_asd.learned_store import learned_states
+    from edge_asd.site.store import learned_states
     from edge_asd.state_folder import StateFolder
 
     if machine is None:

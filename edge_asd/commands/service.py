@@ -12,8 +12,8 @@ from edge_asd.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_asd.service import Setup
-    from edge_asd.service_setup import Step
+    from edge_asd.service.plan import Setup
+    from edge_asd.service.setup import Step
 
 __all__ = ["service"]
 
@@ -64,8 +64,8 @@ def install(
 
         edge-asd service install --bundle /opt/bundles/pumps --root build/image
     """
-    from edge_asd import service_setup as core
-    from edge_asd.service import DEFAULT_USER, Setup, usb_card
+    from edge_asd.service import setup as core
+    from edge_asd.service.plan import DEFAULT_USER, Setup, usb_card
 
     _require_root(root, dry_run=dry_run)
     bundle = bundle.absolute()
@@ -95,7 +95,7 @@ def uninstall(machine: _Machine = None, root: _Root = Path("/"), dry_run: _DryRu
 
         sudo edge-asd service uninstall --machine pump
     """
-    from edge_asd import service_setup as core
+    from edge_asd.service import setup as core
 
     _require_root(root, dry_run=dry_run)
     setup = _installed(machine, root)
@@ -126,7 +126,7 @@ def status(
     """
     import json
 
-    from edge_asd.service_report import report, service_lines
+    from edge_asd.service.report import report, service_lines
 
     pages = report(root, machine=machine, state=state)
     for page in pages:
@@ -150,7 +150,7 @@ def _require_root(root: Path, *, dry_run: bool) -> None:
 def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     """Name of the machine; one that the bundle does not know has to be enrolled."""
     from edge_asd.bundle import Bundle
-    from edge_asd.service_setup import below
+    from edge_asd.service.setup import below
 
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
@@ -161,9 +161,9 @@ def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
 
 
 def _installed(machine: str | None, root: Path) -> Setup:
-    from edge_asd.service import Setup
-    from edge_asd.service_setup import below
-    from edge_asd.systemd import enabled_instances
+    from edge_asd.service.plan import Setup
+    from edge_asd.service.setup import below
+    from edge_asd.service.systemd import enabled_instances
 
     instances = enabled_instances(root)
     if machine is None and len(instances) != 1:

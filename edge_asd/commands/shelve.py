@@ -49,9 +49,9 @@ def shelve(
     import os
     from datetime import UTC, datetime
 
-    from edge_asd.control import ask, plain_text
+    from edge_asd.control.control_socket import ask, plain_text
+    from edge_asd.control.monitors import control_socket
     from edge_asd.event import utc_text
-    from edge_asd.monitors import control_socket
 
     if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
         raise UsageError("give one of --for, --until and --off")
@@ -73,7 +73,7 @@ def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
     """Return when shelving ends: at most 30 days from now."""
     from datetime import timedelta
 
-    from edge_asd.alarm import LONGEST_SHELVING_S
+    from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S
 
     if duration is not None:
         seconds = _seconds(duration)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edge_asd.learned import Learned
+    from edge_asd.site.learned import Learned
 
 __all__ = ["teach"]
 
@@ -45,16 +45,16 @@ def teach(
     from datetime import UTC, datetime
 
     from edge_asd.bundle import Bundle
-    from edge_asd.enrolment import untouched_site
-    from edge_asd.event_sound import find_event, read_event
-    from edge_asd.learned import Learned
-    from edge_asd.learned_store import LearnedStore
-    from edge_asd.opened_machine import open_machine
     from edge_asd.profile import load_profile
-    from edge_asd.site_change import kept_states, state_roots, tell_monitor
+    from edge_asd.site.change import kept_states, state_roots, tell_monitor
+    from edge_asd.site.enrolment import untouched_site
+    from edge_asd.site.event_sound import find_event, read_event
+    from edge_asd.site.learned import Learned
+    from edge_asd.site.opened_machine import open_machine
+    from edge_asd.site.store import LearnedStore
+    from edge_asd.site.teaching import teach as taught_with
+    from edge_asd.site.teaching import teachable
     from edge_asd.state_folder import StateFolder
-    from edge_asd.teaching import teach as taught_with
-    from edge_asd.teaching import teachable
 
     settings = load_profile(profile)
     roots = state_roots(state, settings, os.environ)

@@ -22,13 +22,13 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from edge_asd import systemd
+from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
 from edge_asd.doctor.patient import Patient, first_line, read_text
 from edge_asd.doctor.reach import secrets_of
 from edge_asd.errors import EdgeAsdError, StateError
-from edge_asd.event_folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
 from edge_asd.profile import Profile
-from edge_asd.service import CONFIG
+from edge_asd.service import systemd
+from edge_asd.service.plan import CONFIG
 
 __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
 

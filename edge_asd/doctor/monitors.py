@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edge_asd.control import ask
+from edge_asd.control.control_socket import ask
 from edge_asd.doctor.patient import Patient
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import ControlError
-from edge_asd.systemd import UnitState, enabled_instances, unit_state
+from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
 
 __all__ = ["listeners", "monitor_verdict", "monitors", "service_verdict", "services"]
 

@@ -9,11 +9,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_asd import systemd
 from edge_asd.doctor.patient import Patient, first_line, read_text
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import EdgeAsdError
-from edge_asd.heat import Zone, firmware_bits, hottest, throttling, zones
+from edge_asd.service import systemd
+from edge_asd.service.heat import Zone, firmware_bits, hottest, throttling, zones
 
 __all__ = [
     "cores",

@@ -15,7 +15,7 @@ from edge_asd.doctor.patient import Patient
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import ProfileError
 from edge_asd.profile import SinkSettings
-from edge_asd.secrets_source import read_secret
+from edge_asd.sinks.secrets_source import read_secret
 
 __all__ = [
     "Secret",

@@ -1,7 +1,7 @@
 """What a short recording tells about microphones and wiring.
 
 These are questions for a person who stands beside the device. The monitor asks its own,
-over hours: :mod:`edge_asd.signal_quality`.
+over hours: :mod:`edge_asd.hearing.signal_quality`.
 """
 
 from __future__ import annotations

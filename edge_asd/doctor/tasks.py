@@ -35,8 +35,8 @@ def main(arguments: list[str]) -> None:
 
 def _sound_card(device: str, root: str) -> dict[str, Any]:
     """Which card `device` means, why, and the rates at which it records two channels."""
-    from edge_asd.sound_cards import sound_cards
-    from edge_asd.sound_device import input_devices, load_sounddevice, resolve
+    from edge_asd.capture.sound_cards import sound_cards
+    from edge_asd.capture.sound_device import input_devices, load_sounddevice, resolve
 
     choice = resolve(device, input_devices(), sound_cards(Path(root)))
     sounddevice = load_sounddevice()
@@ -67,7 +67,7 @@ def _sound_card(device: str, root: str) -> dict[str, Any]:
 
 def _record(index: int, rate_hz: int, seconds: float, warmup_s: float, file: str) -> dict[str, Any]:
     """Record two channels to a .npy file (2, n) float32, without the first `warmup_s`."""
-    from edge_asd.sound_device import load_sounddevice
+    from edge_asd.capture.sound_device import load_sounddevice
 
     sounddevice = load_sounddevice()
     n_frames = round((warmup_s + seconds) * rate_hz)

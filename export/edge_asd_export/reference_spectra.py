@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio import read_audio
+from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra, write_spectra
 from edge_asd.manifest import Domain
-from edge_asd.normal_spectra import NormalSpectra, measure_spectra, write_spectra
 from edge_asd_export.calibration import Evidences
 from edge_asd_export.clips import Clip
 from edge_asd_export.export_job import Clips

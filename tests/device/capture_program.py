@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_asd.capture import Capture
+from edge_asd.capture.capture import Capture
 from edge_asd.errors import EdgeAsdError
 from edge_asd.fault import FaultChange
 from edge_asd.profile import load_profile

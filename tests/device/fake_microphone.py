@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.capture_pace import Heard
-from edge_asd.ring import Arrival
-from edge_asd.sound_device import Choice, InputDevice
+from edge_asd.capture.pace import Heard
+from edge_asd.capture.ring import Arrival
+from edge_asd.capture.sound_device import Choice, InputDevice
 from edge_asd.source import Block
 
 __all__ = ["FakeCard", "FakeMicrophone", "Opening", "SampleClock"]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.fault import FaultChange
+from edge_asd.hearing.signal_quality import SignalQuality
+from edge_asd.hearing.signal_reference import SignalReference
 from edge_asd.profile import SignalSettings
-from edge_asd.signal_quality import SignalQuality
-from edge_asd.signal_reference import SignalReference
 from edge_asd.watcher import Moment
 
 Audio = NDArray[np.float32]

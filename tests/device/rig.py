@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
 from edge_asd.bundle import Bundle
-from edge_asd.capture import Capture
+from edge_asd.capture.capture import Capture
 from edge_asd.event import Event, StoppedEvent
 from edge_asd.fault import FaultChange
 from edge_asd.monitor import Monitor
-from edge_asd.opened_machine import OpenedMachine, open_machine
 from edge_asd.profile import Profile, load_profile
 from edge_asd.runtime import Clocks, Setup, monitor_of
 from edge_asd.sinks import Sink
+from edge_asd.site.opened_machine import OpenedMachine, open_machine
 from edge_asd.state_folder import StateFolder
 
 Kind = TypeVar("Kind", bound=Event)

@@ -11,12 +11,12 @@ from device.mini_bundle import RATE_HZ, WINDOW_SAMPLES, machine_sound
 from numpy.typing import NDArray
 
 from edge_asd.bundle import Bundle
-from edge_asd.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
-from edge_asd.event_folder import AUDIO_FILE, write_record
-from edge_asd.learned import Learned
+from edge_asd.clips.folder import AUDIO_FILE, write_record
 from edge_asd.manifest import Domain
 from edge_asd.profile import load_profile
-from edge_asd.site_recording import HeardSound, SiteRecording
+from edge_asd.site.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
+from edge_asd.site.learned import Learned
+from edge_asd.site.recording import HeardSound, SiteRecording
 from edge_asd.source import Block
 from edge_asd.state_folder import StateFolder
 
@@ -29,7 +29,8 @@ def whistle(seconds: float, *, seed: int, hz: float = 1875.0) -> Audio:
     sound = machine_sound(seconds, seed=seed)
     time_s = np.arange(sound.shape[1]) / RATE_HZ
     tone = 0.15 * np.sin(2 * np.pi * hz * time_s) * np.array([[1.0], [0.5]])
-    return (sound + tone).astype(np.float32)
+    whistling: Audio = (sound + tone).astype(np.float32)
+    return whistling
 
 
 def heard(bundle: Bundle, audio: Audio, *, domain: Domain = "source") -> HeardSound:

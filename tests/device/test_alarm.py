@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.alarm import (
+from edge_asd.alarm.life_cycle import (
     LONGEST_SHELVING_S,
     Acknowledged,
     Alarm,
@@ -25,7 +25,7 @@ from edge_asd.alarm import (
     Warned,
     policy_for,
 )
-from edge_asd.alarm_memory import OpenAlarm
+from edge_asd.alarm.memory import OpenAlarm
 from edge_asd.errors import ControlError, ProfileError
 
 POLICY = AlarmPolicy(threshold=2.0, clear_threshold=1.0, min_duration_s=2.0, holdoff_s=5.0)

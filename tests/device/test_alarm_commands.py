@@ -15,17 +15,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_asd import monitors
-from edge_asd.alarm import Alarm, AlarmPolicy
-from edge_asd.alarm_desk import AlarmDesk
-from edge_asd.alarm_store import AlarmStore
+from edge_asd.alarm.desk import AlarmDesk
+from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
+from edge_asd.alarm.store import AlarmStore
 from edge_asd.cli import app
-from edge_asd.control import ControlServer
+from edge_asd.clips.folder import write_record
+from edge_asd.control import monitors
+from edge_asd.control.control_socket import ControlServer
+from edge_asd.control.monitors import control_socket, find_monitors
+from edge_asd.control.requests import serve
 from edge_asd.errors import ControlError
 from edge_asd.event import Event, compact_utc, utc_text
-from edge_asd.event_folder import write_record
-from edge_asd.monitors import control_socket, find_monitors
-from edge_asd.requests import serve
 from edge_asd.state_folder import StateFolder
 from edge_asd.status import FaultStatus, Status
 from edge_asd.watcher import Moment

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from edge_asd.alarm import Alarm, AlarmMemory, AlarmPolicy, Cleared, Unshelved
-from edge_asd.alarm_memory import OpenAlarm
-from edge_asd.alarm_store import AlarmStore
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, AlarmPolicy, Cleared, Unshelved
+from edge_asd.alarm.memory import OpenAlarm
+from edge_asd.alarm.store import AlarmStore
 
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 MEMORY = AlarmMemory(OpenAlarm("pump-1", 10.25, 7.5, True), 20.000001, 3600.0)

@@ -24,8 +24,8 @@ from device.fake_kernel import KernelCard, write_kernel
 from device.fake_microphone import FakeCard, Opening
 from device.stream import noise
 
-from edge_asd import capture as capture_module
-from edge_asd.capture import Capture
+from edge_asd.capture import capture as capture_module
+from edge_asd.capture.capture import Capture
 from edge_asd.errors import AudioError, DeviceNotFoundError, DriverHungError, UsageError
 from edge_asd.fault import FaultChange
 from edge_asd.profile import load_profile
@@ -558,7 +558,10 @@ def test_a_real_card_that_stalls_goes_on_after_a_gap(tmp_path: Path) -> None:
     cards = FakeCards(tmp_path)
     feeder = cards.add_fifo(1, card_sound(3), repeat=True)
     feeder.stalls.append((1.0, 2.0))
-    impatient = {"edge_asd.capture_health._SILENT_S": 1.0, "edge_asd.microphone._PAUSE_S": 0.5}
+    impatient = {
+        "edge_asd.capture.health._SILENT_S": 1.0,
+        "edge_asd.capture.microphone._PAUSE_S": 0.5,
+    }
 
     with feeder, Program(cards, until_s=4.0, constants=impatient) as program:
         assert program.finish() == 0
@@ -614,7 +617,7 @@ def test_a_real_driver_that_hangs_ends_the_process_with_exit_code_75(tmp_path: P
             cards,
             until_s=60,
             settings={"stall_timeout_s": 0.5},
-            constants={"edge_asd.capture._CLOSE_DEADLINE_S": 0.5},
+            constants={"edge_asd.capture.capture._CLOSE_DEADLINE_S": 0.5},
         ) as program,
     ):
         assert program.finish() == 75
@@ -632,7 +635,9 @@ def test_a_driver_that_hangs_while_it_is_opened_ends_the_process_too(tmp_path: P
 
     with (
         feeder,
-        Program(cards, until_s=60, constants={"edge_asd.capture._OPEN_DEADLINE_S": 0.5}) as program,
+        Program(
+            cards, until_s=60, constants={"edge_asd.capture.capture._OPEN_DEADLINE_S": 0.5}
+        ) as program,
     ):
         assert program.finish() == 75
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from edge_asd.capture_health import CaptureHealth
-from edge_asd.capture_pace import FloodGauge, Heard, RateMeter
+from edge_asd.capture.health import CaptureHealth
+from edge_asd.capture.pace import FloodGauge, Heard, RateMeter
 from edge_asd.fault import FaultChange
 from edge_asd.profile import CaptureSettings, load_profile
 

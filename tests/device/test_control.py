@@ -19,9 +19,9 @@ from typing import Any
 
 import pytest
 
-from edge_asd.control import ControlServer, Request, ask, plain_text
+from edge_asd.control.control_socket import ControlServer, Request, ask, plain_text
+from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError
-from edge_asd.unix_socket import answers
 
 NOBODY_UID = 65534
 
@@ -429,7 +429,8 @@ def test_the_socket_of_a_dead_monitor_is_replaced(path: Path) -> None:
 
 def test_the_socket_of_a_killed_process_is_replaced(path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from edge_asd.control import ControlServer;"
+        "import os, sys; from pathlib import Path;"
+        "from edge_asd.control.control_socket import ControlServer;"
         "server = ControlServer(Path(sys.argv[1])); os.kill(os.getpid(), 9)"
     )
     environment = {"PYTHONPATH": ":".join(sys.path)}
@@ -491,7 +492,7 @@ def test_no_descriptor_and_no_thread_is_left_behind(path: Path) -> None:
 def test_a_listener_that_fails_is_told_once_and_tried_again(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_asd.control._PAUSE_S", 0.01)
+    monkeypatch.setattr("edge_asd.control.control_socket._PAUSE_S", 0.01)
     failures = iter([OSError(24, "Too many open files")] * 3)
     welcome = ControlServer._welcome
 

@@ -15,11 +15,11 @@ from device.reports import a_notice
 from device.small_disk import fill, small_disk
 from device.waiting import wait_until
 
-from edge_asd.delivery import Backoff, Delivery
 from edge_asd.errors import EventRefusedError, SinkError
 from edge_asd.event import Event
 from edge_asd.fault import FaultChange
-from edge_asd.output_health import OutputHealth
+from edge_asd.sinks.delivery import Backoff, Delivery
+from edge_asd.sinks.output_health import OutputHealth
 
 
 class Mailbox:

@@ -13,10 +13,10 @@ import pytest
 from device.fake_card import FakeCards, require_portaudio
 from typer.testing import CliRunner
 
-from edge_asd import sound_cards, sound_device
+from edge_asd.capture import sound_cards, sound_device
+from edge_asd.capture.sound_cards import SoundCard, UsbIdentity
+from edge_asd.capture.sound_device import InputDevice
 from edge_asd.cli import app
-from edge_asd.sound_cards import SoundCard, UsbIdentity
-from edge_asd.sound_device import InputDevice
 
 FOUND = [
     InputDevice(1, "USB Audio: - (hw:1,0)", "ALSA", 2, 48000, is_default=True),

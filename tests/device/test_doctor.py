@@ -19,7 +19,7 @@ from device.fake_card import FakeCards, require_portaudio
 from device.mini_bundle import machine_sound
 from device.patients import patient_of, states, written
 
-from edge_asd.control import ControlServer
+from edge_asd.control.control_socket import ControlServer
 from edge_asd.doctor import (
     model,
     monitors,
@@ -30,8 +30,8 @@ from edge_asd.doctor.child import Ending, ask_task, run_python
 from edge_asd.doctor.examination import CHECKS, Check, Finding, examine, to_dict
 from edge_asd.doctor.patient import Patient
 from edge_asd.doctor.verdict import Verdict, ok, problem, warning
+from edge_asd.service.systemd import UnitState
 from edge_asd.state_folder import StateFolder
-from edge_asd.systemd import UnitState
 
 RATE_HZ = 48000
 DIED_OF_SIGILL = Ending(-signal.SIGILL, "", "", 60.0)

@@ -14,7 +14,7 @@ from edge_asd.doctor import (
     time_of_day,
 )
 from edge_asd.doctor.storage import WriteSpeed
-from edge_asd.heat import Zone
+from edge_asd.service.heat import Zone
 
 
 @pytest.mark.parametrize(

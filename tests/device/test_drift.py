@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from edge_asd.detector import WindowScore
-from edge_asd.drift import Drift, NormalSummary
 from edge_asd.event import Event, NoticeEvent
 from edge_asd.fault import FaultChange
+from edge_asd.hearing.drift import Drift, NormalSummary
 from edge_asd.profile import DriftSettings
 from edge_asd.scored_stream import ScoredWindow
 from edge_asd.watcher import Moment

@@ -15,7 +15,7 @@ from device.listening import start as listen
 from device.mini_bundle import machine_sound
 from device.site_sounds import whistle, write_alarm
 
-from edge_asd.learned_store import LearnedStore
+from edge_asd.site.store import LearnedStore
 from edge_asd.state_folder import StateFolder
 
 PROGRAM = (sys.executable, "-m", "edge_asd")

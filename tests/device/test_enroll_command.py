@@ -12,7 +12,7 @@ from device.site_sounds import whistle
 from typer.testing import CliRunner, Result
 
 from edge_asd.cli import app
-from edge_asd.learned_store import LearnedStore
+from edge_asd.site.store import LearnedStore
 from edge_asd.state_folder import StateFolder
 
 

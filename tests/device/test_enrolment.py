@@ -11,7 +11,11 @@ from device.site_sounds import NOW, Audio, enrolled, heard, whistle
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
 from edge_asd.detector import Detector
-from edge_asd.enrolment import (
+from edge_asd.errors import DataError, StateError, UsageError
+from edge_asd.event import utc_text
+from edge_asd.profile import load_profile
+from edge_asd.site.banks import site_spectra
+from edge_asd.site.enrolment import (
     LEAST_WINDOWS,
     Origin,
     base_for,
@@ -19,15 +23,11 @@ from edge_asd.enrolment import (
     like_machine,
     untouched_site,
 )
-from edge_asd.errors import DataError, StateError, UsageError
-from edge_asd.event import utc_text
-from edge_asd.learned import BundleStamp, Learned
-from edge_asd.learned_banks import site_spectra
-from edge_asd.opened_machine import site_detector
-from edge_asd.profile import load_profile
-from edge_asd.site_recording import SiteRecording
+from edge_asd.site.learned import BundleStamp, Learned
+from edge_asd.site.opened_machine import site_detector
+from edge_asd.site.recording import SiteRecording
+from edge_asd.site.teaching import MOST_WINDOWS, forget, teach, teachable
 from edge_asd.source import Block
-from edge_asd.teaching import MOST_WINDOWS, forget, teach, teachable
 
 REAL_RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data" / "tiny"
 

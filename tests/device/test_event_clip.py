@@ -20,20 +20,20 @@ import pytest
 import soundfile
 from device.waiting import wait_until
 
-from edge_asd import running_event
-from edge_asd.departure import find_departure
+from edge_asd.clips import running as running_event
+from edge_asd.clips.clip import ClipRecorder
+from edge_asd.clips.retention import Retention
+from edge_asd.clips.writer import Begin, End, EventWriter, Note, Sound
 from edge_asd.event import (
     AlarmAcknowledgedEvent,
     AlarmClearedEvent,
     AlarmRaisedEvent,
     AlarmShelvedEvent,
 )
-from edge_asd.event_clip import ClipRecorder
-from edge_asd.event_writer import Begin, End, EventWriter, Note, Sound
-from edge_asd.explain import Explainer
+from edge_asd.explain.departure import find_departure
+from edge_asd.explain.explainer import Explainer
 from edge_asd.fault import FaultChange
 from edge_asd.profile import ClipSettings
-from edge_asd.retention import Retention
 from edge_asd.watcher import Moment
 
 RATE_HZ = 8000

@@ -18,16 +18,16 @@ from hypothesis.extra.numpy import arrays
 
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
-from edge_asd.departure import NormalLevels, find_departure, summed_most
 from edge_asd.detector import Detector, WindowScore
 from edge_asd.errors import DataError
 from edge_asd.event import AlarmRaisedEvent
-from edge_asd.explain import N_NEIGHBOURS, Explainer
+from edge_asd.explain.departure import NormalLevels, find_departure, summed_most
+from edge_asd.explain.explainer import N_NEIGHBOURS, Explainer
+from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
+from edge_asd.explain.spectrogram import spectrograph
 from edge_asd.explanation import Explanation
 from edge_asd.manifest import Domain, FusionSpec, MachineSpec, TermSpec, ThresholdSpec
-from edge_asd.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd.scorer import Neighbour
-from edge_asd.spectrogram import spectrograph
 
 RATE_HZ = 16000
 WINDOW_S = 10.0

@@ -17,7 +17,7 @@ from device.fake_card import RATE_HZ, FakeCards
 from numpy.typing import NDArray
 
 from edge_asd.profile import builtin_folder, builtin_profiles, load_profile
-from edge_asd.service import Setup, planned_files, usb_card
+from edge_asd.service.plan import Setup, planned_files, usb_card
 
 FOLDER = Path(__file__).parents[2] / "firmware_config"
 BOARDS = ["jetson-orin-nano", "raspberry-pi-4", "raspberry-pi-5", "x86-64"]

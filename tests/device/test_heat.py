@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_asd.event import NoticeEvent
-from edge_asd.heat import HeatWatcher, Zone, hottest, throttling, zones
+from edge_asd.service.heat import HeatWatcher, Zone, hottest, throttling, zones
 from edge_asd.watcher import Moment
 
 AUDIO = np.zeros((2, 10), np.float32)

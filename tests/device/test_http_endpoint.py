@@ -228,4 +228,6 @@ def test_it_is_an_output_that_takes_every_event_and_counts_its_answers() -> None
         ask(endpoint, "/nothing")
 
         assert endpoint.name == "http"
-        assert endpoint.counters() == {"sent": 2, "dropped": 0, "waiting": 0}
+        # An answer is counted after it was sent.
+        answered = {"sent": 2, "dropped": 0, "waiting": 0}
+        wait_until(lambda: endpoint.counters() == answered, "both answers are counted")

@@ -10,9 +10,9 @@ from device.site_sounds import enrolled
 
 from edge_asd.bundle import Bundle
 from edge_asd.errors import StateError, UsageError
-from edge_asd.learned import Learned
-from edge_asd.learned_store import KEPT_VERSIONS, LearnedStore, learned_states
-from edge_asd.opened_machine import open_machine
+from edge_asd.site.learned import Learned
+from edge_asd.site.opened_machine import open_machine
+from edge_asd.site.store import KEPT_VERSIONS, LearnedStore, learned_states
 from edge_asd.state_folder import StateFolder
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from io import StringIO
 
 import numpy as np
@@ -39,10 +40,8 @@ def last_frame(
     """
     console = Console(file=StringIO(), force_terminal=True, width=160, color_system=None)
     clock = iter([0.0])
-    live = silent_s is not None
-    meter = Meter(
-        console, backlog_s=lambda: 1.25, now_s=(lambda: next(clock, silent_s)) if live else None
-    )
+    now_s = None if silent_s is None else partial(next, clock, silent_s)
+    meter = Meter(console, backlog_s=lambda: 1.25, now_s=now_s)
     with meter:
         if audio is not None:
             meter.on_block(Moment(NOW, 0.1, "pump"), audio)

@@ -19,11 +19,11 @@ from device.stream import noise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd import microphone
+from edge_asd.capture import microphone
+from edge_asd.capture.microphone import Microphone
+from edge_asd.capture.ring import Arrival, BlockRing
+from edge_asd.capture.sound_device import Choice, InputDevice
 from edge_asd.errors import AudioError
-from edge_asd.microphone import Microphone
-from edge_asd.ring import Arrival, BlockRing
-from edge_asd.sound_device import Choice, InputDevice
 
 CARD = Choice(InputDevice(0, "hw:1,0", "ALSA", 2, 48000), "it is on card 1", "hw:1,0")
 BLOCK = 4800
@@ -375,8 +375,8 @@ def test_a_card_that_was_taken_before_the_start_is_busy_and_let_go(
 CAPTURE = """
 import sys
 import numpy as np
-from edge_asd.microphone import Microphone
-from edge_asd.sound_device import input_devices, resolve
+from edge_asd.capture.microphone import Microphone
+from edge_asd.capture.sound_device import input_devices, resolve
 opened = Microphone(resolve(sys.argv[1], input_devices()), preferred_rate_hz=16000)
 blocks = []
 while len(blocks) < 8:

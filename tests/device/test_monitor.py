@@ -17,8 +17,8 @@ from device.stream import Level, WeightedSum, cut, noise, sliced_scores
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_asd.alarm import Alarm, AlarmPolicy
-from edge_asd.alarm_desk import AlarmDesk
+from edge_asd.alarm.desk import AlarmDesk
+from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
 from edge_asd.bundle import Bundle
 from edge_asd.errors import AudioError, SinkError
 from edge_asd.event import (
@@ -319,7 +319,9 @@ def test_a_failing_source_is_told_before_the_error_leaves() -> None:
     assert (stopped.reason, stopped.windows) == ("failed: the card is gone", 1)
 
 
-def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     record = Record()
 
     stopped = run(cut(levels((0, 3)), [50]), Failing(SinkError("disk full")), record)

@@ -33,10 +33,10 @@ from device.reports import SILENT, a_notice, a_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.delivery import Backoff, Delivery
 from edge_asd.errors import SinkError
 from edge_asd.fault import FaultChange
 from edge_asd.profile import MqttSettings, load_profile
+from edge_asd.sinks.delivery import Backoff, Delivery
 from edge_asd.sinks.mqtt import MqttTransport, machine_slug
 from edge_asd.sinks.mqtt_link import Patience
 from edge_asd.status import Status
@@ -244,6 +244,7 @@ def test_the_state_of_a_monitor_that_hangs_is_deaf(
 def test_a_monitor_that_ends_says_so_and_leaves_no_thread(
     broker: Broker, listener: Listener, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="edge_asd")
     transport = a_transport(broker.port)
     transport.send(NOTICE)
 
@@ -638,6 +639,7 @@ def test_an_event_that_the_broker_has_taken_but_not_passed_on_is_not_lost(
 def test_an_outage_is_logged_once_and_not_with_every_attempt(
     broker: Broker, connect: Callable[..., MqttTransport], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", logger="edge_asd")
     transport = connect(broker.port)
     transport.send(NOTICE)
 

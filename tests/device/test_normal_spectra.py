@@ -12,15 +12,15 @@ from device.mini_bundle import MACHINE, RATE_HZ, machine_sound
 from edge_asd.bundle import Bundle, file_entry
 from edge_asd.check import check_bundle
 from edge_asd.errors import BundleError
-from edge_asd.manifest import MANIFEST_NAME
-from edge_asd.normal_spectra import (
+from edge_asd.explain.normal_spectra import (
     DomainSpectra,
     NormalSpectra,
     measure_spectra,
     read_spectra,
     write_spectra,
 )
-from edge_asd.spectrogram import N_BANDS
+from edge_asd.explain.spectrogram import N_BANDS
+from edge_asd.manifest import MANIFEST_NAME
 
 ARRAY = np.zeros((3, 2, N_BANDS), np.float16)
 

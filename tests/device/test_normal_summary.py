@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.daily_sound import Today
 from edge_asd.errors import DataError, StateError
-from edge_asd.normal_summary import NormalSummary
+from edge_asd.hearing.daily_sound import Today
+from edge_asd.hearing.normal_summary import NormalSummary
 
 ENROLLED = NormalSummary(1.2, 1.31, 1.49, -32.0, -35.0)
 

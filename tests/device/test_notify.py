@@ -20,8 +20,8 @@ from device.mini_bundle import machine_sound
 
 from edge_asd.detector import WindowScore
 from edge_asd.event import FaultClearedEvent, FaultRaisedEvent, NoticeEvent
-from edge_asd.notify import ServiceNotifier
 from edge_asd.scored_stream import ScoredWindow
+from edge_asd.service.notify import ServiceNotifier
 from edge_asd.watcher import Moment
 
 AUDIO = np.zeros((2, 100), np.float32)

@@ -16,9 +16,9 @@ from device.waiting import wait_until
 from device.web_server import answers, web_server
 
 from edge_asd.errors import ProfileError, SinkError
-from edge_asd.outputs import open_outputs
 from edge_asd.profile import load_profile
 from edge_asd.sinks import Sink
+from edge_asd.sinks.outputs import open_outputs
 from edge_asd.state_folder import StateFolder
 
 

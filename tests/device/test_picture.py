@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_asd.departure import Departure, NormalLevels, Region, find_departure
-from edge_asd.picture import draw_picture
-from edge_asd.spectrogram import N_BANDS
+from edge_asd.explain.departure import Departure, NormalLevels, Region, find_departure
+from edge_asd.explain.picture import draw_picture
+from edge_asd.explain.spectrogram import N_BANDS
 
 RATE_HZ = 16000
 START = datetime(2026, 11, 22, 8, 30, 5, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_asd.event_folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path
-from edge_asd.retention import Retention, free_bytes
+from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path
+from edge_asd.clips.retention import Retention, free_bytes
 
 AUDIO, PICTURE, JSON = 1000, 100, 10
 DAYS = ("21", "22", "23")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge_asd.errors import ProfileError
-from edge_asd.secrets_source import read_secret
+from edge_asd.sinks.secrets_source import read_secret
 
 KEY = "sinks.mqtt.password"
 

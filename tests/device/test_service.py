@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_asd import service_setup, systemd
 from edge_asd.cli import app
 from edge_asd.errors import EdgeAsdError, UsageError
 from edge_asd.profile import load_profile
-from edge_asd.service import (
+from edge_asd.service import setup as service_setup
+from edge_asd.service import systemd
+from edge_asd.service.plan import (
     CONFIG,
     UNIT,
     UNITS,
@@ -28,7 +29,7 @@ from edge_asd.service import (
     read_env,
     usb_card,
 )
-from edge_asd.service_setup import below
+from edge_asd.service.setup import below
 
 SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))
 

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from edge_asd import systemd
 from edge_asd.cli import app
-from edge_asd.control import ControlServer
-from edge_asd.service import STATE, Setup
-from edge_asd.service_setup import below
+from edge_asd.control.control_socket import ControlServer
+from edge_asd.service import systemd
+from edge_asd.service.plan import STATE, Setup
+from edge_asd.service.setup import below
 from edge_asd.state_folder import StateFolder
 
 SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))

@@ -21,7 +21,7 @@ from device.faulty_sound import (
 )
 
 from edge_asd.audio import read_audio
-from edge_asd.signal_reference import SignalReference
+from edge_asd.hearing.signal_reference import SignalReference
 
 REAL_RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data"
 MACHINES = ("dev/fan", "dev/uavA", "dev/uavB", "dev/uavC", "tiny/fan", "tiny/uavA")

@@ -29,10 +29,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_asd.fault import FaultChange
+from edge_asd.hearing.signal_chunk import measure_chunk
+from edge_asd.hearing.signal_quality import SignalQuality
+from edge_asd.hearing.signal_reference import SignalReference
 from edge_asd.profile import SignalSettings
-from edge_asd.signal_chunk import measure_chunk
-from edge_asd.signal_quality import SignalQuality
-from edge_asd.signal_reference import SignalReference
 from edge_asd.watcher import Moment
 
 CARD_RATE_HZ = 48000

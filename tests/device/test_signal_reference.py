@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_asd.errors import DataError, StateError
-from edge_asd.signal_reference import SignalReference, band_levels_db
+from edge_asd.hearing.signal_reference import SignalReference, band_levels_db
 
 RATE_HZ = 16000
 GAIN_TOLERANCE = 1e-9

@@ -8,7 +8,7 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd.gauge import Gauge
 from edge_asd.manifest import FusionSpec, ScorerSpec, TermSpec
 from edge_asd.scorer import exact_scores, leave_one_out_scores, normalise_rows
-from edge_asd.site_calibration import (
+from edge_asd.site.calibration import (
     WindowPlace,
     held_out_scores,
     recording_blocks,

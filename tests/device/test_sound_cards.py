@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from device.fake_kernel import KernelCard, write_kernel
 
-from edge_asd.sound_cards import SoundCard, UsbIdentity, printable, sound_cards
+from edge_asd.capture.sound_cards import SoundCard, UsbIdentity, printable, sound_cards
 
 PCH = KernelCard(0, "PCH", "HDA Intel PCH", port="0-0")
 MICROPHONE = KernelCard(1, "Device", "USB Audio Device", "0d8c", "0014", port="1-1.2")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from edge_asd.capture.sound_cards import SoundCard, UsbIdentity
+from edge_asd.capture.sound_device import InputDevice, lasting_name, load_sounddevice, resolve
 from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
-from edge_asd.sound_cards import SoundCard, UsbIdentity
-from edge_asd.sound_device import InputDevice, lasting_name, load_sounddevice, resolve
 
 
 def device(index: int, name: str, n_channels: int = 2, *, is_default: bool = False) -> InputDevice:

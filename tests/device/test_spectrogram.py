@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_asd.audio import SILENCE_DBFS, level_dbfs
-from edge_asd.spectrogram import N_BANDS, spectrograph
+from edge_asd.explain.spectrogram import N_BANDS, spectrograph
 
 RATE_HZ = 16000
 

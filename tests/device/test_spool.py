@@ -13,7 +13,7 @@ from device.small_disk import fill, small_disk
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.spool import Spool
+from edge_asd.sinks.spool import Spool
 
 
 def waiting(spool: Spool) -> list[str]:

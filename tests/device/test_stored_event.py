@@ -10,7 +10,7 @@ from device.events import EVENTS, NOW, RAISED
 
 from edge_asd.event import Event
 from edge_asd.explanation import Explanation
-from edge_asd.stored_event import event_names, read_event
+from edge_asd.sinks.stored_event import event_names, read_event
 
 EXPLANATION = Explanation(
     text="a tone at 3 kHz",

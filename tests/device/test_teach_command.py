@@ -14,11 +14,11 @@ from typer.testing import CliRunner, Result
 
 from edge_asd.bundle import Bundle
 from edge_asd.cli import app
-from edge_asd.control import ControlServer
+from edge_asd.clips.folder import EVENT_FILE
+from edge_asd.control.control_socket import ControlServer
 from edge_asd.errors import StateError
-from edge_asd.event_folder import EVENT_FILE
-from edge_asd.event_sound import find_event, read_event
-from edge_asd.learned_store import LearnedStore
+from edge_asd.site.event_sound import find_event, read_event
+from edge_asd.site.store import LearnedStore
 from edge_asd.state_folder import StateFolder
 
 START = "2026-11-22T08:30:00Z"
@@ -279,8 +279,9 @@ def test_a_monitor_that_refuses_is_quoted(
 
 
 def test_no_taught_window_spans_a_gap(mini_bundle: Path, state: StateFolder) -> None:
-    audio = np.arange(8 * RATE_HZ, dtype=np.float32) / (8 * RATE_HZ) * np.ones((2, 1), "f4")
-    gap = {"at_s": 3.5, "lost_s": 2.0}
+    ramp = np.arange(8 * RATE_HZ) / (8 * RATE_HZ)
+    audio = np.tile(ramp, (2, 1)).astype(np.float32)
+    gap: dict[str, float | None] = {"at_s": 3.5, "lost_s": 2.0}
     write_alarm(state, "pump-g", audio, since_s=1.0, until_s=9.0, gaps=(gap,))
 
     windows = list(read_event(state, "pump-g").windows(Bundle.open(mini_bundle).detector()))

@@ -36,9 +36,9 @@ from device.web_server import (
 )
 
 from edge_asd import __version__
-from edge_asd.delivery import Backoff, Delivery
 from edge_asd.errors import EventRefusedError, ProfileError, SinkError
 from edge_asd.fault import FaultChange
+from edge_asd.sinks.delivery import Backoff, Delivery
 from edge_asd.sinks.webhook import WebhookTransport
 
 TIMEOUT_S = 0.5
@@ -251,7 +251,7 @@ _CHILD = """
 import sys, threading
 from pathlib import Path
 from device.reports import a_notice
-from edge_asd.delivery import Delivery
+from edge_asd.sinks.delivery import Delivery
 from edge_asd.sinks.webhook import WebhookTransport
 
 output = Delivery(WebhookTransport(sys.argv[1]), report=print, spool=Path(sys.argv[2]))

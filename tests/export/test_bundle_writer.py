@@ -15,8 +15,8 @@ from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
 from edge_asd.detector import Detector
 from edge_asd.errors import DataError, UsageError
-from edge_asd.explain import Explainer
-from edge_asd.normal_spectra import NormalSpectra, measure_spectra
+from edge_asd.explain.explainer import Explainer
+from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd_export.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.clips import Clip, scan
 from edge_asd_export.export_job import DevLabels, ExportOptions

@@ -1,0 +1,1 @@
+"""An alarm: from the scores of windows to what people are told."""

@@ -1,0 +1,272 @@
+"""The alarm: scores of successive windows -> warned, raised, seen, shelved, cleared.
+
+Pure; time is passed in, in seconds of the stream.
+
+::
+
+              a window above            confirmed, or extreme
+    normal -------------------> warning ---------------------> alarm
+     ^  ^                          |                            | |
+     |  '--------------------------'                       seen | |
+     |     none of the last m above                             v |
+     |                                               acknowledged |
+     |   hold-off over         below clear_threshold     |        |
+     '----------------- cleared <------------------------+--------'
+
+    any of these --shelve--> shelved --time over, or unshelve--> as the windows say
+
+* A window is *above* when its score exceeds ``threshold``. A fault is *confirmed* while
+  at least ``confirm_n`` of the last ``confirm_m`` windows are above. The alarm is raised
+  at the first window above at which the fault has been confirmed for ``min_duration_s``,
+  counted from the end of the first of its windows above; with 1 of 1, all windows of
+  that time must be above. A score above ``extreme_threshold`` raises at once.
+* It is cleared at the first window whose score is below ``clear_threshold``. Scores
+  between the two levels change nothing, so a score that hovers does not flap.
+* For ``holdoff_s`` after clearing no new alarm is raised, nor while alarms are shelved.
+  Shelving closes an alarm that is on. Windows above count all the while, so a fault that
+  stays is raised as soon as that is over.
+* Audio that is missing breaks a warning, but not an alarm: silence about a fault does
+  not end it. A restart is like missing audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
+
+from edge_asd.alarm.change import (
+    Acknowledged,
+    Change,
+    Cleared,
+    Raised,
+    Rule,
+    Shelved,
+    Unshelved,
+    Warned,
+)
+from edge_asd.alarm.evidence import Evidence
+from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy, policy_for
+from edge_asd.errors import ControlError
+
+__all__ = [
+    "LONGEST_SHELVING_S",
+    "Acknowledged",
+    "Alarm",
+    "AlarmMemory",
+    "AlarmPolicy",
+    "AlarmState",
+    "Change",
+    "Cleared",
+    "Raised",
+    "Shelved",
+    "Unshelved",
+    "Warned",
+    "policy_for",
+]
+
+AlarmState = Literal["normal", "warning", "alarm", "acknowledged", "shelved", "cleared"]
+
+LONGEST_SHELVING_S = 30 * 86_400.0
+# Whoever asks reads a clock that may be ahead of the stream, which waits to be scored.
+_AHEAD_S = 3600.0
+
+
+class Alarm:
+    """The state machine; one `update` per window. Thread: one.
+
+    Parameters
+    ----------
+    name : identifier of an alarm that is raised at a time
+    memory : of the alarm before a restart, in seconds of this stream, which begins at 0
+    """
+
+    def __init__(
+        self,
+        policy: AlarmPolicy,
+        name: Callable[[float], str],
+        memory: AlarmMemory | None = None,
+    ) -> None:
+        self._policy = policy
+        self._name = name
+        self._memory = _plausible(memory or AlarmMemory(), policy)
+        self._evidence = Evidence(policy)
+        self._now_s = 0.0
+        self._warned = False  # whether the present warning was told
+
+    @property
+    def policy(self) -> AlarmPolicy:
+        """What it judges by; a new policy begins anew with what leads to an alarm."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: AlarmPolicy) -> None:
+        self._policy = policy
+        self._evidence = Evidence(policy)
+        self._warned = False
+
+    @property
+    def state(self) -> AlarmState:
+        """Where it is in the chart above, at the latest time that it was told."""
+        if self._memory.shelved_until_s is not None:
+            return "shelved"
+        if self._memory.open is not None:
+            return "acknowledged" if self._memory.open.acknowledged else "alarm"
+        if self._held_off(self._now_s):
+            return "cleared"
+        return "warning" if self._evidence.any else "normal"
+
+    @property
+    def active(self) -> bool:
+        """Whether an alarm is on, acknowledged or not."""
+        return self._memory.open is not None
+
+    @property
+    def alarm_id(self) -> str | None:
+        """Identifier of the alarm that is on."""
+        return self._memory.open.alarm_id if self._memory.open else None
+
+    @property
+    def raised_at_s(self) -> float | None:
+        """When the alarm that is on was raised; negative: before a restart."""
+        return self._memory.open.raised_at_s if self._memory.open else None
+
+    @property
+    def shelved_until_s(self) -> float | None:
+        """When alarms are raised again, if they are shelved."""
+        return self._memory.shelved_until_s
+
+    @property
+    def memory(self) -> AlarmMemory:
+        """All that must survive a restart."""
+        return self._memory
+
+    def update(self, time_s: float, score: float) -> tuple[Change, ...]:
+        """Take the score of the window that ends at `time_s`; return what changed, in order."""
+        expired = self.tick(time_s)
+        self._evidence.add(time_s, score)
+        if self._memory.open is not None:
+            return expired + self._while_on(self._memory.open, time_s, score)
+        rule = self._rule(time_s, score)
+        if rule is not None:
+            return (*expired, self._raise(time_s, score, rule))
+        return expired + self._warning(time_s, score)
+
+    def tick(self, time_s: float) -> tuple[Change, ...]:
+        """Let time pass, with or without windows: what expires, expires."""
+        self._now_s = max(self._now_s, time_s)
+        if not self._held_off(time_s):
+            self._memory = replace(self._memory, holdoff_until_s=None)
+        until_s = self._memory.shelved_until_s
+        if until_s is None or time_s < until_s - SAME_TIME_S:
+            return ()
+        self._memory = replace(self._memory, shelved_until_s=None)
+        return (Unshelved(time_s, "expired"),)
+
+    def interrupt(self) -> None:
+        """Say that audio is missing: what leads to an alarm must follow the gap."""
+        self._evidence.forget()
+        self._warned = False
+
+    def acknowledge(self, time_s: float) -> Acknowledged:
+        """Note that somebody has seen the alarm.
+
+        Raises
+        ------
+        ControlError
+            When no alarm is on, or it is acknowledged already.
+        """
+        opened = self._memory.open
+        if opened is None:
+            raise ControlError(f"no alarm is on, the state is {self.state}: nothing to acknowledge")
+        if opened.acknowledged:
+            raise ControlError(f"alarm {opened.alarm_id} is acknowledged already")
+        self._memory = replace(self._memory, open=replace(opened, acknowledged=True))
+        return Acknowledged(time_s, opened.alarm_id)
+
+    def shelve(self, time_s: float, until_s: float) -> Shelved:
+        """Raise no alarm until a time; an alarm that is on is closed.
+
+        Raises
+        ------
+        ControlError
+            When that time has passed, or is more than 30 days ahead.
+        """
+        if not until_s > time_s:
+            raise ControlError("the end of shelving has passed already; name a later time")
+        if until_s > time_s + LONGEST_SHELVING_S + _AHEAD_S:
+            raise ControlError("alarms can be shelved for at most 30 days; name an earlier time")
+        alarm_id = self.alarm_id
+        self._memory = replace(self._memory, open=None, shelved_until_s=until_s)
+        return Shelved(time_s, alarm_id, until_s)
+
+    def unshelve(self, time_s: float) -> Unshelved:
+        """Raise alarms again.
+
+        Raises
+        ------
+        ControlError
+            When they are not shelved.
+        """
+        if self._memory.shelved_until_s is None:
+            raise ControlError("alarms are not shelved")
+        self._memory = replace(self._memory, shelved_until_s=None)
+        return Unshelved(time_s, "requested")
+
+    def _held_off(self, time_s: float) -> bool:
+        until_s = self._memory.holdoff_until_s
+        return until_s is not None and time_s < until_s - SAME_TIME_S
+
+    def _rule(self, time_s: float, score: float) -> Rule | None:
+        """Name the rule by which the alarm is raised now."""
+        policy, evidence = self.policy, self._evidence
+        if self._memory.shelved_until_s is not None or self._held_off(time_s):
+            return None
+        if policy.extreme_threshold is not None and score > policy.extreme_threshold:
+            return "extreme"
+        due_s = evidence.since_s + policy.min_duration_s
+        if not evidence.confirmed or time_s < due_s - SAME_TIME_S:
+            return None
+        return "confirmed" if score > policy.threshold else None
+
+    def _raise(self, time_s: float, score: float, rule: Rule) -> Raised:
+        alarm_id = self._name(time_s)
+        opened = OpenAlarm(alarm_id, time_s, self._evidence.peak)
+        self._memory = replace(self._memory, open=opened)
+        self._warned = False
+        return Raised(time_s, score, alarm_id, self._evidence.since_s, rule)
+
+    def _while_on(self, opened: OpenAlarm, time_s: float, score: float) -> tuple[Change, ...]:
+        opened = replace(opened, max_score=max(opened.max_score, score))
+        if not score < self.policy.clear_threshold:
+            self._memory = replace(self._memory, open=opened)
+            return ()
+        holdoff_until_s = time_s + self.policy.holdoff_s
+        self._memory = replace(self._memory, open=None, holdoff_until_s=holdoff_until_s)
+        self._evidence.forget()
+        duration_s = time_s - opened.raised_at_s
+        return (Cleared(time_s, score, opened.alarm_id, duration_s, opened.max_score),)
+
+    def _warning(self, time_s: float, score: float) -> tuple[Change, ...]:
+        """Tell of a warning once, at a window above."""
+        if self.state != "warning":
+            self._warned = False
+        elif score > self.policy.threshold and not self._warned:
+            self._warned = True
+            return (Warned(time_s, score),)
+        return ()
+
+
+def _plausible(memory: AlarmMemory, policy: AlarmPolicy) -> AlarmMemory:
+    """Return a memory that silences no longer than it may, should a clock have been set back."""
+    if memory.open is not None:
+        opened = replace(memory.open, raised_at_s=min(memory.open.raised_at_s, 0.0))
+        memory = replace(memory, open=opened)
+    if memory.holdoff_until_s is not None:
+        until_s = min(memory.holdoff_until_s, policy.holdoff_s)
+        memory = replace(memory, holdoff_until_s=until_s)
+    if memory.shelved_until_s is not None:
+        until_s = min(memory.shelved_until_s, LONGEST_SHELVING_S)
+        memory = replace(memory, shelved_until_s=until_s)
+    return memory

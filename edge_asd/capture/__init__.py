@@ -1,0 +1,1 @@
+"""Sound cards: which one is meant, and audio from it for months."""

@@ -1,0 +1,221 @@
+"""One opened stream of a sound card through PortAudio.
+
+The callback counts, copies into a preallocated ring and returns. What the counts mean is
+decided elsewhere, by :mod:`edge_asd.capture.health`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.capture.pace import MAX_SPEED, FloodGauge, Heard
+from edge_asd.capture.ring import Arrival, BlockRing
+from edge_asd.capture.sound_cards import sound_cards
+from edge_asd.capture.sound_device import (
+    Choice,
+    InputDevice,
+    input_devices,
+    load_sounddevice,
+    resolve,
+)
+from edge_asd.errors import AudioError
+from edge_asd.profile import CaptureSettings
+
+__all__ = ["Microphone", "never_wait_for_portaudio", "open_microphone"]
+
+_N_CHANNELS = 2
+# PulseAudio delivers in bursts of 2 s; a card that is silent for longer lost audio.
+_PAUSE_S = 3.0
+# A device at its end fills any burst within a few milliseconds; a block that is this old
+# and was not followed by a flood is real.
+_PROOF_S = 0.1
+
+_OVERFLOW = "the sound card reports an overflow"
+_STALL = "the sound card delivered nothing for a while"
+
+
+class Microphone:
+    """Two channels of a sound card at a rate that the card supports, from now on.
+
+    Parameters
+    ----------
+    choice : see :func:`edge_asd.capture.sound_device.resolve`
+    preferred_rate_hz : the bundle's rate, tried after the card's own
+    block_s : length of a block; the callback runs once per block
+    ring_s : how far the reader may fall behind before audio is dropped
+    max_speed : times real time; what comes faster is not audio. ``math.inf`` for cards
+        made of files
+    clock : seconds that never run backwards
+
+    Raises
+    ------
+    AudioError
+        When the card is busy, gone, or supports no usable rate.
+    """
+
+    def __init__(
+        self,
+        choice: Choice,
+        *,
+        preferred_rate_hz: int,
+        block_s: float = 0.1,
+        ring_s: float = 30.0,
+        max_speed: float = MAX_SPEED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        sounddevice = load_sounddevice()
+        device = choice.device
+        self.choice = choice
+        self.sample_rate_hz = _supported_rate_hz(sounddevice, device, preferred_rate_hz)
+        block_frames = max(1, round(block_s * self.sample_rate_hz))
+        self._block_s = block_frames / self.sample_rate_hz
+        self._ring = BlockRing(max(2, round(ring_s / self._block_s)), block_frames)
+        self._clock = clock
+        self._heard = Heard(clock())
+        self._gauge = FloodGauge(self._heard.at_s, max_speed)
+        self._flooded = threading.Event()
+        try:
+            self._stream: Any = sounddevice.InputStream(
+                device=device.index,
+                channels=_N_CHANNELS,
+                dtype="float32",
+                samplerate=self.sample_rate_hz,
+                blocksize=block_frames,
+                callback=self._callback,
+            )
+        except sounddevice.PortAudioError as error:
+            raise _cannot_open(device.name, error) from error
+        try:
+            self._stream.start()
+        except sounddevice.PortAudioError as error:
+            self._stream.close()
+            raise _cannot_open(device.name, error) from error
+
+    @property
+    def heard(self) -> Heard:
+        """What came so far. Thread: any."""
+        return self._heard
+
+    @property
+    def active(self) -> bool:
+        """Whether PortAudio believes that the stream runs; a hung driver says yes."""
+        return bool(self._stream.active)
+
+    @property
+    def backlog_s(self) -> float:
+        """Seconds of audio that wait in the ring."""
+        return self._ring.n_waiting * self._block_s
+
+    def read(self, timeout_s: float) -> Arrival | None:
+        """Return the oldest block, once it is sure to be audio, or None when none came."""
+        arrival = self._ring.read(timeout_s)
+        if arrival is None:
+            return None
+        age_s = self._clock() - arrival.at_s
+        if age_s < _PROOF_S:
+            self._flooded.wait(_PROOF_S - age_s)
+        heard = self._heard
+        return None if heard.flood and heard.at_s - arrival.at_s < _PROOF_S else arrival
+
+    def close(self) -> None:
+        """Close the stream; does not return when the driver hangs. Thread: any."""
+        self._stream.close()
+
+    def _callback(
+        self, frames: NDArray[np.float32], n_frames: int, _time: object, status: Any
+    ) -> None:
+        heard = self._heard
+        if heard.flood:
+            return
+        now_s = self._clock()
+        if self._gauge.is_flood(now_s, n_frames / self.sample_rate_hz):
+            self._heard = replace(heard, at_s=now_s, flood=True)
+            self._flooded.set()
+            return
+        pause_s = now_s - heard.at_s
+        gap, lost = None, 0
+        if heard.n_frames:  # before the first frames nothing can be lost
+            gap = _STALL if pause_s > _PAUSE_S + self._block_s else None
+            gap = gap or (_OVERFLOW if status.input_overflow else None)
+            late = round(pause_s * self.sample_rate_hz) - n_frames
+            # Less than a block is within the jitter of the callback.
+            lost = late if gap and late > n_frames else 0
+        self._heard = Heard(now_s, heard.n_frames + n_frames, heard.n_gaps + (gap is not None))
+        self._ring.write(frames, gap, lost, at_s=now_s)
+
+
+def open_microphone(
+    query: str,
+    refresh: bool,
+    *,
+    settings: CaptureSettings,
+    preferred_rate_hz: int,
+    root: Path = Path("/"),
+    max_speed: float = MAX_SPEED,
+) -> Microphone:
+    """Return the microphone that `query` means, listening.
+
+    Parameters
+    ----------
+    refresh : look for new devices first; ends every other stream
+
+    Raises
+    ------
+    UsageError, DeviceNotFoundError, AudioError
+        See :func:`edge_asd.capture.sound_device.resolve` and :class:`Microphone`.
+    """
+    choice = resolve(query, input_devices(refresh=refresh), sound_cards(root))
+    return Microphone(
+        choice,
+        preferred_rate_hz=preferred_rate_hz,
+        block_s=settings.block_s,
+        ring_s=settings.ring_s,
+        max_speed=max_speed,
+    )
+
+
+def never_wait_for_portaudio() -> None:
+    """Let the process end although a driver hangs.
+
+    sounddevice terminates PortAudio at exit, which would wait for the driver for ever.
+    """
+    if sounddevice := sys.modules.get("sounddevice"):
+        atexit.unregister(sounddevice._exit_handler)
+
+
+def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz: int) -> int:
+    rates_hz = dict.fromkeys((device.default_rate_hz, preferred_rate_hz, 48000, 44100))
+    error: Exception | None = None
+    for rate_hz in rates_hz:
+        try:
+            sounddevice.check_input_settings(
+                device=device.index, channels=_N_CHANNELS, dtype="float32", samplerate=rate_hz
+            )
+        except sounddevice.PortAudioError as refused:
+            error = error or refused
+        else:
+            return rate_hz
+    raise _cannot_open(device.name, error)
+
+
+def _cannot_open(name: str, error: Exception | None) -> AudioError:
+    # PortAudioError: text, number of the error, and, not always, what the host API says.
+    parts = error.args if error else ("no reason given",)
+    host_says = str(parts[2][-1]).strip() if len(parts) > 2 else ""
+    detail = " ".join(f"{parts[0]}: {host_says}".rstrip(": ").split())
+    if "unavailable" in str(error).lower() or "busy" in str(error).lower():
+        return AudioError(
+            f"sound device {name!r} is busy ({detail}); end the program that uses it: "
+            "'fuser -v /dev/snd/*' names it"
+        )
+    return AudioError(f"cannot record two channels from sound device {name!r}: {detail}")

@@ -1,0 +1,1 @@
+"""What is kept of an alarm: sound, picture and facts in a folder."""

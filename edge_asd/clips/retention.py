@@ -1,0 +1,148 @@
+"""Room for the next event: sound goes first, then pictures, and the JSON of alarms last."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_asd.clips.folder import AUDIO_FILE, PICTURE_FILE, STAMPED
+
+__all__ = ["Retention", "free_bytes"]
+
+_log = logging.getLogger(__name__)
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that may still be written to the disk of a folder.
+
+    Raises
+    ------
+    OSError
+        When the folder is not there.
+    """
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    folder: Path
+    sizes: dict[str, int]  # in bytes, by file name
+
+    @property
+    def age(self) -> str:
+        """Sorts by the time of the alarm; whatever the clock did to files since."""
+        stamp = STAMPED.fullmatch(self.folder.name)
+        return stamp[1] if stamp else ""
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(self.sizes.values())
+
+
+class Retention:
+    """Keeps a folder of events within its bounds, by removing the oldest.
+
+    Thread: one that may wait for the disk.
+
+    Parameters
+    ----------
+    max_bytes : of all events
+    reserve_bytes : always left free on the disk
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        max_bytes: int,
+        reserve_bytes: int,
+        free: Callable[[Path], int] = free_bytes,
+    ) -> None:
+        self._folder = folder
+        self._max_bytes = max_bytes
+        self._reserve_bytes = reserve_bytes
+        self._free = free
+        self._used: int | None = None  # None: to be counted
+
+    def make_room(self, n_bytes: int, keep: Path | None = None) -> str | None:
+        """Remove old events until `n_bytes` may be written; return why they may not.
+
+        Nothing is removed when that would not be enough.
+
+        Parameters
+        ----------
+        keep : an event that is never removed
+
+        Raises
+        ------
+        OSError
+            When the folder cannot be read or an event cannot be removed.
+        """
+        if self._used is None or self._lacking(self._used, n_bytes) > 0:
+            kept = list(self._scan())
+            self._used = sum(own.n_bytes for own in kept)
+            lacking = self._lacking(self._used, n_bytes)
+            old = sorted((own for own in kept if own.age and own.folder != keep), key=_age)
+            if lacking > sum(own.n_bytes for own in old):
+                return self._refusal(n_bytes)
+            self._remove(old, lacking)
+        self._used += n_bytes
+        return None
+
+    def _lacking(self, used: int, n_bytes: int) -> int:
+        """Bytes that have to go."""
+        beyond_most = used + n_bytes - self._max_bytes
+        return max(beyond_most, n_bytes + self._reserve_bytes - self._free(self._folder))
+
+    def _remove(self, old: list[_Kept], lacking: int) -> None:
+        """Remove sound, then pictures, then folders, until nothing is lacking."""
+        for name in (AUDIO_FILE, PICTURE_FILE):
+            for own in old:
+                if lacking <= 0:
+                    return
+                if name in own.sizes:
+                    (own.folder / name).unlink()
+                    lacking -= self._gone(own.sizes.pop(name))
+                    _log.info("removed %s of %s to make room", name, own.folder.name)
+        for own in old:
+            if lacking <= 0:
+                return
+            shutil.rmtree(own.folder)
+            lacking -= self._gone(own.n_bytes)
+            _log.info("removed %s to make room", own.folder.name)
+
+    def _gone(self, n_bytes: int) -> int:
+        self._used = (self._used or 0) - n_bytes
+        return n_bytes
+
+    def _scan(self) -> Iterator[_Kept]:
+        for entry in os.scandir(self._folder):
+            if entry.is_dir(follow_symlinks=False):
+                files = {f.name: f.stat(follow_symlinks=False).st_size for f in os.scandir(entry)}
+                yield _Kept(Path(entry.path), files)
+
+    def _refusal(self, n_bytes: int) -> str:
+        free, most = self._free(self._folder), self._max_bytes
+        if free - n_bytes < self._reserve_bytes:
+            return (
+                f"{_megabytes(free)} are free on the disk of {self._folder}, of which "
+                f"{_megabytes(self._reserve_bytes)} stay free: remove other files, or lower "
+                "clips.reserve_bytes"
+            )
+        return (
+            f"events may have {_megabytes(most)} in {self._folder}, which is too little for "
+            "this one: raise clips.max_bytes"
+        )
+
+
+def _age(own: _Kept) -> tuple[str, str]:
+    return own.age, own.folder.name
+
+
+def _megabytes(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.0f} MB"

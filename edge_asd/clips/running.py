@@ -1,0 +1,151 @@
+"""The folder of an alarm whose sound is not complete yet."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path, write_record
+from edge_asd.event import AlarmRaisedEvent, utc_text
+from edge_asd.explain.departure import Departure
+from edge_asd.state_folder import read_json, write_atomically
+
+__all__ = ["NO_ROOM", "PART_FILE", "Begin", "RunningEvent"]
+
+NO_ROOM = "no room on the disk"
+PART_FILE = f".{AUDIO_FILE}.part"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Begin:
+    """An alarm was raised; its sound begins at `start`."""
+
+    alarm: AlarmRaisedEvent
+    departure: Departure | None
+    start: datetime  # UTC
+    start_stream_s: float
+
+
+class RunningEvent:
+    """Writes that folder.
+
+    All methods raise OSError or soundfile.SoundFileError when the disk does not take it.
+    """
+
+    def __init__(self, events: Path, begin: Begin, rate_hz: int) -> None:
+        self.path = event_path(events, begin.alarm.alarm_id)
+        self.recording = True
+        self._begin = begin
+        self._rate_hz = rate_hz
+        self._n_frames = 0
+        self._file: soundfile.SoundFile | None = None
+        self._record: dict[str, Any] = {
+            "alarm": begin.alarm.to_dict(),
+            "cleared": None,
+            "notes": [],
+            "picture": None,
+            "clip": {
+                "file": None,
+                "state": "recording",
+                "sample_rate_hz": rate_hz,
+                "start": utc_text(begin.start),
+                "start_stream_s": begin.start_stream_s,
+                "seconds": None,
+                "gaps": [],
+            },
+        }
+
+    def write_record(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_record(self.path, self._record)
+
+    def write_picture(self) -> None:
+        if self._begin.departure is None:
+            return
+        from edge_asd.explain.picture import draw_picture
+
+        alarm = self._begin.alarm
+        picture = draw_picture(
+            self._begin.departure,
+            title=f"{alarm.machine}   alarm {alarm.alarm_id}   "
+            f"score {alarm.score:.2f}, threshold {alarm.threshold:.2f}",
+            text=alarm.explanation.text if alarm.explanation else "",
+            start=alarm.time - timedelta(seconds=alarm.stream_time_s - alarm.window_start_s),
+        )
+        write_atomically(self.path / PICTURE_FILE, picture)
+        self._update(picture=PICTURE_FILE)
+
+    def write_sound(self, frames: NDArray[np.int16]) -> None:
+        if self._file is None:
+            self._file = soundfile.SoundFile(
+                self.path / PART_FILE, "w", self._rate_hz, 2, subtype="PCM_16", format="FLAC"
+            )
+        self._file.write(frames)
+        self._n_frames += len(frames)
+
+    def cut_short(self, why: str) -> None:
+        """Keep the sound so far, and take no more."""
+        self._close(f"cut short: {why}" if self._n_frames else f"none: {why}")
+
+    def give_up(self, why: str) -> None:
+        """Drop the sound, which cannot be written."""
+        if self._file is not None:
+            with suppress(soundfile.SoundFileError):
+                self._file.close()
+            self._file = None
+        (self.path / PART_FILE).unlink(missing_ok=True)
+        self._n_frames = 0
+        self._close(f"none: {why}")
+
+    def finish(self, gaps: tuple[tuple[float, float | None], ...]) -> None:
+        if self.recording:
+            self._close("complete" if self._n_frames else "none: no sound arrived")
+        seconds = self._n_frames / self._rate_hz
+        self._update(
+            clip={"gaps": [{"at_s": at, "lost_s": lost} for at, lost in gaps if at <= seconds]}
+        )
+
+    def _close(self, state: str) -> None:
+        self.recording = False
+        clip: dict[str, Any] = {"state": state, "seconds": self._n_frames / self._rate_hz}
+        if self._file is not None:
+            try:
+                self._file.close()
+                self._file = None
+                part = self.path / PART_FILE
+                _require_whole(part, self._n_frames)
+                part.replace(self.path / AUDIO_FILE)
+            except (OSError, soundfile.SoundFileError):
+                self.give_up(NO_ROOM)
+                raise
+            clip["file"] = AUDIO_FILE
+        self._update(clip=clip)
+
+    def _update(self, **news: Any) -> None:
+        """Change the record on disk, to which notes may have been added since."""
+        record = read_json(self.path / EVENT_FILE) or self._record
+        clip = record.get("clip", {}) | news.pop("clip", {})
+        write_record(self.path, record | news | {"clip": clip})
+
+
+def _require_whole(path: Path, n_frames: int) -> None:
+    """Have the sound on the disk, to its end: libsndfile says nothing if its last write fails."""
+    with soundfile.SoundFile(path) as file:
+        file.seek(n_frames - 1)
+        n_read = len(file.read(1))
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if n_read != 1:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

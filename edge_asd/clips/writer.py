@@ -1,0 +1,200 @@
+"""Writes the folders of alarms in a thread of its own, so that nobody waits for the disk."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from edge_asd.clips.folder import EVENT_FILE, add_to_record, event_path, write_record
+from edge_asd.clips.retention import Retention
+from edge_asd.clips.running import NO_ROOM, PART_FILE, Begin, RunningEvent
+from edge_asd.errors import StateError
+from edge_asd.event import Event
+from edge_asd.fault import Report, ended, noticed
+from edge_asd.state_folder import read_json, write_atomically
+
+__all__ = ["Begin", "End", "EventWriter", "Job", "Note", "Sound"]
+
+_MOST_JOBS = 1500
+_MOST_SOUND = 1400  # of them, so that there is room left for what must not be lost
+_RETRY_S = 30.0
+_JSON_BYTES, _PICTURE_BYTES = 20_000, 150_000  # a little more than they need
+_SUBJECT = "events"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """More sound of the running event."""
+
+    frames: NDArray[np.int16]  # (n, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The sound of the running event is complete."""
+
+    gaps: tuple[tuple[float, float | None], ...]  # second of the clip, seconds lost there
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something happened to an alarm, also one that is long over."""
+
+    alarm_id: str
+    event: Event
+
+
+Job = Begin | Sound | End | Note
+
+
+class EventWriter:
+    """Takes jobs without waiting, and does them in order.
+
+    A full disk costs sound and pictures. It is reported once, and once when it is over.
+
+    Parameters
+    ----------
+    folder : of all events
+    report : hears of the fault ``disk``. Thread: the one that writes.
+    retry_s : how often a disk that was full is looked at again
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        retention: Retention,
+        *,
+        sample_rate_hz: int,
+        report: Report,
+        retry_s: float = _RETRY_S,
+    ) -> None:
+        self._folder = folder
+        self._retention = retention
+        self._rate_hz = sample_rate_hz
+        self._report = report
+        self._retry_s = retry_s
+        self._failing = False
+        self._running: RunningEvent | None = None
+        self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_JOBS)
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+        self._thread.start()
+
+    def put(self, job: Job) -> bool:
+        """Take a job; False when it is dropped, because the disk is too slow."""
+        if isinstance(job, Sound) and self._jobs.qsize() >= _MOST_SOUND:
+            return False
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            _log.warning("the disk is too slow: an event was not written (%s)", type(job).__name__)
+            return False
+        return True
+
+    def close(self, deadline_s: float = 10.0) -> None:
+        """Finish what was taken; give up, with a warning, after `deadline_s`."""
+        with suppress(queue.Full):
+            self._jobs.put(None, timeout=deadline_s)
+        self._thread.join(deadline_s)
+        if self._thread.is_alive():
+            _log.warning("the disk is too slow: events in %s are not complete", self._folder)
+
+    def _run(self) -> None:
+        self._guarded(self._tidy)
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._retry_s if self._failing else None)
+            except queue.Empty:
+                self._guarded(self._try_again)
+                continue
+            if job is None:
+                return
+            self._guarded(partial(self._do, job))
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except (OSError, soundfile.SoundFileError) as error:
+            self._fails(_reason(error))
+        except StateError as error:
+            _log.warning("%s", error)
+        except Exception:
+            _log.exception("an event in %s could not be written", self._folder)
+
+    def _do(self, job: Job) -> None:
+        match job:
+            case Begin():
+                self._running = RunningEvent(self._folder, job, self._rate_hz)
+                self._running.write_record()
+                if self._room(_PICTURE_BYTES + _JSON_BYTES, self._running.path):
+                    self._running.write_picture()
+                    self._works()
+            case Sound() if self._running and self._running.recording:
+                self._record(self._running, job.frames)
+            case End() if self._running:
+                running, self._running = self._running, None
+                running.finish(job.gaps)
+            case Note():
+                add_to_record(event_path(self._folder, job.alarm_id), job.event)
+
+    def _record(self, running: RunningEvent, frames: NDArray[np.int16]) -> None:
+        if not self._room(frames.nbytes, running.path):
+            running.cut_short(NO_ROOM)
+            return
+        try:
+            running.write_sound(frames)
+        except (OSError, soundfile.SoundFileError):
+            running.give_up(NO_ROOM)
+            raise
+
+    def _room(self, n_bytes: int, keep: Path) -> bool:
+        refusal = self._retention.make_room(n_bytes, keep)
+        if refusal:
+            self._fails(refusal)
+        return refusal is None
+
+    def _tidy(self) -> None:
+        """Make the folder; remove what a monitor left behind that was ended by force."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for part in filter(Path.is_file, self._folder.glob("*/.*")):
+            part.unlink()
+            record = read_json(part.with_name(EVENT_FILE)) if part.name == PART_FILE else None
+            if record:
+                ended_clip = record.get("clip", {}) | {"state": "none: the monitor was ended"}
+                write_record(part.parent, record | {"clip": ended_clip})
+        self._retention.make_room(0)
+
+    def _try_again(self) -> None:
+        if self._retention.make_room(_PICTURE_BYTES) is None:
+            probe = self._folder / ".probe"
+            try:
+                write_atomically(probe, b"\0" * _PICTURE_BYTES)
+            finally:
+                probe.unlink(missing_ok=True)
+            self._works()
+
+    def _fails(self, reason: str) -> None:
+        if not self._failing:
+            self._failing = True
+            self._report(noticed("disk", reason, subject=_SUBJECT))
+
+    def _works(self) -> None:
+        if self._failing:
+            self._failing = False
+            self._report(ended("disk", "events can be written again", subject=_SUBJECT))
+
+
+def _reason(error: Exception) -> str:
+    found = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"an event cannot be written: {found}; make room on the disk"

@@ -1,0 +1,97 @@
+"""What other commands ask of a running monitor: its status, to acknowledge, to shelve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from edge_asd.alarm.desk import AlarmDesk
+from edge_asd.errors import ControlError, EdgeAsdError
+from edge_asd.event import Event, utc_text
+from edge_asd.status import Status
+from edge_asd.watcher import Moment
+
+__all__ = ["Request", "Requests", "serve"]
+
+
+class Request(Protocol):
+    """One request; answered once."""
+
+    @property
+    def command(self) -> str: ...
+    @property
+    def arguments(self) -> Mapping[str, Any]: ...
+    def reply(self, content: dict[str, Any], /) -> None: ...
+    def refuse(self, message: str, /) -> None: ...
+
+
+class Requests(Protocol):
+    """Requests in the order of their arrival."""
+
+    def poll(self) -> Request | None: ...
+
+
+def serve(
+    request: Request,
+    desk: AlarmDesk,
+    now: Moment,
+    status: Callable[[], Status],
+    take_over: Callable[[], Event],
+) -> list[Event]:
+    """Answer one request; return what happened because of it.
+
+    Parameters
+    ----------
+    take_over : judges by what was learned since the start
+    """
+    try:
+        reply, events = _answer(request, desk, now, status, take_over)
+    except EdgeAsdError as error:
+        request.refuse(str(error))
+        return []
+    request.reply(reply)
+    return events
+
+
+def _answer(
+    request: Request,
+    desk: AlarmDesk,
+    now: Moment,
+    status: Callable[[], Status],
+    take_over: Callable[[], Event],
+) -> tuple[dict[str, Any], list[Event]]:
+    match request.command:
+        case "status":
+            return {"status": status().to_dict()}, []
+        case "ack":
+            acknowledged = desk.acknowledge(now, _text(request, "note"))
+            return {"alarm_id": acknowledged.alarm_id}, [acknowledged]
+        case "shelve":
+            shelved = desk.shelve(now, _time(request, "until"), _text(request, "note"))
+            until = utc_text(shelved.until)
+            return {"alarm_id": shelved.alarm_id, "until": until}, [shelved]
+        case "unshelve":
+            return {}, [desk.unshelve(now)]
+        case "reload":
+            learned = take_over()
+            return {"learned": learned.to_dict()["text"]}, [learned]
+        case unknown:
+            raise ControlError(f"the monitor knows no request {unknown!r}; are both one version?")
+
+
+def _text(request: Request, name: str) -> str:
+    value = request.arguments.get(name, "")
+    if not isinstance(value, str):
+        raise ControlError(f"{name} is {value!r}, expected text")
+    return value
+
+
+def _time(request: Request, name: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(_text(request, name))
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise ControlError(f"{name} is {request.arguments.get(name)!r}, expected a time with zone")
+    return time

@@ -1,0 +1,1 @@
+"""Why an alarm was raised: the departure from normal, and its picture."""

@@ -1,0 +1,195 @@
+"""Why a score is high: which branch, and where the sound departs from its nearest normal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.errors import EdgeAsdError
+from edge_asd.explain.departure import Departure, NormalLevels, Region, find_departure
+from edge_asd.explain.normal_spectra import NormalSpectra
+from edge_asd.explanation import Explanation
+from edge_asd.fusion import fuse
+from edge_asd.manifest import Domain, FusionSpec, MachineSpec
+from edge_asd.scorer import Neighbour
+
+if TYPE_CHECKING:
+    from edge_asd.detector import WindowScore
+
+__all__ = ["N_NEIGHBOURS", "Explainer", "Judged"]
+
+N_NEIGHBOURS = 8  # enough for a spread, few enough to be of one operating state
+
+_log = logging.getLogger(__name__)
+
+
+class _Detector(Protocol):
+    @property
+    def spec(self) -> MachineSpec: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    def n_references(self, branch: str) -> dict[Domain, int]: ...
+    def neighbours(
+        self, branch: str, audio: NDArray[np.float32], k: int
+    ) -> tuple[Neighbour, ...]: ...
+
+
+class Judged(Protocol):
+    """What judges, and what it knows of normal sound."""
+
+    @property
+    def detector(self) -> _Detector: ...
+    @property
+    def spectra(self) -> NormalSpectra | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The scores that a branch gives to normal windows."""
+
+    mean: float
+    spread: float
+
+
+class Explainer:
+    """Explains scores of one machine.
+
+    Thread: that of the monitor.
+
+    Parameters
+    ----------
+    judged : a detector and the spectra of its references, None if nothing is known of them
+
+    Attributes
+    ----------
+    last : what the last explanation was found in, for a picture
+    """
+
+    def __init__(self, judged: Judged) -> None:
+        self.last: Departure | None = None
+        self.judge_by(judged)
+
+    def judge_by(self, judged: Judged) -> None:
+        """Explain by what was learned since."""
+        self._detector = judged.detector
+        self._spectra = judged.spectra
+        self._ranges = _ranges(judged.spectra.scores if judged.spectra else {})
+
+    def explain(self, audio: NDArray[np.float32], result: WindowScore) -> Explanation | None:
+        """Explain the score of a window (2, window_samples); None, with a warning, if it fails."""
+        self.last = None
+        try:
+            return self._explained(audio, result)
+        except EdgeAsdError as error:  # an alarm without an explanation is still an alarm
+            _log.warning("cannot explain an alarm: %s", error)
+            return None
+
+    def _explained(self, audio: NDArray[np.float32], result: WindowScore) -> Explanation:
+        excess = {
+            branch: (score - self._ranges[branch].mean) / self._ranges[branch].spread
+            for branch, score in result.branches.items()
+            if branch in self._ranges
+        }
+        branch = self._furthest(result, excess)
+        normal = self._normal(branch, audio)
+        self.last = find_departure(audio, self._detector.sample_rate_hz, normal)
+        region = self.last.region
+        return Explanation(
+            text=f"{_branch_text(branch, excess)}; {_region_text(region, normal)}",
+            branch=branch,
+            times_threshold=self._times_threshold(result.score),
+            branch_excess=excess,
+            n_neighbours=normal.n_windows if normal else 0,
+            channel=region.channel if region else None,
+            onset_s=region.onset_s if region else None,
+            end_s=region.end_s if region else None,
+            low_hz=region.low_hz if region else None,
+            high_hz=region.high_hz if region else None,
+            departure_db=region.departure_db if region else None,
+        )
+
+    def _furthest(self, result: WindowScore, excess: Mapping[str, float]) -> str:
+        """The branch furthest above normal; where normal is unknown, that which adds most."""
+        if excess.keys() == result.branches.keys():
+            return max(excess, key=lambda branch: excess[branch])
+        shares = _shares(self._detector.spec.fusion, result.branches)
+        return max(shares, key=lambda branch: shares[branch])
+
+    def _normal(self, branch: str, audio: NDArray[np.float32]) -> NormalLevels | None:
+        """Levels of the nearest references, or of all where a bank holds something else."""
+        domains = self._spectra.domains if self._spectra else {}
+        if not domains:
+            return None
+        nearest = self._detector.n_references(branch) == {d: len(domains[d]) for d in domains}
+        if nearest:
+            near = self._detector.neighbours(branch, audio, N_NEIGHBOURS)
+            chosen = [(domains[one.domain], one.row) for one in near]
+        else:
+            chosen = [(own, row) for own in domains.values() for row in range(len(own))]
+        means = np.stack([own.mean_db[row] for own, row in chosen]).astype(np.float32)
+        spreads = np.stack([own.spread_db[row] for own, row in chosen]).astype(np.float32)
+        # Over time within a window, and from window to window.
+        spread = np.hypot(np.median(spreads, axis=0), means.std(axis=0))
+        return NormalLevels(np.median(means, axis=0), spread, len(chosen), nearest)
+
+    def _times_threshold(self, score: float) -> float | None:
+        spec = self._detector.spec
+        normal = 0.0
+        if spec.fusion.branches() <= self._ranges.keys():
+            normal = fuse(spec.fusion, {branch: own.mean for branch, own in self._ranges.items()})
+        above = spec.threshold.threshold - normal
+        return (score - normal) / above if above > 0 else None
+
+
+def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, _Range]:
+    """Normal ranges of the branches that have enough scores for one."""
+    ranges = {}
+    for branch, own in scores.items():
+        if len(own) >= 2 and (spread := stdev(map(float, own))) > 0:
+            ranges[branch] = _Range(fmean(map(float, own)), spread)
+    return ranges
+
+
+def _shares(fusion: FusionSpec, scores: Mapping[str, float]) -> dict[str, float]:
+    """What each branch adds to the fused score."""
+    shares: dict[str, float] = {}
+    for term in fusion.terms:
+        scale = term.weight / term.std
+        if isinstance(term.of, str):
+            shares[term.of] = scale * (scores[term.of] - term.mean)
+        else:
+            inner = _shares(term.of, scores)
+            shares |= {branch: scale * share for branch, share in inner.items()}
+    return shares
+
+
+def _branch_text(branch: str, excess: Mapping[str, float]) -> str:
+    if branch not in excess:
+        return f"{branch} adds most to the score"
+    return f"{branch} is {excess[branch]:.1f} standard deviations above its normal scores"
+
+
+def _region_text(region: Region | None, normal: NormalLevels | None) -> str:
+    if normal is None:
+        return "the bundle does not say how normal sounds, so no place in the sound is named"
+    which = f"its {normal.n_windows} nearest" if normal.nearest else f"all {normal.n_windows}"
+    if region is None:
+        return f"no one place in its spectrum departs from {which} normal windows"
+    side = "above" if region.departure_db >= 0 else "below"
+    return (
+        f"{region.channel} channel, {region.onset_s:.1f} to {region.end_s:.1f} s, "
+        f"{_frequencies(region.low_hz, region.high_hz)}, "
+        f"{abs(region.departure_db):.0f} dB {side} {which} normal windows"
+    )
+
+
+def _frequencies(low_hz: float, high_hz: float) -> str:
+    if high_hz < 1000:
+        return f"{low_hz:.0f} to {high_hz:.0f} Hz"
+    return f"{low_hz / 1000:.2f} to {high_hz / 1000:.2f} kHz"

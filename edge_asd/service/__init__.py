@@ -1,0 +1,1 @@
+"""The monitor as a service of the system."""

@@ -1,0 +1,111 @@
+"""One page per service: what systemd says of it, and what the monitor says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edge_asd.control.control_socket import ask
+from edge_asd.errors import EdgeAsdError
+from edge_asd.profile import load_profile
+from edge_asd.service.plan import CONFIG, STATE, UNIT
+from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
+from edge_asd.state_folder import StateFolder, folder_name
+
+__all__ = ["ServicePage", "report", "service_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """One machine's service."""
+
+    systemd: UnitState
+    monitor: dict[str, Any] | None  # a Status; None: it does not answer
+    trouble: str  # why it does not
+
+    @property
+    def unit(self) -> str:
+        return UNIT.replace("@", f"@{self.systemd.instance}")
+
+    @property
+    def healthy(self) -> bool:
+        """Whether its silence can be trusted, today and after a reboot."""
+        return self.systemd.healthy and bool(self.monitor and self.monitor.get("healthy"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, the verdict first."""
+        return {
+            "unit": self.unit,
+            "healthy": self.healthy,
+            "systemd": asdict(self.systemd),
+            "monitor": self.monitor,
+            "trouble": self.trouble,
+        }
+
+
+def report(root: Path, *, machine: str | None, state: Path | None) -> list[ServicePage]:
+    """A page for every service that starts at boot, or for one machine's."""
+    instances = enabled_instances(root) if machine is None else [folder_name(machine)]
+    return [_page(instance, root, state) for instance in instances]
+
+
+def service_lines(page: ServicePage) -> dict[str, str]:
+    """Name and value of each line of a page."""
+    unit = page.systemd
+    lines = {
+        "verdict": "healthy" if page.healthy else "NOT HEALTHY",
+        "service": ", ".join(_service_words(unit)),
+    }
+    if unit.restarts:
+        lines["restarts"] = f"{unit.restarts}, the last one after {unit.result}"
+    if unit.exit_code:
+        lines["exit code"] = str(unit.exit_code)
+    if unit.watchdog:
+        lines["watchdog"] = f"{unit.watchdog}, last ping {unit.pinged or 'never'}"
+    if page.monitor is None:
+        return lines | {"monitor": page.trouble}
+    return lines | _monitor_lines(page.monitor)
+
+
+def _service_words(unit: UnitState) -> list[str]:
+    words = ["installed" if unit.installed else "not installed"]
+    words.append("starts at boot" if unit.enabled else "does not start at boot")
+    if unit.active is None:
+        words.append("systemd does not run here")
+    else:
+        since = f" since {unit.since}" if unit.since else ""
+        words.append(f"{unit.active} ({unit.sub}){since}")
+    return words
+
+
+def _monitor_lines(status: dict[str, Any]) -> dict[str, str]:
+    faults = status.get("faults") or []
+    score = status.get("score")
+    lines = {
+        "hears": f"{status.get('source')}: {status.get('capture')}",
+        "alarm": f"{status.get('state')} {status.get('alarm_id') or ''}".rstrip(),
+        "windows": f"{status.get('windows')} scored, {status.get('skipped_windows')} skipped",
+    }
+    if score is not None:
+        lines["score"] = f"{score:.3g}, threshold {status.get('threshold', 0.0):.3g}"
+    for number, fault in enumerate(faults, 1):
+        lines[f"fault {number}"] = f"{fault.get('fault')}: {fault.get('detail')}"
+    return lines
+
+
+def _page(instance: str, root: Path, state: Path | None) -> ServicePage:
+    monitor, trouble = None, ""
+    try:
+        folder = StateFolder(state or _state_root(instance, root), instance)
+        monitor = ask(folder.control_socket, "status")
+    except (EdgeAsdError, OSError) as error:
+        trouble = str(error)
+    return ServicePage(unit_state(instance, root), monitor, trouble)
+
+
+def _state_root(instance: str, root: Path) -> Path:
+    """Where the service keeps its state: its profile knows."""
+    profile = root / CONFIG.relative_to("/") / f"{instance}.toml"
+    wanted = load_profile(str(profile)).site.state_dir if profile.is_file() else ""
+    return root / (Path(wanted) if wanted.startswith("/") else STATE).relative_to("/")

@@ -1,0 +1,1 @@
+"""What is learned on site, over what the bundle knows."""
