@@ -45,7 +45,7 @@ from edge_asd.watcher import Moment, Watcher
 
 HOUR_S = 3600.0
 EVERY_S = 900.0  # between two looks at memory
-WARM_UP_S = 2 * HOUR_S
+WARM_UP_S = 4 * HOUR_S  # each disturbance has happened once
 DELIVERY_DEADLINE_S = 120.0  # real seconds for what waits at the end
 MAX_SLOPE_MB = 1.0  # per ten hours
 SPARE_THREADS = 3  # those that open or close the card, or write a clip, come and go
@@ -123,7 +123,7 @@ def main() -> None:
         folder = Path(stack.enter_context(TemporaryDirectory()))
         disk = stack.enter_context(small_disk(folder, DISK_MIB))
         broker = stack.enter_context(closing(Broker(folder)))
-        subscriber = stack.enter_context(closing(Subscriber(broker.port, "edge-asd/#")))
+        subscriber = stack.enter_context(closing(Subscriber(broker.port, "edge-asd/+/event")))
         progress = stack.enter_context(Progress(console=Console(stderr=True)))
         inspector = Inspector(broker, disk, progress, options.hours)
         begun_s = time.monotonic()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from edge_asd.watcher import Moment
 
 __all__ = ["FaultDesk"]
 
-_SETTLED_S = 60.0  # of sound, after which a fault from before the restart would be back
+# Of sound, after which a fault from before the restart would be back: the slowest is that of
+# an average level, which is known after 20 s and must be wrong for another 60 s.
+_SETTLED_S = 120.0
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ class FaultDesk:
         self._board = FaultBoard()
         self._told: dict[str, FaultStatus] = {}
         self._carried = _load(file)  # from before a restart, not seen again yet
+        self._before_s: dict[str, float] = {}  # how long carried ones had lasted when seen again
+        self._heard_s = 0.0  # since the restart, as long as that matters
 
     @property
     def names(self) -> list[str]:
@@ -50,31 +55,31 @@ class FaultDesk:
         """What is wrong now, the oldest first."""
         return (*self._carried.values(), *self._told.values())
 
-    def take(self, change: FaultChange, at: Moment, now_s: float) -> list[Event]:
-        """Take a change; return what to say about it.
-
-        Parameters
-        ----------
-        now_s : seconds that never run backwards
-        """
-        lasted_s = self._board.update(change, now_s)
+    def take(self, change: FaultChange, at: Moment) -> list[Event]:
+        """Take a change; return what to say about it."""
+        lasted_s = self._board.update(change, at.stream_time_s)
         if lasted_s is None:
+            self._renew(change)
             return []
-        return self._began(change, at) if change.active else self._ended(change, at)
+        return self._began(change, at) if change.active else self._ended(change, at, lasted_s)
 
-    def settle(self, at: Moment) -> list[Event]:
-        """Say what is over since the restart, once enough was heard to know.
-
-        Parameters
-        ----------
-        at : position in the stream; without sound it stays at its start
-        """
-        if not self._carried or at.stream_time_s < _SETTLED_S:
+    def settle(self, at: Moment, heard_s: float) -> list[Event]:
+        """Know that so much sound came; say what is over since the restart, once that is clear."""
+        if not self._carried:
+            return []
+        self._heard_s += heard_s
+        if self._heard_s < _SETTLED_S:
             return []
         over, self._carried = self._carried, {}
         self._save()
         return [
-            _cleared(status, at, "it did not come back after the restart", {})
+            FaultClearedEvent(
+                **at.facts(),
+                fault=status.fault,
+                detail="it did not come back after the restart",
+                duration_s=_lasted_s(status, at),
+                figures={},
+            )
             for status in over.values()
         ]
 
@@ -82,6 +87,7 @@ class FaultDesk:
         _log.warning("%s: %s", change.fault.meaning, change.detail)
         carried = self._carried.pop(change.key, None)
         since = carried.since if carried else utc_text(at.time)
+        self._before_s[change.key] = _lasted_s(carried, at) if carried else 0.0
         self._told[change.key] = FaultStatus(
             change.key, change.fault.severity, change.detail, since
         )
@@ -99,12 +105,26 @@ class FaultDesk:
             )
         ]
 
-    def _ended(self, change: FaultChange, at: Moment) -> list[Event]:
-        status = self._told.pop(change.key)
+    def _renew(self, change: FaultChange) -> None:
+        """Keep what is the matter now with a fault that was told already."""
+        if change.active:
+            told = self._told[change.key]
+            self._told[change.key] = replace(told, detail=change.detail)
+
+    def _ended(self, change: FaultChange, at: Moment, lasted_s: float) -> list[Event]:
+        del self._told[change.key]
         self._save()
-        cleared = _cleared(status, at, change.detail, dict(change.figures))
-        _log.info("%s is over after %.1f s: %s", change.key, cleared.duration_s, change.detail)
-        return [cleared]
+        duration_s = self._before_s.pop(change.key) + max(lasted_s, 0.0)
+        _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
+        return [
+            FaultClearedEvent(
+                **at.facts(),
+                fault=change.key,
+                detail=change.detail,
+                duration_s=duration_s,
+                figures=dict(change.figures),
+            )
+        ]
 
     def _save(self) -> None:
         if self._file is None:
@@ -116,17 +136,9 @@ class FaultDesk:
             _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
 
 
-def _cleared(
-    status: FaultStatus, at: Moment, detail: str, figures: dict[str, float | int | str]
-) -> FaultClearedEvent:
-    lasted = at.time - datetime.fromisoformat(status.since)
-    return FaultClearedEvent(
-        **at.facts(),
-        fault=status.fault,
-        detail=detail,
-        duration_s=max(lasted.total_seconds(), 0.0),
-        figures=figures,
-    )
+def _lasted_s(status: FaultStatus, at: Moment) -> float:
+    """How long ago a fault began, by the time of day: a restart leaves no other."""
+    return max((at.time - datetime.fromisoformat(status.since)).total_seconds(), 0.0)
 
 
 def _load(file: Path | None) -> dict[str, FaultStatus]:
@@ -134,10 +146,17 @@ def _load(file: Path | None) -> dict[str, FaultStatus]:
         return {}
     try:
         content = read_json(file) or {}
-        known = [FaultStatus(**fault) for fault in content.get("faults", [])]
-        for status in known:
-            datetime.fromisoformat(status.since)
+        known = [_read(fault) for fault in content.get("faults", [])]
     except (StateError, TypeError, ValueError) as error:
         _log.warning("%s is forgotten: %s", file, error)
         return {}
     return {status.fault: status for status in known}
+
+
+def _read(fault: Mapping[str, object]) -> FaultStatus:
+    status = FaultStatus(**fault)  # type: ignore[arg-type]  # looked at in the next line
+    if not all(isinstance(value, str) for value in asdict(status).values()):
+        raise ValueError(f"{fault!r:.80} is not a fault")
+    if datetime.fromisoformat(status.since).tzinfo is None:
+        raise ValueError(f"{status.since!r} is not a time with a zone")
+    return status

@@ -179,14 +179,14 @@ class Monitor:
                 self._outlets.emit(_clock_step(at, step_s))
             for watcher in self._watchers:
                 self._emit_all(watcher.on_block(at, block.audio))
-            self._emit_all(self._faults.settle(at))
+            self._emit_all(self._faults.settle(at, block.n_frames / self._rate_hz))
         self._between_blocks()
 
     def _between_blocks(self) -> None:
         now = self._now()
         self._emit_all(self.desk.tick(now))
         for _ in range(self._reports.qsize()):  # what an output does wrong now is told next time
-            self._emit_all(self._faults.take(self._reports.get(), now, self._now_s()))
+            self._emit_all(self._faults.take(self._reports.get(), now))
         while self._requests and (request := self._requests.poll()):
             self._emit_all(serve(request, self.desk, now, lambda: self.status, self._take_over))
         self.status = self._make_status()

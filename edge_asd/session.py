@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,6 @@ from edge_asd.state_folder import StateFolder, default_root
 from edge_asd.status import Status
 
 __all__ = ["Recording", "Session"]
-
-_LAST_WORDS_S = 10.0  # for outputs to tell that the monitor cannot start
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +71,12 @@ class Session:
                 return self._listen(machine, folder, stack)
             record = StartRecord(folder.start_file, machine, lambda: datetime.now(UTC))
             try:
-                stopped = self._listen(machine, folder, stack, record)
+                with ExitStack() as opened:  # ends before its outputs are opened again
+                    return self._listen(machine, folder, opened, record)
             except EdgeAsdError as error:
                 if not record.heard and (news := record.failed(str(error))):
                     self._tell(news, folder)
                 raise
-            record.close()
-            return stopped
 
     def _folder(self, machine: str) -> StateFolder | None:
         """State of live monitoring; a recording leaves none unless asked to."""
@@ -166,7 +163,7 @@ class Session:
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder) -> None:
         """Tell the outputs of the profile that there is no monitor."""
-        with ExitStack() as stack:
+        with ExitStack() as stack, suppress(EdgeAsdError):  # what ended it is worth more
             for output in open_outputs(
                 self.profile.sinks,
                 machine=news.machine,

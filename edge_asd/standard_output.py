@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TextIO
 
 from rich.console import Console
@@ -47,11 +47,10 @@ def standard_output(
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
         return [stack.enter_context(Meter(Console(), lambda: source.backlog_s, clock))], []
-    stack.callback(_let_go_of_closed_stdout, sys.stdout)
-    lines = JsonlSink(sys.stdout)
     if not live:
-        return [], [lines]
-    reader = _Reader(lines, on_closed)
+        stack.callback(_let_go_of_closed_stdout, sys.stdout)
+        return [], [JsonlSink(sys.stdout)]
+    reader = _Reader(_stream_apart(sys.stdout), on_closed)
     delivery = Delivery(reader, report=report, accepts=lambda _: True, spool=None)
     return [], [stack.enter_context(closing(delivery))]
 
@@ -61,8 +60,9 @@ class _Reader:
 
     name = "stdout"
 
-    def __init__(self, lines: JsonlSink, on_closed: Callable[[], None]) -> None:
-        self._lines = lines
+    def __init__(self, stream: TextIO, on_closed: Callable[[], None]) -> None:
+        self._stream = stream
+        self._lines = JsonlSink(stream)
         self._on_closed = on_closed
 
     def send(self, event: Event) -> None:
@@ -72,7 +72,18 @@ class _Reader:
             self._on_closed()
 
     def close(self) -> None:
-        """Leave the stream to the process."""
+        """Let go of the stream, whether or not somebody still reads."""
+        with suppress(OSError):
+            self._stream.close()
+
+
+def _stream_apart(stdout: TextIO) -> TextIO:
+    """Return another stream to the same place.
+
+    While a reader stalls, the thread that writes holds the lock of its stream. Python flushes
+    its own at exit, and would wait for that lock for ever.
+    """
+    return os.fdopen(os.dup(stdout.fileno()), "w", encoding=stdout.encoding, errors=stdout.errors)
 
 
 def _let_go_of_closed_stdout(stdout: TextIO) -> None:

@@ -152,14 +152,28 @@ class StartRecord(Watcher):
 def _load(path: Path) -> _Record:
     try:
         content: dict[str, Any] | None = read_json(path)
-        return _Record(**content) if content and content.get("version") == _VERSION else _Record()
-    except (StateError, TypeError) as error:
+        record = _Record(**content) if content and content.get("version") == _VERSION else _Record()
+        for time in (record.alive, record.failing_since, record.told, record.restart_told):
+            _time(time)
+        if not isinstance(record.failures, int):
+            raise ValueError(f"failures is {record.failures!r:.40}")
+    except (StateError, TypeError, ValueError) as error:
         _log.warning("%s is forgotten: %s", path, error)
         return _Record()
+    return record
 
 
 def _time(text: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text) if text else None
-    except (TypeError, ValueError):
+    """Read a time of day.
+
+    Raises
+    ------
+    TypeError, ValueError
+        When it is none, or has no zone.
+    """
+    if text is None:
         return None
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError(f"{text!r} is not a time with a zone")
+    return time

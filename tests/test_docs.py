@@ -17,6 +17,7 @@ from edge_asd.cli import app
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BEFORE_COMMANDS = {"sudo", "|", "&&", ";"}
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#]+)")
 
 
@@ -32,7 +33,8 @@ def edge_asd_calls() -> list[tuple[str, list[str]]]:
         for line in shell_lines(document):
             words = shlex.split(line, comments=True)
             for position, word in enumerate(words):
-                if Path(word).name == "edge-asd":
+                is_command = position == 0 or words[position - 1] in BEFORE_COMMANDS
+                if is_command and Path(word).name == "edge-asd":
                     rest = words[position + 1 :]
                     end = next((i for i, w in enumerate(rest) if w in {"|", "&&", ";", ">"}), None)
                     calls.append((f"{document.name}: {line.strip()}", rest[:end]))
@@ -51,7 +53,7 @@ def test_every_command_and_option_in_the_documents_exists(
     where_and_call: tuple[str, list[str]],
 ) -> None:
     _, words = where_and_call
-    command = words[: 2 if words[0] == "data" else 1]
+    command = words[: 2 if words[0] in {"data", "service"} else 1]
 
     text = help_text() if command[0].startswith("-") else help_text(*command)
 

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED_IDS = 1000
 _MARK = b'{"done": '
+_PROBE = _MARK + b'""' + b" " * 16_384 + b"}\n"  # a line that says nothing
 
 
 class Spool:
@@ -87,7 +88,7 @@ class Spool:
 
     def save(self) -> None:
         """Write the journal again if it could not be written before."""
-        if self._behind:
+        if self.problem is not None:
             self._write(b"")
 
     def _remember(self, event_id: str) -> None:
@@ -136,11 +137,23 @@ class Spool:
                 self._rewrite(self._path)
             else:
                 self._append(self._path, line)
+            self._behind = False
+            if self.problem is not None:
+                self._require_room(self._path)
         except OSError as error:
             self._fail(error)
-            return
-        self._behind = False
-        self.problem = None
+        else:
+            self.problem = None
+
+    def _require_room(self, path: Path) -> None:
+        """Write more than one line; else the news that there is room finds none.
+
+        A full disk lets a journal be emptied. If that ended the problem, the news of its
+        end would not fit, which is a problem, which ends when it was delivered, and so on.
+        """
+        self._append(path, _PROBE)
+        if not self._waiting:
+            self._empty(path)
 
     def _fail(self, error: OSError) -> None:
         self._behind = True

@@ -209,7 +209,7 @@ def test_what_is_wrong_over_several_restarts_is_told_once(
     ]
 
     for rig in rigs:
-        rig.run(100.0)
+        rig.run(150.0)
 
     assert faults(rigs[0]) == [("capture_lost", True)]
     assert faults(rigs[1]) == [("capture_missing", True)]

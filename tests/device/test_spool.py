@@ -217,6 +217,43 @@ def broken_by(failing: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Non
     return monkeypatch.undo
 
 
+def test_a_journal_that_is_emptied_on_a_full_disk_does_not_end_the_problem(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path) as disk:
+        spool = Spool(disk / "webhook.jsonl")
+        filler = fill(disk)
+        for number in range(40):
+            spool.append(a_notice(number))
+        for number in range(40):
+            spool.done(a_notice(number).id)
+            spool.save()
+            assert spool.problem is not None
+
+        filler.unlink()
+        spool.save()
+
+        assert spool.problem is None
+        assert (disk / "webhook.jsonl").read_bytes() == b""
+
+
+def test_a_power_cut_while_there_is_found_to_be_room_loses_nothing(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(journal)
+    mend = broken_by("fsync", monkeypatch)
+    spool.append(a_notice(1))
+    mend()
+    spool.append(a_notice(2))
+
+    content = journal.read_bytes()
+    assert len(content) > 16_384
+    for cut in (len(content), len(content) - 1, len(content) - 16_000):
+        journal.write_bytes(content[:cut])
+        again = Spool(journal)
+        assert (len(again), again.given_up) == (2, 0)
+
+
 @pytest.mark.parametrize("failing", ["write", "fsync", "open"])
 def test_a_disk_that_fails_is_told_and_tried_again_with_the_next_event(
     failing: str, journal: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edge_asd.event import Event, FaultClearedEvent, NoticeEvent
 from edge_asd.start_record import StartRecord
@@ -81,7 +83,21 @@ def test_a_watchdog_that_restarts_again_and_again_is_told_once(tmp_path: Path) -
     assert notices == [1] + [0] * 8
 
 
-def test_a_broken_record_is_forgotten(tmp_path: Path) -> None:
-    (tmp_path / "start.json").write_text('{"version": 1, "nonsense": 2}')
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"nonsense": 2},
+        {"failures": "many", "told": "2026-11-22T02:00:00+00:00"},
+        {"failing_since": "2026-11-22T02:00:00", "told": "2026-11-22T02:00:00+00:00"},
+        {"running": True, "alive": "2026-11-22T02:00:00"},
+        {"running": True, "alive": 7},
+    ],
+)
+def test_a_broken_record_is_forgotten(tmp_path: Path, values: dict[str, object]) -> None:
+    (tmp_path / "start.json").write_text(json.dumps({"version": 1} | values))
 
-    assert hear(tmp_path, 0) == []
+    told = begin(tmp_path, 0)[0].failed("no bundle")
+
+    assert told is not None
+    assert told.figures == {"failures": 1}
+    assert [event.event for event in hear(tmp_path, 0)] == ["fault_cleared"]

@@ -1,0 +1,47 @@
+"""What a monitor that cannot listen leaves behind: a message, an exit code, and no doubles."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+from device.fake_card import FakeCards, require_portaudio
+from device.listening import of, parse, run
+
+
+def test_a_card_that_stays_away_is_told_by_outputs_that_were_open_already(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    require_portaudio()
+    cards = FakeCards(tmp_path / "cards")
+    cards.add_file(2, np.zeros((2, 4800), np.float32))
+    log = tmp_path / "events.jsonl"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    profile = tmp_path / "site.toml"
+    profile.write_text(f"[sinks.http]\nport = {port}\n[sinks.jsonl]\npath = '{log}'\n")
+    args = ["--device", "hw:1", "--machine", "pump", "--profile", str(profile), "--wait", "0.5"]
+
+    exit_code, _, stderr = run(mini_bundle, args, env=cards.environment)
+
+    assert exit_code == 1
+    assert "was away for" in stderr.splitlines()[-1]
+    (told,) = [e for e in of(parse(log.read_text()), "fault_raised") if e["fault"] == "start"]
+    assert "was away for" in told["detail"]
+
+
+def test_an_output_that_cannot_be_opened_hides_no_other_error(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    require_portaudio()
+    cards = FakeCards(tmp_path / "cards")
+    cards.add_file(2, np.zeros((2, 4800), np.float32))
+    profile = tmp_path / "site.toml"
+    profile.write_text("[sinks.mqtt]\nhost = 'localhost'\npassword_env = 'NOT_SET'\n")
+    args = ["--device", "hw:1", "--machine", "pump", "--profile", str(profile), "--wait", "0"]
+
+    exit_code, _, stderr = run(mini_bundle, args, env=cards.environment)
+
+    assert exit_code == 1
+    assert "no sound device 'hw:1'" in stderr.splitlines()[-1]
