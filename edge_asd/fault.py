@@ -34,6 +34,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("capture_missing", "deaf", "the sound card is not there"),
             Fault("capture_lost", "deaf", "the sound card stopped or was unplugged"),
             Fault("capture_stalled", "deaf", "the sound card delivers nothing"),
+            Fault("capture_hung", "deaf", "the driver of the sound card hangs"),
             Fault("capture_runaway", "deaf", "audio arrives faster than any sound card records"),
             Fault("capture_wrong_rate", "impaired", "the card does not keep its sample rate"),
             Fault("capture_overflow", "impaired", "audio was lost again and again"),

@@ -57,7 +57,7 @@ class Monitor:
     watchers : look at everything that passes
     usable : whether a stretch of the stream, in seconds, can be scored
     requests : from other commands; answered between two blocks
-    reload : opens the judge again after something was learned
+    reload : opens the judge again after something was learned; its windows are as long
     reports : fault changes, from any thread
     now_s : seconds that never run backwards
     """
@@ -196,11 +196,8 @@ class Monitor:
         if self._reload is None:
             raise ControlError("nothing can be learned while a recording is played")
         judge = self._reload()
-        detector, before = judge.detector, self._judge.detector
-        if detector.window_samples != before.window_samples:
-            raise ControlError("its windows have another length; start the monitor again")
         self._judge = judge
-        self._stream.detector = detector
+        self._stream.detector = judge.detector
         self.desk.alarm.policy = judge.policy
         return NoticeEvent(
             **self._now().facts(),

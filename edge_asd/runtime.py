@@ -20,6 +20,7 @@ from edge_asd.alarm.store import AlarmStore
 from edge_asd.clips.clip import ClipRecorder
 from edge_asd.clock_watcher import ClockWatcher
 from edge_asd.control.control_socket import ControlServer
+from edge_asd.errors import ControlError
 from edge_asd.event import compact_utc
 from edge_asd.explain.explainer import Explainer
 from edge_asd.fault import FaultChange
@@ -87,12 +88,13 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
     detector = opened.detector
     rate_hz, report = detector.sample_rate_hz, setup.reports.put
     pace = _pace(setup, opened)
+    hop_s = pace.hop_s  # as wanted: a wider one, later, changes nothing about the alarm
     clock = (
         LiveClock(setup.clocks.utc, setup.clocks.now_s) if setup.live else FixedClock(setup.start)
     )
 
     def policy(of: OpenedMachine) -> AlarmPolicy:
-        return _policy(profile.alarm, of, pace.hop_s)
+        return _policy(profile.alarm, of, hop_s)
 
     explainer = Explainer(opened)
     store = AlarmStore(state.alarm_file, clock.utc) if state else None
@@ -136,12 +138,15 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
 
     def take_over() -> Judge:
         again = setup.open_again()
+        judge = Judge(again.detector, policy(again), explainer.explain, again.learned)
+        if again.detector.window_samples != detector.window_samples:
+            raise ControlError("its windows have another length; start the monitor again")
         explainer.judge_by(again)
         if quality:
             quality.compare_with(again.reference)
         if drift:
             drift.compare_with(again.normal, scored_by=_scored_by(setup, again))
-        return Judge(again.detector, policy(again), explainer.explain, again.learned)
+        return judge
 
     monitor = Monitor(
         Judge(detector, alarm.policy, explainer.explain, opened.learned),

@@ -27,11 +27,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from edge_asd.errors import StateError
+from edge_asd.errors import StateError, UsageError
 
-__all__ = ["StateFolder", "default_root", "folder_name", "read_json", "write_atomically"]
+__all__ = [
+    "StateFolder",
+    "default_root",
+    "folder_name",
+    "read_json",
+    "require_name",
+    "write_atomically",
+]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
+_LONGEST_NAME = 100  # of a machine, in characters
 
 
 def default_root(environment: Mapping[str, str]) -> Path:
@@ -46,8 +54,27 @@ def folder_name(machine: str) -> str:
     """Return a safe file name for a machine: its own name where that is one."""
     if _PLAIN.fullmatch(machine):
         return machine
-    digest = hashlib.sha256(machine.encode()).hexdigest()[:8]
+    # "surrogatepass", because a command line may hold bytes that are no text.
+    digest = hashlib.sha256(machine.encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{re.sub(r'[^A-Za-z0-9_-]+', '_', machine)[:40]}-{digest}"
+
+
+def require_name(machine: str) -> str:
+    """Return the name of a machine that is new here, if people can read it.
+
+    Raises
+    ------
+    UsageError
+        When it is empty, too long, or holds what cannot be printed.
+    """
+    if machine.strip() != machine or not machine or not machine.isprintable():
+        raise UsageError(f"{machine!r:.80} is no name for a machine; choose one such as pump-3")
+    if len(machine) > _LONGEST_NAME:
+        raise UsageError(
+            f"the machine's name has {len(machine)} characters; choose one of {_LONGEST_NAME} "
+            "at most"
+        )
+    return machine
 
 
 class StateFolder:

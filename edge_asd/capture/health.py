@@ -112,6 +112,7 @@ class CaptureHealth:
         """Hear that the driver does not return."""
         self._is_hung = True
         self._fail(now_s, "capture_lost", reason)
+        self._report(noticed("capture_hung", f"{reason}; the monitor ends, to be started again"))
 
     def observe(self, now_s: float, heard: Heard, *, active: bool) -> None:
         """Look at what came; call it often while the card is open."""

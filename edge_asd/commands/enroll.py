@@ -56,9 +56,9 @@ def enroll(
         Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
     ] = None,
     false_alarm_rate: Annotated[
-        float | None,
+        float,
         typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold."),
-    ] = None,
+    ] = 0.05,
     accept_quality: Annotated[
         bool,
         typer.Option("--accept-quality", help="Even if it clips or has one channel twice."),
@@ -92,13 +92,13 @@ def enroll(
     from edge_asd.site.enrolment import Origin, base_for, enrol
     from edge_asd.site.listening import Wanted
     from edge_asd.site.store import LearnedStore
-    from edge_asd.state_folder import StateFolder
+    from edge_asd.state_folder import StateFolder, require_name
 
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
     settings = load_profile(profile)
     opened = Bundle.open(bundle)
-    folder = StateFolder(state_root(state, settings, os.environ), machine)
+    folder = StateFolder(state_root(state, settings, os.environ), require_name(machine))
     of: Domain = "target" if domain is _Domain.target else "source"
     store = LearnedStore(folder)
     with store.writing():

@@ -22,11 +22,15 @@ def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
     bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
     machine: Annotated[
-        str | None, typer.Option(help="Machine of the bundle; may be left out if it has one.")
+        str | None, typer.Option(help="Machine of the bundle, or with --state one enrolled here.")
     ] = None,
     hop_s: Annotated[
         float | None,
         typer.Option(min=0.001, help="From one window to the next; the bundle's if left out."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the monitors' state, to use what was learned on site."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
     windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
@@ -37,7 +41,7 @@ def score(
     """Score recordings exactly as `listen` would.
 
     The score of a file is the mean over its windows; the highest window is printed too. A
-    file is ANOMALOUS when its score exceeds the bundle's threshold. Files at another sample
+    file is ANOMALOUS when its score exceeds the machine's threshold. Files at another sample
     rate are resampled. A file that cannot be scored is reported on stderr, the others still
     count, and the exit code is 1.
 
@@ -46,6 +50,8 @@ def score(
         edge-asd score clips/*.wav
 
         edge-asd score night.flac --machine pump --hop-s 1 --windows
+
+        edge-asd score clips/*.wav --machine pump-3 --state /var/lib/edge-asd
 
         edge-asd score clips/*.wav --json > scores.jsonl
     """
@@ -56,8 +62,12 @@ def score(
 
     from edge_asd.bundle import Bundle
     from edge_asd.recording import score_recording
+    from edge_asd.site.opened_machine import open_machine
+    from edge_asd.state_folder import StateFolder
 
-    detector = Bundle.open(bundle).detector(machine, threads=threads)
+    opened = Bundle.open(bundle)
+    folder = StateFolder(state, machine or opened.resolve_machine(None)) if state else None
+    detector = open_machine(opened, machine, threads=threads, state=folder).detector
     hop_s = hop_s or detector.hop_s
     threshold = detector.spec.threshold.threshold
     failed = False

@@ -151,12 +151,13 @@ def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     """Name of the machine; one that the bundle does not know has to be enrolled."""
     from edge_asd.bundle import Bundle
     from edge_asd.service.setup import below
+    from edge_asd.state_folder import require_name
 
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
     if machine is not None and machine not in opened.manifest.machines:
         typer.echo(f"note: the bundle does not know {machine}: edge-asd enroll", err=True)
-        return machine
+        return require_name(machine)
     return opened.resolve_machine(machine)
 
 

@@ -26,7 +26,7 @@ def monitors(patient: Patient) -> Iterator[Verdict]:
     for path in sockets:
         machine = path.parent.name
         try:
-            yield monitor_verdict(machine, ask(path, "status"))
+            yield monitor_verdict(machine, ask(path, "status")["status"])
         except ControlError as error:
             yield not_checked(f"monitor {machine}", str(error))
 

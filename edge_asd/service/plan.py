@@ -56,6 +56,7 @@ _SHIPPED_COMMAND = "ExecStart=/opt/edge-asd/bin/edge-asd "
 _SHIPPED_USER = f"User={DEFAULT_USER}\n"
 
 _USB = re.compile(r"(?:usb:)?([0-9a-f]{4}):([0-9a-f]{4})(?::([\w.-]+))?", re.ASCII | re.IGNORECASE)
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
 _MAX_CARD_ID = 15  # of ALSA
 _ASSIGNMENT = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
@@ -191,6 +192,8 @@ def _env_value(value: str) -> str:
 
 
 def _unit_text(setup: Setup) -> str:
+    if not _USER.fullmatch(setup.user):
+        raise UsageError(f"--user {setup.user!r} is no name of a user")
     shipped = (builtin_folder() / "systemd" / UNIT).read_text(encoding="utf-8")
     command = " ".join(map(_unit_word, setup.command))
     return shipped.replace(_SHIPPED_COMMAND, f"ExecStart={command} ").replace(

@@ -98,7 +98,7 @@ def _page(instance: str, root: Path, state: Path | None) -> ServicePage:
     monitor, trouble = None, ""
     try:
         folder = StateFolder(state or _state_root(instance, root), instance)
-        monitor = ask(folder.control_socket, "status")
+        monitor = dict(ask(folder.control_socket, "status")["status"])
     except (EdgeAsdError, OSError) as error:
         trouble = str(error)
     return ServicePage(unit_state(instance, root), monitor, trouble)

@@ -105,8 +105,9 @@ def read_event(state: StateFolder, alarm_id: str) -> EventSound:
         audio, rate_hz = read_audio(folder / AUDIO_FILE)
     except AudioError as error:
         raise StateError(
-            f"the sound of {alarm_id} cannot be used: {error}; it may have been removed to make "
-            "room, see 'clips' in the profile"
+            f"the sound of {alarm_id} cannot be used: {error}; while its clip is recorded, wait "
+            "until some seconds after the alarm has cleared; an old one may have been removed to "
+            "make room, see 'clips' in the profile"
         ) from error
     try:
         return _event_sound(record or {}, audio, rate_hz)

@@ -171,8 +171,9 @@ def test_a_hung_driver_stays_hung() -> None:
     bench.health.hung(bench.now_s, "its driver did not return")
 
     assert bench.state == "hung"
-    assert bench.changes[-1].fault.name == "capture_stalled"
-    assert bench.changes[-1].detail == "its driver did not return"
+    stalled, hung = bench.changes[-2:]
+    assert (stalled.fault.name, stalled.detail) == ("capture_stalled", "its driver did not return")
+    assert (hung.fault.name, hung.active) == ("capture_hung", True)
 
 
 def test_the_pause_doubles_up_to_its_limit_and_never_ends() -> None:

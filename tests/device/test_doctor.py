@@ -194,7 +194,7 @@ def _answered(server: ControlServer, patient: Patient) -> list[Verdict]:
         asked = pool.submit(lambda: list(monitors.monitors(patient)))
         while not asked.done():
             if request := server.poll():
-                request.reply({"state": "normal", "deaf": False, "faults": []})
+                request.reply({"status": {"state": "normal", "deaf": False, "faults": []}})
         return asked.result()
 
 

@@ -155,7 +155,8 @@ def test_a_level_drop_is_found_below_normal() -> None:
     assert found.onset_s == pytest.approx(6.0, abs=TIME_TOLERANCE_S)
     assert found.departure_db == pytest.approx(-20, abs=2)
     assert found.low_hz is not None and found.low_hz < 100
-    assert found.high_hz == pytest.approx(RATE_HZ / 2, rel=0.05)
+    # Where the filter of a resampler begins nothing is compared.
+    assert found.high_hz == pytest.approx(0.9 * RATE_HZ / 2, rel=0.05)
 
 
 def test_broadband_noise_is_found_over_all_bands() -> None:

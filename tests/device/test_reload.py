@@ -49,9 +49,7 @@ def test_what_is_learned_while_the_hardware_is_slow_leaves_the_alarm_as_patient_
         asked.append(OneReload(monitor))
         monitor._requests = asked[0]
 
-    rig = Rig(
-        mini_bundle, tmp_path, slow=lambda now_s: 1.2 if now_s < 30 else 0.01, on_monitor=ask
-    )
+    rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2 if now_s < 30 else 0.01, on_monitor=ask)
 
     rig.run(45.0)
 

@@ -91,7 +91,7 @@ def monitor(root: Path, status: dict[str, Any]) -> Iterator[None]:
     def answer(server: ControlServer) -> None:
         while not ended.wait(0.005):
             if request := server.poll():
-                request.reply(status)
+                request.reply({"status": status})
 
     with closing(ControlServer(folder.control_socket)) as server:
         thread = threading.Thread(target=answer, args=(server,))
