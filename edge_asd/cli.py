@@ -20,7 +20,7 @@ import typer
 from typer.core import TyperGroup
 
 from edge_asd import __version__
-from edge_asd.errors import EdgeAsdError, UsageError
+from edge_asd.errors import EdgeAsdError, UsageError, one_line
 
 __all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app", "main"]
 
@@ -66,7 +66,7 @@ class _OneLineErrors(TyperGroup):
             if isinstance(error, KeyboardInterrupt):
                 typer.echo("interrupted", err=True)
                 raise typer.Exit(_EXIT_INTERRUPTED) from None
-            typer.echo(f"error: {_one_line(error)}", err=True)
+            typer.echo(f"error: {one_line(error)}", err=True)
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
 
@@ -127,19 +127,11 @@ def _edge_asd(
         sys.excepthook = sys.__excepthook__
 
 
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, EdgeAsdError):
-        return str(error)  # one line, or a list of problems with one line each
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
-
-
 def _report_internal_error(
     kind: type[BaseException], error: BaseException, traceback: TracebackType | None
 ) -> None:
     print(
-        f"internal error: {kind.__name__}: {_one_line(error)}; "
+        f"internal error: {kind.__name__}: {one_line(error)}; "
         "run again with 'edge-asd --debug ...' for the traceback",
         file=sys.stderr,
     )

@@ -31,6 +31,7 @@ __all__ = [
     "SinkError",
     "StateError",
     "UsageError",
+    "one_line",
 ]
 
 
@@ -95,3 +96,12 @@ class SinkError(EdgeAsdError):
 
 class EventRefusedError(SinkError):
     """The output will never take this event; the next one it may."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what went wrong, for people; what this program raises may list several problems."""
+    if isinstance(error, EdgeAsdError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split())

@@ -41,6 +41,7 @@ _DEFAULT = "default"
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+HopSeconds = Annotated[float, Field(ge=0.001, le=86400)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bytes = Annotated[int, Field(ge=0)]
@@ -87,8 +88,8 @@ class DetectorSettings(_Settings):
 
     threads: Annotated[int, Field(ge=1)]
     search: Literal["auto", "exact", "hnsw"]
-    hop_s: PositiveSeconds | Literal["bundle"]
-    max_hop_s: PositiveSeconds | Literal["auto"]
+    hop_s: HopSeconds | Literal["bundle"]
+    max_hop_s: HopSeconds | Literal["auto"]
 
 
 class AlarmSettings(_Settings):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_asd.bundle import Bundle
 from edge_asd.capture.capture import Capture
-from edge_asd.errors import AudioError, EdgeAsdError
+from edge_asd.errors import AudioError, EdgeAsdError, one_line
 from edge_asd.event import FaultRaisedEvent, StoppedEvent
 from edge_asd.fault import FaultChange
 from edge_asd.monitor import Monitor
@@ -73,8 +73,8 @@ class Session:
             try:
                 with ExitStack() as opened:  # ends before its outputs are opened again
                     return self._listen(machine, folder, opened, record)
-            except EdgeAsdError as error:
-                if not record.heard and (news := record.failed(str(error))):
+            except (EdgeAsdError, OSError) as error:
+                if not record.heard and (news := record.failed(one_line(error))):
                     self._tell(news, folder)
                 raise
 

@@ -153,7 +153,7 @@ class AlarmDesk:
                         alarm_id=change.alarm_id,
                         rule=change.rule,
                         above_since_s=change.since_s,
-                        explanation=explain(),
+                        explanation=_explained(explain),
                     )
                 case Cleared() if facts:
                     yield AlarmClearedEvent(
@@ -191,6 +191,14 @@ class AlarmDesk:
             if self._unwritten:
                 self._report(ended("disk", "the state is on disk again", subject="alarm state"))
             self._unwritten = False
+
+
+def _explained(explain: Callable[[], Explanation | None]) -> Explanation | None:
+    try:
+        return explain()
+    except Exception:  # an alarm that nobody can explain is still an alarm
+        _log.exception("an alarm could not be explained")
+        return None
 
 
 def _essence(memory: AlarmMemory) -> AlarmMemory:

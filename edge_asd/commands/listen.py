@@ -46,10 +46,11 @@ def listen(
         typer.Option(min=0, help="Seconds to wait for a missing sound card; 0 ends at once."),
     ] = None,
     hop_s: Annotated[
-        float | None, typer.Option(min=0.001, help="From one window to the next, in seconds.")
+        float | None,
+        typer.Option(min=0.001, max=86400, help="From one window to the next, in seconds."),
     ] = None,
     duration_s: Annotated[
-        float | None, typer.Option(min=0.001, help="Stop after so many seconds of audio.")
+        float | None, typer.Option(min=0.001, max=1e10, help="Stop after so many seconds of audio.")
     ] = None,
     block_s: Annotated[
         float | None,

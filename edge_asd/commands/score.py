@@ -26,7 +26,9 @@ def score(
     ] = None,
     hop_s: Annotated[
         float | None,
-        typer.Option(min=0.001, help="From one window to the next; the bundle's if left out."),
+        typer.Option(
+            min=0.001, max=86400, help="From one window to the next; the bundle's if left out."
+        ),
     ] = None,
     state: Annotated[
         Path | None,

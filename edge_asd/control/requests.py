@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from edge_asd.alarm.desk import AlarmDesk
-from edge_asd.errors import ControlError, EdgeAsdError
+from edge_asd.errors import ControlError, EdgeAsdError, one_line
 from edge_asd.event import Event, utc_text
 from edge_asd.status import Status
 from edge_asd.watcher import Moment
@@ -47,8 +47,8 @@ def serve(
     """
     try:
         reply, events = _answer(request, desk, now, status, take_over)
-    except EdgeAsdError as error:
-        request.refuse(str(error))
+    except (EdgeAsdError, OSError) as error:  # OSError: what was learned cannot be read
+        request.refuse(one_line(error))
         return []
     request.reply(reply)
     return events

@@ -67,7 +67,8 @@ class JsonlFile:
 
     When the file would grow beyond `max_bytes` it is renamed to ``<name>.1``, what was
     ``<name>.1`` to ``<name>.2``, and so on; the oldest goes. Where the path is not a regular
-    file (a pipe, a device) nothing is renamed.
+    file (a pipe, a device) nothing is renamed. A file that somebody else moves or removes is
+    begun anew.
 
     Parameters
     ----------
@@ -141,6 +142,8 @@ class JsonlFile:
             raise
 
     def _opened(self) -> FileIO:
+        if self._file is not None and not _is_at(self._file, self._path):
+            self.close()
         if self._file is None:
             file = FileIO(self._path, "a")
             self._file = file
@@ -168,6 +171,14 @@ def _write_all(file: FileIO, content: bytes) -> None:
     rest = content
     while rest:
         rest = rest[file.write(rest) :]
+
+
+def _is_at(file: FileIO, path: Path) -> bool:
+    """Whether an open file is what its path leads to."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _regular_size(file: FileIO) -> int | None:

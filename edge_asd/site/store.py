@@ -226,8 +226,12 @@ def _give_to_owner(state: Path) -> None:
     owner = state.parent.stat()
     if os.geteuid() != 0 or owner.st_uid == 0:
         return
-    for path in (state, state / "learned", *(state / "learned").rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
+    os.chown(state, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    # Links are never followed: the owner might have set one to a file of root's.
+    for _, _, names, folder in os.fwalk(state / "learned", follow_symlinks=False):
+        os.fchown(folder, owner.st_uid, owner.st_gid)
+        for name in names:
+            os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
 
 
 def _sync_folder(folder: Path) -> None:

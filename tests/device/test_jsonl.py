@@ -139,6 +139,18 @@ def test_a_file_that_another_program_removed_is_no_obstacle(path: Path) -> None:
     assert texts(path) == ["notice 11"]
 
 
+def test_a_file_that_is_cleared_away_or_rotated_by_others_takes_the_next_event(path: Path) -> None:
+    with opened(path) as file:
+        file.emit(a_notice(1))
+        path.unlink()
+        file.emit(a_notice(2))
+        path.rename(path.with_name("archived"))
+        file.emit(a_notice(3))
+
+    assert texts(path.with_name("archived")) == ["notice 2"]
+    assert texts(path) == ["notice 3"]
+
+
 def test_after_a_rotation_that_failed_the_next_event_tries_again(path: Path) -> None:
     with opened(path, max_bytes=LINE_BYTES, backups=1) as file:
         file.emit(a_notice(10))

@@ -233,3 +233,23 @@ def test_learned_states_skip_what_cannot_be_read(
     (tmp_path / "empty" / "learned").mkdir(parents=True)
 
     assert [one.machine for one in learned_states(tmp_path)] == ["pump-3"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_learned_for_the_service_is_the_services_but_no_link_is_followed(
+    tmp_path: Path,
+) -> None:
+    root, outside = tmp_path / "state", tmp_path / "outside"
+    for folder in (root, outside):
+        folder.mkdir()
+    os.chown(root, 65534, 65534)
+    state = StateFolder(root, "pump")
+    store = LearnedStore(state)
+
+    with store.writing():
+        (state.learned / "v0001").mkdir()
+        (state.learned / "v0001" / "site.json").touch()
+        (state.learned / "link").symlink_to(outside)
+
+    assert (state.learned / "v0001" / "site.json").stat().st_uid == 65534
+    assert outside.stat().st_uid == 0

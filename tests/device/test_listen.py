@@ -219,6 +219,18 @@ def test_what_cannot_be_done_is_one_line(
     assert len(stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("option", ["--hop-s", "--duration-s"])
+def test_a_time_that_no_clock_counts_is_refused(
+    tmp_path: Path, mini_bundle: Path, option: str
+) -> None:
+    path = write(tmp_path / "a.wav", machine_sound(1, seed=1))
+
+    exit_code, events, stderr = run_in_process(mini_bundle, "--input", path, option, "1e308")
+
+    assert (exit_code, events) == (2, [])
+    assert "less than or equal" in stderr
+
+
 def test_a_terminal_shows_a_live_view(tmp_path: Path, mini_bundle: Path) -> None:
     path = write(tmp_path / "a.wav", machine_day({"normal": 2, "fault": 2, "normal again": 2}))
     terminal, inside = pty.openpty()

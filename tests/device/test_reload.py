@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from benchmarks.simulated_card import SimulatedTime
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.event import HopChangedEvent, NoticeEvent
 from edge_asd.monitor import Monitor
+from edge_asd.subject import Judge
 
 
 @dataclass
@@ -57,3 +59,23 @@ def test_what_is_learned_while_the_hardware_is_slow_leaves_the_alarm_as_patient_
     assert asked[0].answers == [{"learned": "the bundle alone decides from now on"}]
     assert [notice.notice for notice in rig.kept.of(NoticeEvent)] == ["learned"]
     assert asked[0].monitor.desk.alarm.policy == before[0]
+
+
+def test_files_that_cannot_be_read_refuse_the_request_and_the_monitor_goes_on(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    asked: list[OneReload] = []
+
+    def ask(monitor: Monitor, _time: SimulatedTime) -> None:
+        def unreadable() -> Judge:
+            raise PermissionError(errno.EACCES, "Permission denied", "rows.npy")
+
+        asked.append(OneReload(monitor))
+        monitor._requests, monitor._reload = asked[0], unreadable
+
+    rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2, on_monitor=ask)
+
+    stopped = rig.run(45.0)
+
+    assert asked[0].answers == ["rows.npy: Permission denied"]
+    assert stopped.reason == "end of the duration"

@@ -227,6 +227,14 @@ def test_a_machine_name_from_outside_never_becomes_a_path_or_a_command(name: str
     assert name not in files[UNITS / UNIT].content
 
 
+@pytest.mark.parametrize("user", ["", "x y", "-x", "pi\nExecStartPre=/bin/true"])
+def test_what_is_no_name_of_a_user_is_refused(user: str) -> None:
+    setup = Setup(machine="pump", bundle=Path("/b"), command=("/bin/true",), user=user)
+
+    with pytest.raises(UsageError, match="is no name of a user"):
+        planned(setup)
+
+
 def test_a_line_break_in_a_machine_name_is_refused() -> None:
     with pytest.raises(UsageError, match="line break"):
         env_text("", Setup(machine="a\nB=1", bundle=Path("/b"), command=()))

@@ -45,3 +45,22 @@ def test_an_output_that_cannot_be_opened_hides_no_other_error(
 
     assert exit_code == 1
     assert "no sound device 'hw:1'" in stderr.splitlines()[-1]
+
+
+def test_a_start_that_fails_at_a_file_of_the_system_is_told_too(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    require_portaudio()
+    cards = FakeCards(tmp_path / "cards")
+    bundle = tmp_path / "bundle"
+    (bundle / "manifest.json").mkdir(parents=True)  # stands for a file that may not be read
+    log = tmp_path / "events.jsonl"
+    args = ["--device", "hw:1", "--machine", "pump", "--output", str(log)]
+
+    exit_code, _, stderr = run(bundle, args, env=cards.environment)
+
+    assert exit_code == 1
+    assert stderr.splitlines()[-1].endswith("manifest.json: Is a directory")
+    (told,) = parse(log.read_text())
+    assert (told["event"], told["fault"]) == ("fault_raised", "start")
+    assert "manifest.json" in told["detail"]
