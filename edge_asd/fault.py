@@ -108,8 +108,3 @@ class FaultBoard:
     def active(self) -> tuple[FaultChange, ...]:
         """What is wrong now, the oldest first."""
         return tuple(change for change, _ in self._active.values())
-
-    @property
-    def deaf(self) -> bool:
-        """Whether nothing can be heard."""
-        return any(change.fault.severity == "deaf" for change in self.active)

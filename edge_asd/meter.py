@@ -104,6 +104,7 @@ class Meter(Watcher):
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Show the levels."""
+        audio = np.nan_to_num(audio)  # a broken driver may deliver no numbers
         self._levels = level_dbfs(audio)
         peak = 20 * np.log10(np.maximum(np.abs(audio).max(axis=1), 1e-6))
         fall_db = 20.0 * max(at.stream_time_s - self._position_s, 0.0)  # so a peak can be read

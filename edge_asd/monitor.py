@@ -95,7 +95,6 @@ class Monitor:
         self._stream = ScoredStream(
             judge.detector, round(pace.hop_s * self._rate_hz), usable=usable, clock=now_s
         )
-        self._base_hop_s = pace.hop_s
         self._last_sample = math.inf if duration_s is None else round(duration_s * self._rate_hz)
         self._reason = "end of the audio"
         self._stop_reason = "interrupted"
@@ -172,11 +171,12 @@ class Monitor:
         self._tally.position = block.end_frame
         if block.n_frames:
             self._heard_at_s = self._tally.audio_at_s = self._now_s()
-            arrived_s = block.end_frame / self._rate_hz + self._subject.source.backlog_s
-            step_s = self._clock.observe(arrived_s)
-            at = self._at(block.end_frame)
+        if self._tally.audio_at_s is not None:  # also in an outage the clock may be set
+            step_s = self._clock.observe(self._tally.seconds + self._subject.source.backlog_s)
             if step_s is not None:
-                self._outlets.emit(_clock_step(at, step_s))
+                self._outlets.emit(_clock_step(self._now(), step_s))
+        if block.n_frames:
+            at = self._at(block.end_frame)
             for watcher in self._watchers:
                 self._emit_all(watcher.on_block(at, block.audio))
             self._emit_all(self._faults.settle(at, block.n_frames / self._rate_hz))
@@ -258,7 +258,7 @@ class Monitor:
         hop_s = self._pace.hop_s
         self._stream.hop_samples = max(1, round(hop_s * self._rate_hz))
         self._outlets.emit(HopChangedEvent(**at.facts(), hop_s=hop_s, reason=reason))
-        if hop_s > self._base_hop_s:
+        if self._pace.widened:
             self._reports.put(noticed("overload", reason, hop_s=hop_s, backlog_s=backlog_s))
         else:
             self._reports.put(ended("overload", reason, hop_s=hop_s))

@@ -35,6 +35,8 @@ from edge_asd.watcher import Moment
 
 __all__ = ["AlarmDesk", "WindowFacts"]
 
+_RETRY_S = 10.0  # of a disk that was full: the monitor waits for each attempt
+
 _log = logging.getLogger(__name__)
 
 
@@ -73,11 +75,15 @@ class AlarmDesk:
         self._report = report
         self._saved = _essence(alarm.memory)
         self._unwritten = False
+        self._tried_s = 0.0  # second of the stream when it was written, or not, last
 
     def window(
         self, at: Moment, facts: WindowFacts, explain: Callable[[], Explanation | None]
     ) -> list[Event]:
         """Take the score of a window that ends at `at`; return what to say about it.
+
+        The next `tick` writes it down: a power cut between the two tells an alarm twice, and
+        the other order would tell it never.
 
         Parameters
         ----------
@@ -87,8 +93,10 @@ class AlarmDesk:
         return list(self._events(at, changes, facts, explain))
 
     def tick(self, at: Moment) -> list[Event]:
-        """Let time pass without a window: what expires, expires."""
-        return list(self._events(at, self.alarm.tick(at.stream_time_s)))
+        """Let time pass: what expires, expires, and what changed is written down."""
+        events = list(self._events(at, self.alarm.tick(at.stream_time_s)))
+        self._save(at)
+        return events
 
     def acknowledge(self, at: Moment, note: str) -> AlarmAcknowledgedEvent:
         """Say that somebody has seen the alarm.
@@ -99,7 +107,7 @@ class AlarmDesk:
             When there is none.
         """
         change = self.alarm.acknowledge(at.stream_time_s)
-        self._save()
+        self._save(at)
         return AlarmAcknowledgedEvent(**at.facts(), alarm_id=change.alarm_id, note=note)
 
     def shelve(self, at: Moment, until: datetime, note: str) -> AlarmShelvedEvent:
@@ -112,7 +120,7 @@ class AlarmDesk:
         """
         for_s = (until - at.time).total_seconds()
         change = self.alarm.shelve(at.stream_time_s, at.stream_time_s + for_s)
-        self._save()
+        self._save(at)
         return AlarmShelvedEvent(**at.facts(), alarm_id=change.alarm_id, until=until, note=note)
 
     def unshelve(self, at: Moment) -> Event:
@@ -124,7 +132,7 @@ class AlarmDesk:
             When nothing is shelved.
         """
         change = self.alarm.unshelve(at.stream_time_s)
-        self._save()
+        self._save(at)
         return AlarmUnshelvedEvent(**at.facts(), reason=change.reason)
 
     @property
@@ -165,15 +173,15 @@ class AlarmDesk:
                     )
                 case Warned() | Raised() | Cleared() | Acknowledged() | Shelved():
                     _log.error("an alarm changed without a window: %s", change)
-        self._save()
 
-    def _save(self) -> None:
-        """Write what changed; a full disk is a fault, and tried again at the next change."""
+    def _save(self, at: Moment) -> None:
+        """Write what changed; a full disk is a fault, and tried again after a while."""
         memory = self.alarm.memory
         essence = _essence(memory)
-        if self._store is None or (essence == self._saved and not self._unwritten):
+        due = self._unwritten and at.stream_time_s - self._tried_s >= _RETRY_S
+        if self._store is None or (essence == self._saved and not due):
             return
-        self._saved = essence
+        self._saved, self._tried_s = essence, at.stream_time_s
         try:
             self._store.save(memory)
         except OSError as error:

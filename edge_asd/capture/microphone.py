@@ -109,7 +109,10 @@ class Microphone:
     @property
     def active(self) -> bool:
         """Whether PortAudio believes that the stream runs; a hung driver says yes."""
-        return bool(self._stream.active)
+        try:
+            return bool(self._stream.active)
+        except load_sounddevice().PortAudioError:
+            return False
 
     @property
     def backlog_s(self) -> float:

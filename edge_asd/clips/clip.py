@@ -69,7 +69,8 @@ class ClipRecorder(Watcher):
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         end = round(at.stream_time_s * self._rate_hz)
-        frames = np.clip(np.rint(audio.T * 32768.0), -32768, 32767).astype(np.int16)
+        rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
+        frames = np.nan_to_num(rounded).astype(np.int16)  # a broken driver may deliver no numbers
         self._heard.add(end - len(frames), frames)
         if self._clip:
             self._feed(self._clip, end - len(frames), frames)

@@ -31,7 +31,8 @@ def listen(
         typer.Option("--input", help="WAV or FLAC file instead; - for raw PCM on stdin."),
     ] = None,
     input_rate_hz: Annotated[
-        int | None, typer.Option(min=1000, help="Sample rate of raw PCM on stdin.")
+        int | None,
+        typer.Option(min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
     ] = None,
     bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
     machine: Annotated[
@@ -155,6 +156,8 @@ def _parse_start(start: str | None) -> datetime:
         return datetime.now(UTC)
     try:
         time = datetime.fromisoformat(start)
+        if not 1900 <= time.year <= 2900:  # a zone or a long recording must not leave the calendar
+            raise ValueError
     except ValueError:
         raise UsageError(
             f"--start {start!r} is not a time; write it like 2026-11-22T08:30:00Z"

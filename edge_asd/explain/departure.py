@@ -79,8 +79,9 @@ def find_departure(
     # the bundle's rate, whatever the machine does.
     n_trusted = int(np.sum(instrument.edges_hz[1:] <= _TRUSTED * sample_rate_hz / 2))
     spreads = excess_db / np.maximum(normal.spread_db, _SMALLEST_SPREAD_DB)[..., None]
+    trusted = spreads[:, :n_trusted].astype(np.float32)
     found = [
-        (*summed_most(np.clip(sign * spreads[i, :n_trusted], _QUIETEST, _LOUDEST) - _EXPECTED), i)
+        (*summed_most(np.clip(sign * trusted[i], _QUIETEST, _LOUDEST) - _EXPECTED), i)
         for i in range(len(CHANNELS))
         for sign in (1, -1)
     ]

@@ -51,7 +51,8 @@ class Chunk:
 
 def is_flat(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether the samples (..., n) do not change, or are no numbers, (...)."""
-    span = audio.max(axis=-1) - audio.min(axis=-1)
+    with np.errstate(invalid="ignore"):  # the span of infinite samples is no number
+        span = audio.max(axis=-1) - audio.min(axis=-1)
     return np.asarray(~((span > _FLAT_SPAN) & (span < np.inf)))
 
 

@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.event import Event, FaultClearedEvent, FaultRaisedEvent, StartedEvent
+from edge_asd.event import (
+    Event,
+    FaultClearedEvent,
+    FaultRaisedEvent,
+    StartedEvent,
+    StoppedEvent,
+)
 from edge_asd.watcher import Moment, Watcher
 
 if TYPE_CHECKING:
@@ -61,6 +67,7 @@ class ServiceNotifier(Watcher):
         self._audio_advanced = False
         self._scores_advanced = False
         self._pinged_at_s = -float("inf")
+        self._stopping = False
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Note that audio came."""
@@ -85,13 +92,21 @@ class ServiceNotifier(Watcher):
                 self._faults[event.fault] = event.meaning
             case FaultClearedEvent():
                 self._faults.pop(event.fault, None)
+            case StoppedEvent():  # outputs that finish may take a while
+                self._say_goodbye()
+                return
         self._tell()
 
     def close(self) -> None:
-        """Say that the monitor ends."""
-        self._unsent = ["STOPPING=1", "STATUS=stopping"]
-        self._send_unsent()
+        """Say that the monitor ends, unless that was said."""
+        self._say_goodbye()
         self._socket.close()
+
+    def _say_goodbye(self) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._unsent = ["STOPPING=1", "STATUS=stopping"]
+            self._send_unsent()
 
     def _tell(self) -> None:
         status = f"{self._machine}: {'; '.join([self._state, *self._faults.values()])}"

@@ -10,6 +10,7 @@ dropped, the oldest first, when too many wait.
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
@@ -29,6 +30,7 @@ __all__ = ["Backoff", "Delivery", "Transport"]
 _log = logging.getLogger(__name__)
 
 _MAX_RETRY_AFTER_S = 300.0  # what the other side may ask for
+_AFTER_ERROR_S = 60.0
 _DISK_RETRY_S = 5.0
 
 
@@ -122,6 +124,7 @@ class Delivery:
         self._sent = self._dropped = self._lost = 0
         self._refusals = ("", 0)  # id of the event that was refused last, and how often
         self._resume_at_s = 0.0  # no attempt before
+        self._mend_at_s = -math.inf  # the journal is not written again before
         self._closing_at_s: float | None = None  # no attempt after
         self._left = False  # whether the thread may no longer touch the spool
         self._changed = threading.Condition()  # guards all of the above
@@ -174,6 +177,7 @@ class Delivery:
         with self._changed:
             self._left = True
             self._spool.save()
+            self._news.extend(self._health.journal(self._spool.problem))
             waiting = len(self._spool)
         self._tell()
         if waiting:
@@ -205,10 +209,14 @@ class Delivery:
 
     def _run(self) -> None:
         while not self._over():
-            event = self._next()
-            if event is not None:
-                self._attempt(event)
-            self._tell()
+            try:
+                event = self._next()
+                if event is not None:
+                    self._attempt(event)
+                self._tell()
+            except Exception:  # else this output would be silent for ever
+                _log.exception("%s: an event could not be handled", self.name)
+                self._resume_at_s = self._clock() + _AFTER_ERROR_S
         try:
             self._transport.close()
         except Exception:
@@ -231,10 +239,17 @@ class Delivery:
                 return event
             if self._closing_at_s is None:
                 self._changed.wait(self._longest_wait_s(pause_s))
-                self._spool.save()
-                self._news.extend(self._health.journal(self._spool.problem))
+                self._mend_spool(self._clock())
                 self._news.extend(self._health.overdue(self._clock()))
             return None
+
+    def _mend_spool(self, now_s: float) -> None:
+        """Write what the disk did not take, but not with every event: whoever emits waits."""
+        if self._spool.problem is None or now_s < self._mend_at_s:
+            return
+        self._mend_at_s = now_s + _DISK_RETRY_S
+        self._spool.save()
+        self._news.extend(self._health.journal(self._spool.problem))
 
     def _longest_wait_s(self, pause_s: float) -> float | None:
         wait_s = pause_s if pause_s > 0 else None

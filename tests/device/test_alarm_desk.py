@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from edge_asd.alarm.desk import AlarmDesk, WindowFacts
-from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, AlarmPolicy
+from edge_asd.alarm.store import AlarmStore
 from edge_asd.event import AlarmRaisedEvent
 from edge_asd.explanation import Explanation
+from edge_asd.fault import FaultChange
 from edge_asd.watcher import Moment
 
 BEGIN = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -21,6 +24,19 @@ FACTS = WindowFacts(
     branches={},
     level_dbfs={"near": -40.0, "far": -40.0},
 )
+
+
+class FullDisk(AlarmStore):
+    """A store whose disk takes nothing as long as it is full."""
+
+    def __init__(self) -> None:
+        self.full = True
+        self.attempts = 0
+
+    def save(self, memory: AlarmMemory) -> None:
+        self.attempts += 1
+        if self.full:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_an_alarm_that_cannot_be_explained_is_an_alarm_all_the_same(
@@ -41,3 +57,45 @@ def test_an_alarm_that_cannot_be_explained_is_an_alarm_all_the_same(
     assert isinstance(raised, AlarmRaisedEvent)
     assert (raised.alarm_id, raised.explanation) == ("pump-1", None)
     assert "could not be explained" in caplog.text
+
+
+def test_an_alarm_is_on_disk_only_after_it_was_told() -> None:
+    store = FullDisk()
+    store.full = False
+    desk = AlarmDesk(
+        Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: "pump-1"),
+        store,
+        utc=lambda stream_time_s: BEGIN + timedelta(seconds=stream_time_s),
+        report=lambda _: None,
+    )
+
+    desk.window(Moment(BEGIN, 1.0, "pump"), FACTS, lambda: None)
+    while_told = store.attempts
+    desk.tick(Moment(BEGIN, 1.1, "pump"))
+
+    assert (while_told, store.attempts) == (0, 1)
+
+
+def test_a_full_disk_is_tried_again_now_and_then_and_not_with_every_block() -> None:
+    store = FullDisk()
+    reports: list[FaultChange] = []
+    desk = AlarmDesk(
+        Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: "pump-1"),
+        store,
+        utc=lambda stream_time_s: BEGIN + timedelta(seconds=stream_time_s),
+        report=reports.append,
+    )
+    desk.window(Moment(BEGIN, 1.0, "pump"), FACTS, lambda: None)
+
+    for tick in range(600):
+        desk.tick(Moment(BEGIN, 1.0 + tick / 10, "pump"))
+    attempts, store.full = store.attempts, False
+    for tick in range(600):
+        desk.tick(Moment(BEGIN, 61.0 + tick / 10, "pump"))
+
+    assert 2 <= attempts <= 10
+    assert store.attempts == attempts + 1
+    assert [(change.key, change.active) for change in reports] == [
+        ("disk:alarm state", True),
+        ("disk:alarm state", False),
+    ]

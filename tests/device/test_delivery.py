@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge_asd.event import Event
 from edge_asd.fault import FaultChange
 from edge_asd.sinks.delivery import Backoff, Delivery
 from edge_asd.sinks.output_health import OutputHealth
+from edge_asd.sinks.spool import Spool
 
 
 class Mailbox:
@@ -335,6 +337,35 @@ def test_a_full_disk_is_a_fault_while_events_are_still_delivered(tmp_path: Path)
 
         assert mailbox.taken == ids(*range(40))
         assert [(change.key, change.active) for change in news[1:]] == [("disk:mailbox", False)]
+
+
+def test_a_journal_that_cannot_be_written_is_not_tried_again_with_every_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[None] = []
+    looks: list[None] = []
+    monkeypatch.setattr(Spool, "save", lambda _: attempts.append(None))
+
+    def clock() -> float:
+        looks.append(None)
+        return 0.0
+
+    (tmp_path / "file").touch()
+    mailbox = Mailbox()
+    mailbox.away = True
+    with delivery(mailbox, spool=tmp_path / "file" / "mailbox.jsonl", clock=clock) as output:
+        output.emit(a_notice(1))
+        wait_until(lambda: mailbox.attempts)
+        for _ in range(20):
+            before = len(looks)
+            output.emit(SCORE)  # looks at the clock, and so does the thread that it wakes
+            wait_until(partial(_looked_since, looks, before))
+
+        assert len(attempts) <= 2
+
+
+def _looked_since(looks: list[None], before: int) -> bool:
+    return len(looks) > before + 1
 
 
 def test_what_a_server_asks_for_is_waited_for_but_not_for_ever() -> None:

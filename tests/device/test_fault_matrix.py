@@ -104,6 +104,26 @@ def test_digital_silence_is_a_fault_and_no_alarm(tmp_path: Path, mini_bundle: Pa
         assert score.stream_time_s <= 20 - WARM_UP_S or score.window_start_s >= 50 - WARM_UP_S
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e30])
+def test_samples_that_are_no_sound_are_a_fault_and_never_the_end(
+    value: float, tmp_path: Path, mini_bundle: Path
+) -> None:
+    normal = sound_of(lambda _: False)
+
+    def sound(now_s: float) -> NDArray[np.float32]:
+        audio = normal(now_s).copy()
+        if 10 <= now_s < 20:
+            audio[0, ::7] = value
+        return audio
+
+    rig = Rig(mini_bundle, tmp_path, sound=sound)
+    stopped = rig.run(30.0)
+
+    assert all(name.startswith("signal_") for name, _ in faults(rig))
+    assert faults(rig)
+    assert stopped.reason == "end of the duration"
+
+
 def test_hardware_that_is_too_slow_widens_the_hop_and_narrows_it_again(
     tmp_path: Path, mini_bundle: Path
 ) -> None:

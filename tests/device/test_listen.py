@@ -193,6 +193,8 @@ def test_a_closed_stream_of_the_shell_is_no_traceback(
         (["--input", "-"], 2, "--input-rate-hz"),
         (["--input", "a.wav", "--input-rate-hz", "8000"], 2, "--input-rate-hz"),
         (["--input", "a.wav", "--start", "noon"], 2, "2026-11-22T08:30:00Z"),
+        (["--input", "a.wav", "--start", "9999-12-31T23:59"], 2, "2026-11-22T08:30:00Z"),
+        (["--input", "a.wav", "--start", "0001-01-01T00:00+14:00"], 2, "2026-11-22T08:30:00Z"),
         (["--input", "a.wav", "--machine", "fan"], 2, "pump"),
         (["--input", "a.wav", "--profile", "bad.toml"], 1, "did you mean 'capture.block_s'"),
         (["--input", "a.wav", "--output", "no/such/folder.jsonl"], 1, "cannot write no/such"),

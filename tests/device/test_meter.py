@@ -61,6 +61,13 @@ def test_levels_and_peaks_of_both_channels_are_shown() -> None:
     assert "lag 1.2 s" in text
 
 
+def test_samples_that_are_no_numbers_are_shown_as_silence() -> None:
+    text = last_frame([CALM], np.full((2, 1600), np.nan, np.float32))
+
+    assert "near" in text
+    assert "nan" not in text
+
+
 def test_the_score_is_shown_against_its_threshold() -> None:
     text = last_frame([SCORE])
 
