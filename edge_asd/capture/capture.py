@@ -332,8 +332,8 @@ class Capture:
         away_s = self._clock() - self._heard_until_s
         if wait_s != "forever" and away_s > wait_s:
             raise AudioError(
-                f"sound device {self.name!r} was away for {away_s:.0f} s, longer than the "
-                f"{wait_s:g} s that capture.wait_s allows: {self._health.reason}"
+                f"sound device {self.name!r} is away, and the wait of {wait_s:g} s for it is "
+                f"over: {self._health.reason}"
             )
 
     def _require_life(self, call: Throwaway[Any], deadline_s: float) -> None:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 
-from edge_asd.errors import ProfileError
+from edge_asd.errors import ProfileError, SinkError
 from edge_asd.event import Event
-from edge_asd.fault import Report
+from edge_asd.fault import Report, noticed
 from edge_asd.profile import MqttSettings, SinkSettings, WebhookSettings
 from edge_asd.sinks import Sink
 from edge_asd.sinks.delivery import Delivery, Transport
@@ -67,7 +67,10 @@ def open_outputs(
         if sinks.http.port:
             from edge_asd.sinks.http_endpoint import HttpEndpoint
 
-            yield HttpEndpoint(sinks.http, status)
+            try:
+                yield HttpEndpoint(sinks.http, status)
+            except SinkError as error:  # no reason not to listen
+                report(noticed("output", str(error), subject="http"))
 
     outputs: list[Sink] = []
     with ExitStack() as undo:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from device.events import SCORE
@@ -15,7 +15,8 @@ from device.reports import a_notice, a_status
 from device.waiting import wait_until
 from device.web_server import answers, web_server
 
-from edge_asd.errors import ProfileError, SinkError
+from edge_asd.errors import ProfileError
+from edge_asd.fault import FaultChange, Report
 from edge_asd.profile import load_profile
 from edge_asd.sinks import Sink
 from edge_asd.sinks.outputs import open_outputs
@@ -39,13 +40,10 @@ def outputs_of(
     toml: str,
     state: StateFolder | None = None,
     environment: Mapping[str, str] | None = None,
+    report: Report = lambda _: None,
 ) -> list[Sink]:
     profile = folder / "site.toml"
     profile.write_text(toml)
-
-    def report(change: Any) -> None:
-        """Somebody else reads the faults."""
-
     return open_outputs(
         load_profile(str(profile)).sinks,
         machine="pump",
@@ -170,18 +168,30 @@ def test_a_secret_address_that_is_none_is_not_shown(tmp_path: Path) -> None:
     assert "s3cret" not in str(seen.value)
 
 
-def test_when_one_output_cannot_be_opened_the_others_are_closed_again(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_a_fault_and_no_reason_not_to_listen(tmp_path: Path) -> None:
+    faults: list[FaultChange] = []
     with web_server() as server:
         toml = f"""
             [sinks]
             webhook.url = "{server.url}"
             http.port = {server.server_port}
         """
-        state = StateFolder(tmp_path / "state", "pump")
-        with pytest.raises(SinkError, match="cannot serve"):
-            outputs_of(tmp_path, toml, state)
+        outputs = outputs_of(tmp_path, toml, report=faults.append)
+        for output in outputs:
+            output.close()
 
-        assert (state.spool / "webhook.jsonl").exists()
-        with opened(tmp_path, f'[sinks.webhook]\nurl = "{server.url}"', state=state) as outputs:
-            outputs["webhook"].emit(a_notice(1))
-            wait_until(lambda: server.taken)
+    assert [output.name for output in outputs] == ["webhook"]
+    (fault,) = faults
+    assert (fault.key, fault.active) == ("output:http", True)
+    assert "cannot serve" in fault.detail
+
+
+def test_when_one_output_cannot_be_opened_the_others_are_closed_again(tmp_path: Path) -> None:
+    before = threading.active_count()
+
+    with pytest.raises(ProfileError, match="URL"):
+        outputs_of(
+            tmp_path, '[sinks]\nmqtt.host = "127.0.0.1"\nmqtt.port = 1\nwebhook.url_env = "URL"'
+        )
+
+    wait_until(lambda: threading.active_count() == before)

@@ -26,9 +26,9 @@ def test_a_card_that_stays_away_is_told_by_outputs_that_were_open_already(
     exit_code, _, stderr = run(mini_bundle, args, env=cards.environment)
 
     assert exit_code == 1
-    assert "was away for" in stderr.splitlines()[-1]
+    assert "is away, and the wait of 0.5 s for it is over" in stderr.splitlines()[-1]
     (told,) = [e for e in of(parse(log.read_text()), "fault_raised") if e["fault"] == "start"]
-    assert "was away for" in told["detail"]
+    assert "is away, and the wait of 0.5 s for it is over" in told["detail"]
 
 
 def test_an_output_that_cannot_be_opened_hides_no_other_error(
