@@ -1,6 +1,6 @@
 """A day of sound through the real runtime, with everything going wrong now and then.
 
-    python benchmarks/soak.py --bundle demo/latest --data demo/recordings --machine valve
+    python -m benchmarks.soak --bundle demo/bundle --data demo/recordings --machine valve
 
 Sound is real files in simulated time (`simulated_card.py`); the bundle, the capture with
 its watchdogs, the monitor, the event folders, the spool and the MQTT broker are real. The
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -30,17 +29,13 @@ from rich.progress import Progress
 from rich.table import Table
 
 from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
+from benchmarks.simulated_monitor import simulated_monitor
 from benchmarks.soak_world import Broker, Subscriber, full_disk, resident_mib, small_disk
 from edge_asd.audio import read_audio
 from edge_asd.bundle import Bundle
-from edge_asd.capture.capture import Capture
 from edge_asd.detector import Detector
 from edge_asd.event import Event, StoppedEvent
-from edge_asd.fault import FaultChange
 from edge_asd.profile import Profile, load_profile
-from edge_asd.runtime import Clocks, Setup, monitor_of
-from edge_asd.site.opened_machine import OpenedMachine, open_machine
-from edge_asd.state_folder import StateFolder
 from edge_asd.watcher import Moment, Watcher
 
 HOUR_S = 3600.0
@@ -183,48 +178,18 @@ def listen(
     subscriber: Subscriber,
 ) -> StoppedEvent:
     """Monitor a day; the same parts as `edge-asd listen`, in simulated time."""
-    now = SimulatedTime()
-    card = SimulatedCard(now, day, _outages(options.hours))
-    stop = threading.Event()
-    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
-    profile = _profile(root, broker.port)
+    clock = SimulatedTime()
     with ExitStack() as stack:
-        state = StateFolder(root / "state", options.machine)
-        state.lock()
-        stack.callback(state.unlock)
-
-        def open_again() -> OpenedMachine:
-            return open_machine(bundle, options.machine, state=state)
-
-        opened = open_again()
-        source = Capture(
-            "hw:1",
-            profile.capture,
-            sample_rate_hz=opened.detector.sample_rate_hz,
-            report=reports.put,
-            stop=stop,
-            clock=now,
-            opener=card.open,
-            sleep=now.advance,
-        )
-        stack.enter_context(closing(source))
-        monitor = monitor_of(
-            Setup(
-                profile=profile,
-                bundle_name=bundle.manifest.name,
-                opened=opened,
-                open_again=open_again,
-                source=source,
-                live=True,
-                state=state,
-                stop=stop,
-                reports=reports,
-                start=now.utc(),
-                duration_s=options.hours * HOUR_S,
-                watchers=[inspector],
-                clocks=Clocks(now, now.utc),
-            ),
+        monitor, source = simulated_monitor(
             stack,
+            clock,
+            SimulatedCard(clock, day, _outages(options.hours)),
+            bundle=bundle,
+            machine=options.machine,
+            root=root / "state",
+            profile=_profile(root, broker.port),
+            duration_s=options.hours * HOUR_S,
+            watchers=[inspector],
         )
         stopped = monitor.run(source.blocks())
         broker.run(True)

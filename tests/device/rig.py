@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,16 +13,12 @@ from device.mini_bundle import MACHINE, machine_sound
 from numpy.typing import NDArray
 
 from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
+from benchmarks.simulated_monitor import simulated_monitor
 from edge_asd.bundle import Bundle
-from edge_asd.capture.capture import Capture
 from edge_asd.event import Event, StoppedEvent
-from edge_asd.fault import FaultChange
 from edge_asd.monitor import Monitor
 from edge_asd.profile import Profile, load_profile
-from edge_asd.runtime import Clocks, Setup, monitor_of
 from edge_asd.sinks import Sink
-from edge_asd.site.opened_machine import OpenedMachine, open_machine
-from edge_asd.state_folder import StateFolder
 
 Kind = TypeVar("Kind", bound=Event)
 
@@ -84,56 +78,27 @@ class Rig:
     def run(self, seconds: float) -> StoppedEvent:
         """Monitor for so long."""
         time = SimulatedTime()
-        card = SimulatedCard(time, self.sound, self.outages)
-        stop = threading.Event()
-        reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
-        bundle = Bundle.open(self.bundle)
         with ExitStack() as stack:
-            state = StateFolder(self.root, MACHINE)
-            state.lock()
-            stack.callback(state.unlock)
-
-            def open_again() -> OpenedMachine:
-                return open_machine(bundle, MACHINE, state=state)
-
-            opened = open_again()
-            if self.slow:
-                _slow_down(opened.detector, time, self.slow)
-            source = Capture(
-                "hw:1",
-                self.profile.capture,
-                sample_rate_hz=RATE_HZ,
-                report=reports.put,
-                stop=stop,
-                clock=time,
-                opener=card.open,
-                sleep=time.advance,
-            )
-            stack.enter_context(closing(source))
-            monitor = monitor_of(
-                Setup(
-                    profile=self.profile,
-                    bundle_name="mini",
-                    opened=opened,
-                    open_again=open_again,
-                    source=source,
-                    live=True,
-                    state=state,
-                    stop=stop,
-                    reports=reports,
-                    start=time.utc(),
-                    duration_s=seconds,
-                    sinks=[self.kept, *self.sinks],
-                    environment=self.environment,
-                    clocks=Clocks(time, time.utc),
-                ),
+            monitor, source = simulated_monitor(
                 stack,
+                time,
+                SimulatedCard(time, self.sound, self.outages),
+                bundle=Bundle.open(self.bundle),
+                machine=MACHINE,
+                root=self.root,
+                profile=self.profile,
+                duration_s=seconds,
+                sinks=[self.kept, *self.sinks],
+                environment=self.environment,
+                prepare=lambda detector: _slow_down(detector, time, self.slow),
             )
             self.on_monitor(monitor, time)
             return monitor.run(source.blocks())
 
 
-def _slow_down(detector: Any, time: SimulatedTime, slow: Callable[[float], float]) -> None:
+def _slow_down(detector: Any, time: SimulatedTime, slow: Callable[[float], float] | None) -> None:
+    if slow is None:
+        return
     score = detector.score
 
     def slowly(audio: NDArray[np.float32]) -> Any:

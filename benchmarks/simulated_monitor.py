@@ -1,0 +1,89 @@
+"""A monitor of the real parts, but for the sound card and the clocks: those are simulated."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from benchmarks.simulated_card import SimulatedCard, SimulatedTime
+from edge_asd.bundle import Bundle
+from edge_asd.capture.capture import Capture
+from edge_asd.detector import Detector
+from edge_asd.fault import FaultChange
+from edge_asd.monitor import Monitor
+from edge_asd.profile import Profile
+from edge_asd.runtime import Clocks, Setup, monitor_of
+from edge_asd.sinks import Sink
+from edge_asd.site.opened_machine import OpenedMachine, open_machine
+from edge_asd.state_folder import StateFolder
+from edge_asd.watcher import Watcher
+
+__all__ = ["simulated_monitor"]
+
+
+def simulated_monitor(
+    stack: ExitStack,
+    time: SimulatedTime,
+    card: SimulatedCard,
+    *,
+    bundle: Bundle,
+    machine: str,
+    root: Path,
+    profile: Profile,
+    duration_s: float,
+    sinks: Sequence[Sink] = (),
+    watchers: Sequence[Watcher] = (),
+    environment: Mapping[str, str] | None = None,
+    prepare: Callable[[Detector], None] = lambda detector: None,
+) -> tuple[Monitor, Capture]:
+    """Return a monitor and what it listens to; `stack` closes both.
+
+    Parameters
+    ----------
+    root : where the state of all machines is
+    duration_s : of simulated time
+    prepare : changes the detector before it is used
+    """
+    stop = threading.Event()
+    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
+    state = StateFolder(root, machine)
+    state.lock()
+    stack.callback(state.unlock)
+
+    def open_again() -> OpenedMachine:
+        return open_machine(bundle, machine, state=state)
+
+    opened = open_again()
+    prepare(opened.detector)
+    source = Capture(
+        "hw:1",
+        profile.capture,
+        sample_rate_hz=opened.detector.sample_rate_hz,
+        report=reports.put,
+        stop=stop,
+        clock=time,
+        opener=card.open,
+        sleep=time.advance,
+    )
+    stack.enter_context(closing(source))
+    setup = Setup(
+        profile=profile,
+        bundle_name=bundle.manifest.name,
+        opened=opened,
+        open_again=open_again,
+        source=source,
+        live=True,
+        state=state,
+        stop=stop,
+        reports=reports,
+        start=time.utc(),
+        duration_s=duration_s,
+        sinks=sinks,
+        watchers=watchers,
+        environment=environment or {},
+        clocks=Clocks(time, time.utc),
+    )
+    return monitor_of(setup, stack), source
