@@ -151,7 +151,7 @@ def test_a_stalled_card_is_waited_for_and_ctrl_c_still_ends_it(
 def test_a_card_that_stalls_and_comes_back_is_a_gap(tmp_path: Path, mini_bundle: Path) -> None:
     require_portaudio()
     cards = FakeCards(tmp_path)
-    feeder = cards.add_fifo(1, machine_sound(3.5, seed=1, rate_hz=CARD_RATE_HZ))
+    feeder = cards.add_fifo(1, machine_sound(7, seed=1, rate_hz=CARD_RATE_HZ))
     feeder.stalls.append((1.5, 4.0))
 
     with feeder:
