@@ -59,6 +59,9 @@ class LearnedStore:
             When another one is at it, or the folder cannot be written.
         """
         self._state.make()
+        # Root learns for a service whose user owns the state, and might have led it elsewhere.
+        if self._folder.is_symlink():
+            raise StateError(f"{self._folder} is a link, expected a folder: remove it")
         try:
             self._folder.mkdir(exist_ok=True)
             lock = (self._folder / ".lock").open("a", encoding="ascii")

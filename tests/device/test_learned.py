@@ -235,6 +235,19 @@ def test_learned_states_skip_what_cannot_be_read(
     assert [one.machine for one in learned_states(tmp_path)] == ["pump-3"]
 
 
+def test_nothing_is_learned_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    state = StateFolder(tmp_path / "state", "pump")
+    state.make()
+    state.learned.symlink_to(outside)
+
+    with pytest.raises(StateError, match="is a link"), LearnedStore(state).writing():
+        pass
+
+    assert list(outside.iterdir()) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
 def test_what_root_learned_for_the_service_is_the_services_but_no_link_is_followed(
     tmp_path: Path,
