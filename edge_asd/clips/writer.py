@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from edge_asd.clips.retention import Retention
 from edge_asd.clips.running import NO_ROOM, PART_FILE, Begin, RunningEvent
 from edge_asd.errors import StateError
 from edge_asd.event import Event
+from edge_asd.explain.departure import Departure
 from edge_asd.fault import Report, ended, noticed
 from edge_asd.state_folder import read_json, write_atomically
 
@@ -27,6 +28,7 @@ __all__ = ["Begin", "End", "EventWriter", "Job", "Note", "Sound"]
 
 _MOST_JOBS = 1500
 _MOST_SOUND = 1400  # of them, so that there is room left for what must not be lost
+_MOST_WAITING_BYTES = 16_000_000  # of sound and pictures: four minutes at 16 kHz
 _RETRY_S = 30.0
 _JSON_BYTES, _PICTURE_BYTES = 20_000, 150_000  # a little more than they need
 _SUBJECT = "events"
@@ -88,18 +90,28 @@ class EventWriter:
         self._failing = False
         self._running: RunningEvent | None = None
         self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_JOBS)
+        self._waiting_bytes = 0  # in them
+        self._count = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
 
     def put(self, job: Job) -> bool:
-        """Take a job; False when it is dropped, because the disk is too slow."""
-        if isinstance(job, Sound) and self._jobs.qsize() >= _MOST_SOUND:
+        """Take a job; False when it is dropped, because the disk is too slow.
+
+        Before that an alarm loses its picture, so that its facts are kept.
+        """
+        full = self._waiting_bytes + _n_bytes(job) > _MOST_WAITING_BYTES
+        if isinstance(job, Sound) and (full or self._jobs.qsize() >= _MOST_SOUND):
             return False
+        if isinstance(job, Begin) and full:
+            job = replace(job, departure=None)
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
             _log.warning("the disk is too slow: an event was not written (%s)", type(job).__name__)
             return False
+        with self._count:
+            self._waiting_bytes += _n_bytes(job)
         return True
 
     def close(self, deadline_s: float = 10.0) -> None:
@@ -120,6 +132,8 @@ class EventWriter:
                 continue
             if job is None:
                 return
+            with self._count:
+                self._waiting_bytes -= _n_bytes(job)
             self._guarded(partial(self._do, job))
 
     def _guarded(self, action: Callable[[], None]) -> None:
@@ -198,3 +212,14 @@ class EventWriter:
 def _reason(error: Exception) -> str:
     found = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return f"an event cannot be written: {found}; make room on the disk"
+
+
+def _n_bytes(job: Job) -> int:
+    """What a job keeps in memory, where that is much."""
+    match job:
+        case Sound():
+            return job.frames.nbytes
+        case Begin(departure=Departure() as departure):
+            return departure.levels_db.nbytes
+        case _:
+            return 0

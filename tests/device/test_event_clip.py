@@ -541,3 +541,19 @@ def test_without_an_explanation_there_is_no_picture(tmp_path: Path) -> None:
 
     assert stage.record()["picture"] is None
     assert stage.record()["clip"]["state"] == "complete"
+
+
+def test_what_waits_for_a_slow_disk_is_bounded_in_bytes_and_facts_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(EventWriter, "_do", lambda self, job: held.wait())
+    retention = Retention(tmp_path, max_bytes=10**9, reserve_bytes=0)
+    writer = EventWriter(tmp_path, retention, sample_rate_hz=16000, report=lambda _: None)
+    minute = Sound(np.zeros((60 * 16000, 2), np.int16))  # 3.84 MB
+
+    taken = [writer.put(minute) for _ in range(10)]
+
+    held.set()
+    writer.close()
+    assert sum(taken) in (4, 5)  # one may be with the disk already
