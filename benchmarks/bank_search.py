@@ -32,12 +32,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.bank import Bank, ExactBank
-from edge_asd.density import reference_density
-from edge_asd.gauge import Gauge
-from edge_asd.hnsw import HnswBank, open_index
-from edge_asd.manifest import ScorerSpec
-from edge_asd.scorer import normalise_rows
+from edge_asd.bundle.manifest import ScorerSpec
+from edge_asd.scoring.bank import Bank, ExactBank
+from edge_asd.scoring.density import reference_density
+from edge_asd.scoring.hnsw import HnswBank, open_index
+from edge_asd.scoring.normalisation import Gauge
+from edge_asd.scoring.scorer import normalise_rows
 
 SIZES = (1_000, 10_000, 20_000)
 LARGE = 100_000

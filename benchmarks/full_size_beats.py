@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path
 
 from edge_asd_export.extractors.beats.settings import BeatsSettings
-from edge_asd_export.recipes import recipe_named
-from edge_asd_export.run import Run, save_checkpoint
-from edge_asd_export.train import new_learner
+from edge_asd_export.training.recipes import recipe_named
+from edge_asd_export.training.run import Run, save_checkpoint
+from edge_asd_export.training.train import new_learner
 
 NETWORK = "beats"
 

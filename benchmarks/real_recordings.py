@@ -26,18 +26,29 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.bundle import open_extractors
-from edge_asd.manifest import Domain
-from edge_asd.system import system_named
-from edge_asd_export.channel_weights import WEIGHT_RULES, channel_weights
-from edge_asd_export.clips import MachineClips, scan
-from edge_asd_export.graph_check import Tolerance
-from edge_asd_export.metrics import MachineMetrics, harmonic_mean, machine_metrics, official_score
-from edge_asd_export.references import Embeddings, embed_clips, make_banks, split_domains
-from edge_asd_export.run import Run
-from edge_asd_export.scoring import SCORINGS, Floats, Scoring, clip_scores, normal_scores
-from edge_asd_export.ship import CheckData, Quantize, ship_extractor
-from edge_asd_export.train import load_learner
+from edge_asd.bundle.bundle import open_extractors
+from edge_asd.bundle.manifest import Domain
+from edge_asd.bundle.system import system_named
+from edge_asd_export.bundling.graph_check import Tolerance
+from edge_asd_export.bundling.references import Embeddings, embed_clips, make_banks, split_domains
+from edge_asd_export.bundling.ship import CheckData, Quantize, ship_extractor
+from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
+from edge_asd_export.calibration.scoring import (
+    SCORINGS,
+    Floats,
+    Scoring,
+    clip_scores,
+    normal_scores,
+)
+from edge_asd_export.data.clips import MachineClips, scan
+from edge_asd_export.evaluation.metrics import (
+    MachineMetrics,
+    harmonic_mean,
+    machine_metrics,
+    official_score,
+)
+from edge_asd_export.training.run import Run
+from edge_asd_export.training.train import load_learner
 
 SYSTEM = system_named("system4")
 EXTRACTOR = "fkie"

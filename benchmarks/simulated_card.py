@@ -13,11 +13,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.capture.pace import Heard
+from edge_asd.audio.source import Block
+from edge_asd.capture.arrival_rate import Heard
 from edge_asd.capture.ring import Arrival
 from edge_asd.capture.sound_device import Choice, InputDevice
 from edge_asd.errors import DeviceNotFoundError
-from edge_asd.source import Block
 
 __all__ = ["Outage", "SimulatedCard", "SimulatedTime"]
 

@@ -9,17 +9,17 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from benchmarks.simulated_card import SimulatedCard, SimulatedTime
-from edge_asd.bundle import Bundle
-from edge_asd.capture.capture import Capture
-from edge_asd.detector import Detector
-from edge_asd.fault import FaultChange
-from edge_asd.monitor import Monitor
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.capture.live_source import LiveSource
+from edge_asd.events.fault import FaultChange
+from edge_asd.learn.opened_machine import OpenedMachine, open_machine
+from edge_asd.monitor.assemble import Clocks, Setup, monitor_of
+from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.watcher import Watcher
+from edge_asd.outputs import Sink
 from edge_asd.profile import Profile
-from edge_asd.runtime import Clocks, Setup, monitor_of
-from edge_asd.sinks import Sink
-from edge_asd.site.opened_machine import OpenedMachine, open_machine
-from edge_asd.state_folder import StateFolder
-from edge_asd.watcher import Watcher
+from edge_asd.scoring.detector import Detector
+from edge_asd.state.folder import StateFolder
 
 __all__ = ["simulated_monitor"]
 
@@ -38,7 +38,7 @@ def simulated_monitor(
     watchers: Sequence[Watcher] = (),
     environment: Mapping[str, str] | None = None,
     prepare: Callable[[Detector], None] = lambda detector: None,
-) -> tuple[Monitor, Capture]:
+) -> tuple[Monitor, LiveSource]:
     """Return a monitor and what it listens to; `stack` closes both.
 
     Parameters
@@ -58,7 +58,7 @@ def simulated_monitor(
 
     opened = open_again()
     prepare(opened.detector)
-    source = Capture(
+    source = LiveSource(
         "hw:1",
         profile.capture,
         sample_rate_hz=opened.detector.sample_rate_hz,

@@ -25,23 +25,23 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from edge_asd.audio import read_audio
-from edge_asd.bundle import Bundle
-from edge_asd.detector import Detector
-from edge_asd.extractor import Extractor
-from edge_asd.fusion import fuse
-from edge_asd.manifest import Domain
+from edge_asd.audio.decode import read_audio
+from edge_asd.audio.source import Block
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import Domain
+from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, calibrated, enrol
+from edge_asd.learn.learned import Learned
+from edge_asd.learn.opened_machine import site_detector
+from edge_asd.learn.recording import SiteRecording
+from edge_asd.learn.teaching import teach
 from edge_asd.profile import load_profile
-from edge_asd.scorer import leave_one_out_scores
-from edge_asd.site.enrolment import LEAST_WINDOWS, Origin, base_for, calibrated, enrol
-from edge_asd.site.learned import Learned
-from edge_asd.site.opened_machine import site_detector
-from edge_asd.site.recording import SiteRecording
-from edge_asd.site.teaching import teach
-from edge_asd.source import Block
-from edge_asd_export.clips import Clip, MachineClips, scan
-from edge_asd_export.metrics import machine_metrics
-from edge_asd_export.threshold import threshold_from_normal_scores
+from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.extractor import Extractor
+from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.scorer import leave_one_out_scores
+from edge_asd_export.calibration.threshold import threshold_from_normal_scores
+from edge_asd_export.data.clips import Clip, MachineClips, scan
+from edge_asd_export.evaluation.metrics import machine_metrics
 
 N_TAUGHT = 4  # windows of a clip that are taught, and as many between them that are judged
 

@@ -31,12 +31,12 @@ from rich.table import Table
 from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
 from benchmarks.simulated_monitor import simulated_monitor
 from benchmarks.soak_world import Broker, Subscriber, full_disk, resident_mib, small_disk
-from edge_asd.audio import read_audio
-from edge_asd.bundle import Bundle
-from edge_asd.detector import Detector
-from edge_asd.event import Event, StoppedEvent
+from edge_asd.audio.decode import read_audio
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.events.event import Event, StoppedEvent
+from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import Profile, load_profile
-from edge_asd.watcher import Moment, Watcher
+from edge_asd.scoring.detector import Detector
 
 HOUR_S = 3600.0
 EVERY_S = 900.0  # between two looks at memory

@@ -20,17 +20,17 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from edge_asd.bundle import open_extractors
-from edge_asd.extractor import Extractor
-from edge_asd.system import Branch
-from edge_asd_export.clips import Clip, scan
-from edge_asd_export.metrics import machine_metrics, official_score
-from edge_asd_export.references import centre_banks, embed_clips
-from edge_asd_export.run import Run
-from edge_asd_export.scoring import SCORINGS, clip_scores
-from edge_asd_export.ship import spread_over
-from edge_asd_export.to_onnx import export_extractor
-from edge_asd_export.train import load_learner
+from edge_asd.bundle.bundle import open_extractors
+from edge_asd.bundle.system import Branch
+from edge_asd.scoring.extractor import Extractor
+from edge_asd_export.bundling.references import centre_banks, embed_clips
+from edge_asd_export.bundling.ship import spread_over
+from edge_asd_export.bundling.to_onnx import export_extractor
+from edge_asd_export.calibration.scoring import SCORINGS, clip_scores
+from edge_asd_export.data.clips import Clip, scan
+from edge_asd_export.evaluation.metrics import machine_metrics, official_score
+from edge_asd_export.training.run import Run
+from edge_asd_export.training.train import load_learner
 
 BRANCH = Branch("resnet", "stereo")
 SCORING = SCORINGS["centres"]

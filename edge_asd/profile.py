@@ -1,7 +1,7 @@
 """Device profiles: what belongs to a site, written in TOML.
 
 A bundle says what normal sounds like; a profile says which microphone, how much of the
-processor, how patient the alarm, where events go. ``default.toml`` names every key and
+processor, how installation the alarm, where events go. ``default.toml`` names every key and
 explains it; any other profile holds only what differs from it.
 """
 
@@ -93,7 +93,7 @@ class DetectorSettings(_Settings):
 
 
 class AlarmSettings(_Settings):
-    """How patient the alarm is; its levels are statistics of normal sound."""
+    """How installation the alarm is; its levels are statistics of normal sound."""
 
     min_duration_s: Seconds | Literal["auto"]
     confirm: (

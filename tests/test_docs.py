@@ -9,12 +9,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from places import ROOT
 from typer.testing import CliRunner
 
 from edge_asd import __version__
 from edge_asd.cli import app
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BEFORE_COMMANDS = {"sudo", "|", "&&", ";"}

@@ -7,20 +7,19 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from places import ROOT
 
-from edge_asd import event as events
-from edge_asd.event import Event, WindowEvent
-from edge_asd.explanation import Explanation
-from edge_asd.fault import FAULTS
-from edge_asd.sinks.metrics import Metrics
-from edge_asd.sinks.verdict import ALARM_STATES
-from edge_asd.status import Status
+from edge_asd.events import event as events
+from edge_asd.events.event import Event, WindowEvent
+from edge_asd.events.fault import FAULTS
+from edge_asd.explain.explanation import Explanation
+from edge_asd.monitor.status import Status
+from edge_asd.outputs.health import ALARM_STATES
+from edge_asd.outputs.metrics import Metrics
 
-ROOT = Path(__file__).parents[1]
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
 LISTENING = (ROOT / "docs/listening.md").read_text(encoding="utf-8")
 RELIABILITY = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")

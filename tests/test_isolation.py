@@ -56,7 +56,7 @@ print(json.dumps([names, sorted({name.partition(".")[0] for name in sys.modules}
 
     assert result.returncode == 0, result.stderr
     names, loaded = json.loads(result.stdout)
-    assert "edge_asd.manifest" in names
+    assert "edge_asd.bundle.manifest" in names
     assert WORKSTATION_ONLY.isdisjoint(loaded)
 
 

@@ -45,7 +45,7 @@ from edge_asd.alarm.change import (
     Unshelved,
     Warned,
 )
-from edge_asd.alarm.evidence import Evidence
+from edge_asd.alarm.exceedances import Evidence
 from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy, policy_for
 from edge_asd.errors import ControlError

@@ -15,7 +15,7 @@ from typing import Any
 
 from edge_asd.alarm.memory import AlarmMemory
 from edge_asd.errors import StateError
-from edge_asd.state_folder import read_json, write_atomically
+from edge_asd.state.folder import read_json, write_atomically
 
 __all__ = ["AlarmStore"]
 

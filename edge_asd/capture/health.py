@@ -21,8 +21,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_asd.capture.pace import Heard, RateMeter
-from edge_asd.fault import FaultChange, Report, ended, noticed
+from edge_asd.capture.arrival_rate import Heard, RateMeter
+from edge_asd.events.fault import FaultChange, Report, ended, noticed
 from edge_asd.profile import CaptureSettings
 
 __all__ = ["CaptureHealth", "CaptureState"]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.capture.pace import MAX_SPEED, FloodGauge, Heard
+from edge_asd.capture.arrival_rate import MAX_SPEED, FloodGauge, Heard
 from edge_asd.capture.ring import Arrival, BlockRing
 from edge_asd.capture.sound_cards import sound_cards
 from edge_asd.capture.sound_device import (

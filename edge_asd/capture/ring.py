@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.source import Block
+from edge_asd.audio.source import Block
 
 __all__ = ["Arrival", "BlockRing"]
 

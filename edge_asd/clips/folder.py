@@ -22,8 +22,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edge_asd.event import AlarmClearedEvent, Event
-from edge_asd.state_folder import folder_name, read_json, write_atomically
+from edge_asd.events.event import AlarmClearedEvent, Event
+from edge_asd.state.folder import folder_name, read_json, write_atomically
 
 __all__ = [
     "AUDIO_FILE",

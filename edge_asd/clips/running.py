@@ -15,9 +15,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path, write_record
-from edge_asd.event import AlarmRaisedEvent, utc_text
+from edge_asd.events.event import AlarmRaisedEvent, utc_text
 from edge_asd.explain.departure import Departure
-from edge_asd.state_folder import read_json, write_atomically
+from edge_asd.state.folder import read_json, write_atomically
 
 __all__ = ["NO_ROOM", "PART_FILE", "Begin", "RunningEvent"]
 

@@ -19,10 +19,10 @@ from edge_asd.clips.folder import EVENT_FILE, add_to_record, event_path, write_r
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.running import NO_ROOM, PART_FILE, Begin, RunningEvent
 from edge_asd.errors import StateError
-from edge_asd.event import Event
+from edge_asd.events.event import Event
+from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.explain.departure import Departure
-from edge_asd.fault import Report, ended, noticed
-from edge_asd.state_folder import read_json, write_atomically
+from edge_asd.state.folder import read_json, write_atomically
 
 __all__ = ["Begin", "End", "EventWriter", "Job", "Note", "Sound"]
 

@@ -57,7 +57,7 @@ def alarms(
     from dataclasses import asdict
 
     from edge_asd.control.monitors import find_monitors, report_on
-    from edge_asd.state_folder import folder_name
+    from edge_asd.state.folder import folder_name
 
     found = find_monitors(state, os.environ)
     if machine is not None:

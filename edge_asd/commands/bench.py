@@ -10,7 +10,7 @@ import typer
 from edge_asd.errors import SinkError, UsageError
 
 if TYPE_CHECKING:
-    from edge_asd.bench import Report
+    from edge_asd.scoring.bench import Report
 
 __all__ = ["bench"]
 
@@ -47,8 +47,8 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
-    from edge_asd import bench as core
-    from edge_asd.bundle import Bundle
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.scoring import bench as core
 
     if json_path is not None and not json_path.parent.is_dir():
         raise UsageError(f"cannot write {json_path}: there is no folder {json_path.parent}")

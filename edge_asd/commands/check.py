@@ -31,7 +31,7 @@ def check(
     from rich.console import Console
     from rich.table import Table
 
-    from edge_asd.check import check_bundle
+    from edge_asd.bundle.check import check_bundle
 
     table = Table("verified", "found")
     try:

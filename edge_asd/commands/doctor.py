@@ -69,14 +69,14 @@ def doctor(
 
     from edge_asd.doctor import archive as support
     from edge_asd.doctor.examination import examine, to_dict
-    from edge_asd.doctor.patient import Patient
+    from edge_asd.doctor.installation import Installation
     from edge_asd.profile import load_profile
 
     if with_audio and archive is None:
         raise UsageError("--with-audio is about the archive: give --archive FILE.tar.gz, too")
     settings = load_profile(profile)
     with tempfile.TemporaryDirectory() as folder:
-        patient = Patient(
+        installation = Installation(
             profile=settings,
             device=device or settings.capture.device,
             bundle=bundle or (_LATEST if _LATEST.is_dir() else None),
@@ -87,7 +87,7 @@ def doctor(
             recording=Path(folder) / "recording.npy" if with_audio else None,
         )
         found = []
-        for finding in _with_progress(examine(patient)):
+        for finding in _with_progress(examine(installation)):
             found.append(finding)
         content = to_dict(found)
         if as_json:
@@ -95,7 +95,9 @@ def doctor(
         else:
             _print(found)
         if archive is not None:
-            support.write_archive(archive, support.members(patient, content, with_audio=with_audio))
+            support.write_archive(
+                archive, support.members(installation, content, with_audio=with_audio)
+            )
             typer.echo(f"wrote {archive}", err=True)
     if not content["healthy"]:
         raise typer.Exit(1)
@@ -106,7 +108,7 @@ def _state_root(of_profile: str) -> Path:
     import os
 
     from edge_asd.service.plan import STATE
-    from edge_asd.state_folder import default_root
+    from edge_asd.state.folder import default_root
 
     if of_profile:
         return Path(of_profile)

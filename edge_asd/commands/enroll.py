@@ -11,10 +11,10 @@ import typer
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd.manifest import Domain
-    from edge_asd.site.learned import Learned
-    from edge_asd.site.listening import Wanted
-    from edge_asd.site.recording import HeardSound, SiteRecording
+    from edge_asd.bundle.manifest import Domain
+    from edge_asd.learn.learned import Learned
+    from edge_asd.learn.listening import Wanted
+    from edge_asd.learn.recording import HeardSound, SiteRecording
 
 __all__ = ["enroll"]
 
@@ -86,13 +86,13 @@ def enroll(
     import os
     from datetime import UTC, datetime
 
-    from edge_asd.bundle import Bundle
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.learn.change import state_root, tell_monitor
+    from edge_asd.learn.enrolment import Origin, base_for, enrol
+    from edge_asd.learn.listening import Wanted
+    from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
-    from edge_asd.site.change import state_root, tell_monitor
-    from edge_asd.site.enrolment import Origin, base_for, enrol
-    from edge_asd.site.listening import Wanted
-    from edge_asd.site.store import LearnedStore
-    from edge_asd.state_folder import StateFolder, require_name
+    from edge_asd.state.folder import StateFolder, require_name
 
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
@@ -125,8 +125,8 @@ def _hear(
     wanted: Wanted, device: str | None, paths: list[Path], *, keep: bool
 ) -> tuple[HeardSound, str]:
     """Listen; return the sound, and in words where it comes from."""
-    from edge_asd.site.listening import audio_files, hear_card, hear_files
-    from edge_asd.stop_signals import stop_on_signals
+    from edge_asd.learn.listening import audio_files, hear_card, hear_files
+    from edge_asd.monitor.stop_signals import stop_on_signals
 
     with stop_on_signals() as stop:
         if paths:

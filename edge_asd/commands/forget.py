@@ -10,8 +10,8 @@ import typer
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd.site.store import LearnedStore
-    from edge_asd.state_folder import StateFolder
+    from edge_asd.learn.store import LearnedStore
+    from edge_asd.state.folder import StateFolder
 
 __all__ = ["forget"]
 
@@ -58,9 +58,9 @@ def forget(
     """
     import os
 
+    from edge_asd.learn.change import state_roots, tell_monitor
+    from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
-    from edge_asd.site.change import state_roots, tell_monitor
-    from edge_asd.site.store import LearnedStore
 
     if sum((event is not None, last, everything, to is not None, show)) != 1:
         raise UsageError("say what to forget: an EVENT, --last, --all or --to; or ask for --list")
@@ -82,9 +82,9 @@ def forget(
 def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool) -> None:
     from datetime import UTC, datetime
 
-    from edge_asd.bundle import Bundle
-    from edge_asd.site.opened_machine import require_same_bundle
-    from edge_asd.site.teaching import forget as without
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.learn.opened_machine import require_same_bundle
+    from edge_asd.learn.teaching import forget as without
 
     with store.writing():
         before = store.load()
@@ -104,8 +104,8 @@ def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool)
 
 def _state_of(roots: list[Path], machine: str | None) -> StateFolder:
     """State of the machine that is named, or of the only one of which anything was learned."""
-    from edge_asd.site.store import learned_states
-    from edge_asd.state_folder import StateFolder
+    from edge_asd.learn.store import learned_states
+    from edge_asd.state.folder import StateFolder
 
     if machine is None:
         known = [one for root in roots for one in learned_states(root)]

@@ -12,8 +12,8 @@ from edge_asd.errors import AudioError, UsageError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from edge_asd.monitor.session import Recording
     from edge_asd.profile import Profile
-    from edge_asd.session import Recording
 
 __all__ = ["listen"]
 
@@ -93,9 +93,9 @@ def listen(
     """
     import os
 
+    from edge_asd.monitor.session import Session
+    from edge_asd.monitor.stop_signals import stop_on_signals
     from edge_asd.profile import load_profile
-    from edge_asd.session import Session
-    from edge_asd.stop_signals import stop_on_signals
 
     if device is not None and input_path is not None:
         raise UsageError("--device and --input exclude each other; give one of them")
@@ -128,8 +128,8 @@ def _recording(
 ) -> Recording | None:
     import sys
 
-    from edge_asd.session import Recording
-    from edge_asd.source import FileSource, RawSource
+    from edge_asd.audio.source import FileSource, RawSource
+    from edge_asd.monitor.session import Recording
 
     block_s = profile.capture.block_s
     if path is None:

@@ -10,8 +10,8 @@ import typer
 from edge_asd.errors import EdgeAsdError
 
 if TYPE_CHECKING:
-    from edge_asd.detector import Detector
-    from edge_asd.recording import RecordingScore
+    from edge_asd.scoring.detector import Detector
+    from edge_asd.scoring.recording import RecordingScore
 
 __all__ = ["score"]
 
@@ -62,10 +62,10 @@ def score(
     from rich.console import Console
     from rich.progress import Progress
 
-    from edge_asd.bundle import Bundle
-    from edge_asd.recording import score_recording
-    from edge_asd.site.opened_machine import open_machine
-    from edge_asd.state_folder import StateFolder
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.learn.opened_machine import open_machine
+    from edge_asd.scoring.recording import score_recording
+    from edge_asd.state.folder import StateFolder
 
     opened = Bundle.open(bundle)
     folder = StateFolder(state, machine or opened.resolve_machine(None)) if state else None

@@ -149,9 +149,9 @@ def _require_root(root: Path, *, dry_run: bool) -> None:
 
 def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     """Name of the machine; one that the bundle does not know has to be enrolled."""
-    from edge_asd.bundle import Bundle
+    from edge_asd.bundle.bundle import Bundle
     from edge_asd.service.setup import below
-    from edge_asd.state_folder import require_name
+    from edge_asd.state.folder import require_name
 
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)

@@ -51,7 +51,7 @@ def shelve(
 
     from edge_asd.control.control_socket import ask, plain_text
     from edge_asd.control.monitors import control_socket
-    from edge_asd.event import utc_text
+    from edge_asd.events.event import utc_text
 
     if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
         raise UsageError("give one of --for, --until and --off")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from edge_asd.site.learned import Learned
+    from edge_asd.learn.learned import Learned
 
 __all__ = ["teach"]
 
@@ -44,17 +44,17 @@ def teach(
     import os
     from datetime import UTC, datetime
 
-    from edge_asd.bundle import Bundle
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.learn.change import kept_states, state_roots, tell_monitor
+    from edge_asd.learn.enrolment import untouched_site
+    from edge_asd.learn.event_sound import find_event, read_event
+    from edge_asd.learn.learned import Learned
+    from edge_asd.learn.opened_machine import open_machine
+    from edge_asd.learn.store import LearnedStore
+    from edge_asd.learn.teaching import teach as taught_with
+    from edge_asd.learn.teaching import teachable
     from edge_asd.profile import load_profile
-    from edge_asd.site.change import kept_states, state_roots, tell_monitor
-    from edge_asd.site.enrolment import untouched_site
-    from edge_asd.site.event_sound import find_event, read_event
-    from edge_asd.site.learned import Learned
-    from edge_asd.site.opened_machine import open_machine
-    from edge_asd.site.store import LearnedStore
-    from edge_asd.site.teaching import teach as taught_with
-    from edge_asd.site.teaching import teachable
-    from edge_asd.state_folder import StateFolder
+    from edge_asd.state.folder import StateFolder
 
     settings = load_profile(profile)
     roots = state_roots(state, settings, os.environ)

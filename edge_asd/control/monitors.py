@@ -13,7 +13,7 @@ from edge_asd.clips.folder import EVENT_FILE, STAMPED
 from edge_asd.control.control_socket import ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
-from edge_asd.state_folder import StateFolder, default_root, read_json
+from edge_asd.state.folder import StateFolder, default_root, read_json
 
 __all__ = ["MonitorReport", "control_socket", "find_monitors", "recent_alarms", "report_on"]
 
@@ -28,7 +28,7 @@ class MonitorReport:
     machine: str
     folder: str  # of its state
     running: bool
-    status: dict[str, Any]  # see edge_asd.status; empty when it does not answer
+    status: dict[str, Any]  # see edge_asd.monitor.status; empty when it does not answer
     trouble: str  # why it does not answer
     alarms: list[dict[str, Any]]  # see edge_asd.clips.folder; the latest first
 

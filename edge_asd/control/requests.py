@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from edge_asd.alarm.desk import AlarmDesk
+from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.errors import ControlError, EdgeAsdError, one_line
-from edge_asd.event import Event, utc_text
-from edge_asd.status import Status
-from edge_asd.watcher import Moment
+from edge_asd.events.event import Event, utc_text
+from edge_asd.monitor.status import Status
+from edge_asd.monitor.watcher import Moment
 
 __all__ = ["Request", "Requests", "serve"]
 
@@ -34,7 +34,7 @@ class Requests(Protocol):
 
 def serve(
     request: Request,
-    desk: AlarmDesk,
+    reporter: AlarmReporter,
     now: Moment,
     status: Callable[[], Status],
     take_over: Callable[[], Event],
@@ -46,7 +46,7 @@ def serve(
     take_over : judges by what was learned since the start
     """
     try:
-        reply, events = _answer(request, desk, now, status, take_over)
+        reply, events = _answer(request, reporter, now, status, take_over)
     except (EdgeAsdError, OSError) as error:  # OSError: what was learned cannot be read
         request.refuse(one_line(error))
         return []
@@ -56,7 +56,7 @@ def serve(
 
 def _answer(
     request: Request,
-    desk: AlarmDesk,
+    reporter: AlarmReporter,
     now: Moment,
     status: Callable[[], Status],
     take_over: Callable[[], Event],
@@ -65,14 +65,14 @@ def _answer(
         case "status":
             return {"status": status().to_dict()}, []
         case "ack":
-            acknowledged = desk.acknowledge(now, _text(request, "note"))
+            acknowledged = reporter.acknowledge(now, _text(request, "note"))
             return {"alarm_id": acknowledged.alarm_id}, [acknowledged]
         case "shelve":
-            shelved = desk.shelve(now, _time(request, "until"), _text(request, "note"))
+            shelved = reporter.shelve(now, _time(request, "until"), _text(request, "note"))
             until = utc_text(shelved.until)
             return {"alarm_id": shelved.alarm_id, "until": until}, [shelved]
         case "unshelve":
-            return {}, [desk.unshelve(now)]
+            return {}, [reporter.unshelve(now)]
         case "reload":
             learned = take_over()
             return {"learned": learned.to_dict()["text"]}, [learned]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
-from edge_asd.doctor.patient import Patient, first_line, read_text
+from edge_asd.doctor.installation import Installation, first_line, read_text
 from edge_asd.doctor.reach import secrets_of
 from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
@@ -97,7 +97,9 @@ def write_archive(path: Path, content: Iterable[Member]) -> None:
         raise StateError(f"cannot write {path}: {error.strerror}; name another file") from error
 
 
-def members(patient: Patient, findings: dict[str, Any], *, with_audio: bool) -> Iterator[Member]:
+def members(
+    installation: Installation, findings: dict[str, Any], *, with_audio: bool
+) -> Iterator[Member]:
     """Every file of the archive.
 
     Parameters
@@ -105,16 +107,16 @@ def members(patient: Patient, findings: dict[str, Any], *, with_audio: bool) -> 
     findings : see :func:`edge_asd.doctor.examination.to_dict`
     with_audio : also the sound of the last alarms, and the short recording
     """
-    scrub = Scrubber(secrets_in(patient))
+    scrub = Scrubber(secrets_in(installation))
     yield Member("doctor.json", scrub(json.dumps(findings, indent=2)))
-    yield Member("profile.json", scrub(profile_text(patient.profile)))
+    yield Member("profile.json", scrub(profile_text(installation.profile)))
     yield Member("packages.txt", scrub(_packages()))
-    for name, text in _logs(patient):
+    for name, text in _logs(installation):
         yield Member(name, scrub(text))
-    for machine in _folders(patient.state, _MAX_MACHINES):
+    for machine in _folders(installation.state, _MAX_MACHINES):
         yield from _state_files(machine, scrub, with_audio=with_audio)
-    if with_audio and patient.recording is not None:
-        recording = _content(patient.recording, _MAX_SOUND_BYTES)
+    if with_audio and installation.recording is not None:
+        recording = _content(installation.recording, _MAX_SOUND_BYTES)
         yield Member("recording.npy", recording or b"")
 
 
@@ -132,10 +134,10 @@ def profile_text(profile: Profile) -> str:
     return json.dumps({"removed": removed} | content, indent=2)
 
 
-def secrets_in(patient: Patient) -> set[str]:
+def secrets_in(installation: Installation) -> set[str]:
     """Every secret that this process can know of, or guess."""
-    sinks = patient.profile.sinks
-    environments = [patient.environment, *_service_environments(patient.root)]
+    sinks = installation.profile.sinks
+    environments = [installation.environment, *_service_environments(installation.root)]
     known = {sinks.webhook.url}
     for secret in secrets_of(sinks):
         if secret.file:
@@ -169,8 +171,8 @@ def _packages() -> str:
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
 
 
-def _logs(patient: Patient) -> Iterator[tuple[str, str]]:
-    if patient.root != Path("/") or not shutil.which("journalctl"):
+def _logs(installation: Installation) -> Iterator[tuple[str, str]]:
+    if installation.root != Path("/") or not shutil.which("journalctl"):
         return
     try:
         lines = systemd.run(

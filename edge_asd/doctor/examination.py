@@ -17,7 +17,7 @@ from edge_asd.doctor import (
     storage,
     time_of_day,
 )
-from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, problem
 
 __all__ = ["CHECKS", "Check", "Finding", "examine", "to_dict"]
@@ -30,7 +30,7 @@ class Check:
     """A question or some that belong together."""
 
     group: str
-    ask: Callable[[Patient], Iterable[Verdict]]
+    ask: Callable[[Installation], Iterable[Verdict]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ CHECKS: Sequence[Check] = (
 )
 
 
-def examine(patient: Patient, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
+def examine(installation: Installation, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
     """Every finding, as soon as it is there; a check that fails is a problem of its own."""
     for check in checks:
         try:
-            for verdict in check.ask(patient):
+            for verdict in check.ask(installation):
                 yield Finding(check.group, verdict)
         except Exception as error:  # the other checks still have something to say
             _log.debug("check %s failed", check.ask.__name__, exc_info=True)

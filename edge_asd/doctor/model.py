@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from edge_asd.doctor.child import ask_task
-from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 
 __all__ = ["bundle", "bundle_verdict", "speed_verdict"]
@@ -17,30 +17,30 @@ _MAX_LOAD = 0.8  # of the hop; the rest is left to capture, outputs and hiccups
 _WIDEST_WINDOWS = 4  # what "auto" of detector.max_hop_s means
 
 
-def bundle(patient: Patient) -> Iterator[Verdict]:
+def bundle(installation: Installation) -> Iterator[Verdict]:
     """Check and time the bundle."""
-    if patient.bundle is None:
+    if installation.bundle is None:
         for check in ("bundle", "speed"):
             yield not_checked(check, "no bundle was named", "give --bundle")
         return
-    threads = patient.profile.detector.threads
+    threads = installation.profile.detector.threads
     checked = ask_task(
-        "check-bundle", timeout_s=_TIMEOUT_S, bundle=str(patient.bundle), threads=threads
+        "check-bundle", timeout_s=_TIMEOUT_S, bundle=str(installation.bundle), threads=threads
     )
-    yield bundle_verdict(str(patient.bundle), checked)
+    yield bundle_verdict(str(installation.bundle), checked)
     if "error" in checked:
         yield not_checked("speed", "the bundle cannot be used")
         return
     speed = ask_task(
         "speed",
         timeout_s=_TIMEOUT_S,
-        bundle=str(patient.bundle),
-        machine=patient.machine,
+        bundle=str(installation.bundle),
+        machine=installation.machine,
         threads=threads,
-        search=patient.profile.detector.search,
+        search=installation.profile.detector.search,
         seconds=_MEASURE_S,
     )
-    wanted = patient.profile.detector
+    wanted = installation.profile.detector
     hop_s = None if wanted.hop_s == "bundle" else wanted.hop_s
     max_hop_s = None if wanted.max_hop_s == "auto" else wanted.max_hop_s
     yield speed_verdict(speed, hop_s=hop_s, max_hop_s=max_hop_s)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge_asd.control.control_socket import ask
-from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import ControlError
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
@@ -18,11 +18,11 @@ __all__ = ["listeners", "monitor_verdict", "monitors", "service_verdict", "servi
 _MAX_MONITORS = 32
 
 
-def monitors(patient: Patient) -> Iterator[Verdict]:
+def monitors(installation: Installation) -> Iterator[Verdict]:
     """Ask each monitor how it is."""
-    sockets = _sockets(patient)
+    sockets = _sockets(installation)
     if not sockets:
-        yield not_checked("monitor", f"none has run with its state in {patient.state}")
+        yield not_checked("monitor", f"none has run with its state in {installation.state}")
     for path in sockets:
         machine = path.parent.name
         try:
@@ -31,24 +31,24 @@ def monitors(patient: Patient) -> Iterator[Verdict]:
             yield not_checked(f"monitor {machine}", str(error))
 
 
-def listeners(patient: Patient) -> list[str]:
+def listeners(installation: Installation) -> list[str]:
     """Return the machines whose monitors run now, and so may hold the sound card."""
     machines = []
-    for path in _sockets(patient):
+    for path in _sockets(installation):
         with suppress(ControlError):
             ask(path, "status")
             machines.append(path.parent.name)
     return machines
 
 
-def services(patient: Patient) -> Iterator[Verdict]:
+def services(installation: Installation) -> Iterator[Verdict]:
     """Look at each service that starts at boot."""
-    instances = enabled_instances(patient.root)
+    instances = enabled_instances(installation.root)
     if not instances:
         advice = "sudo edge-asd service install"
         yield not_checked("service", "no monitor starts at boot", advice)
     for instance in instances:
-        yield service_verdict(unit_state(instance, patient.root))
+        yield service_verdict(unit_state(instance, installation.root))
 
 
 def monitor_verdict(machine: str, status: dict[str, Any]) -> Verdict:
@@ -80,5 +80,5 @@ def service_verdict(unit: UnitState) -> Verdict:
     return ok(check, found)
 
 
-def _sockets(patient: Patient) -> list[Path]:
-    return sorted(patient.state.glob("*/control.sock"))[:_MAX_MONITORS]
+def _sockets(installation: Installation) -> list[Path]:
+    return sorted(installation.state.glob("*/control.sock"))[:_MAX_MONITORS]

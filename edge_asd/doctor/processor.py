@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_asd.doctor.patient import Patient, first_line, read_text
+from edge_asd.doctor.installation import Installation, first_line, read_text
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import EdgeAsdError
 from edge_asd.service import systemd
@@ -37,30 +37,32 @@ _NEAR_LIMIT_C = 5.0
 _MIN_FREE_MIB, _LOW_FREE_MIB = 150, 400  # the process alone takes 70 MiB, a ResNet 200
 
 
-def cores(patient: Patient) -> Iterator[Verdict]:
+def cores(installation: Installation) -> Iterator[Verdict]:
     """What the processor can do, and how much of it the profile takes."""
-    text = read_text(patient.root / "proc/cpuinfo")
+    text = read_text(installation.root / "proc/cpuinfo")
     match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
     yield int8(set(match[1].split()) if match else None, platform.machine())
-    yield threads(patient.profile.detector.threads, len(os.sched_getaffinity(0)))
+    yield threads(installation.profile.detector.threads, len(os.sched_getaffinity(0)))
     yield governor(
-        first_line(patient.root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+        first_line(installation.root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     )
 
 
-def temperatures(patient: Patient) -> Iterator[Verdict]:
+def temperatures(installation: Installation) -> Iterator[Verdict]:
     """Heat and power."""
-    yield heat(zones(patient.root))
-    bits = firmware_bits(patient.root)
-    if not bits and patient.root == Path("/") and shutil.which("vcgencmd"):
+    yield heat(zones(installation.root))
+    bits = firmware_bits(installation.root)
+    if not bits and installation.root == Path("/") and shutil.which("vcgencmd"):
         bits = _vcgencmd()
     if bits:
         yield throttled(bits)
 
 
-def memory_left(patient: Patient) -> Iterator[Verdict]:
+def memory_left(installation: Installation) -> Iterator[Verdict]:
     """Room for the process."""
-    match = re.search(r"^MemAvailable:\s*(\d+) kB", read_text(patient.root / "proc/meminfo"), re.M)
+    match = re.search(
+        r"^MemAvailable:\s*(\d+) kB", read_text(installation.root / "proc/meminfo"), re.M
+    )
     yield memory(int(match[1]) // 1024 if match else None)
 
 

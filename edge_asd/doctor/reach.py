@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge_asd.doctor.patient import Patient
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import ProfileError
+from edge_asd.outputs.secrets_source import read_secret
 from edge_asd.profile import SinkSettings
-from edge_asd.sinks.secrets_source import read_secret
 
 __all__ = [
     "Secret",
@@ -39,15 +39,15 @@ class Secret:
     variable: str
 
 
-def outputs(patient: Patient) -> Iterator[Verdict]:
+def outputs(installation: Installation) -> Iterator[Verdict]:
     """Every output that the profile asks for."""
-    sinks = patient.profile.sinks
+    sinks = installation.profile.sinks
     for secret in secrets_of(sinks):
-        yield secret_verdict(secret, patient.environment)
+        yield secret_verdict(secret, installation.environment)
     if sinks.mqtt.host:
         port = sinks.mqtt.port or (8883 if sinks.mqtt.tls else 1883)
         yield connect("MQTT", sinks.mqtt.host, port, shown=f"{sinks.mqtt.host}:{port}")
-    yield from _webhook(sinks, patient.environment)
+    yield from _webhook(sinks, installation.environment)
     if sinks.jsonl.path:
         yield file_output(Path(sinks.jsonl.path))
     if sinks.http.port and sinks.http.host not in ("127.0.0.1", "::1", "localhost"):

@@ -1,7 +1,7 @@
 """What a short recording tells about microphones and wiring.
 
 These are questions for a person who stands beside the device. The monitor asks its own,
-over hours: :mod:`edge_asd.hearing.signal_quality`.
+over hours: :mod:`edge_asd.signal.quality`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio import level_dbfs
+from edge_asd.audio.decode import level_dbfs
 from edge_asd.doctor.verdict import Verdict, ok, problem, warning
 
 __all__ = ["Hum", "channels", "clipping", "hum", "level", "mains_hum", "offset", "verdicts"]

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edge_asd import __version__
 from edge_asd.doctor.child import Ending, run_python
-from edge_asd.doctor.patient import Patient, first_line
+from edge_asd.doctor.installation import Installation, first_line
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
 
 __all__ = ["libraries", "library", "portaudio", "python_version", "system", "versions"]
@@ -23,20 +23,20 @@ _BAD_VERSIONS: Mapping[str, Mapping[str, str]] = {
 _IMPORT_TIMEOUT_S = 60.0  # of a cold SD card
 
 
-def system(patient: Patient) -> Iterator[Verdict]:
+def system(installation: Installation) -> Iterator[Verdict]:
     """What computer it is."""
-    board = first_line(patient.root / "proc/device-tree/model")
+    board = first_line(installation.root / "proc/device-tree/model")
     name = board or f"{platform.system()} on {platform.machine()}"
     yield ok("system", f"{name}, kernel {platform.release()}")
 
 
-def versions(patient: Patient) -> Iterator[Verdict]:
+def versions(installation: Installation) -> Iterator[Verdict]:
     """Python and this program."""
     yield python_version(sys.version_info[:3])
     yield ok("edge-asd", f"{__version__} in {sys.prefix}")
 
 
-def libraries(patient: Patient) -> Iterator[Verdict]:
+def libraries(installation: Installation) -> Iterator[Verdict]:
     """Each library, imported where its death does no harm."""
     for name in _LIBRARIES:
         ending = run_python(["-c", f"import {name}"], timeout_s=_IMPORT_TIMEOUT_S)

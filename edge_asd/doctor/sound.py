@@ -14,8 +14,8 @@ import numpy as np
 
 from edge_asd.doctor import recorded
 from edge_asd.doctor.child import ask_task
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners
-from edge_asd.doctor.patient import Patient
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
 
 __all__ = ["access", "card_verdict", "in_use", "sound_card"]
@@ -25,20 +25,23 @@ _OPEN_TIMEOUT_S = 15.0  # on top of the recording itself: a driver that hangs ta
 _USUAL_RATE_HZ = 48000
 
 
-def sound_card(patient: Patient) -> Iterator[Verdict]:
+def sound_card(installation: Installation) -> Iterator[Verdict]:
     """May it be opened, is it there, and what does it record?"""
     yield access(pwd.getpwuid(os.geteuid()).pw_name, _groups(), is_root=os.geteuid() == 0)
     card = ask_task(
-        "sound-card", timeout_s=_PROBE_TIMEOUT_S, device=patient.device, root=str(patient.root)
+        "sound-card",
+        timeout_s=_PROBE_TIMEOUT_S,
+        device=installation.device,
+        root=str(installation.root),
     )
-    if listening := in_use(card.get("trouble", ""), patient):
+    if listening := in_use(card.get("trouble", ""), installation):
         yield listening
         return
-    yield card_verdict(patient.device, card)
+    yield card_verdict(installation.device, card)
     if not card.get("rates_hz"):
         yield not_checked("recording", "no sound card to record from")
         return
-    yield from _recording(patient, card)
+    yield from _recording(installation, card)
 
 
 def access(user: str, groups: set[str], *, is_root: bool) -> Verdict:
@@ -63,39 +66,41 @@ def card_verdict(device: str, card: dict[str, Any]) -> Verdict:
     return ok("sound card", f"{found}; its lasting name is {card['lasting_name']}")
 
 
-def in_use(trouble: str, patient: Patient) -> Verdict | None:
+def in_use(trouble: str, installation: Installation) -> Verdict | None:
     """Judge a card that is busy because a monitor runs; None: it is not that."""
-    if "unavailable" not in trouble.lower() or not (machines := listeners(patient)):
+    if "unavailable" not in trouble.lower() or not (machines := listeners(installation)):
         return None
     found = f"the monitor of {' or '.join(machines)} listens to it"
     return not_checked("recording", found, "to examine the sound, stop the monitor first")
 
 
-def _recording(patient: Patient, card: dict[str, Any]) -> Iterator[Verdict]:
+def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Verdict]:
     rates_hz: list[int] = card["rates_hz"]
     rate_hz = card["default_rate_hz"]
     if rate_hz not in rates_hz:
         rate_hz = min(rates_hz, key=lambda rate: abs(rate - _USUAL_RATE_HZ))
     with tempfile.TemporaryDirectory() as folder:
-        file = patient.recording or Path(folder) / "recording.npy"
+        file = installation.recording or Path(folder) / "recording.npy"
         answer = ask_task(
             "record",
-            timeout_s=_OPEN_TIMEOUT_S + patient.profile.capture.warmup_s + patient.seconds,
+            timeout_s=_OPEN_TIMEOUT_S
+            + installation.profile.capture.warmup_s
+            + installation.seconds,
             index=card["index"],
             rate_hz=rate_hz,
-            seconds=patient.seconds,
-            warmup_s=patient.profile.capture.warmup_s,
+            seconds=installation.seconds,
+            warmup_s=installation.profile.capture.warmup_s,
             file=str(file),
         )
         if error := answer.get("error"):
-            if listening := in_use(error, patient):
+            if listening := in_use(error, installation):
                 yield listening
                 return
             advice = "does a monitor use it? edge-asd service status; else unplug it once"
             yield problem("recording", error, advice)
             return
         audio = np.load(file, allow_pickle=False)
-    yield ok("recording", f"{patient.seconds:g} s at {rate_hz} Hz")
+    yield ok("recording", f"{installation.seconds:g} s at {rate_hz} Hz")
     yield from recorded.verdicts(audio, rate_hz)
 
 

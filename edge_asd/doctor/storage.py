@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_asd.doctor.patient import Patient, read_text
+from edge_asd.doctor.installation import Installation, read_text
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 
 __all__ = ["WriteSpeed", "disk", "lasting", "measure_write", "room", "write_speed"]
@@ -33,14 +33,14 @@ class WriteSpeed:
     sync_s: float  # to write and fsync one event, the slowest of some
 
 
-def disk(patient: Patient) -> Iterator[Verdict]:
+def disk(installation: Installation) -> Iterator[Verdict]:
     """Look at the folder, or at the one in which it will be made."""
-    folder = patient.state
+    folder = installation.state
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
     free_bytes = shutil.disk_usage(folder).free
-    yield room(free_bytes, patient.profile.clips.reserve_bytes, folder)
-    yield lasting(read_text(patient.root / "proc/mounts"), folder.resolve())
+    yield room(free_bytes, installation.profile.clips.reserve_bytes, folder)
+    yield lasting(read_text(installation.root / "proc/mounts"), folder.resolve())
     if free_bytes < _MIN_FREE_BYTES:
         yield not_checked("write speed", "the disk is full")
         return

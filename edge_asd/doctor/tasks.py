@@ -88,7 +88,7 @@ def _record(index: int, rate_hz: int, seconds: float, warmup_s: float, file: str
 
 def _check_bundle(bundle: str, threads: int) -> dict[str, Any]:
     """What ``edge-asd check`` verifies."""
-    from edge_asd.check import check_bundle
+    from edge_asd.bundle.check import check_bundle
 
     return {"findings": [[f.what, f.detail] for f in check_bundle(Path(bundle), threads=threads)]}
 
@@ -97,8 +97,8 @@ def _speed(
     bundle: str, machine: str | None, threads: int, search: str, seconds: float
 ) -> dict[str, Any]:
     """Time per window of a machine's detector, and the memory that it takes."""
-    from edge_asd import bench
-    from edge_asd.bundle import Bundle
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.scoring import bench
 
     opened = Bundle.open(Path(bundle), verify=False)
     if machine is not None and machine not in opened.manifest.machines:

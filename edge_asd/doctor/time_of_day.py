@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from edge_asd.doctor.patient import Patient, first_line
+from edge_asd.doctor.installation import Installation, first_line
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, warning
-from edge_asd.stream_clock import clock_synchronised
+from edge_asd.monitor.stream_clock import clock_synchronised
 
 __all__ = ["clock", "synchronised", "time_zone"]
 
 _MADE = datetime(2026, 1, 1, tzinfo=UTC)  # a clock before this was never set
 
 
-def clock(patient: Patient) -> Iterator[Verdict]:
+def clock(installation: Installation) -> Iterator[Verdict]:
     """Clock and time zone."""
     yield synchronised(clock_synchronised(), datetime.now(UTC))
-    yield time_zone(first_line(patient.root / "etc/timezone"), datetime.now().astimezone())
+    yield time_zone(first_line(installation.root / "etc/timezone"), datetime.now().astimezone())
 
 
 def synchronised(is_so: bool | None, now: datetime) -> Verdict:

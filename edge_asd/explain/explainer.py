@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec
 from edge_asd.errors import EdgeAsdError
 from edge_asd.explain.departure import Departure, NormalLevels, Region, find_departure
+from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra
-from edge_asd.explanation import Explanation
-from edge_asd.fusion import fuse
-from edge_asd.manifest import Domain, FusionSpec, MachineSpec
-from edge_asd.scorer import Neighbour
+from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.scorer import Neighbour
 
 if TYPE_CHECKING:
-    from edge_asd.detector import WindowScore
+    from edge_asd.scoring.detector import WindowScore
 
 __all__ = ["N_NEIGHBOURS", "Explainer", "Judged"]
 

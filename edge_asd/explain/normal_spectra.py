@@ -25,9 +25,9 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import BundleError
 from edge_asd.explain.spectrogram import N_BANDS, spectrograph
-from edge_asd.manifest import Domain
 
 __all__ = ["DomainSpectra", "NormalSpectra", "measure_spectra", "read_spectra", "write_spectra"]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from edge_asd.event import utc_text
+from edge_asd.events.event import utc_text
 from edge_asd.explain.departure import CHANNELS, Departure
 from edge_asd.explain.spectrogram import N_BANDS
 

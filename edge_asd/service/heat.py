@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.event import Event, NoticeEvent
-from edge_asd.watcher import Moment, Watcher
+from edge_asd.events.event import Event, NoticeEvent
+from edge_asd.monitor.watcher import Moment, Watcher
 
 __all__ = ["HOT_C", "HeatWatcher", "Zone", "firmware_bits", "hottest", "throttling", "zones"]
 

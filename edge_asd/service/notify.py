@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.event import (
+from edge_asd.events.event import (
     Event,
     FaultClearedEvent,
     FaultRaisedEvent,
     StartedEvent,
     StoppedEvent,
 )
-from edge_asd.watcher import Moment, Watcher
+from edge_asd.monitor.watcher import Moment, Watcher
 
 if TYPE_CHECKING:
-    from edge_asd.scored_stream import ScoredWindow
+    from edge_asd.scoring.stream import ScoredWindow
 
 __all__ = ["ServiceNotifier"]
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from edge_asd.errors import UsageError
 from edge_asd.profile import Profile, builtin_folder
-from edge_asd.state_folder import folder_name
+from edge_asd.state.folder import folder_name
 
 __all__ = [
     "CONFIG",

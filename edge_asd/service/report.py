@@ -11,7 +11,7 @@ from edge_asd.errors import EdgeAsdError
 from edge_asd.profile import load_profile
 from edge_asd.service.plan import CONFIG, STATE, UNIT
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
-from edge_asd.state_folder import StateFolder, folder_name
+from edge_asd.state.folder import StateFolder, folder_name
 
 __all__ = ["ServicePage", "report", "service_lines"]
 

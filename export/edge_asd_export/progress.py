@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from edge_asd_export.training_log import EpochLog
+    from edge_asd_export.training.training_log import EpochLog
 
 __all__ = ["TrainingBars", "progress_bar", "scoring_bar", "training_bars"]
 

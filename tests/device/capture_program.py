@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from edge_asd.capture.capture import Capture
+from edge_asd.audio.source import Block
+from edge_asd.capture.live_source import LiveSource
 from edge_asd.errors import EdgeAsdError
-from edge_asd.fault import FaultChange
+from edge_asd.events.fault import FaultChange
 from edge_asd.profile import load_profile
-from edge_asd.source import Block
 
 
 def main(options: dict[str, Any]) -> int:
@@ -27,7 +27,7 @@ def main(options: dict[str, Any]) -> int:
         module, constant = name.rsplit(".", 1)
         setattr(import_module(module), constant, value)
     stop = threading.Event()
-    capture = Capture(
+    capture = LiveSource(
         options["query"],
         load_profile().capture.model_copy(update=options["settings"]),
         sample_rate_hz=48000,
@@ -45,7 +45,7 @@ def main(options: dict[str, Any]) -> int:
     return 0
 
 
-def listen(capture: Capture, stop: threading.Event, options: dict[str, Any]) -> None:
+def listen(capture: LiveSource, stop: threading.Event, options: dict[str, Any]) -> None:
     blocks: list[Block] = []
     state = ""
     for block in capture.blocks():

@@ -1,6 +1,6 @@
 """A sound card whose clock follows its samples: hours of audio in a moment.
 
-Give `opener`, `clock` and `sleep` to a Capture. Each opening takes the next entry of the
+Give `opener`, `clock` and `sleep` to a LiveSource. Each opening takes the next entry of the
 plan: an error, or what this opening does.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.capture.pace import Heard
+from edge_asd.audio.source import Block
+from edge_asd.capture.arrival_rate import Heard
 from edge_asd.capture.ring import Arrival
 from edge_asd.capture.sound_device import Choice, InputDevice
-from edge_asd.source import Block
 
 __all__ = ["FakeCard", "FakeMicrophone", "Opening", "SampleClock"]
 

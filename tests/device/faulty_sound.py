@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.fault import FaultChange
-from edge_asd.hearing.signal_quality import SignalQuality
-from edge_asd.hearing.signal_reference import SignalReference
+from edge_asd.events.fault import FaultChange
+from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import SignalSettings
-from edge_asd.watcher import Moment
+from edge_asd.signal.quality import SignalQuality
+from edge_asd.signal.reference import SignalReference
 
 Audio = NDArray[np.float32]
 Spoil = Callable[[Audio], Audio]

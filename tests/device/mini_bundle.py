@@ -15,9 +15,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_asd import golden
-from edge_asd.bundle import Bundle, file_entry
-from edge_asd.manifest import (
+from edge_asd.bundle import golden
+from edge_asd.bundle.bundle import Bundle, file_entry
+from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
     BankSpec,
     BranchSpec,
@@ -33,7 +33,7 @@ from edge_asd.manifest import (
     TermSpec,
     ThresholdSpec,
 )
-from edge_asd.scorer import normalise_rows
+from edge_asd.scoring.scorer import normalise_rows
 
 RATE_HZ = 16000
 WINDOW_SAMPLES = 16000

@@ -14,9 +14,9 @@ from device.mini_bundle import OPSET, save_graph
 from numpy.typing import NDArray
 from onnx import helper
 
-from edge_asd import golden
-from edge_asd.bundle import Bundle, file_entry
-from edge_asd.manifest import (
+from edge_asd.bundle import golden
+from edge_asd.bundle.bundle import Bundle, file_entry
+from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
     BankSpec,
     BranchSpec,
@@ -32,7 +32,7 @@ from edge_asd.manifest import (
     TermSpec,
     ThresholdSpec,
 )
-from edge_asd.scorer import normalise_rows
+from edge_asd.scoring.scorer import normalise_rows
 
 RATE_HZ = 16000
 FRAME_SAMPLES, N_FRAMES, N_BANDS = 100, 16, 8

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
 from benchmarks.simulated_monitor import simulated_monitor
-from edge_asd.bundle import Bundle
-from edge_asd.event import Event, StoppedEvent
-from edge_asd.monitor import Monitor
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.events.event import Event, StoppedEvent
+from edge_asd.monitor.monitor import Monitor
+from edge_asd.outputs import Sink
 from edge_asd.profile import Profile, load_profile
-from edge_asd.sinks import Sink
 
 Kind = TypeVar("Kind", bound=Event)
 

@@ -10,15 +10,15 @@ import soundfile
 from device.mini_bundle import RATE_HZ, WINDOW_SAMPLES, machine_sound
 from numpy.typing import NDArray
 
-from edge_asd.bundle import Bundle
+from edge_asd.audio.source import Block
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import Domain
 from edge_asd.clips.folder import AUDIO_FILE, write_record
-from edge_asd.manifest import Domain
+from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
+from edge_asd.learn.learned import Learned
+from edge_asd.learn.recording import HeardSound, SiteRecording
 from edge_asd.profile import load_profile
-from edge_asd.site.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
-from edge_asd.site.learned import Learned
-from edge_asd.site.recording import HeardSound, SiteRecording
-from edge_asd.source import Block
-from edge_asd.state_folder import StateFolder
+from edge_asd.state.folder import StateFolder
 
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 Audio = NDArray[np.float32]

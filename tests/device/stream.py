@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.detector import WindowScore
-from edge_asd.scored_stream import WindowDetector
-from edge_asd.source import Block
+from edge_asd.audio.source import Block
+from edge_asd.scoring.detector import WindowScore
+from edge_asd.scoring.stream import WindowDetector
 
 
 class WeightedSum:

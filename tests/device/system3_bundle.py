@@ -14,9 +14,9 @@ from device import parts_bundle as parts
 from device.mini_bundle import save_graph
 from onnx import helper
 
-from edge_asd import golden
-from edge_asd.bundle import Bundle
-from edge_asd.manifest import (
+from edge_asd.bundle import golden
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import (
     BankSpec,
     BranchSpec,
     Domain,
@@ -27,8 +27,8 @@ from edge_asd.manifest import (
     ScorerSpec,
     TermSpec,
 )
-from edge_asd.scorer import normalise_rows
-from edge_asd.system import SYSTEMS, Mix
+from edge_asd.bundle.system import SYSTEMS, Mix
+from edge_asd.scoring.scorer import normalise_rows
 
 MACHINE = "fan"
 SYSTEM = SYSTEMS["system3"]

@@ -15,11 +15,12 @@ import pytest
 import soundfile
 from device.fake_card import RATE_HZ, FakeCards
 from numpy.typing import NDArray
+from places import ROOT
 
 from edge_asd.profile import builtin_folder, builtin_profiles, load_profile
 from edge_asd.service.plan import Setup, planned_files, usb_card
 
-FOLDER = Path(__file__).parents[2] / "firmware_config"
+FOLDER = ROOT / "firmware_config"
 BOARDS = ["jetson-orin-nano", "raspberry-pi-4", "raspberry-pi-5", "x86-64"]
 N_CORES = {"jetson-orin-nano": 6, "raspberry-pi-4": 4, "raspberry-pi-5": 4, "x86-64": 4}
 

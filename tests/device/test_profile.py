@@ -6,11 +6,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from edge_asd.errors import ProfileError
 from edge_asd.profile import builtin_profiles, load_profile
 
-FOLDER = Path(__file__).parents[2] / "firmware_config"
+FOLDER = ROOT / "firmware_config"
 
 
 def write(tmp_path: Path, text: str) -> str:

@@ -12,13 +12,13 @@ import numpy as np
 from device.mini_bundle import write_mini_bundle
 from numpy.typing import NDArray
 
-from edge_asd.manifest import FusionSpec, Manifest
-from edge_asd.system import SYSTEMS, VIEWS
-from edge_asd_export.compare import ScoredBundle, compare
-from edge_asd_export.evaluate import ScoredClips
-from edge_asd_export.fit_fusion import Evidence, LabelFree, fit_fusions
-from edge_asd_export.published import Beside
-from edge_asd_export.report.comparison import ComparisonReport
+from edge_asd.bundle.manifest import FusionSpec, Manifest
+from edge_asd.bundle.system import SYSTEMS, VIEWS
+from edge_asd_export.calibration.fit_fusion import Evidence, LabelFree, fit_fusions
+from edge_asd_export.evaluation.compare import ScoredBundle, compare
+from edge_asd_export.evaluation.evaluate import ScoredClips
+from edge_asd_export.evaluation.published import Beside
+from edge_asd_export.evaluation.report.comparison import ComparisonReport
 
 N = 10  # clips of each domain and label
 RULES = {"channels": LabelFree("mostly-first"), "models": LabelFree("inverse-variance")}

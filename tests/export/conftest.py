@@ -9,15 +9,15 @@ import pytest
 import soundfile as sf
 import torch
 
-from edge_asd_export.bundle_writer import WrittenBundle, write_bundle
-from edge_asd_export.clips import Clip, scan
-from edge_asd_export.config import TrainConfig
-from edge_asd_export.export_job import ExportOptions, Narrator
-from edge_asd_export.graph_check import Tolerance
-from edge_asd_export.recipes import RECIPES
-from edge_asd_export.run import Run, RunRecord
-from edge_asd_export.tasks import PlannedTask, plan_tasks
-from edge_asd_export.train import train_network
+from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
+from edge_asd_export.bundling.export_job import ExportOptions, Narrator
+from edge_asd_export.bundling.graph_check import Tolerance
+from edge_asd_export.data.clips import Clip, scan
+from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.recipes import RECIPES
+from edge_asd_export.training.run import Run, RunRecord
+from edge_asd_export.training.tasks import PlannedTask, plan_tasks
+from edge_asd_export.training.train import train_network
 
 RATE_HZ = 16_000
 CLIP_SAMPLES = 16_000

@@ -9,13 +9,13 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edge_asd.detector import WindowScore
-from edge_asd.manifest import Manifest
-from edge_asd_export.challenge_csv import Truth
-from edge_asd_export.clips import Clip
-from edge_asd_export.evaluate import FUSED, ScoredClips, evaluate_scores
-from edge_asd_export.report import Report
-from edge_asd_export.score_clips import MachineTestSet
+from edge_asd.bundle.manifest import Manifest
+from edge_asd.scoring.detector import WindowScore
+from edge_asd_export.data.clips import Clip
+from edge_asd_export.evaluation.challenge_csv import Truth
+from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips, evaluate_scores
+from edge_asd_export.evaluation.report import Report
+from edge_asd_export.evaluation.score_clips import MachineTestSet
 
 WINDOW_SAMPLES = 1600
 RATE_HZ = 16000

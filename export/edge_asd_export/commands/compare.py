@@ -12,9 +12,9 @@ from edge_asd.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from edge_asd.bundle import Bundle
-    from edge_asd_export.compare import ScoredBundle
-    from edge_asd_export.score_clips import MachineTestSet
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd_export.evaluation.compare import ScoredBundle
+    from edge_asd_export.evaluation.score_clips import MachineTestSet
 
 __all__ = ["compare"]
 
@@ -90,20 +90,20 @@ def compare(
     import json
     from datetime import UTC, datetime
 
-    from edge_asd.bundle import Bundle
-    from edge_asd_export.clips import scan
-    from edge_asd_export.compare import compare as compare_systems
-    from edge_asd_export.compare import has_repetitions
-    from edge_asd_export.compared_bundles import name_bundles, plan_comparison
-    from edge_asd_export.published import published_beside
-    from edge_asd_export.report import require_replaceable
-    from edge_asd_export.report.comparison import (
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd_export.data.clips import scan
+    from edge_asd_export.evaluation.compare import compare as compare_systems
+    from edge_asd_export.evaluation.compare import has_repetitions
+    from edge_asd_export.evaluation.compared_bundles import name_bundles, plan_comparison
+    from edge_asd_export.evaluation.published import published_beside
+    from edge_asd_export.evaluation.report import require_replaceable
+    from edge_asd_export.evaluation.report.comparison import (
         ComparisonReport,
         print_comparison,
         write_comparison,
     )
-    from edge_asd_export.report.comparison.files import as_json as report_as_json
-    from edge_asd_export.report.content import measured_with
+    from edge_asd_export.evaluation.report.comparison.files import as_json as report_as_json
+    from edge_asd_export.evaluation.report.content import measured_with
 
     require_replaceable(out)
     inventory = scan(data, read_samples=False)
@@ -142,9 +142,9 @@ def _exported(path: Path) -> Sequence[Path]:
     """Bundles of a run's finished systems, made now unless they are there."""
     from functools import partial
 
+    from edge_asd_export.bundling.run_bundles import export_systems
     from edge_asd_export.progress import progress_bar
-    from edge_asd_export.run import Run
-    from edge_asd_export.run_bundles import export_systems
+    from edge_asd_export.training.run import Run
 
     return export_systems(
         Run.open(path.resolve()),
@@ -156,9 +156,9 @@ def _exported(path: Path) -> Sequence[Path]:
 def _scored(
     name: str, bundle: Bundle, test_sets: Sequence[MachineTestSet], threads: int
 ) -> ScoredBundle:
-    from edge_asd_export.compare import ScoredBundle
+    from edge_asd_export.evaluation.compare import ScoredBundle
+    from edge_asd_export.evaluation.score_clips import score_bundle
     from edge_asd_export.progress import scoring_bar
-    from edge_asd_export.score_clips import score_bundle
 
     with scoring_bar(sum(len(one.clips) for one in test_sets)) as advance:
         clips = score_bundle(

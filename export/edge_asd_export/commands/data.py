@@ -12,9 +12,9 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from edge_asd_export.clips import Inventory
-    from edge_asd_export.fetch import FetchOptions
-    from edge_asd_export.fetch_catalogue import Part
+    from edge_asd_export.data.clips import Inventory
+    from edge_asd_export.data.fetch import FetchOptions
+    from edge_asd_export.data.fetch_catalogue import Part
 
 __all__ = ["data"]
 
@@ -51,8 +51,8 @@ def check(
     from rich.console import Console
     from rich.progress import Progress
 
-    from edge_asd_export.clips import scan
-    from edge_asd_export.inventory import inventory_json
+    from edge_asd_export.data.clips import scan
+    from edge_asd_export.data.inventory import inventory_json
 
     log = Console(stderr=True)
     with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
@@ -118,8 +118,8 @@ def fetch(
 
     `edge-asd data fetch dcase2026 --part eval --out dcase2026/eval`
     """
-    from edge_asd_export.fetch import FetchOptions
-    from edge_asd_export.fetch_catalogue import load_catalogue
+    from edge_asd_export.data.fetch import FetchOptions
+    from edge_asd_export.data.fetch_catalogue import load_catalogue
 
     catalogue = load_catalogue(data_set)
     wanted = catalogue.part(part)
@@ -148,7 +148,7 @@ def _fetch_with_bars(part: Part, machines: Sequence[str], out: Path, options: Fe
         TransferSpeedColumn,
     )
 
-    from edge_asd_export.fetch import fetch as fetch_part
+    from edge_asd_export.data.fetch import fetch as fetch_part
 
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     log = Console(stderr=True, highlight=False)
@@ -174,7 +174,7 @@ def _fetch_with_bars(part: Part, machines: Sequence[str], out: Path, options: Fe
 
 def _scan_fetched(folders: Sequence[Path]) -> Inventory:
     """The clips of these machines; that one has no train clips yet is no problem here."""
-    from edge_asd_export.clips import Inventory, scan
+    from edge_asd_export.data.clips import Inventory, scan
 
     inventory = scan(folders, read_samples=False)
     trainless = [folder for folder in folders if not (folder / "train").is_dir()]
@@ -185,7 +185,7 @@ def _scan_fetched(folders: Sequence[Path]) -> Inventory:
 def _print_inventory(inventory: Inventory) -> None:
     from rich.console import Console
 
-    from edge_asd_export.inventory import inventory_table
+    from edge_asd_export.data.inventory import inventory_table
 
     Console().print(inventory_table(inventory))
     for problem in inventory.problems:

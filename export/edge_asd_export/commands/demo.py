@@ -34,7 +34,7 @@ def demo(
 
         edge-asd demo --system system3 --out /tmp/demo --epochs 10
     """
-    from edge_asd.system import system_named
+    from edge_asd.bundle.system import system_named
     from edge_asd_export.demo import Plan, run_demo
 
     system_named(system)

@@ -53,15 +53,15 @@ def evaluate(
     import json
     from datetime import UTC, datetime
 
-    from edge_asd.bundle import Bundle
-    from edge_asd_export.clips import scan
-    from edge_asd_export.evaluate import evaluate_scores
+    from edge_asd.bundle.bundle import Bundle
+    from edge_asd_export.data.clips import scan
+    from edge_asd_export.evaluation.evaluate import evaluate_scores
+    from edge_asd_export.evaluation.report import Report, require_replaceable, write_report
+    from edge_asd_export.evaluation.report.content import measured_with
+    from edge_asd_export.evaluation.report.tables import as_json as report_as_json
+    from edge_asd_export.evaluation.report.tables import print_tables
+    from edge_asd_export.evaluation.score_clips import plan_machines, score_bundle
     from edge_asd_export.progress import scoring_bar
-    from edge_asd_export.report import Report, require_replaceable, write_report
-    from edge_asd_export.report.content import measured_with
-    from edge_asd_export.report.tables import as_json as report_as_json
-    from edge_asd_export.report.tables import print_tables
-    from edge_asd_export.score_clips import plan_machines, score_bundle
 
     require_replaceable(out)
     opened = Bundle.open(bundle)

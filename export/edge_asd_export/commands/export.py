@@ -12,8 +12,8 @@ import typer
 from edge_asd.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from edge_asd_export.export_job import DevLabels
-    from edge_asd_export.run import Run
+    from edge_asd_export.bundling.export_job import DevLabels
+    from edge_asd_export.training.run import Run
 
 __all__ = ["export"]
 
@@ -104,13 +104,13 @@ def export(
 
         edge-asd export --dev-labels recordings --out bundles/tuned
     """
-    from edge_asd_export.bundle_writer import write_bundle
-    from edge_asd_export.channel_weights import WEIGHT_RULES
-    from edge_asd_export.export_job import DEFAULT_WEIGHT_RULES, ExportOptions, Narrator
-    from edge_asd_export.export_table import print_export
+    from edge_asd_export.bundling.bundle_writer import write_bundle
+    from edge_asd_export.bundling.export_job import DEFAULT_WEIGHT_RULES, ExportOptions, Narrator
+    from edge_asd_export.bundling.export_table import print_export
+    from edge_asd_export.calibration.channel_weights import WEIGHT_RULES
     from edge_asd_export.progress import progress_bar
-    from edge_asd_export.run import Run
-    from edge_asd_export.run_clips import training_clips
+    from edge_asd_export.training.run import Run
+    from edge_asd_export.training.run_clips import training_clips
 
     if hop_s is not None and not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
@@ -144,8 +144,8 @@ def _scorers(choices: list[str]) -> dict[str, str]:
 
 
 def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
-    from edge_asd_export.clips import scan
-    from edge_asd_export.export_job import DevLabels
+    from edge_asd_export.bundling.export_job import DevLabels
+    from edge_asd_export.data.clips import scan
 
     machines = scan(folders, read_samples=False).machines
     clips = {

@@ -85,9 +85,9 @@ def train(
     """
     import torch
 
-    from edge_asd_export.distributed import process_group
-    from edge_asd_export.train_settings import read_settings
-    from edge_asd_export.training import new_run, resumed_run, train_all
+    from edge_asd_export.training.distributed import process_group
+    from edge_asd_export.training.networks import new_run, resumed_run, train_all
+    from edge_asd_export.training.train_settings import read_settings
 
     torch.set_num_threads(threads or torch.get_num_threads())
     torch.backends.cudnn.deterministic = True
@@ -118,7 +118,7 @@ def _device(name: str | None) -> torch.device:
     """The device called `name`, once it has held a number."""
     import torch
 
-    from edge_asd_export.distributed import local_device
+    from edge_asd_export.training.distributed import local_device
 
     name = local_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
     try:

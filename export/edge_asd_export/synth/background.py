@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.signals import drift, harmonics, noise, ring, turning
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_asd_export.clips import Domain
+    from edge_asd_export.data.clips import Domain
 
     Signal = NDArray[np.float64]
 

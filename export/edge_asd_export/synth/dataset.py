@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 
 from edge_asd.errors import UsageError
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.scene import Draws, render
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from edge_asd_export.clips import Domain, Label, Split
+    from edge_asd_export.data.clips import Domain, Label, Split
     from edge_asd_export.synth.machine import Condition, Machine
 
 __all__ = [

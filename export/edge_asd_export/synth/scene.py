@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import butter, sosfilt
 
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.background import background
 from edge_asd_export.synth.machine import Condition, Machine, Run
 from edge_asd_export.synth.site import Path, Site, draw_site
@@ -24,7 +24,7 @@ from edge_asd_export.synth.site import Path, Site, draw_site
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from edge_asd_export.clips import Domain
+    from edge_asd_export.data.clips import Domain
 
     Signal = NDArray[np.float64]
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.fft import irfft, rfft, rfftfreq
 from scipy.signal import lfilter
 
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.signal import oaconvolve
 
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from edge_asd.errors import UsageError
-from edge_asd_export.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.dataset import SEVERITIES, FaultLevel
 from edge_asd_export.synth.scene import Draws, render
 

@@ -14,10 +14,10 @@ from edge_asd_export.extractors.autoencoder.network import N_FRAMES, Autoencoder
 from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet, read_vectors
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening
-from edge_asd_export.learner import Learner, Task
-from edge_asd_export.log_mel import LogMel
-from edge_asd_export.trainable import Feature, TrainableExtractor
-from edge_asd_export.training_set import Item
+from edge_asd_export.nn.log_mel import LogMel
+from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.trainable import Feature, TrainableExtractor
+from edge_asd_export.training.training_set import Item
 
 __all__ = ["AutoencoderLearner"]
 

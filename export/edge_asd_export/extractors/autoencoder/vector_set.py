@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from edge_asd.audio import read_audio
+from edge_asd.audio.decode import read_audio
+from edge_asd.bundle.system import VIEWS
 from edge_asd.errors import DataError
-from edge_asd.system import VIEWS
 from edge_asd_export.extractors.autoencoder.network import N_FRAMES
-from edge_asd_export.training_set import EpochDataset, Item
+from edge_asd_export.training.training_set import EpochDataset, Item
 
 __all__ = ["VectorSet", "read_vectors"]
 

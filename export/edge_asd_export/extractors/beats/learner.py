@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from edge_asd.errors import UsageError
-from edge_asd_export.arcface import ArcFace
 from edge_asd_export.extractors.beats.architecture import FULL, MINI, Architecture
 from edge_asd_export.extractors.beats.checkpoint import read_checkpoint
 from edge_asd_export.extractors.beats.encoder import BeatsEncoder
@@ -19,9 +18,10 @@ from edge_asd_export.extractors.beats.lora import add_low_rank, merge_low_rank
 from edge_asd_export.extractors.beats.network import Beats
 from edge_asd_export.extractors.beats.schedule import parameter_groups, warm_up_then_cosine
 from edge_asd_export.extractors.beats.settings import BeatsSettings
-from edge_asd_export.learner import Learner, Task
-from edge_asd_export.mixup import mix_batch
-from edge_asd_export.trainable import Feature, TrainableExtractor
+from edge_asd_export.nn.arcface import ArcFace
+from edge_asd_export.nn.mixup import mix_batch
+from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.trainable import Feature, TrainableExtractor
 
 __all__ = ["BeatsLearner", "with_published_sizes"]
 

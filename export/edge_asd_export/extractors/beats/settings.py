@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from edge_asd_export.extractors.beats.architecture import MINI, Architecture
-from edge_asd_export.settings import FitSettings
+from edge_asd_export.training.settings import FitSettings
 
 __all__ = ["BeatsSettings"]
 

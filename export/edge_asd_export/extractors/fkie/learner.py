@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from edge_asd_export.adacos import SubclusterAdaCos
 from edge_asd_export.extractors.fkie.network import Fkie
 from edge_asd_export.extractors.fkie.settings import FkieSettings
-from edge_asd_export.frontend import MagnitudeSpectrogram
-from edge_asd_export.learner import Learner, Task
-from edge_asd_export.mixup import mix_batch, n_label_columns
-from edge_asd_export.trainable import Feature, TrainableExtractor
+from edge_asd_export.nn.adacos import SubclusterAdaCos
+from edge_asd_export.nn.frontend import MagnitudeSpectrogram
+from edge_asd_export.nn.mixup import mix_batch, n_label_columns
+from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.trainable import Feature, TrainableExtractor
 
 __all__ = ["FkieLearner"]
 

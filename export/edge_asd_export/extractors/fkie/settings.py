@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edge_asd_export.mixup import MixupKind
-from edge_asd_export.settings import FitSettings
+from edge_asd_export.nn.mixup import MixupKind
+from edge_asd_export.training.settings import FitSettings
 
 __all__ = ["FkieSettings"]
 

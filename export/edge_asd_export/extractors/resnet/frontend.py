@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from edge_asd_export.extractors.resnet.settings import Normalise
-from edge_asd_export.log_mel import LogMel
+from edge_asd_export.nn.log_mel import LogMel
 
 __all__ = ["HOP_LENGTH", "N_MELS", "NormalisedLogMel"]
 

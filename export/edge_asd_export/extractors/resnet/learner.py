@@ -11,13 +11,13 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from edge_asd_export.arcface import ArcFace
 from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, mix, random_windows
 from edge_asd_export.extractors.resnet.frontend import HOP_LENGTH, NormalisedLogMel
 from edge_asd_export.extractors.resnet.network import Resnet
 from edge_asd_export.extractors.resnet.settings import ResnetSettings
-from edge_asd_export.learner import Learner, Task
-from edge_asd_export.trainable import Feature, Segments, TrainableExtractor
+from edge_asd_export.nn.arcface import ArcFace
+from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.trainable import Feature, Segments, TrainableExtractor
 
 __all__ = ["ResnetLearner"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edge_asd_export.settings import FitSettings
+from edge_asd_export.training.settings import FitSettings
 
 __all__ = ["Normalise", "ResnetSettings"]
 

@@ -1,0 +1,1 @@
+"""Sound as arrays: files and pipes, resampling, windows, views, levels."""

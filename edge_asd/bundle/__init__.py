@@ -1,0 +1,1 @@
+"""The contract between workstation and device: manifest, files, golden windows."""

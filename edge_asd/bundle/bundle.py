@@ -1,0 +1,210 @@
+"""Open a bundle: verify it, then hand out sessions, banks and detectors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from edge_asd.bundle.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
+from edge_asd.errors import BundleError, UsageError
+from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
+from edge_asd.scoring.bank import open_bank
+from edge_asd.scoring.detector import BranchScorer, Detector
+from edge_asd.scoring.extractor import Extractor
+from edge_asd.scoring.graph import Shape, open_session, require_shapes
+from edge_asd.scoring.scorer import BankScorer, OutputScorer, Scorer
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+__all__ = ["Bundle", "Search", "file_entry", "open_extractors"]
+
+Search = Literal["auto", "exact", "hnsw"]
+
+
+class Bundle:
+    """A verified bundle folder.
+
+    Use :meth:`open`; the constructor does not check anything.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: Path, *, verify: bool = True) -> Bundle:
+        """Read the manifest and, unless told otherwise, compare the files with their digests.
+
+        Raises
+        ------
+        BundleError
+            When the bundle is missing, of another format version, or a file is missing
+            or differs from the manifest.
+        """
+        bundle = cls(path, read_manifest(path))
+        if verify:
+            # An index is checked when it is loaded, and built again when it is damaged.
+            bundle.verify(bundle.manifest.files.keys() - bundle.manifest.derived_files())
+        return bundle
+
+    def verify(self, names: Iterable[str]) -> None:
+        """Compare the named files with the sizes and digests of the manifest.
+
+        Raises
+        ------
+        BundleError
+            At the first file that is missing, leaves the bundle, or differs.
+        """
+        for name in sorted(names):
+            expected = self.manifest.files[name]
+            pure = PurePosixPath(name)
+            if pure.is_absolute() or ".." in pure.parts:
+                raise BundleError(f"{self.path}: file name {name!r} leads out of the bundle")
+            path = self.path / name
+            if not path.is_file():
+                raise BundleError(f"{path} is missing; copy the bundle again")
+            found = file_entry(path)
+            if found != expected:
+                raise BundleError(
+                    f"{path} is damaged: found {found.bytes} bytes, sha256 {found.sha256[:12]}..., "
+                    f"expected {expected.bytes} bytes, sha256 {expected.sha256[:12]}...; "
+                    "copy the bundle again"
+                )
+
+    def resolve_machine(self, name: str | None) -> str:
+        """Return the machine called `name`, or the only one when `name` is None.
+
+        Raises
+        ------
+        UsageError
+            When the bundle does not know it, or when there are several to choose from.
+        """
+        known = ", ".join(self.manifest.machines)
+        if name is None:
+            if len(self.manifest.machines) == 1:
+                return next(iter(self.manifest.machines))
+            raise UsageError(
+                f"{self.path} knows {len(self.manifest.machines)} machines: "
+                f"choose one with --machine ({known})"
+            )
+        if name not in self.manifest.machines:
+            raise UsageError(f"{self.path} was not made for machine {name!r}; it knows: {known}")
+        return name
+
+    def extractors(self, machine: str | None = None, *, threads: int = 1) -> dict[str, Extractor]:
+        """Load each extractor once, by its name in the manifest.
+
+        Parameters
+        ----------
+        machine : only what this machine needs; None: everything, to share it between machines
+        """
+        names = {
+            self.manifest.extractor_name(name, branch.extractor)
+            for name in ([machine] if machine else self.manifest.machines)
+            for branch in self.manifest.branches
+        }
+        return open_extractors(
+            self.path, {name: self.manifest.extractors[name] for name in sorted(names)}, threads
+        )
+
+    def detector(
+        self,
+        machine: str | None = None,
+        *,
+        threads: int = 1,
+        search: Search = "auto",
+        extractors: dict[str, Extractor] | None = None,
+    ) -> Detector:
+        """Load what is needed to score windows of one machine.
+
+        Parameters
+        ----------
+        threads : ONNX Runtime threads within an operator
+        search : how banks are searched; ``auto`` chooses by their size
+        extractors : from :meth:`extractors`, to share graphs between machines
+        """
+        name = self.resolve_machine(machine)
+        spec = self.manifest.machines[name]
+        loaded = extractors or self.extractors(name, threads=threads)
+        return Detector(
+            machine=name,
+            spec=spec,
+            sample_rate_hz=self.manifest.sample_rate_hz,
+            hop_s=self.manifest.hop_s,
+            extractors={
+                branch.extractor: loaded[self.manifest.extractor_name(name, branch.extractor)]
+                for branch in self.manifest.branches
+            },
+            branches=tuple(
+                BranchScorer(
+                    branch.name, branch.extractor, branch.view, self._scorer(name, branch, search)
+                )
+                for branch in self.manifest.branches
+            ),
+        )
+
+    def spectra(self, machine: str | None = None) -> NormalSpectra | None:
+        """How the references of one machine sound; None in a bundle that does not tell.
+
+        Raises
+        ------
+        BundleError
+            When the file cannot be read.
+        """
+        file = self.manifest.machines[self.resolve_machine(machine)].spectra_file
+        return read_spectra(self.path / file) if file else None
+
+    def _scorer(self, machine: str, branch: BranchSpec, search: Search) -> Scorer:
+        if branch.scorer.kind == "output":
+            return OutputScorer(branch.scorer.output)
+        banks = {
+            domain: open_bank(self.path, bank, domain, branch.scorer, self.manifest.files, search)
+            for domain, bank in self.manifest.machines[machine].banks[branch.name].items()
+        }
+        return BankScorer(banks, branch.scorer.average)
+
+
+def open_extractors(
+    bundle_dir: Path, specs: Mapping[str, ExtractorSpec], threads: int = 1
+) -> dict[str, Extractor]:
+    """Load the graphs of extractors; a file that several of them use is loaded once.
+
+    Raises
+    ------
+    BundleError
+        When ONNX Runtime cannot load a graph, or its shapes are not those of the manifest.
+    """
+    open_once = cache(lambda file: open_session(bundle_dir / file, threads=threads))
+
+    def opened(file: str, inputs: dict[str, Shape], output: Shape) -> ort.InferenceSession:
+        session = open_once(file)
+        require_shapes(session, bundle_dir / file, inputs, output)
+        return session
+
+    return {
+        name: Extractor(
+            spec,
+            {
+                feature.name: opened(feature.file, {"audio": spec.audio_shape}, feature.shape)
+                for feature in spec.features
+                if feature.file
+            },
+            opened(
+                spec.encoder.file,
+                {feature.name: spec.encoder_shape(feature) for feature in spec.features},
+                (spec.embedding_dim,),
+            ),
+        )
+        for name, spec in specs.items()
+    }
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Digest and size of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(sha256=digest, bytes=path.stat().st_size)

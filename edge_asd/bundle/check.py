@@ -1,0 +1,90 @@
+"""Everything that can be verified about a bundle on the computer that will obey it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edge_asd.bundle import golden
+from edge_asd.bundle.bundle import Bundle, open_extractors
+from edge_asd.bundle.manifest import BankSpec
+from edge_asd.errors import BundleError
+
+__all__ = ["Finding", "check_bundle"]
+
+# Rows are normalised in float32; 1e-3 is far above its rounding and below any real defect.
+_NORM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was verified and is right."""
+
+    what: str
+    detail: str
+
+
+def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
+    """What was verified, in order: digests, graphs, banks, golden windows.
+
+    Raises
+    ------
+    BundleError
+        At the first thing that is wrong.
+    """
+    bundle = Bundle.open(path)
+    manifest = bundle.manifest
+    bundle.verify(manifest.derived_files())  # opening leaves these to their loader
+    n_bytes = sum(entry.bytes for entry in manifest.files.values())
+    yield Finding("files", f"{len(manifest.files)} files, {n_bytes / 2**20:.1f} MiB, digests agree")
+    extractors = open_extractors(path, manifest.extractors, threads)  # compares the shapes
+    for name, extractor in manifest.extractors.items():
+        features = ", ".join(feature.name for feature in extractor.features)
+        yield Finding(
+            f"graphs of {name}",
+            f"{extractor.network}: {features} -> {extractor.embedding_dim} dimensions, "
+            f"{extractor.encoder.precision}",
+        )
+    for machine, spec in manifest.machines.items():
+        banks = [bank for domains in spec.banks.values() for bank in domains.values()]
+        for bank in banks:
+            _check_bank(path, bank)
+        if banks:
+            n_references = sum(bank.n for bank in banks)
+            yield Finding(f"banks of {machine}", f"{n_references} references, finite, unit norm")
+        if spectra := bundle.spectra(machine):
+            counts = ", ".join(f"{len(own)} {domain}" for domain, own in spectra.domains.items())
+            yield Finding(f"spectra of {machine}", f"{counts}, finite")
+    arrays = golden.read(path / manifest.golden.file)
+    for machine in manifest.machines:
+        detector = bundle.detector(machine, extractors=extractors)
+        agreement = golden.compare(detector, arrays)
+        golden.require(agreement, manifest.golden)
+        yield Finding(
+            f"golden windows of {machine}",
+            f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "
+            f"scores within {agreement.max_score_difference:.1e}",
+        )
+
+
+def _check_bank(path: Path, spec: BankSpec) -> None:
+    file = path / spec.file
+    try:
+        rows = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{file} is not a bank ({error}); copy the bundle again") from error
+    if rows.shape != (spec.n, spec.dim) or rows.dtype != np.float32:
+        raise BundleError(
+            f"{file} holds {rows.dtype} {rows.shape}, the manifest says float32 "
+            f"{(spec.n, spec.dim)}: export the bundle again"
+        )
+    norms = np.linalg.norm(rows, axis=1)
+    n_bad = int(np.sum(~(np.abs(norms - 1) <= _NORM_TOLERANCE)))  # counts NaN too
+    if n_bad:
+        raise BundleError(
+            f"{file} has {n_bad} of {spec.n} rows that are not finite and of unit norm: "
+            "export the bundle again"
+        )

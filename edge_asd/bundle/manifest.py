@@ -1,0 +1,332 @@
+"""The bundle contract: everything that a device must obey, as frozen records.
+
+A bundle is a folder whose ``manifest.json`` is one :class:`Manifest`. The workstation
+writes it, the device reads it, and both use these classes. Unknown keys are errors,
+so that a newer bundle is never half understood; any change of meaning raises
+``FORMAT_VERSION``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from edge_asd.bundle.extractor_spec import (
+    EncoderSpec,
+    ExtractorSpec,
+    FeatureSpec,
+    Positive,
+    Record,
+    SegmentSpec,
+)
+from edge_asd.bundle.system import VIEWS, Branch
+from edge_asd.errors import BundleError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "BankSpec",
+    "BranchSpec",
+    "EncoderSpec",
+    "ExtractorSpec",
+    "FeatureSpec",
+    "FileEntry",
+    "FusionSpec",
+    "GoldenSpec",
+    "IndexSpec",
+    "MachineSpec",
+    "Manifest",
+    "ScorerSpec",
+    "SegmentSpec",
+    "TermSpec",
+    "ThresholdSpec",
+    "read_manifest",
+]
+
+FORMAT_VERSION = 2
+MANIFEST_NAME = "manifest.json"
+
+Domain = Literal["source", "target"]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class FileEntry(Record):
+    """Digest and size of one file of the bundle."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    bytes: Annotated[int, Field(ge=0)]
+
+
+class ScorerSpec(Record):
+    """How embeddings become a score; higher is more anomalous.
+
+    ``dldn``, ``nearest`` and ``varmin`` compare with memory banks
+    (:mod:`edge_asd.scoring.scorer`); ``output`` takes one number of the network's output as it is.
+    """
+
+    kind: Literal["dldn", "nearest", "varmin", "output"] = "dldn"
+    output: Annotated[int, Field(ge=0)] = 0  # which number, for `output`
+    # Of several segments: score their mean embedding, or average their scores.
+    average: Literal["embeddings", "scores"] = "embeddings"
+    distance: Literal["euclidean", "squared-euclidean", "cosine"] = "euclidean"
+    aggregate: Literal["mean", "sum"] = "mean"
+    k_source: Positive = 16  # neighbours behind a density of `dldn`
+    k_target: Positive = 9
+    k_varmin: Positive = 4  # neighbours behind a density of `varmin`, in both domains
+    density_floor: PositiveFloat = 0.1  # fraction of the bank's median density
+
+
+class IndexSpec(Record):
+    """A derived HNSW index over a bank; checked before the file is loaded."""
+
+    file: str
+    space: Literal["cosine"] = "cosine"
+    dim: Positive  # of the folded vectors (:mod:`edge_asd.scoring.hnsw`), not of the embedding
+    n: Positive
+    m: Positive
+    ef_construction: Positive
+    ef_search: Positive
+    recall: Annotated[float, Field(ge=0, le=1)]  # of the minimiser, against exact search
+    n_queries: Positive  # sample size of `recall`
+
+
+class BankSpec(Record):
+    """Reference embeddings of one machine, branch and domain."""
+
+    file: str  # float32 (n, dim) npy, rows L2-normalised
+    n: Positive
+    dim: Positive
+    # float64 (n, 2) npy, scale and offset of the distance to each reference;
+    # None: computed when the bank is opened
+    gauge_file: str | None = None
+    index: IndexSpec | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """Relative paths of the files of this bank."""
+        index = self.index.file if self.index else None
+        return [path for path in (self.file, self.gauge_file, index) if path]
+
+
+class BranchSpec(Record):
+    """One extractor on one view, and its scorer."""
+
+    extractor: str
+    view: str
+    scorer: ScorerSpec
+
+    @model_validator(mode="after")
+    def _view_is_known(self) -> Self:
+        if self.view not in VIEWS:
+            raise ValueError(f"unknown view {self.view!r}; known views: {', '.join(VIEWS)}")
+        return self
+
+    @property
+    def name(self) -> str:
+        return Branch(self.extractor, self.view).name
+
+
+class TermSpec(Record):
+    """``weight * (score - mean) / std`` of a branch or of a nested mix."""
+
+    of: str | FusionSpec
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    mean: Finite = 0.0
+    std: PositiveFloat = 1.0
+
+
+class FusionSpec(Record):
+    """A weighted sum with all its numbers; weights sum to one."""
+
+    terms: Annotated[tuple[TermSpec, ...], Field(min_length=1)]
+    method: str  # how the weights were chosen, in words
+    labels: str | None = None  # which labels chose them; None: no labels were used
+
+    def branches(self) -> set[str]:
+        """Names of the branches of this sum and of those nested in it."""
+        nested = [term.of.branches() for term in self.terms if isinstance(term.of, FusionSpec)]
+        return {term.of for term in self.terms if isinstance(term.of, str)}.union(*nested)
+
+
+class ThresholdSpec(Record):
+    """Alarm levels, statistics of the machine's normal sound."""
+
+    threshold: Finite  # a window above it speaks for an alarm
+    clear_threshold: Finite  # a window below it speaks for clearing
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]  # stated, per window
+    method: str
+    n_scores: Positive  # leave-one-out normal scores behind it
+
+    @model_validator(mode="after")
+    def _clear_is_not_above(self) -> Self:
+        if self.clear_threshold > self.threshold:
+            raise ValueError(
+                f"clear_threshold {self.clear_threshold} is above threshold {self.threshold}"
+            )
+        return self
+
+
+class MachineSpec(Record):
+    """What is known of one machine's normal sound."""
+
+    window_samples: Positive  # one analysis window = one clip of its training data
+    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none for `output`
+    # Where an extractor was trained for this machine alone: its entry in the manifest's
+    # extractors, by the name that the branches use.
+    extractors: dict[str, str] = Field(default_factory=dict)
+    fusion: FusionSpec
+    threshold: ThresholdSpec
+    # npz of the references' spectra (:mod:`edge_asd.explain.normal_spectra`); None: alarms are
+    # explained without them
+    spectra_file: str | None = None
+
+
+class GoldenSpec(Record):
+    """Windows with the embeddings and scores that the graphs must give on any device."""
+
+    file: str  # npz of the arrays in :mod:`edge_asd.bundle.golden`
+    min_cosine: Annotated[float, Field(ge=-1, le=1)]
+    max_score_difference: PositiveFloat  # relative
+
+
+class Manifest(Record):
+    """The whole contract of one bundle."""
+
+    format_version: Literal[2] = 2
+    name: str
+    created_utc: str
+    system: str
+    target: Literal["x86-64", "arm64"]
+    tools: dict[str, str]  # program and library versions that wrote the bundle
+    sample_rate_hz: Positive
+    n_channels: Literal[2] = 2
+    hop_s: PositiveFloat  # default; the device may choose another
+    extractors: dict[str, ExtractorSpec]
+    branches: tuple[BranchSpec, ...]
+    machines: Annotated[dict[str, MachineSpec], Field(min_length=1)]
+    golden: GoldenSpec
+    files: dict[str, FileEntry]  # every file but the manifest, by relative path
+    export_report: dict[str, dict[str, float | int | str | bool | None]] = Field(
+        default_factory=dict
+    )
+
+    @model_validator(mode="after")
+    def _references_resolve(self) -> Self:
+        names = {branch.name for branch in self.branches}
+        if len(names) < len(self.branches):
+            raise ValueError("a branch is listed twice")
+        with_banks = sorted(b.name for b in self.branches if b.scorer.kind != "output")
+        for machine, spec in self.machines.items():
+            for branch in self.branches:
+                self._require_extractor(machine, branch)
+            if sorted(spec.banks) != with_banks:
+                raise ValueError(
+                    f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {with_banks}"
+                )
+            if unused := set(spec.extractors) - {b.extractor for b in self.branches}:
+                raise ValueError(f"machine {machine!r} has an extractor for no branch: {unused}")
+            if unknown := spec.fusion.branches() - names:
+                raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
+            if not all(spec.banks.values()):
+                raise ValueError(f"machine {machine!r} has a branch without banks")
+            for branch in self.branches:
+                self._require_bank_width(machine, branch)
+        for path in self.referenced_files():
+            if path not in self.files:
+                raise ValueError(f"file {path!r} is used but not listed with its digest")
+        return self
+
+    def _require_extractor(self, machine: str, branch: BranchSpec) -> None:
+        name = self.extractor_name(machine, branch.extractor)
+        if name not in self.extractors:
+            raise ValueError(f"branch {branch.name} of {machine!r} names an unknown extractor")
+        extractor, n_channels = self.extractors[name], len(VIEWS[branch.view])
+        if extractor.n_channels != n_channels:
+            raise ValueError(
+                f"branch {branch.name} has {n_channels} channels, "
+                f"its extractor takes {extractor.n_channels}"
+            )
+        if branch.scorer.kind == "output" and branch.scorer.output >= extractor.embedding_dim:
+            raise ValueError(
+                f"branch {branch.name} scores output {branch.scorer.output}, "
+                f"its extractor has {extractor.embedding_dim}"
+            )
+
+    def _require_bank_width(self, machine: str, branch: BranchSpec) -> None:
+        dim = self.extractors[self.extractor_name(machine, branch.extractor)].embedding_dim
+        for bank in self.machines[machine].banks.get(branch.name, {}).values():
+            if bank.dim != dim:
+                raise ValueError(
+                    f"banks of {branch.name} of {machine!r} are {bank.dim} wide, "
+                    f"its extractor gives {dim}"
+                )
+
+    def extractor_name(self, machine: str, extractor: str) -> str:
+        """Entry in ``extractors`` of what a machine's branches call `extractor`."""
+        return self.machines[machine].extractors.get(extractor, extractor)
+
+    def referenced_files(self) -> list[str]:
+        """Relative paths of all files that some part of the manifest uses."""
+        paths = [self.golden.file]
+        for extractor in self.extractors.values():
+            paths += [feature.file for feature in extractor.features if feature.file]
+            paths.append(extractor.encoder.file)
+        for machine in self.machines.values():
+            if machine.spectra_file:
+                paths.append(machine.spectra_file)
+            for banks in machine.banks.values():
+                for bank in banks.values():
+                    paths += bank.paths
+        return sorted(set(paths))
+
+    def derived_files(self) -> set[str]:
+        """Relative paths of the search indexes: caches that a device can build again."""
+        return {
+            bank.index.file
+            for machine in self.machines.values()
+            for banks in machine.banks.values()
+            for bank in banks.values()
+            if bank.index
+        }
+
+
+def read_manifest(bundle_dir: Path) -> Manifest:
+    """Read and validate ``manifest.json`` of a bundle.
+
+    Raises
+    ------
+    BundleError
+        When the folder or the manifest is missing, is not JSON, has another format
+        version, or breaks the contract.
+    """
+    import json
+
+    path = bundle_dir / MANIFEST_NAME
+    if not bundle_dir.is_dir():
+        raise BundleError(
+            f"no bundle at {bundle_dir}; expected a folder with {MANIFEST_NAME}: "
+            "make one with 'edge-asd export' or copy it here"
+        )
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{bundle_dir} is not a bundle: it has no {MANIFEST_NAME}") from None
+    except (ValueError, RecursionError) as error:  # not text, not JSON, absurd numbers or depth
+        raise BundleError(f"{path} is not valid JSON ({error}); copy the bundle again") from error
+    version = raw.get("format_version") if isinstance(raw, dict) else None
+    if version != FORMAT_VERSION:
+        raise BundleError(
+            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
+            "export the bundle again, or install the edge-asd that wrote it"
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "manifest"
+        raise BundleError(
+            f"{path} breaks the bundle contract at {where}: {first['msg']}"
+        ) from error

@@ -1,0 +1,1 @@
+"""How normal changes over weeks."""

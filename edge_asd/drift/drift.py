@@ -1,0 +1,184 @@
+"""Says when the normal sound of a machine has moved since it was enrolled.
+
+Machines wear in, seasons change, somebody moves a microphone: scores rise slowly, no
+alarm is wrong, and one day every window is one. A notice in time asks for a new
+enrolment. Only sound without a warning or an alarm counts.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_asd.audio.decode import level_dbfs
+from edge_asd.drift.daily_sound import DailySound, Day, Today
+from edge_asd.drift.normal_summary import NormalSummary
+from edge_asd.errors import StateError
+from edge_asd.events.event import Event, NoticeEvent
+from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.profile import DriftSettings
+
+if TYPE_CHECKING:
+    from edge_asd.scoring.stream import ScoredWindow
+
+__all__ = ["Drift", "NormalSummary"]
+
+_log = logging.getLogger(__name__)
+
+_SAVE_EVERY_S = 900.0  # memory cards wear out; a crash loses so much of the day's summary
+_SUBJECT = "daily"
+_BACK = 0.5  # share of the limits within which normal is where it was
+
+
+class Drift(Watcher):
+    """Compares each whole day of normal sound with the enrolment.
+
+    Parameters
+    ----------
+    normal : of the enrolment; None: the first whole day stands in for it
+    file : where the days are kept; None: nowhere
+    report : hears of a file that cannot be written
+    scored_by : what gives the scores, say the bundle's name and what was learned; scores of
+        something else cannot be compared
+    clock : seconds that never run backwards
+    """
+
+    def __init__(
+        self,
+        settings: DriftSettings,
+        *,
+        normal: NormalSummary | None,
+        file: Path | None,
+        report: Report | None = None,
+        scored_by: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._file = file
+        self._report = report
+        self._clock = clock
+        self._saved_s = clock()
+        self._unwritable = False
+        self._heard_until_s = 0.0  # of the stream
+        self._sound = self._load() or DailySound(scored_by, normal)
+        self.compare_with(normal, scored_by=scored_by)
+
+    def compare_with(self, normal: NormalSummary | None, *, scored_by: str = "") -> None:
+        """Take the summary of another enrolment; days that were scored otherwise go."""
+        if (scored_by, normal) != (self._sound.scored_by, self._sound.enrolled):
+            self._sound = DailySound(scored_by, normal)
+
+    def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
+        """Begin to count sound anew."""
+        self._heard_until_s = at.stream_time_s
+        return ()
+
+    def on_window(self, at: Moment, window: ScoredWindow, state: str) -> Iterable[Event]:
+        """Take a window; at the first one of a day, say whether normal has moved."""
+        day = at.time.astimezone(UTC).date().isoformat()
+        events: Sequence[Event] = ()
+        if self._sound.today and self._sound.today.day != day:
+            events = self._end_day(at)
+        if state == "normal":
+            self._take(at, window, day)
+        if events or self._clock() - self._saved_s >= _SAVE_EVERY_S:
+            self._save()
+        return events
+
+    def close(self) -> None:
+        """Keep what was heard of the day."""
+        self._save()
+
+    def _take(self, at: Moment, window: ScoredWindow, day: str) -> None:
+        values = (window.result.score, *level_dbfs(window.audio).tolist())
+        if not all(map(math.isfinite, values)):
+            return
+        window_s = window.audio.shape[1] * at.stream_time_s / window.end_sample
+        new_s = max(at.stream_time_s - self._heard_until_s, 0.0)
+        self._heard_until_s = at.stream_time_s
+        self._sound.today = self._sound.today or Today(day)
+        self._sound.today.add(values, min(new_s, window_s))
+
+    def _end_day(self, at: Moment) -> Sequence[Event]:
+        self._sound.end_today()
+        counted = [
+            day for day in self._sound.days if day.heard_s >= 3600 * self._settings.min_hours
+        ]
+        if not counted or counted[-1] is not self._sound.days[-1]:
+            return ()
+        latest = counted[-1]
+        normal = self._sound.enrolled or counted[0].normal
+        if self._sound.announced and not normal.shifts(latest.normal, share=_BACK):
+            self._sound.announced = None
+        moved = self._lasting_shifts(normal, counted)
+        told = self._sound.announced
+        if not moved or (told and not told.shifts(latest.normal)):
+            return ()
+        self._sound.announced = latest.normal
+        since = "enrolment" if self._sound.enrolled else counted[0].day
+        return (_notice(at, since, normal, latest, moved),)
+
+    def _lasting_shifts(self, normal: NormalSummary, counted: Sequence[Day]) -> list[str]:
+        """What has moved the same way on each of the last days."""
+        days = counted[-self._settings.notice_after_days :]
+        if len(days) < self._settings.notice_after_days:
+            return []
+        shifts = [normal.shifts(day.normal) for day in days]
+        return [shift for shift in shifts[0] if all(shift in others for others in shifts)]
+
+    def _load(self) -> DailySound | None:
+        if self._file is None:
+            return None
+        try:
+            return DailySound.load(self._file)
+        except StateError as error:
+            aside = self._file.with_name(f"{self._file.name}.broken")
+            _log.warning("%s; it is kept as %s", error, aside.name)
+            with suppress(OSError):
+                self._file.replace(aside)
+            return None
+
+    def _save(self) -> None:
+        self._saved_s = self._clock()
+        if self._file is None:
+            return
+        try:
+            self._sound.save(self._file)
+        except OSError as error:
+            self._tell(unwritable=True, detail=f"cannot write {self._file}: {error.strerror}")
+        else:
+            self._tell(unwritable=False, detail=f"{self._file} is written again")
+
+    def _tell(self, *, unwritable: bool, detail: str) -> None:
+        if self._unwritable == unwritable:
+            return
+        self._unwritable = unwritable
+        _log.warning("%s", detail)
+        if self._report:
+            change = noticed if unwritable else ended
+            self._report(change("disk", detail, subject=_SUBJECT))
+
+
+def _notice(
+    at: Moment, since: str, normal: NormalSummary, day: Day, moved: Sequence[str]
+) -> NoticeEvent:
+    now = day.normal
+    text = (
+        f"normal has moved since {since} ({', '.join(moved)}): median score "
+        f"{normal.score_median:.3g} -> {now.score_median:.3g} (95 % were below "
+        f"{normal.score_p95:.3g}), near {normal.near_dbfs:.0f} -> {now.near_dbfs:.0f} dBFS, far "
+        f"{normal.far_dbfs:.0f} -> {now.far_dbfs:.0f} dBFS; enrol again?"
+    )
+    figures: dict[str, float | int | str] = {"day": day.day, "moved": ", ".join(moved)}
+    for name, value in now.to_dict().items():
+        figures[name] = round(value, 4)
+        figures[f"{name}_before"] = round(normal.to_dict()[name], 4)
+    figures["heard_hours"] = round(day.heard_s / 3600, 1)
+    return NoticeEvent(**at.facts(), notice="drift", text=text, figures=figures)

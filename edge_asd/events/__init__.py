@@ -1,0 +1,1 @@
+"""What the monitor says: events, faults, and their way to the outputs."""

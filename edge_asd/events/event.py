@@ -1,0 +1,290 @@
+"""What the monitor says: events, each one JSON object on one line.
+
+``time`` is UTC and ``stream_time_s`` counts the seconds of audio since the start, both
+at the END of the window that the event speaks of. They come from the sample counter,
+lost samples included: a file with the same start gives the same events on every run, ids
+included.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from edge_asd.explain.explanation import Explanation
+
+__all__ = [
+    "AlarmAcknowledgedEvent",
+    "AlarmClearedEvent",
+    "AlarmRaisedEvent",
+    "AlarmShelvedEvent",
+    "AlarmUnshelvedEvent",
+    "AlarmWarningEvent",
+    "AudioGapEvent",
+    "Event",
+    "FaultClearedEvent",
+    "FaultRaisedEvent",
+    "HopChangedEvent",
+    "NoticeEvent",
+    "ScoreEvent",
+    "StartedEvent",
+    "StoppedEvent",
+    "WindowEvent",
+    "compact_utc",
+    "utc_text",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What every event has."""
+
+    event: ClassVar[str] = ""
+    durable: ClassVar[bool] = False  # kept on disk until every output has delivered it
+
+    time: datetime  # UTC
+    stream_time_s: float
+    machine: str
+
+    @property
+    def id(self) -> str:
+        """The same for every copy of this event, and for no other event."""
+        return f"{self.machine}-{compact_utc(self.time)}-{self.event}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content as JSON knows it; numbers that JSON does not have become None."""
+        content = {"event": self.event, "id": self.id}
+        return content | {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def to_json(self) -> str:
+        """One line of strict JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedEvent(Event):
+    """Listening begins; what the later numbers mean."""
+
+    event: ClassVar[str] = "started"
+
+    source: str  # microphone or file
+    source_rate_hz: int | None  # None: the sound card is not there yet
+    bundle: str
+    learned: str | None  # version of what was learned on site; None: the bundle alone
+    sample_rate_hz: int
+    window_s: float
+    hop_s: float
+    threshold: float
+    clear_threshold: float
+    extreme_threshold: float | None  # a score above it raises at once
+    min_duration_s: float
+    confirm: list[int]  # n of m windows
+    holdoff_s: float
+    state: str  # of the alarm, which survives a restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowEvent(Event):
+    """What every event about a window has."""
+
+    window_start_s: float
+    score: float
+    threshold: float
+    clear_threshold: float
+    branches: dict[str, float]
+    level_dbfs: dict[str, float]  # root mean square of the window: near, far
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreEvent(WindowEvent):
+    """The score of one window."""
+
+    event: ClassVar[str] = "score"
+
+    alarm: bool  # whether an alarm is on after this window
+    state: str  # of the alarm after this window
+    faults: list[str]  # of the monitor, so that a doubtful score can be told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmWarningEvent(WindowEvent):
+    """The score is above the threshold, but no alarm is confirmed yet."""
+
+    event: ClassVar[str] = "alarm_warning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmRaisedEvent(WindowEvent):
+    """An alarm went on."""
+
+    event: ClassVar[str] = "alarm_raised"
+    durable: ClassVar[bool] = True
+
+    alarm_id: str
+    rule: str  # "confirmed" or "extreme"
+    above_since_s: float  # end of the first of the windows that led to it
+    explanation: Explanation | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmClearedEvent(WindowEvent):
+    """An alarm went off."""
+
+    event: ClassVar[str] = "alarm_cleared"
+    durable: ClassVar[bool] = True
+
+    alarm_id: str
+    duration_s: float
+    max_score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmAcknowledgedEvent(Event):
+    """Somebody has seen the alarm."""
+
+    event: ClassVar[str] = "alarm_acknowledged"
+    durable: ClassVar[bool] = True
+
+    alarm_id: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmShelvedEvent(Event):
+    """No alarm is raised until a time; one that was on is closed."""
+
+    event: ClassVar[str] = "alarm_shelved"
+    durable: ClassVar[bool] = True
+
+    alarm_id: str | None  # of the alarm that was on
+    until: datetime
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmUnshelvedEvent(Event):
+    """Alarms are raised again."""
+
+    event: ClassVar[str] = "alarm_unshelved"
+    durable: ClassVar[bool] = True
+
+    reason: str  # "expired" or "requested"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultRaisedEvent(Event):
+    """The monitor itself is impaired or deaf."""
+
+    event: ClassVar[str] = "fault_raised"
+    durable: ClassVar[bool] = True
+
+    fault: str  # key of a FaultChange
+    severity: str
+    meaning: str
+    detail: str
+    figures: dict[str, float | int | str]
+
+    @property
+    def id(self) -> str:
+        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.fault}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultClearedEvent(Event):
+    """A fault of the monitor is over."""
+
+    event: ClassVar[str] = "fault_cleared"
+    durable: ClassVar[bool] = True
+
+    fault: str
+    detail: str
+    duration_s: float
+    figures: dict[str, float | int | str]
+
+    @property
+    def id(self) -> str:
+        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.fault}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioGapEvent(Event):
+    """Audio is missing before `stream_time_s`; no window spans the gap."""
+
+    event: ClassVar[str] = "audio_gap"
+
+    reason: str
+    lost_s: float | None  # None: the driver reports a loss, but not how much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HopChangedEvent(Event):
+    """Windows are scored less, or again more often."""
+
+    event: ClassVar[str] = "hop_changed"
+
+    hop_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeEvent(Event):
+    """Something worth knowing that is neither an alarm nor a fault."""
+
+    event: ClassVar[str] = "notice"
+    durable: ClassVar[bool] = True
+
+    notice: str  # "drift", "clock_step", "learned", "restarted"
+    text: str
+    figures: dict[str, float | int | str]
+
+    @property
+    def id(self) -> str:
+        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.notice}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoppedEvent(Event):
+    """Listening ended; the summary."""
+
+    event: ClassVar[str] = "stopped"
+
+    reason: str
+    seconds: float  # length of the stream, gaps included
+    windows: int  # scored
+    skipped_windows: int  # heard but not scored, because the signal was unusable
+    alarms: int  # raised
+    alarm: bool  # whether the alarm was still on
+    max_score: float | None
+    gaps: int
+    dropped_frames: int  # at the bundle's sample rate
+    undelivered: int  # durable events that some output still has to deliver
+
+
+def utc_text(time: datetime) -> str:
+    """ISO 8601 with milliseconds and ``Z``."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compact_utc(time: datetime) -> str:
+    """``20261122T083005000Z``: sorts by time and fits into a file name."""
+    utc = time.astimezone(UTC)
+    return f"{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03d}Z"
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return utc_text(value)
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case Explanation():
+            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        case _:
+            return value

@@ -1,0 +1,162 @@
+"""The faults of one monitor, as events and in its status; they outlive a restart.
+
+While a sound card is missing the service manager starts the monitor again and again.
+What was told before the restart is not told again, and what is over is told once.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from datetime import datetime
+from pathlib import Path
+
+from edge_asd.errors import StateError
+from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
+from edge_asd.events.fault import FaultBoard, FaultChange
+from edge_asd.monitor.status import FaultStatus
+from edge_asd.monitor.watcher import Moment
+from edge_asd.state.folder import read_json, write_atomically
+
+__all__ = ["FaultReporter"]
+
+# Of sound, after which a fault from before the restart would be back: the slowest is that of
+# an average level, which is known after 20 s and must be wrong for another 60 s.
+_SETTLED_S = 120.0
+
+_log = logging.getLogger(__name__)
+
+
+class FaultReporter:
+    """Says once that a fault began, and once that it is over.
+
+    Parameters
+    ----------
+    file : where faults are remembered; None: nowhere
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._board = FaultBoard()
+        self._told: dict[str, FaultStatus] = {}
+        self._carried = _load(file)  # from before a restart, not seen again yet
+        self._before_s: dict[str, float] = {}  # how long carried ones had lasted when seen again
+        self._heard_s = 0.0  # since the restart, as long as that matters
+
+    @property
+    def names(self) -> list[str]:
+        """What is wrong now."""
+        return [status.fault for status in self.status]
+
+    @property
+    def status(self) -> tuple[FaultStatus, ...]:
+        """What is wrong now, the oldest first."""
+        return (*self._carried.values(), *self._told.values())
+
+    def take(self, change: FaultChange, at: Moment) -> list[Event]:
+        """Take a change; return what to say about it."""
+        lasted_s = self._board.update(change, at.stream_time_s)
+        if lasted_s is None:
+            self._renew(change)
+            return []
+        return self._began(change, at) if change.active else self._ended(change, at, lasted_s)
+
+    def settle(self, at: Moment, heard_s: float) -> list[Event]:
+        """Know that so much sound came; say what is over since the restart, once that is clear."""
+        if not self._carried:
+            return []
+        self._heard_s += heard_s
+        if self._heard_s < _SETTLED_S:
+            return []
+        over, self._carried = self._carried, {}
+        self._save()
+        return [
+            FaultClearedEvent(
+                **at.facts(),
+                fault=status.fault,
+                detail="it did not come back after the restart",
+                duration_s=_lasted_s(status, at),
+                figures={},
+            )
+            for status in over.values()
+        ]
+
+    def _began(self, change: FaultChange, at: Moment) -> list[Event]:
+        _log.warning("%s: %s", change.fault.meaning, change.detail)
+        carried = self._carried.pop(change.key, None)
+        since = carried.since if carried else utc_text(at.time)
+        self._before_s[change.key] = _lasted_s(carried, at) if carried else 0.0
+        self._told[change.key] = FaultStatus(
+            change.key, change.fault.severity, change.detail, since
+        )
+        self._save()
+        if carried:
+            return []
+        return [
+            FaultRaisedEvent(
+                **at.facts(),
+                fault=change.key,
+                severity=change.fault.severity,
+                meaning=change.fault.meaning,
+                detail=change.detail,
+                figures=dict(change.figures),
+            )
+        ]
+
+    def _renew(self, change: FaultChange) -> None:
+        """Keep what is the matter now with a fault that was told already."""
+        if change.active:
+            told = self._told[change.key]
+            self._told[change.key] = replace(told, detail=change.detail)
+
+    def _ended(self, change: FaultChange, at: Moment, lasted_s: float) -> list[Event]:
+        del self._told[change.key]
+        self._save()
+        duration_s = self._before_s.pop(change.key) + max(lasted_s, 0.0)
+        _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
+        return [
+            FaultClearedEvent(
+                **at.facts(),
+                fault=change.key,
+                detail=change.detail,
+                duration_s=duration_s,
+                figures=dict(change.figures),
+            )
+        ]
+
+    def _save(self) -> None:
+        if self._file is None:
+            return
+        content = {"version": 1, "faults": [asdict(status) for status in self.status]}
+        try:
+            write_atomically(self._file, json.dumps(content) + "\n")
+        except OSError as error:
+            _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
+
+
+def _lasted_s(status: FaultStatus, at: Moment) -> float:
+    """How long ago a fault began, by the time of day: a restart leaves no other."""
+    return max((at.time - datetime.fromisoformat(status.since)).total_seconds(), 0.0)
+
+
+def _load(file: Path | None) -> dict[str, FaultStatus]:
+    if file is None:
+        return {}
+    try:
+        content = read_json(file) or {}
+        known = [_read(fault) for fault in content.get("faults", [])]
+    except (StateError, TypeError, ValueError) as error:
+        _log.warning("%s is forgotten: %s", file, error)
+        return {}
+    return {status.fault: status for status in known}
+
+
+def _read(fault: Mapping[str, object]) -> FaultStatus:
+    status = FaultStatus(**fault)  # type: ignore[arg-type]  # looked at in the next line
+    if not all(isinstance(value, str) for value in asdict(status).values()):
+        raise ValueError(f"{fault!r:.80} is not a fault")
+    if datetime.fromisoformat(status.since).tzinfo is None:
+        raise ValueError(f"{status.since!r} is not a time with a zone")
+    return status

@@ -1,0 +1,1 @@
+"""Normal sound that is learned on site, over the bundle."""

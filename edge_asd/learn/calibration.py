@@ -1,0 +1,249 @@
+"""Fusion and threshold of what was enrolled on site, from normal sound alone.
+
+Each window is scored by references that were recorded at another time: the recording is
+divided into blocks that follow each other, and the windows of a block are compared with
+those of the other blocks. Leaving out single windows would be too kind, since the window
+before and the one after share half of their samples and all of their background with it.
+``docs/site-learning.md`` has what that, and the Student distribution below, is worth on
+real recordings.
+
+The device has neither scipy nor labels: numpy and the standard library do, and the weights
+of the branches stay those of the bundle.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.bundle.manifest import Domain, FusionSpec, ScorerSpec, TermSpec, ThresholdSpec
+from edge_asd.errors import DataError, UsageError
+from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.density import Floats, References, checked_rows, row_blocks
+from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.normalisation import Gauge, bank_gauges
+from edge_asd.scoring.scorer import window_queries
+
+__all__ = [
+    "N_BLOCKS",
+    "WindowPlace",
+    "held_out_scores",
+    "recording_blocks",
+    "refitted",
+    "site_threshold",
+    "student_quantile",
+    "typical_gauge",
+]
+
+N_BLOCKS = 10  # one minute each of the ten that are recommended
+MIN_EXCEEDANCES = 100  # scores above an empirical threshold; windows that overlap rise together
+CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
+SIGMA_FLOOR = 0.01  # of the mean size of the scores; a smaller spread is not a scale
+_CONSTANT = 1e-9  # relative spread of scores that is rounding
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPlace:
+    """Where a window was heard."""
+
+    recording: int  # 0, 1, ...; nothing is known of the time between two of them
+    start_sample: int
+    n_samples: int
+
+    def overlaps(self, other: WindowPlace) -> bool:
+        """Whether two windows share samples."""
+        apart = abs(self.start_sample - other.start_sample)
+        return self.recording == other.recording and apart < self.n_samples
+
+
+def recording_blocks(places: Sequence[WindowPlace], n_blocks: int = N_BLOCKS) -> NDArray[np.intp]:
+    """Return the block of each window, (n,): stretches of the recording, or whole recordings.
+
+    With at least `n_blocks` recordings, none is in two blocks.
+    """
+    recordings = [place.recording for place in places]
+    n_recordings = len(set(recordings))
+    if n_recordings >= n_blocks:
+        order = {recording: i for i, recording in enumerate(sorted(set(recordings)))}
+        return np.array([order[r] * n_blocks // n_recordings for r in recordings])
+    return np.arange(len(places)) * n_blocks // len(places)
+
+
+def held_out_scores(
+    embeddings: NDArray[np.float32],
+    places: Sequence[WindowPlace],
+    domain: Domain,
+    spec: ScorerSpec,
+    *,
+    other: Bank | None = None,
+) -> Floats:
+    """Return the score that each window gets from references recorded at another time.
+
+    Parameters
+    ----------
+    embeddings : (n, n_segments, dim) float32
+    places : of the n windows, in the order of time
+    domain : that the windows are the references of
+    other : the bank of the other domain, where there is one
+
+    Returns
+    -------
+    (n,) float64
+
+    Raises
+    ------
+    DataError
+        When a block has no references at another time.
+    """
+    queries = window_queries(embeddings, spec.average)  # (n, n_queries, dim)
+    rows = window_queries(embeddings, "embeddings")[:, 0]
+    scores = np.empty(len(rows))
+    for own, rest in _folds(places):
+        gauge = bank_gauges({domain: rows[rest]}, spec)[domain]
+        references = References(rows[rest], spec)
+        asked = queries[own].reshape(-1, queries.shape[-1])
+        nearest = np.concatenate(
+            [gauge.minimum(references.distances(asked[some])) for some in row_blocks(len(asked))]
+        )
+        if other is not None:
+            nearest = np.minimum(nearest, [other.minimum(query) for query in asked])
+        scores[own] = nearest.reshape(-1, queries.shape[1]).mean(axis=1)
+    return scores
+
+
+def _folds(places: Sequence[WindowPlace]) -> Iterator[tuple[list[int], list[int]]]:
+    """The windows of each block, and those of others that share no sample with them."""
+    blocks = recording_blocks(places).tolist()
+    for block in sorted(set(blocks)):
+        own = [i for i, of in enumerate(blocks) if of == block]
+        first, last = places[own[0]], places[own[-1]]  # in the order of time
+        rest = [
+            i
+            for i, of in enumerate(blocks)
+            if of != block and not (places[i].overlaps(first) or places[i].overlaps(last))
+        ]
+        if not rest:
+            raise DataError(
+                f"{len(places)} windows are too few to hold some of them out: record for longer"
+            )
+        yield own, rest
+
+
+def typical_gauge(known: Sequence[Gauge], n: int) -> Gauge:
+    """Return the gauge of `n` references that shall count as a typical one of `known`.
+
+    The windows of one false alarm are near-duplicates: their own density would be tiny, and
+    would make everything but themselves far away. With the median scale of normal sound,
+    what is as near to them as normal windows are to each other scores as normal ones do.
+    """
+    scale = float(np.median(np.concatenate([gauge.scale for gauge in known])))
+    offset = float(np.median(np.concatenate([gauge.offset for gauge in known])))
+    return Gauge(np.full(n, scale), np.full(n, offset))
+
+
+def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:
+    """Return a fusion with the same weights, and the statistics of these normal scores.
+
+    Only terms that are standardised get a new mean and spread, those nested in others first.
+
+    Parameters
+    ----------
+    scores : (n,) float64 by branch
+    """
+    return fusion.model_copy(
+        update={"terms": tuple(_refitted_term(term, scores) for term in fusion.terms)}
+    )
+
+
+def _refitted_term(term: TermSpec, scores: Mapping[str, Floats]) -> TermSpec:
+    of = refitted(term.of, scores) if isinstance(term.of, FusionSpec) else term.of
+    if (term.mean, term.std) == (0.0, 1.0):
+        return term.model_copy(update={"of": of})
+    normal = np.asarray(fuse(of, dict(scores)) if isinstance(of, FusionSpec) else scores[of])
+    size = float(np.sqrt(np.square(normal).mean()))
+    std = max(float(normal.std()), SIGMA_FLOOR * size) or 1.0
+    return term.model_copy(update={"of": of, "mean": float(normal.mean()), "std": std})
+
+
+def site_threshold(
+    scores: Floats, false_alarm_rate: float, *, kind: str, n_blocks: int = N_BLOCKS
+) -> ThresholdSpec:
+    """Return the level that a stated share of normal windows to come exceeds.
+
+    An empirical quantile where the sample holds `MIN_EXCEEDANCES` scores above it. Otherwise
+    the upper limit of prediction of a log-normal distribution, or, where scores are not
+    positive (z-scores), of a normal one: mean and spread are estimates themselves, from
+    about as many independent looks at the machine as there are blocks, so Student's
+    distribution stands in for the normal one. It is never below the quantile of the sample.
+
+    Parameters
+    ----------
+    scores : (n,) float64
+        Fused scores of normal windows.
+    kind : what the scores are, for the method in words
+    n_blocks : stretches of time that the scores come from
+
+    Raises
+    ------
+    UsageError
+        When the rate is not in (0, 1).
+    DataError
+        When there are no scores, or one is not finite.
+    """
+    if not 0 < false_alarm_rate < 1:
+        raise UsageError(f"a false-alarm rate lies between 0 and 1, found {false_alarm_rate}")
+    if not len(scores):
+        raise DataError("a threshold needs the scores of normal windows: record some")
+    normal = checked_rows(scores[:, None])[:, 0]
+    clear_rate = max(false_alarm_rate, min(CLEAR_RATE_FACTOR * false_alarm_rate, 0.5))
+    threshold, method = _upper(normal, false_alarm_rate, n_blocks)
+    return ThresholdSpec(
+        threshold=threshold,
+        clear_threshold=min(_upper(normal, clear_rate, n_blocks)[0], threshold),
+        false_alarm_rate=false_alarm_rate,
+        method=f"{method} of {kind}",
+        n_scores=len(normal),
+    )
+
+
+def _upper(normal: Floats, rate: float, n_blocks: int) -> tuple[float, str]:
+    """The level that a share `rate` lies above, and how it is found."""
+    if len(normal) < 2 or np.ptp(normal) <= _CONSTANT * np.abs(normal).max():
+        return float(normal.max()), "common value"
+    if len(normal) * rate >= MIN_EXCEEDANCES:
+        return float(np.quantile(normal, 1.0 - rate, method="higher")), "empirical quantile"
+    n_looks = max(min(n_blocks, len(normal)), 2)
+    positive = bool(normal.min() > 0)
+    values = np.log(normal) if positive else normal
+    spread = float(values.std(ddof=1)) * math.sqrt(1 + 1 / n_looks)
+    level = float(values.mean()) + spread * student_quantile(1.0 - rate, n_looks - 1)
+    name = "log-normal" if positive else "normal"
+    method = f"limit of prediction of a {name} distribution ({n_looks} independent looks)"
+    # Scores may be more skewed than that: z-scores of small distances are.
+    heard = float(np.quantile(normal, 1.0 - rate))
+    return max(math.exp(level) if positive else level, heard), method
+
+
+def student_quantile(probability: float, n_degrees: int) -> float:
+    """Return the quantile of Student's distribution, in [0.5, 1).
+
+    Exact for one and two degrees of freedom, else within 3 % up to a probability of 0.999
+    (Abramowitz and Stegun, 26.7.5).
+    """
+    if n_degrees == 1:
+        return math.tan(math.pi * (probability - 0.5))
+    if n_degrees == 2:
+        return (2 * probability - 1) / math.sqrt(2 * probability * (1 - probability))
+    z = NormalDist().inv_cdf(probability)
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
+    )
+    return float(z + sum(term / n_degrees**power for power, term in enumerate(terms, start=1)))

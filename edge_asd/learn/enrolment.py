@@ -1,0 +1,279 @@
+"""Learn the normal sound of a machine: banks, fusion and threshold from what was heard.
+
+The networks, the branches, their scorers and weights, and the length of a window are those
+of a machine of the bundle that the new one is *like*. A branch that the bundle scores
+against class centres, which only training gives, is scored against the windows themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import BranchSpec, Domain, Manifest, ThresholdSpec
+from edge_asd.drift.normal_summary import NormalSummary
+from edge_asd.errors import UsageError
+from edge_asd.events.event import utc_text
+from edge_asd.learn.banks import bank_of, bundle_banks
+from edge_asd.learn.calibration import (
+    N_BLOCKS,
+    held_out_scores,
+    refitted,
+    site_threshold,
+)
+from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, Site
+from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
+from edge_asd.learn.recording import HeardSound
+from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.density import Floats
+from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.normalisation import bank_gauges
+from edge_asd.scoring.scorer import window_queries
+
+__all__ = [
+    "LEAST_WINDOWS",
+    "Origin",
+    "base_for",
+    "calibrated",
+    "enrol",
+    "like_machine",
+    "untouched_site",
+]
+
+# Ten clips are what the target domain has in the challenge; the source needs the sixteen
+# neighbours of a density besides those that are held out.
+LEAST_WINDOWS: Mapping[Domain, int] = {"source": 20, "target": 10}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where enrolled sound comes from."""
+
+    heard: str  # sound card, or files
+    utc: datetime
+
+
+def like_machine(bundle: Bundle, machine: str, like: str | None) -> str:
+    """Return the machine of the bundle that an enrolled one is like.
+
+    By default its namesake, otherwise the first one that can be.
+
+    Raises
+    ------
+    UsageError
+        When there is no such machine, or its networks were trained for it alone.
+    """
+    manifest = bundle.manifest
+    if like is None:
+        candidates = [machine] if machine in manifest.machines else list(manifest.machines)
+        like = next((name for name in candidates if _is_shared(manifest, name)), candidates[0])
+    like = bundle.resolve_machine(like)
+    if not _is_shared(manifest, like):
+        raise UsageError(
+            f"bundle {manifest.name!r} scores {like!r} with a network that was trained for it "
+            "alone: nothing can be learned on site with it; use a bundle of system1, system2, "
+            "system3 or system4"
+        )
+    return like
+
+
+def base_for(
+    bundle: Bundle, machine: str, like: str | None, domain: Domain, before: Learned | None
+) -> Learned:
+    """Return what the sound of a domain is added to.
+
+    A source domain is a new beginning. A target domain is added to what is known: a source
+    that was enrolled before, or that of the bundle; false alarms that were taught stay.
+
+    Parameters
+    ----------
+    like : machine of the bundle; None: see :func:`like_machine`
+    before : what was learned until now
+
+    Raises
+    ------
+    UsageError
+        When a target domain has no source to be added to, or nothing can be learned.
+    StateError
+        When that source was enrolled with another bundle.
+    """
+    if domain == "target" and before is not None:
+        require_same_bundle(bundle, before)
+        if like not in (None, before.site.like):
+            raise UsageError(
+                f"{machine!r} was enrolled like {before.site.like!r}, so --like {like} cannot be "
+                "added to it: leave it out"
+            )
+        return before
+    like = like_machine(bundle, machine, like)
+    if domain == "target" and machine != like:
+        raise UsageError(
+            f"{machine!r} has no source domain that a target can be added to: enrol it first "
+            "without --domain target"
+        )
+    return Learned(untouched_site(bundle, machine, like), {}, ())
+
+
+def untouched_site(bundle: Bundle, machine: str, like: str) -> Site:
+    """Return the site of a machine of which nothing was learned."""
+    spec = bundle.manifest.machines[like]
+    return Site(
+        machine=machine,
+        created_utc="",
+        change="",
+        bundle=bundle_stamp(bundle),
+        like=like,
+        fusion=spec.fusion,
+        threshold=spec.threshold,
+    )
+
+
+def enrol(
+    bundle: Bundle,
+    base: Learned,
+    domain: Domain,
+    heard: HeardSound,
+    origin: Origin,
+    *,
+    false_alarm_rate: float | None = None,
+) -> Learned:
+    """Return what is known of a machine once its normal sound was heard.
+
+    Parameters
+    ----------
+    base : from :func:`base_for`
+    false_alarm_rate : share of normal windows above the threshold; None: as before
+
+    Raises
+    ------
+    DataError
+        When too little was heard.
+    """
+    kept = {known: sound for known, sound in base.enrolled.items() if known != domain}
+    sounds = {**kept, domain: _sound(bundle, replace(base, enrolled=kept), domain, heard)}
+    enrolled = Enrolled(
+        heard=origin.heard,
+        utc=utc_text(origin.utc),
+        seconds=round(heard.seconds, 3),
+        n_windows=len(heard),
+    )
+    site = base.site.model_copy(
+        update={
+            "enrolled": {**base.site.enrolled, domain: enrolled},
+            "created_utc": utc_text(origin.utc),
+            "change": f"enrolled {heard.seconds / 60:.1f} min of {domain} sound",
+            "signal": heard.reference.to_dict() if heard.reference else None,
+        }
+    )
+    learned = Learned(site, sounds, base.taught)
+    if "source" in sounds:  # the scale of the bundle's own scores is the bundle's
+        fusion = refitted(site.fusion, _scores(bundle, replace(learned, taught=())))
+        learned = replace(learned, site=site.model_copy(update={"fusion": fusion}))
+    normal = {"normal": _summary(bundle, learned).to_dict()}
+    learned = replace(learned, site=learned.site.model_copy(update=normal))
+    return calibrated(bundle, learned, false_alarm_rate)
+
+
+def calibrated(bundle: Bundle, learned: Learned, false_alarm_rate: float | None = None) -> Learned:
+    """Return the same with the threshold that fits its references.
+
+    Sound that was taught is no part of the sample, so it cannot raise the threshold: it adds
+    references, which can only lower the scores of normal windows. Where they lower some and
+    not others, the spread grows; the threshold without them is therefore an upper limit.
+
+    Where the source is the bundle's, the threshold is at least the bundle's: the sample
+    knows nothing of the source.
+
+    Parameters
+    ----------
+    false_alarm_rate : share of normal windows above the threshold; None: as before
+    """
+    site = learned.site
+    rate = false_alarm_rate or site.threshold.false_alarm_rate
+    bundled = bundle.manifest.machines[site.like].threshold
+    if not learned.enrolled:
+        return replace(learned, site=site.model_copy(update={"threshold": bundled}))
+    candidates = [_threshold(bundle, replace(learned, taught=()), rate)]
+    if learned.taught:
+        candidates.append(_threshold(bundle, learned, rate))
+    threshold = min(candidates, key=lambda level: level.threshold)
+    if "source" not in learned.enrolled:
+        threshold = max(threshold, bundled, key=lambda level: level.threshold)
+    return replace(learned, site=site.model_copy(update={"threshold": threshold}))
+
+
+def _summary(bundle: Bundle, learned: Learned) -> NormalSummary:
+    """The enrolled windows as the daily ones are compared with them."""
+    alone = replace(learned, taught=())
+    levels = [alone.enrolled[domain].levels_dbfs for domain in sorted(alone.enrolled)]
+    return NormalSummary.measure(_fused(bundle, alone), np.concatenate(levels))
+
+
+def _fused(bundle: Bundle, learned: Learned) -> Floats:
+    return np.asarray(fuse(learned.site.fusion, _scores(bundle, learned)))
+
+
+def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> ThresholdSpec:
+    scores = _fused(bundle, learned)
+    n_blocks = min(N_BLOCKS, len(scores))
+    return site_threshold(
+        scores,
+        false_alarm_rate,
+        kind=f"windows heard on site, each of {n_blocks} blocks scored by the others",
+        n_blocks=n_blocks,
+    )
+
+
+def _is_shared(manifest: Manifest, machine: str) -> bool:
+    outputs = any(branch.scorer.kind == "output" for branch in manifest.branches)
+    return not (outputs or manifest.machines[machine].extractors)
+
+
+def _sound(bundle: Bundle, base: Learned, domain: Domain, heard: HeardSound) -> LearnedSound:
+    rows, gauges, held_out = {}, {}, {}
+    for branch in bundle.manifest.branches:
+        name, spec = branch.name, branch.scorer
+        embeddings = heard.embeddings[name]
+        rows[name] = window_queries(embeddings, "embeddings")[:, 0]
+        gauges[name] = bank_gauges({domain: rows[name]}, spec)[domain]
+        held_out[name] = held_out_scores(
+            embeddings, heard.places, domain, spec, other=_source(bundle, base, branch, domain)
+        )
+    return LearnedSound(rows, gauges, heard.spectra, heard.levels_dbfs, held_out)
+
+
+def _source(bundle: Bundle, base: Learned, branch: BranchSpec, domain: Domain) -> Bank | None:
+    """The source bank, which helps to score the windows of a target."""
+    if domain == "source":
+        return None
+    if "source" in base.enrolled:
+        return bank_of([base.enrolled["source"]], branch)
+    return bundle_banks(bundle, base.site, branch, "exact").get("source")
+
+
+def _scores(bundle: Bundle, learned: Learned) -> dict[str, Floats]:
+    """Normal scores of every enrolled window by branch, both domains together."""
+    return {
+        branch.name: np.concatenate(
+            [_domain_scores(learned, domain, branch) for domain in sorted(learned.enrolled)]
+        )
+        for branch in bundle.manifest.branches
+    }
+
+
+def _domain_scores(learned: Learned, domain: Domain, branch: BranchSpec) -> Floats:
+    """Held-out scores, lowered by the references that came after the windows were scored."""
+    sound = learned.enrolled[domain]
+    scores = sound.held_out[branch.name]
+    later = list(learned.taught)
+    if domain == "source" and "target" in learned.enrolled:
+        later.append(learned.enrolled["target"])
+    # What became of the segments of a window is not kept; their own scores are upper limits.
+    if not later or branch.scorer.average == "scores":
+        return scores
+    bank = bank_of(later, branch)
+    return np.minimum(scores, [bank.minimum(row) for row in sound.rows[branch.name]])

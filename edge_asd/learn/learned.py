@@ -1,0 +1,281 @@
+"""What was learned of one machine on site: normal sound that no bundle knows.
+
+A version is a folder that never changes::
+
+    v0003/
+        site.json           a Site: what was learned when, and the calibration
+        site.json.sha256    digest of site.json, which holds those of the other files
+        source.npz          sound that was enrolled, by domain
+        target.npz
+        taught-1.npz        sound of false alarms, in the order of Site.taught
+
+:mod:`edge_asd.learn.store` keeps the versions. An embedding means something only to the
+network that gave it, so a site is bound to the bundle that it was learned with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from edge_asd.bundle.extractor_spec import Positive, Record
+from edge_asd.bundle.manifest import Domain, FileEntry, FusionSpec, ThresholdSpec
+from edge_asd.errors import StateError
+from edge_asd.explain.normal_spectra import DomainSpectra
+from edge_asd.scoring.density import Floats
+from edge_asd.scoring.normalisation import Gauge
+
+__all__ = [
+    "FORMAT_VERSION",
+    "BundleStamp",
+    "Enrolled",
+    "Learned",
+    "LearnedSound",
+    "Site",
+    "Taught",
+    "read_site",
+    "read_version",
+    "sound_file",
+    "taught_file",
+    "write_version",
+]
+
+FORMAT_VERSION = 1
+SITE_NAME = "site.json"
+DIGEST_NAME = "site.json.sha256"
+
+_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class BundleStamp(Record):
+    """Which bundle something was learned with."""
+
+    name: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # of its manifest
+
+
+class Enrolled(Record):
+    """Sound that was recorded to be the normal of one domain."""
+
+    heard: str  # sound card, or files
+    utc: str
+    seconds: _Seconds  # of usable sound
+    n_windows: Positive
+
+
+class Taught(Record):
+    """A false alarm whose sound counts as normal now."""
+
+    event: str  # alarm id
+    utc: str
+    n_windows: Positive
+
+
+class Site(Record):
+    """What was learned of one machine, but for the arrays."""
+
+    format_version: Literal[1] = 1
+    machine: str
+    created_utc: str
+    change: str  # since the version before, in words
+    bundle: BundleStamp
+    like: str  # machine of the bundle whose networks, branches and window this one uses
+    # Domains that are not here are the bundle's, where it knows the machine.
+    enrolled: dict[Domain, Enrolled] = Field(default_factory=dict)
+    taught: tuple[Taught, ...] = ()
+    fusion: FusionSpec
+    threshold: ThresholdSpec
+    signal: dict[str, Any] | None = None  # a SignalReference
+    normal: dict[str, Any] | None = None  # a NormalSummary
+    files: dict[str, FileEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _events_differ(self) -> Self:
+        events = [one.event for one in self.taught]
+        if len(set(events)) < len(events):
+            raise ValueError("an event was taught twice")
+        return self
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The files that hold its arrays."""
+        domains = tuple(sound_file(domain) for domain in sorted(self.enrolled))
+        return domains + tuple(taught_file(i) for i in range(len(self.taught)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearnedSound:
+    """References of some windows, by branch.
+
+    Attributes
+    ----------
+    rows : (n, dim) float32, of unit norm
+    gauges : of each reference
+    spectra : of each window, n of them
+    levels_dbfs : (n, 2) float64, near and far
+    held_out : (n,) float64, score that each window gets from references that were
+        recorded at another time; empty for sound that was taught
+    """
+
+    rows: Mapping[str, NDArray[np.float32]]
+    gauges: Mapping[str, Gauge]
+    spectra: DomainSpectra
+    levels_dbfs: Floats
+    held_out: Mapping[str, Floats]
+
+    def __len__(self) -> int:
+        return len(self.spectra)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learned:
+    """A site with its arrays."""
+
+    site: Site
+    enrolled: Mapping[Domain, LearnedSound]
+    taught: tuple[LearnedSound, ...]  # in the order of ``site.taught``
+
+    @property
+    def sounds(self) -> dict[str, LearnedSound]:
+        """Every sound, by the file that holds it."""
+        files = {sound_file(domain): sound for domain, sound in self.enrolled.items()}
+        return files | {taught_file(i): sound for i, sound in enumerate(self.taught)}
+
+
+def sound_file(domain: Domain) -> str:
+    """Name of the file of an enrolled domain."""
+    return f"{domain}.npz"
+
+
+def taught_file(index: int) -> str:
+    """Name of the file of the `index`-th false alarm."""
+    return f"taught-{index + 1}.npz"
+
+
+def write_version(folder: Path, learned: Learned, write: Callable[[Path, bytes], None]) -> None:
+    """Write a version into an empty folder.
+
+    Parameters
+    ----------
+    write : writes one file whole, for good
+    """
+    files = {}
+    for name, sound in learned.sounds.items():
+        content = _packed(sound)
+        write(folder / name, content)
+        files[name] = FileEntry(sha256=_digest(content), bytes=len(content))
+    site = learned.site.model_copy(update={"files": files})
+    text = (site.model_dump_json(indent=1) + "\n").encode()
+    write(folder / SITE_NAME, text)
+    write(folder / DIGEST_NAME, f"{_digest(text)}\n".encode())
+
+
+def read_version(folder: Path) -> Learned:
+    """Read a version and compare all of it with its digests.
+
+    Raises
+    ------
+    StateError
+        When something is missing, or is not what was written; the message is the reason
+        alone.
+    """
+    site = read_site(folder)
+    sounds = {name: _read_sound(folder, name, site) for name in site.file_names}
+    return Learned(
+        site,
+        {domain: sounds[sound_file(domain)] for domain in site.enrolled},
+        tuple(sounds[taught_file(i)] for i in range(len(site.taught))),
+    )
+
+
+def read_site(folder: Path) -> Site:
+    """Read what a version says of itself, without its arrays.
+
+    Raises
+    ------
+    StateError
+        As :func:`read_version` does.
+    """
+    try:
+        text = (folder / SITE_NAME).read_bytes()
+        digest = (folder / DIGEST_NAME).read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise StateError(_reason(error)) from error
+    if _digest(text) != digest:
+        raise StateError(f"{SITE_NAME} is not what was written")
+    try:
+        return Site.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or SITE_NAME
+        raise StateError(
+            f"another version of edge-asd wrote it ({where}: {first['msg']})"
+        ) from error
+
+
+def _read_sound(folder: Path, name: str, site: Site) -> LearnedSound:
+    expected = site.files.get(name)
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise StateError(f"{name}: {_reason(error)}") from error
+    if expected is None or _digest(content) != expected.sha256:
+        raise StateError(f"{name} is not what was written")
+    try:
+        return _unpacked(content)
+    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
+        raise StateError(f"{name} cannot be understood ({error})") from error
+
+
+def _packed(sound: LearnedSound) -> bytes:
+    arrays: dict[str, NDArray[Any]] = {
+        "mean_db": sound.spectra.mean_db,
+        "spread_db": sound.spectra.spread_db,
+        "levels_dbfs": sound.levels_dbfs,
+    }
+    for branch, rows in sound.rows.items():
+        arrays[f"rows/{branch}"] = rows
+        arrays[f"scale/{branch}"] = sound.gauges[branch].scale
+        arrays[f"offset/{branch}"] = sound.gauges[branch].offset
+    arrays |= {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
+    buffer = BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _unpacked(content: bytes) -> LearnedSound:
+    with np.load(BytesIO(content), allow_pickle=False) as file:
+        arrays = dict(file)
+
+    def of(kind: str) -> dict[str, NDArray[Any]]:
+        start = f"{kind}/"
+        return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
+
+    rows, scales, offsets = of("rows"), of("scale"), of("offset")
+    return LearnedSound(
+        rows,
+        {branch: Gauge(scales[branch], offsets[branch]) for branch in rows},
+        DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
+        arrays["levels_dbfs"],
+        of("held_out"),
+    )
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{Path(str(error.filename)).name}: {error.strerror}"
+    return str(error)

@@ -1,0 +1,213 @@
+"""Fill a site recording from a sound card or from files, with progress in the terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from edge_asd.audio.decode import level_dbfs
+from edge_asd.audio.resample import resampled
+from edge_asd.audio.source import Block, FileSource
+from edge_asd.audio.window import n_windows
+from edge_asd.bundle.manifest import Domain
+from edge_asd.capture.live_source import LiveSource
+from edge_asd.errors import AudioError, UsageError
+from edge_asd.events.fault import FaultChange
+from edge_asd.learn.enrolment import LEAST_WINDOWS
+from edge_asd.learn.recording import SiteRecording
+from edge_asd.profile import Profile
+from edge_asd.scoring.detector import Detector
+
+__all__ = ["Wanted", "audio_files", "hear_card", "hear_files", "say_fault"]
+
+_MINUTES = 10.0
+_SUFFIXES = (".flac", ".wav")
+
+_log = logging.getLogger(__name__)
+
+OnBlock = Callable[[Block], None]  # after the recording has taken it
+
+
+class Wanted:
+    """What enrolment wants to hear.
+
+    Parameters
+    ----------
+    detector : its extractors embed the windows
+    minutes : how long to listen; None: ten minutes of a sound card, all of the files
+    accept_faults : see :class:`SiteRecording`
+
+    Raises
+    ------
+    UsageError
+        When so few minutes are too short.
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        profile: Profile,
+        domain: Domain,
+        minutes: float | None,
+        *,
+        accept_faults: bool = False,
+    ) -> None:
+        self.rate_hz = detector.sample_rate_hz
+        self.capture = profile.capture
+        self.least = LEAST_WINDOWS[domain]
+        self._detector = detector
+        self._signal = profile.signal
+        self._minutes = minutes
+        self._accept_faults = accept_faults
+        # Half a window apart: the monitor's windows begin anywhere, and twice as many
+        # references are nearer to them; held-out blocks share no sample with the others.
+        self._hop_samples = max(1, detector.window_samples // 2)
+        if minutes is not None and self.n_windows(minutes) < self.least:
+            hop_minutes = self._hop_samples / self.rate_hz / 60
+            raise UsageError(
+                f"--minutes {minutes:g} hold {self.n_windows(minutes)} windows, expected at least "
+                f"{self.least}: ask for {(self.least + 1) * hop_minutes:.2g} or more"
+            )
+
+    @property
+    def limit(self) -> int | None:
+        """How many windows are enough, where a time was asked for."""
+        return None if self._minutes is None else self.n_windows(self._minutes)
+
+    def n_windows(self, minutes: float) -> int:
+        """How many windows so many minutes hold."""
+        samples = round(60 * minutes * self.rate_hz)
+        return n_windows(samples, self._detector.window_samples, self._hop_samples)
+
+    def recording(self) -> SiteRecording:
+        """Begin a recording."""
+        return SiteRecording(
+            self._detector,
+            hop_samples=self._hop_samples,
+            signal=self._signal,
+            accept_faults=self._accept_faults,
+            on_fault=say_fault,
+        )
+
+
+def hear_card(
+    wanted: Wanted, device: str | None, stop: threading.Event
+) -> tuple[SiteRecording, str]:
+    """Listen to a sound card until there is enough, or `stop` is set; say which card.
+
+    Parameters
+    ----------
+    device : None: the profile's
+
+    Raises
+    ------
+    AudioError
+        When the sound card cannot be opened.
+    DataError
+        When most of the sound is unusable.
+    """
+    recording = wanted.recording()
+    limit = wanted.limit or wanted.n_windows(_MINUTES)
+    capture = LiveSource(
+        device or wanted.capture.device,
+        wanted.capture.model_copy(update={"wait_s": 0.0}),  # somebody is there to plug it in
+        sample_rate_hz=wanted.rate_hz,
+        report=say_fault,
+        stop=stop,
+    )
+    with closing(capture), _shown(recording, limit) as show:
+        capture.open()
+        for block in capture.blocks():
+            if stop.is_set():
+                break
+            recording.hear(block)
+            show(block)
+            if len(recording) >= limit:
+                break
+        return recording, capture.name
+
+
+def hear_files(
+    wanted: Wanted, files: Sequence[Path], stop: threading.Event
+) -> tuple[SiteRecording, str]:
+    """Hear files, each a recording of its own; say in words which.
+
+    Raises
+    ------
+    AudioError
+        When a file cannot be used.
+    DataError
+        When most of the sound is unusable.
+    """
+    recording = wanted.recording()
+    with _shown(recording, wanted.limit) as show:
+        for path in files:
+            with closing(FileSource(path)) as source:
+                for block in resampled(source.blocks(), source.sample_rate_hz, wanted.rate_hz):
+                    if stop.is_set() or (wanted.limit and len(recording) >= wanted.limit):
+                        break
+                    recording.hear(block)
+                    show(block)
+            recording.next_recording()
+    return recording, f"{len(files)} files, {files[0]} first" if files[1:] else str(files[0])
+
+
+def say_fault(change: FaultChange) -> None:
+    """Log what is wrong with the sound, or is no more."""
+    if change.active:
+        _log.warning("%s: %s", change.fault.meaning, change.detail)
+    else:
+        _log.info("over: %s", change.fault.meaning)
+
+
+def audio_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files named, and those in the folders named, sorted.
+
+    Raises
+    ------
+    AudioError
+        When a folder has none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
+        if not inside:
+            raise AudioError(f"{path} holds no {' or '.join(_SUFFIXES)} files")
+        files += inside
+    return files
+
+
+@contextmanager
+def _shown(recording: SiteRecording, wanted_windows: int | None) -> Iterator[OnBlock]:
+    """Show windows, levels and faults on stderr while it is a terminal."""
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("windows"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    task = progress.add_task("listening", total=wanted_windows)
+
+    def show(block: Block) -> None:
+        if not block.n_frames:
+            return
+        near, far = level_dbfs(block.audio).tolist()
+        faults = "; ".join(change.fault.meaning for change in recording.faults)
+        text = f"near {near:4.0f}  far {far:4.0f} dBFS" + (f"  {faults}" if faults else "")
+        progress.update(task, completed=len(recording), description=text)
+
+    with progress:
+        yield show

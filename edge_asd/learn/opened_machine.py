@@ -1,0 +1,161 @@
+"""A machine ready to be listened to: the bundle, and over it what was learned on site."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from shlex import quote
+
+from edge_asd.bundle.bundle import Bundle, Search
+from edge_asd.bundle.manifest import MANIFEST_NAME
+from edge_asd.drift.normal_summary import NormalSummary
+from edge_asd.errors import StateError, UsageError
+from edge_asd.explain.normal_spectra import NormalSpectra
+from edge_asd.learn.banks import site_banks, site_spectra
+from edge_asd.learn.learned import BundleStamp, Learned
+from edge_asd.learn.store import LearnedStore, learned_states
+from edge_asd.scoring.detector import BranchScorer, Detector
+from edge_asd.scoring.extractor import Extractor
+from edge_asd.scoring.scorer import BankScorer
+from edge_asd.signal.reference import SignalReference
+from edge_asd.state.folder import StateFolder
+
+__all__ = ["OpenedMachine", "bundle_stamp", "open_machine", "require_same_bundle", "site_detector"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenedMachine:
+    """What scores a machine, and what is known of its normal sound."""
+
+    detector: Detector
+    learned: str | None = None  # version of what was learned on site; None: the bundle alone
+    reference: SignalReference | None = None
+    normal: NormalSummary | None = None
+    spectra: NormalSpectra | None = None
+
+
+def open_machine(
+    bundle: Bundle,
+    machine: str | None,
+    *,
+    threads: int = 1,
+    search: Search = "auto",
+    state: StateFolder | None = None,
+) -> OpenedMachine:
+    """Open a machine of the bundle, or one that was enrolled with it.
+
+    What was learned on site takes precedence over the bundle.
+
+    Parameters
+    ----------
+    machine : None: that of `state`, or the only one of the bundle
+    state : of the same machine; None: the bundle alone
+
+    Raises
+    ------
+    UsageError
+        When neither bundle nor state know the machine; the message lists those they know.
+    StateError
+        When what was learned is damaged, or was learned with another bundle.
+    BundleError
+        When the bundle cannot be used.
+    """
+    store = LearnedStore(state) if state else None
+    version = store.current if store else None
+    learned = store.load(version) if store and version else None
+    if learned is None:
+        name = machine or (state.machine if state else None)
+        _require_known(bundle, name, state)
+        return OpenedMachine(
+            bundle.detector(name, threads=threads, search=search), spectra=bundle.spectra(name)
+        )
+    site = learned.site
+    require_same_bundle(bundle, learned)
+    return OpenedMachine(
+        site_detector(bundle, learned, threads=threads, search=search),
+        version,
+        SignalReference.from_dict(site.signal) if site.signal else None,
+        NormalSummary.from_dict(site.normal) if site.normal else None,
+        site_spectra(bundle, learned),
+    )
+
+
+def site_detector(
+    bundle: Bundle,
+    learned: Learned,
+    *,
+    threads: int = 1,
+    search: Search = "auto",
+    extractors: dict[str, Extractor] | None = None,
+) -> Detector:
+    """Load what scores windows by what was learned.
+
+    Parameters
+    ----------
+    extractors : from :meth:`Bundle.extractors`, to share graphs
+    """
+    manifest, site = bundle.manifest, learned.site
+    loaded = extractors or bundle.extractors(site.like, threads=threads)
+    return Detector(
+        machine=site.machine,
+        # Its banks are in the scorers.
+        spec=manifest.machines[site.like].model_copy(
+            update={"banks": {}, "fusion": site.fusion, "threshold": site.threshold}
+        ),
+        sample_rate_hz=manifest.sample_rate_hz,
+        hop_s=manifest.hop_s,
+        extractors={
+            branch.extractor: loaded[manifest.extractor_name(site.like, branch.extractor)]
+            for branch in manifest.branches
+        },
+        branches=tuple(
+            BranchScorer(
+                branch.name,
+                branch.extractor,
+                branch.view,
+                BankScorer(site_banks(bundle, learned, branch, search), branch.scorer.average),
+            )
+            for branch in manifest.branches
+        ),
+    )
+
+
+def bundle_stamp(bundle: Bundle) -> BundleStamp:
+    """Name and digest of a bundle, to know it again."""
+    manifest = (bundle.path / MANIFEST_NAME).read_bytes()
+    return BundleStamp(name=bundle.manifest.name, sha256=hashlib.sha256(manifest).hexdigest())
+
+
+def require_same_bundle(bundle: Bundle, learned: Learned) -> None:
+    """Check that something was learned with this bundle.
+
+    Raises
+    ------
+    StateError
+        When it was another.
+    """
+    stamp, site = bundle_stamp(bundle), learned.site
+    if stamp.sha256 != site.bundle.sha256:
+        raise StateError(
+            f"{site.machine!r} was learned with bundle {site.bundle.name!r} "
+            f"({site.bundle.sha256[:12]}), this is {stamp.name!r} ({stamp.sha256[:12]}), whose "
+            "networks hear differently: enrol again with 'edge-asd enroll', use the other "
+            f"bundle, or forget with 'edge-asd forget --machine {quote(site.machine)} --to bundle'"
+        )
+
+
+def _require_known(bundle: Bundle, name: str | None, state: StateFolder | None) -> None:
+    known = bundle.manifest.machines
+    if name is None or name in known:
+        return
+    here = [one.machine for one in learned_states(state.path.parent)] if state else []
+    if name in here:
+        raise UsageError(
+            f"{bundle.path} does not know {name!r}, and no version of what was learned of it is in "
+            f"use: choose one with 'edge-asd forget --machine {quote(name)} --to VERSION'"
+        )
+    learned = f"; learned on site: {', '.join(here)}" if here else ""
+    raise UsageError(
+        f"nothing knows machine {name!r}: {bundle.path} knows {', '.join(known)}{learned}; "
+        "learn it with 'edge-asd enroll'"
+    )

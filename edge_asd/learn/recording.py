@@ -1,0 +1,193 @@
+"""Normal sound as it is heard on site: the windows that can be used, and what they are like.
+
+Sound that the monitor would not trust is not learned either: no window is used while a
+fault of the signal is there, and a recording with many such windows is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import fmean
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.audio.decode import level_dbfs
+from edge_asd.audio.source import Block
+from edge_asd.audio.window import Window, Windower
+from edge_asd.errors import DataError
+from edge_asd.events.fault import FaultBoard, FaultChange
+from edge_asd.explain.normal_spectra import DomainSpectra, measure_spectra
+from edge_asd.learn.calibration import WindowPlace
+from edge_asd.monitor.watcher import Moment
+from edge_asd.profile import SignalSettings
+from edge_asd.scoring.detector import Detector
+from edge_asd.signal.quality import SignalQuality
+from edge_asd.signal.reference import SignalReference
+
+__all__ = ["HeardSound", "SiteRecording"]
+
+MOST_UNUSABLE = 0.2  # share of the windows
+_SURE_WINDOWS = 10  # unusable ones, after which a recording need not be heard to its end
+_NO_TIME = datetime.fromtimestamp(0, UTC)  # faults are told as they come, not when
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeardSound:
+    """Windows of normal sound, in the order in which they were heard."""
+
+    embeddings: dict[str, NDArray[np.float32]]  # (n, n_segments, dim) by branch
+    places: tuple[WindowPlace, ...]
+    spectra: DomainSpectra
+    levels_dbfs: NDArray[np.float64]  # (n, 2)
+    reference: SignalReference | None  # None: a window is too short for one
+    seconds: float  # of sound in the windows
+    n_unusable: int  # windows that were not used
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+class SiteRecording:
+    """Collects windows from a stream, or from one recording after the other.
+
+    Parameters
+    ----------
+    detector : its extractors embed the windows; its banks do not matter
+    hop_samples : from window to window
+    signal : of the profile
+    accept_faults : use windows also while the signal clips, has an offset, or is the same
+        in both channels; silence and dead channels are never used
+    on_fault : hears of faults as they begin and end
+    """
+
+    def __init__(
+        self,
+        detector: Detector,
+        *,
+        hop_samples: int,
+        signal: SignalSettings,
+        accept_faults: bool = False,
+        on_fault: Callable[[FaultChange], None] = lambda change: None,
+    ) -> None:
+        self._detector = detector
+        self._rate_hz = detector.sample_rate_hz
+        self._accept_faults = accept_faults
+        self._on_fault = on_fault
+        self._board = FaultBoard()
+        self._details: dict[str, str] = {}  # of the faults that there were, by name
+        self._quality = SignalQuality(
+            self._on_change, signal, sample_rate_hz=self._rate_hz, reference=None
+        )
+        self._windower = Windower(detector.window_samples, hop_samples)
+        self._recording = self._before = self._expected = 0
+        self._embeddings: dict[str, list[NDArray[np.float32]]] = {}
+        self._places: list[WindowPlace] = []
+        self._spectra: list[DomainSpectra] = []
+        self._levels: list[NDArray[np.float64]] = []
+        self._references: list[SignalReference] = []
+        self._seconds = 0.0
+        self.n_unusable = 0
+
+    def __len__(self) -> int:
+        """How many windows can be used so far."""
+        return len(self._places)
+
+    @property
+    def faults(self) -> tuple[FaultChange, ...]:
+        """What is wrong with the signal now."""
+        return self._board.active
+
+    def hear(self, block: Block) -> None:
+        """Take a block (2, n) at the detector's rate.
+
+        Raises
+        ------
+        DataError
+            When most of the recording is unusable.
+        """
+        if block.gap is not None or block.start_frame != self._expected:
+            self._windower.reset(block.start_frame)
+        self._expected = block.end_frame
+        end_s = (self._before + block.end_frame) / self._rate_hz
+        self._quality.on_block(Moment(_NO_TIME, end_s, self._detector.machine), block.audio)
+        for window in self._windower.push(block.audio):
+            self._take(window)
+
+    def next_recording(self) -> None:
+        """The blocks that follow are of another recording, and begin at 0."""
+        self._before += self._expected
+        self._recording += 1
+        self._expected = 0
+        self._windower.reset(0)
+
+    def sound(self, least_windows: int) -> HeardSound:
+        """Return what was heard.
+
+        Raises
+        ------
+        DataError
+            When that is less than `least_windows`, or too much of it was unusable.
+        """
+        if self.n_unusable > MOST_UNUSABLE * (self.n_unusable + len(self)):
+            raise self._refusal()
+        if len(self) < least_windows:
+            raise DataError(
+                f"heard {len(self)} windows of usable sound, expected at least {least_windows}: "
+                "record for longer"
+            )
+        return HeardSound(
+            {branch: np.stack(rows) for branch, rows in self._embeddings.items()},
+            tuple(self._places),
+            DomainSpectra(
+                np.concatenate([spectra.mean_db for spectra in self._spectra]),
+                np.concatenate([spectra.spread_db for spectra in self._spectra]),
+            ),
+            np.stack(self._levels),
+            _mean(self._references) if self._references else None,
+            self._seconds,
+            self.n_unusable,
+        )
+
+    def _take(self, window: Window) -> None:
+        place = WindowPlace(self._recording, window.start_sample, window.audio.shape[1])
+        start_s = (self._before + place.start_sample) / self._rate_hz
+        window_s = place.n_samples / self._rate_hz
+        trusted = self._accept_faults or not self._board.active
+        if not (trusted and self._quality.usable(start_s, start_s + window_s)):
+            self.n_unusable += 1
+            if self.n_unusable > max(len(self), _SURE_WINDOWS):
+                raise self._refusal()
+            return
+        for branch, rows in self._detector.embeddings(window.audio).items():
+            self._embeddings.setdefault(branch, []).append(rows)
+        self._spectra.append(measure_spectra([window.audio], self._rate_hz))
+        self._levels.append(level_dbfs(window.audio))
+        if window_s >= 1:
+            self._references.append(SignalReference.measure([window.audio], self._rate_hz))
+        again = bool(self._places) and place.overlaps(self._places[-1])
+        self._seconds += self._windower.hop_samples / self._rate_hz if again else window_s
+        self._places.append(place)
+
+    def _on_change(self, change: FaultChange) -> None:
+        self._board.update(change, 0.0)
+        if change.active:
+            self._details[change.fault.name] = f"{change.fault.meaning} ({change.detail})"
+        self._on_fault(change)
+
+    def _refusal(self) -> DataError:
+        n_windows = self.n_unusable + len(self)
+        why = "; ".join(self._details.values()) or "parts of it are silent, or one channel is"
+        return DataError(
+            f"{self.n_unusable} of {n_windows} windows cannot be used: {why}; nothing was learned"
+        )
+
+
+def _mean(references: list[SignalReference]) -> SignalReference:
+    """The mean of references of windows of one length."""
+    return SignalReference(
+        {name: fmean(one.level_dbfs[name] for one in references) for name in ("near", "far")},
+        np.mean([one.bands_db for one in references], axis=0),
+    )

@@ -1,0 +1,245 @@
+"""Versions of what was learned of one machine: numbered, never changed, the newest few kept.
+
+::
+
+    learned/
+        current     name of the version in use; no such file: none
+        v0001/ ...  see :mod:`edge_asd.learn.learned`
+        .lock       held while something is being learned
+
+A version is made in a temporary folder and renamed, and ``current`` is replaced in one step:
+whatever happens, there is the old version or the new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
+
+from edge_asd.errors import StateError
+from edge_asd.learn.learned import Learned, read_site, read_version, write_version
+from edge_asd.state.folder import StateFolder, write_atomically
+
+__all__ = ["KEPT_VERSIONS", "LearnedStore", "learned_states"]
+
+KEPT_VERSIONS = 5  # a few megabytes each
+
+_VERSION = re.compile(r"v(\d{4,})")
+_CURRENT = "current"
+
+_log = logging.getLogger(__name__)
+
+
+class LearnedStore:
+    """What was learned of one machine.
+
+    Parameters
+    ----------
+    state : of the machine; its folder need not exist
+    """
+
+    def __init__(self, state: StateFolder) -> None:
+        self._state = state
+        self._folder = state.learned
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other commands from learning at the same time.
+
+        Raises
+        ------
+        StateError
+            When another one is at it, or the folder cannot be written.
+        """
+        self._state.make()
+        # Root learns for a service whose user owns the state, and might have led it elsewhere.
+        if self._folder.is_symlink():
+            raise StateError(f"{self._folder} is a link, expected a folder: remove it")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            lock = (self._folder / ".lock").open("a", encoding="ascii")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise StateError(
+                    f"another command is learning {self._state.machine!r}; wait until it is done"
+                ) from None
+            yield
+            _give_to_owner(self._state.path)
+
+    @property
+    def versions(self) -> list[str]:
+        """Names of the versions that are kept, the oldest first."""
+        if not self._folder.is_dir():
+            return []
+        names = [path.name for path in self._folder.iterdir() if _VERSION.fullmatch(path.name)]
+        return sorted(names, key=_number)
+
+    @property
+    def current(self) -> str | None:
+        """Name of the version in use.
+
+        Raises
+        ------
+        StateError
+            When the folder does not say, or names one that is not there.
+        """
+        try:
+            name = (self._folder / _CURRENT).read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise self._damaged(_CURRENT, str(error)) from error
+        if name not in self.versions:
+            raise self._damaged(name if _VERSION.fullmatch(name) else _CURRENT, "it is not there")
+        return name
+
+    def load(self, version: str | None = None) -> Learned | None:
+        """Read a version, by default the one in use; None when nothing is in use.
+
+        Raises
+        ------
+        StateError
+            When there is no such version, or it is damaged: with how to go back.
+        """
+        name = version or self.current
+        if name is None:
+            return None
+        self._require(name)
+        try:
+            learned = read_version(self._folder / name)
+        except StateError as error:
+            raise self._damaged(name, str(error)) from error
+        if learned.site.machine != self._state.machine:
+            raise self._damaged(name, f"it was learned of {learned.site.machine!r}")
+        return learned
+
+    def add(self, learned: Learned) -> str:
+        """Keep a new version, use it from now on, drop the oldest; return its name.
+
+        Call it while :meth:`writing`.
+
+        Raises
+        ------
+        StateError
+            When the disk is full or cannot be written; then the old version stays in use.
+        """
+        name = f"v{max(map(_number, self.versions), default=0) + 1:04d}"
+        staging = self._folder / f".{name}"
+        try:
+            self._clear_staging()
+            staging.mkdir()
+            write_version(staging, learned, _write_durably)
+            _sync_folder(staging)
+            staging.rename(self._folder / name)
+            write_atomically(self._folder / _CURRENT, f"{name}\n")
+        except OSError as error:
+            shutil.rmtree(staging, ignore_errors=True)
+            raise self._unwritable(error) from error
+        self._prune(name)
+        return name
+
+    def use(self, version: str | None) -> None:
+        """Go to a version that is kept, or to none: the bundle alone.
+
+        Raises
+        ------
+        StateError
+            When there is no such version, or it is damaged.
+        """
+        try:
+            if version is None:
+                (self._folder / _CURRENT).unlink(missing_ok=True)
+            elif self.load(version):
+                write_atomically(self._folder / _CURRENT, f"{version}\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _require(self, name: str) -> None:
+        if name not in self.versions:
+            kept = ", ".join(self.versions) or "none"
+            raise StateError(
+                f"{self._state.machine!r} has no learned version {name!r}; there are: {kept}"
+            )
+
+    def _prune(self, current: str) -> None:
+        for name in self.versions[:-KEPT_VERSIONS]:
+            if name != current:
+                shutil.rmtree(self._folder / name, ignore_errors=True)
+
+    def _clear_staging(self) -> None:
+        """Remove what a command that lost power left behind."""
+        for path in self._folder.glob(".v*"):
+            shutil.rmtree(path)
+
+    def _damaged(self, name: str, reason: str) -> StateError:
+        others = [version for version in self.versions if version != name]
+        back = others[-1] if others else "bundle"
+        return StateError(
+            f"{name} of what was learned of {self._state.machine!r} is damaged: {reason}; go back "
+            f"with 'edge-asd forget --machine {quote(self._state.machine)} --to {back}' or enrol "
+            "again"
+        )
+
+    def _unwritable(self, error: OSError) -> StateError:
+        return StateError(
+            f"cannot write {self._folder}: {error.strerror or error}; nothing was changed"
+        )
+
+
+def learned_states(root: Path) -> list[StateFolder]:
+    """State of every machine below a root of which something was learned."""
+    states = []
+    for folder in sorted(root.glob("*/learned")):
+        names = sorted((path.name for path in folder.glob("v*")), key=_number, reverse=True)
+        for name in names:
+            try:
+                states.append(StateFolder(root, read_site(folder / name).machine))
+                break
+            except StateError as error:
+                _log.warning("%s: %s", folder / name, error)
+    return states
+
+
+def _number(name: str) -> int:
+    match = _VERSION.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    """Write a new file that is on the disk before its folder gets its name."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _give_to_owner(state: Path) -> None:
+    """Let the service read what root learned for it: all belongs to the owner of the root."""
+    owner = state.parent.stat()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        return
+    os.chown(state, owner.st_uid, owner.st_gid, follow_symlinks=False)
+    # Links are never followed: the owner might have set one to a file of root's.
+    for _, _, names, folder in os.fwalk(state / "learned", follow_symlinks=False):
+        os.fchown(folder, owner.st_uid, owner.st_gid)
+        for name in names:
+            os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The loop that joins source, detector, alarm and outputs, and one run of it."""

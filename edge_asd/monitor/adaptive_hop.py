@@ -1,0 +1,119 @@
+"""How often windows are scored: less often when the hardware is too slow.
+
+A hop that the hardware cannot keep up with would let the delay grow until audio is lost.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+__all__ = ["AdaptiveHop"]
+
+_STEP = 1.5  # from one hop to the next wider one
+_BUSY = 0.8  # share of the time that scoring may take; the rest is for everything else
+_ROOM = 0.6  # share that the next narrower hop would take, before it is tried
+_SMOOTHING = 0.3  # weight of the newest window
+_SETTLING = 3  # windows before a hop is judged
+_GROWING = 3  # times in a row that a backlog grows before it counts, as it does after a hiccup
+_PATIENCE_S = 60.0  # of room, before the hop narrows; doubles when that was too early
+_MAX_PATIENCE_S = 3600.0
+
+
+class AdaptiveHop:
+    """The hop, and when to change it.
+
+    As long as a window takes less than `max_hop_s`, the backlog stays bounded, and when
+    it takes less than the hop again for a while, the hop returns.
+
+    Parameters
+    ----------
+    hop_s : as wanted
+    max_hop_s : the widest
+    backlog_s : of audio that may wait before its growth counts; None: two wanted hops
+    """
+
+    def __init__(self, hop_s: float, max_hop_s: float, *, backlog_s: float | None = None) -> None:
+        wider = (hop_s * _STEP**i for i in itertools.count())
+        narrower = itertools.takewhile(lambda step_s: step_s < max_hop_s, wider)
+        self._hops_s = (*narrower, max(max_hop_s, hop_s))
+        self._step = 0
+        self._max_backlog_s = 2 * hop_s if backlog_s is None else backlog_s
+        self._patience_s = _PATIENCE_S
+        self._narrowed_s = float("inf")  # how long ago
+        self._backlog_s = 0.0
+        self._busy_s = 0.0  # smoothed
+        self._windows = -1  # with this hop; the very first one also loads and allocates
+        self._growing = 0  # times in a row
+        self._room_s = 0.0
+
+    @property
+    def hop_s(self) -> float:
+        """Seconds from one window to the next."""
+        return self._hops_s[self._step]
+
+    @property
+    def widened(self) -> bool:
+        """Whether it is wider than wanted."""
+        return self._step > 0
+
+    def update(self, busy_s: float, backlog_s: float) -> str | None:
+        """Take how long a window took and how much audio waits after it.
+
+        Returns
+        -------
+        Why the hop changed, or None when it did not.
+        """
+        self._windows += 1
+        self._narrowed_s += self.hop_s
+        if not self._windows:
+            return None
+        weight = max(_SMOOTHING, 1 / self._windows)
+        self._busy_s += weight * (busy_s - self._busy_s)
+        grows = backlog_s > max(self._max_backlog_s, self._backlog_s)
+        self._growing = self._growing + 1 if grows else 0
+        self._backlog_s = backlog_s
+        if self._windows < _SETTLING:
+            return None
+        if self._step + 1 < len(self._hops_s) and self._too_slow:
+            return self._widen()
+        return self._narrow_after_room()
+
+    @property
+    def _too_slow(self) -> bool:
+        return self._busy_s > _BUSY * self.hop_s or self._growing >= _GROWING
+
+    def _widen(self) -> str:
+        busy_s, before_s, growing = self._busy_s, self.hop_s, self._growing >= _GROWING
+        too_early = self._narrowed_s < self._patience_s
+        self._patience_s = min(2 * self._patience_s, _MAX_PATIENCE_S) if too_early else _PATIENCE_S
+        self._step += 1
+        while self._step + 1 < len(self._hops_s) and busy_s > _BUSY * self.hop_s:
+            self._step += 1
+        self._begin()
+        reason = f"scoring takes {busy_s:.2f} s of every {before_s:.2f} s"
+        if growing:
+            reason = f"{self._backlog_s:.1f} s of audio wait, and more each time; {reason}"
+        return f"{reason}: a window every {self.hop_s:.2f} s from now on"
+
+    def _narrow_after_room(self) -> str | None:
+        if not self._step:
+            return None
+        narrower_s = self._hops_s[self._step - 1]
+        room = self._busy_s < _ROOM * narrower_s and self._backlog_s <= self._max_backlog_s
+        self._room_s = self._room_s + self.hop_s if room else 0.0
+        if self._room_s < self._patience_s:
+            return None
+        busy_s = self._busy_s
+        self._step -= 1
+        self._narrowed_s = 0.0
+        self._begin()
+        if not self._step:
+            return f"scoring takes {busy_s:.2f} s: back to a window every {self.hop_s:.2f} s"
+        return f"scoring takes {busy_s:.2f} s: a window every {self.hop_s:.2f} s from now on"
+
+    def _begin(self) -> None:
+        """Judge a hop by its own windows alone."""
+        self._windows = 0
+        self._busy_s = 0.0
+        self._growing = 0
+        self._room_s = 0.0

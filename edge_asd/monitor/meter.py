@@ -1,0 +1,254 @@
+"""The live view in a terminal: both levels, the score against its threshold, the alarm.
+
+It looks at the blocks as they pass, because levels should move more often than once per
+window. It is never green while the monitor hears nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.bar import Bar
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from edge_asd.audio.decode import SILENCE_DBFS, level_dbfs
+from edge_asd.events.event import (
+    AlarmAcknowledgedEvent,
+    AlarmClearedEvent,
+    AlarmRaisedEvent,
+    AlarmShelvedEvent,
+    AlarmUnshelvedEvent,
+    AudioGapEvent,
+    Event,
+    FaultClearedEvent,
+    FaultRaisedEvent,
+    HopChangedEvent,
+    NoticeEvent,
+    ScoreEvent,
+    StartedEvent,
+    StoppedEvent,
+)
+from edge_asd.monitor.watcher import Moment, Watcher
+
+__all__ = ["Meter", "sparkline"]
+
+_HISTORY = 60  # scores in the sparkline
+_BAR_WIDTH = 40
+_FLOOR_DBFS = -72.0  # left end of the level bars
+_WARN_DBFS = -6.0  # peaks from here up are close to clipping
+_SPARKS = "▁▂▃▄▅▆▇█"
+_DEAF_AFTER_S = 3.0  # without audio; PulseAudio delivers in bursts of two seconds
+_STYLES = {
+    "normal": "bold white on green",
+    "cleared": "bold white on green",
+    "warning": "bold black on yellow",
+    "shelved": "bold white on blue",
+    "acknowledged": "bold white on dark_orange3",
+    "alarm": "bold white on red",
+}
+_DEAF_STYLE = "bold white on magenta"
+
+
+class Meter(Watcher):
+    """The live view; a context manager that owns the lower lines of the terminal.
+
+    Parameters
+    ----------
+    console : where it draws
+    backlog_s : asks how many seconds of audio wait to be scored
+    now_s : seconds that never run backwards, to see that audio stays away; None for a
+        recording, which takes as long as it takes
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        backlog_s: Callable[[], float],
+        now_s: Callable[[], float] | None = None,
+    ) -> None:
+        self._backlog_s = backlog_s
+        self._now_s = now_s
+        self._heard_at_s: float | None = None
+        self._faults: dict[str, FaultRaisedEvent] = {}
+        self._alarm_state = "normal"
+        self._levels = np.full(2, SILENCE_DBFS)
+        self._peaks = np.full(2, SILENCE_DBFS)
+        self._scores: deque[float] = deque(maxlen=_HISTORY)
+        self._started: StartedEvent | None = None
+        self._last: ScoreEvent | None = None
+        self._alarm_since: datetime | None = None
+        self._position_s = 0.0
+        self._gaps = 0
+        self._live = Live(console=console, get_renderable=self._view, refresh_per_second=8)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
+        """Show the levels."""
+        audio = np.nan_to_num(audio)  # a broken driver may deliver no numbers
+        self._levels = level_dbfs(audio)
+        peak = 20 * np.log10(np.maximum(np.abs(audio).max(axis=1), 1e-6))
+        fall_db = 20.0 * max(at.stream_time_s - self._position_s, 0.0)  # so a peak can be read
+        self._peaks = np.maximum(peak, self._peaks - fall_db)
+        self._position_s = at.stream_time_s
+        if self._now_s:
+            self._heard_at_s = self._now_s()
+        return ()
+
+    def on_event(self, event: Event) -> None:
+        """Show an event: scores in the view, everything rare as a line above it."""
+        match event:
+            case StartedEvent():
+                self._started = event
+                self._alarm_state = event.state
+            case ScoreEvent():
+                self._last = event
+                self._alarm_state = event.state
+                self._scores.append(event.score)
+            case AlarmRaisedEvent():
+                self._alarm_since = event.time
+                why = f": {event.explanation.text}" if event.explanation else ""
+                text = f"ALARM  score {event.score:.3f} > {event.threshold:.3f}{why}"
+                self._say(event, text, "red")
+            case AlarmClearedEvent():
+                self._say(event, f"cleared after {event.duration_s:.1f} s", "green")
+            case AlarmAcknowledgedEvent():
+                self._alarm_state = "acknowledged"
+                self._say(event, f"acknowledged {event.note}".rstrip(), "dark_orange3")
+            case AlarmShelvedEvent():
+                self._alarm_state = "shelved"
+                until = event.until.astimezone().strftime("%Y-%m-%d %H:%M")
+                self._say(event, f"shelved until {until} {event.note}".rstrip(), "blue")
+            case AlarmUnshelvedEvent():
+                self._alarm_state = "normal"
+                self._say(event, f"alarms are raised again ({event.reason})", "blue")
+            case _:
+                self._on_health(event)
+
+    def _on_health(self, event: Event) -> None:
+        match event:
+            case FaultRaisedEvent():
+                self._faults[event.fault] = event
+                self._say(event, f"FAULT  {event.meaning}: {event.detail}", "magenta")
+            case FaultClearedEvent():
+                self._faults.pop(event.fault, None)
+                self._say(event, f"fault over: {event.detail}", "magenta")
+            case AudioGapEvent():
+                self._gaps += 1
+                lost = "" if event.lost_s is None else f", {event.lost_s:.1f} s lost"
+                self._say(event, f"gap: {event.reason}{lost}", "yellow")
+            case HopChangedEvent():
+                self._say(event, f"a window every {event.hop_s:g} s: {event.reason}", "yellow")
+            case NoticeEvent():
+                self._say(event, event.text, "cyan")
+            case StoppedEvent():
+                self._say(
+                    event,
+                    f"{event.reason} after {event.seconds:.1f} s: {event.windows} windows, "
+                    f"alarms: {event.alarms}, dropped frames: {event.dropped_frames}",
+                    "cyan",
+                )
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        self._live.stop()
+
+    def _say(self, event: Event, text: str, style: str) -> None:
+        clock = event.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        self._live.console.print(Text(f"{clock}  {event.machine}  {text}", style))
+
+    def _view(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        for name, level, peak in zip(("near", "far"), self._levels, self._peaks, strict=True):
+            style = "red" if peak > _WARN_DBFS else "green"
+            table.add_row(
+                name,
+                _bar(1 - level / _FLOOR_DBFS, style),
+                f"{level:6.1f} dBFS  peak {peak:6.1f}",
+            )
+        if self._last is not None:
+            score, threshold = self._last.score, self._last.threshold
+            scores = tuple(self._scores)  # the loop adds to it in another thread
+            table.add_row(
+                "score",
+                _bar(_fraction(score, scores, threshold), "red" if score > threshold else "green"),
+                f"{score:.3f}  threshold {threshold:.3f}",
+            )
+            table.add_row("", Text(sparkline(scores, threshold)), "")
+        return Group(table, self._state())
+
+    def _state(self) -> Text:
+        if deaf := self._deaf():
+            state = Text(f" DEAF: {deaf} ", _DEAF_STYLE)
+        elif self._alarm_state in ("alarm", "acknowledged") and self._alarm_since is not None:
+            since = self._alarm_since.astimezone().strftime("%H:%M:%S")
+            state = Text(f" {self._alarm_state.upper()} since {since} ", _STYLES[self._alarm_state])
+        elif self._last is not None:
+            state = Text(f" {self._alarm_state} ", _STYLES[self._alarm_state])
+        elif self._started is not None:
+            missing_s = max(self._started.window_s - self._position_s, 0.0)
+            state = Text(f" first score in {missing_s:.1f} s ", "bold")
+        else:
+            state = Text()
+        faults = tuple(self._faults.values())  # the loop changes it in another thread
+        impaired = [fault for fault in faults if fault.severity != "minor"]
+        if impaired and not deaf:
+            state.append(f" {', '.join(fault.meaning for fault in impaired)} ", _DEAF_STYLE)
+        where = f"{self._started.machine} on {self._started.source}  " if self._started else ""
+        state.append(
+            f"  {where}{self._position_s:.0f} s  lag {self._backlog_s():.1f} s  gaps {self._gaps}",
+            "default not bold",
+        )
+        return state
+
+    def _deaf(self) -> str | None:
+        """Why nothing can be heard, if so."""
+        for fault in tuple(self._faults.values()):
+            if fault.severity == "deaf":
+                return fault.meaning
+        if self._now_s and self._heard_at_s is not None:
+            silent_s = self._now_s() - self._heard_at_s
+            if silent_s > _DEAF_AFTER_S:
+                return f"no sound for {silent_s:.0f} s"
+        return None
+
+
+def sparkline(scores: Iterable[float], threshold: float) -> str:
+    """One character per score; the threshold lies in the middle of the scale."""
+    values = list(scores)
+    top = len(_SPARKS) - 1
+    return "".join(
+        _SPARKS[min(int(len(_SPARKS) * _fraction(value, values, threshold)), top)]
+        for value in values
+    )
+
+
+def _fraction(score: float, history: Iterable[float], threshold: float) -> float:
+    """Place of a score on a scale from the lowest score, or 0, to twice the threshold's."""
+    low = min([0.0, threshold, *history])
+    if threshold == low:
+        return float(score > threshold)
+    return min((score - low) / (2 * (threshold - low)), 1.0)
+
+
+def _bar(fraction: float, style: str) -> Bar:
+    return Bar(1.0, 0.0, min(max(fraction, 0.0), 1.0), width=_BAR_WIDTH, color=style)

@@ -1,0 +1,94 @@
+"""Standard output of ``listen``: a live view in a terminal, JSON lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
+from typing import TextIO
+
+from rich.console import Console
+
+from edge_asd.events.event import Event
+from edge_asd.events.fault import Report
+from edge_asd.monitor.meter import Meter
+from edge_asd.monitor.subject import Listening
+from edge_asd.monitor.watcher import Watcher
+from edge_asd.outputs import Sink
+from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.jsonl import JsonlSink
+
+__all__ = ["Voice", "standard_output"]
+
+Voice = tuple[list[Watcher], list[Sink]]
+
+
+def standard_output(
+    source: Listening,
+    stack: ExitStack,
+    *,
+    as_json: bool,
+    live: bool,
+    report: Report,
+    on_closed: Callable[[], None],
+) -> Voice:
+    """Return what speaks to whoever started the program; `stack` ends it.
+
+    Live sound does not wait for a reader that is slow; a recording does.
+
+    Parameters
+    ----------
+    on_closed : called when whoever reads has gone
+    """
+    if sys.stdout is None:  # closed before the start
+        return [], []
+    if sys.stdout.isatty() and not as_json:
+        clock = time.monotonic if live else None
+        return [stack.enter_context(Meter(Console(), lambda: source.backlog_s, clock))], []
+    if not live:
+        stack.callback(_let_go_of_closed_stdout, sys.stdout)
+        return [], [JsonlSink(sys.stdout)]
+    reader = _Reader(_stream_apart(sys.stdout), on_closed)
+    delivery = Delivery(reader, report=report, accepts=lambda _: True, spool=None)
+    return [], [stack.enter_context(closing(delivery))]
+
+
+class _Reader:
+    """The other end of standard output, which may be slow, or go away."""
+
+    name = "stdout"
+
+    def __init__(self, stream: TextIO, on_closed: Callable[[], None]) -> None:
+        self._stream = stream
+        self._lines = JsonlSink(stream)
+        self._on_closed = on_closed
+
+    def send(self, event: Event) -> None:
+        try:
+            self._lines.emit(event)
+        except BrokenPipeError:
+            self._on_closed()
+
+    def close(self) -> None:
+        """Let go of the stream, whether or not somebody still reads."""
+        with suppress(OSError):
+            self._stream.close()
+
+
+def _stream_apart(stdout: TextIO) -> TextIO:
+    """Return another stream to the same place.
+
+    While a reader stalls, the thread that writes holds the lock of its stream. Python flushes
+    its own at exit, and would wait for that lock for ever.
+    """
+    return os.fdopen(os.dup(stdout.fileno()), "w", encoding=stdout.encoding, errors=stdout.errors)
+
+
+def _let_go_of_closed_stdout(stdout: TextIO) -> None:
+    """Keep Python from complaining at exit about lines that nobody will read."""
+    try:
+        stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

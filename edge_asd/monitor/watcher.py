@@ -1,0 +1,68 @@
+"""What looks at everything that passes through the monitor, and may say something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.events.event import Event
+
+if TYPE_CHECKING:
+    from edge_asd.scoring.stream import ScoredWindow
+
+__all__ = ["Moment", "Place", "Watcher"]
+
+
+class Place(TypedDict):
+    """What every event has."""
+
+    time: datetime
+    stream_time_s: float
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A position in the stream, as UTC and as seconds of audio."""
+
+    time: datetime
+    stream_time_s: float
+    machine: str
+
+    def facts(self) -> Place:
+        """Keyword arguments of every event at this moment."""
+        return {
+            "time": self.time,
+            "stream_time_s": self.stream_time_s,
+            "machine": self.machine,
+        }
+
+
+class Watcher:
+    """Does nothing; what watches overrides what it needs.
+
+    All methods run in the monitor's thread. Events that they give go to the sinks.
+    """
+
+    def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
+        """Look at audio (2, n) at the bundle's rate that ends at `at`."""
+        return ()
+
+    def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
+        """Hear that audio is missing right before `at`."""
+        return ()
+
+    def on_window(self, at: Moment, window: ScoredWindow, state: str) -> Iterable[Event]:
+        """Look at a scored window that ends at `at`; `state` of the alarm after it."""
+        return ()
+
+    def on_event(self, event: Event) -> None:
+        """Hear what the sinks hear."""
+
+    def close(self) -> None:
+        """Finish; nothing follows."""

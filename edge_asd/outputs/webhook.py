@@ -1,0 +1,183 @@
+"""Events to a web server: one POST of JSON per event.
+
+Headers: ``Content-Type: application/json``, ``User-Agent: edge-asd/<version>``,
+``Idempotency-Key: <id of the event>``, by which the server can drop a repeat, and
+``Authorization: Bearer <token>`` where the profile names one. Whatever stands in the
+address may be secret, so messages name the scheme and the host alone.
+
+============================  ==========================================================
+Answer                        What follows
+============================  ==========================================================
+2xx                           delivered; the rest of the answer does not matter
+408, 425, 429, 5xx, none      tried again; ``Retry-After`` in seconds is obeyed
+401, 403, 407                 tried again: the token is wrong, not the event
+3xx                           tried again, never followed: a token is for one server
+other 4xx                     refused: given up after some attempts
+============================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
+from urllib.parse import quote, urlsplit
+
+from edge_asd import __version__
+from edge_asd.errors import EventRefusedError, ProfileError, SinkError
+from edge_asd.events.event import Event
+
+__all__ = ["WebhookTransport"]
+
+_PORTS = {"http": 80, "https": 443}
+# About the server or the token, not about the event.
+_RETRIED = frozenset({401, 403, 407, 408, 425, 429})
+_MAX_ANSWER_BYTES = 65_536
+
+
+class WebhookTransport:
+    """Delivers events to one address.
+
+    Parameters
+    ----------
+    url : ``http://`` or ``https://``; certificates of the system are required for the latter
+    token : sent as bearer token; "" for none
+    timeout_s : for everything: connecting, sending and the answer
+
+    Raises
+    ------
+    ProfileError
+        When `url` is not the address of a web server.
+    """
+
+    name = "webhook"
+
+    def __init__(self, url: str, *, token: str = "", timeout_s: float = 10.0) -> None:
+        self._scheme, self._host, self._port, self._target = _parts(url)
+        self._place = f"{self._scheme}://{self._host}"
+        self._timeout_s = timeout_s
+        self._tls = ssl.create_default_context() if self._scheme == "https" else None
+        self._headers = {
+            "Host": urlsplit(url).netloc,
+            "Content-Type": "application/json",
+            "User-Agent": f"edge-asd/{__version__}",
+            "Connection": "close",
+        }
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+
+    def send(self, event: Event) -> None:
+        """POST the event; return when the server has said that it took it.
+
+        Raises
+        ------
+        EventRefusedError
+            When the server does not want this event.
+        SinkError
+            When there is no server, no answer in time, or not the right one.
+        """
+        try:
+            status, retry_after = self._post(event)
+        except TimeoutError:
+            raise SinkError(f"{self._place} did not answer in {self._timeout_s:g} s") from None
+        except (OSError, HTTPException) as error:
+            # The text of an HTTPException may hold parts of the address.
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise SinkError(f"cannot reach {self._place}: {reason}") from None
+        if not 200 <= status < 300:
+            raise self._complaint(status, retry_after)
+
+    def close(self) -> None:
+        """Do nothing: no connection outlives its event."""
+
+    def _post(self, event: Event) -> tuple[int, str]:
+        """Return the status and the Retry-After header of the answer."""
+        deadline_s = time.monotonic() + self._timeout_s
+        body = json.dumps(event.to_dict(), allow_nan=False).encode("ascii")
+        headers = self._headers | {"Idempotency-Key": quote(event.id, safe="", errors="replace")}
+        connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
+        with closing(connection):
+            connection.sock = self._connected()
+            with _ended_at(connection.sock, deadline_s):
+                if isinstance(connection.sock, ssl.SSLSocket):
+                    connection.sock.do_handshake()
+                connection.request("POST", self._target, body, headers)
+                answer = connection.getresponse()
+                _read(answer)
+        return answer.status, answer.headers.get("Retry-After", "")
+
+    def _connected(self) -> socket.socket:
+        plain = socket.create_connection((self._host, self._port), self._timeout_s)
+        if self._tls is None:
+            return plain
+        return self._tls.wrap_socket(
+            plain, server_hostname=self._host, do_handshake_on_connect=False
+        )
+
+    def _complaint(self, status: int, retry_after: str) -> SinkError:
+        said = f"{self._place} answered {status} {responses.get(status, '')}".rstrip()
+        if 300 <= status < 400:
+            return SinkError(f"{said}; put the address that it redirects to into the profile")
+        if 400 <= status < 500 and status not in _RETRIED:
+            return EventRefusedError(f"{said} to an event")
+        seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+        return SinkError(said, retry_after_s=seconds)
+
+
+@contextmanager
+def _ended_at(connection: socket.socket, deadline_s: float) -> Iterator[None]:
+    """End the connection at a time, so that a server cannot drip an answer for ever.
+
+    Raises
+    ------
+    TimeoutError
+        When that was what ended it.
+    """
+    late = threading.Event()
+
+    def end() -> None:
+        late.set()
+        with suppress(OSError):
+            # Not that of SSLSocket, which is not made for two threads.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    timer = threading.Timer(max(deadline_s - time.monotonic(), 0.0), end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException):
+        if late.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def _read(answer: HTTPResponse) -> None:
+    # So that the server can finish in peace; its verdict is in the status already.
+    with suppress(OSError, HTTPException):
+        answer.read(_MAX_ANSWER_BYTES)
+
+
+def _parts(url: str) -> tuple[str, str, int, str]:
+    """Scheme, host, port, and path with query."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        port, parts = None, urlsplit("")
+    host = parts.hostname
+    plain = url.isascii() and url.isprintable() and " " not in url
+    if not plain or parts.scheme not in _PORTS or not host or parts.username is not None:
+        raise ProfileError(
+            "the address of sinks.webhook is not http://HOST or https://HOST with an optional "
+            "port, path and query, in ASCII and without user name and password"
+        )
+    query = f"?{parts.query}" if parts.query else ""
+    return parts.scheme, host, port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}"

@@ -1,0 +1,1 @@
+"""From a window of sound to its anomaly score."""

@@ -1,0 +1,285 @@
+"""An HNSW index whose nearest neighbour is the minimiser of the measured distance.
+
+``s(x) |y - x|^2 + b(x)`` is the inner product of [y, |y|^2, 1] with
+[-2 s x, s, s |x|^2 + b]. Its minimum is therefore a maximum inner product, and with the
+references padded to one norm a nearest neighbour by angle: one query of the index returns
+the reference that minimises the measured distance, whatever its rank by raw distance. Two
+blocks of coordinates, in which every query is zero, make that search work: the padding, and
+the reference itself, which makes neighbours in the graph neighbours in sound.
+``docs/scoring.md`` derives it.
+
+The raw vectors are the truth and the index is a cache: the few references it returns are
+measured again, exactly, and a file that does not match its digest is never opened, since
+hnswlib crashes on damaged files and believes those of another width.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.bundle.manifest import FileEntry, IndexSpec, ScorerSpec
+from edge_asd.errors import BundleError
+from edge_asd.scoring.density import Floats, References, Rows, checked_queries, normalise_rows
+from edge_asd.scoring.normalisation import Gauge, Nearest
+
+__all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
+
+M = 32  # links per reference
+EF_CONSTRUCTION = 200
+EF_SEARCH = 256
+N_CANDIDATES = 10  # references of one answer that are measured exactly
+N_RECALL_QUERIES = 500
+_GRAPH_WEIGHT = 1.0  # of the reference block, in units of the largest folded norm
+_SEED = 0  # with one thread, the same rows give the same graph
+
+_log = logging.getLogger(__name__)
+
+
+class HnswBank:
+    """Asks an index for the minimiser, then measures its answer exactly.
+
+    Parameters
+    ----------
+    references : (n, dim) float32
+    gauge : Gauge
+        Of each reference; the one folded into `index`.
+    spec : ScorerSpec
+        Names the distance.
+    index : hnswlib.Index
+        From :func:`open_index`.
+    """
+
+    def __init__(
+        self, references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec, index: Any
+    ) -> None:
+        self._references = references
+        self._gauge = gauge
+        self._spec = spec
+        self._index = index
+
+    def minimum(self, query: Rows) -> float:
+        """Return the least measured distance from `query`, (dim,), to the references found.
+
+        Exact when the minimiser is among the index's `N_CANDIDATES` nearest.
+
+        Raises
+        ------
+        DataError
+            When the query is not finite or of another width than the references.
+        """
+        return float(self.nearest(query, 1).distance[0])
+
+    def __len__(self) -> int:
+        return len(self._references)
+
+    def nearest(self, query: Rows, k: int) -> Nearest:
+        """Return the `k` references of least measured distance among those found.
+
+        Raises
+        ------
+        DataError
+            When the query is not finite or of another width than the references.
+        """
+        exact = checked_queries(query[None], self._references.shape[1])
+        rows = self._candidates(exact, max(k, N_CANDIDATES))
+        measured = Gauge(self._gauge.scale[rows], self._gauge.offset[rows])
+        found = measured.nearest(
+            References(self._references[rows], self._spec).distances(exact)[0], k
+        )
+        return Nearest(rows[found.rows], found.distance)
+
+    def _candidates(self, query: Floats, k: int) -> NDArray[np.intp]:
+        size = np.square(query).sum(axis=1, keepdims=True)
+        unseen = np.zeros((1, self._index.dim - query.shape[1] - 2))
+        folded = np.concatenate([query, size, np.ones_like(size), unseen], axis=1)
+        k = min(k, len(self._references), EF_SEARCH)  # it cannot find more than it looks at
+        try:
+            labels, _ = self._index.knn_query(folded.astype(np.float32), k=k, num_threads=1)
+        except RuntimeError:  # the graph led to fewer than k references, as among duplicates
+            return np.arange(len(self._references))
+        return np.asarray(labels[0], dtype=np.intp)
+
+
+def folds(gauge: Gauge, spec: ScorerSpec) -> bool:
+    """Whether the least measured distance is an inner product with a function of the query.
+
+    A Euclidean distance is one only when squared, and squaring keeps the minimiser only
+    while nothing is added to the distance: not for ``varmin``.
+    """
+    return spec.distance != "euclidean" or not gauge.offset.any()
+
+
+def hnswlib_or_none() -> ModuleType | None:
+    """Return the hnswlib module, or None where it is not installed.
+
+    It has no wheels, so that small devices may lack it, and those with small banks never
+    load it.
+    """
+    try:
+        import hnswlib
+    except ImportError:
+        return None
+    return hnswlib  # type: ignore[no-any-return]
+
+
+def build_index(
+    references: NDArray[np.float32],
+    gauge: Gauge,
+    spec: ScorerSpec,
+    bundle_dir: Path,
+    file: str,
+    *,
+    held_out: Rows | None = None,
+) -> IndexSpec:
+    """Write an index of `references` to ``bundle_dir / file`` and measure its recall.
+
+    Recall is the share of queries for which the index returns the minimiser of the exact
+    search. The queries are references, moved in a random direction as far as their nearest
+    neighbour is away, and `held_out`.
+
+    Parameters
+    ----------
+    references : (n, dim) float32
+        Rows of unit norm.
+    gauge : Gauge
+        Of each reference; `folds` must hold.
+    held_out : (m, dim) float, optional
+        Rows of unit norm that are not references.
+    """
+    index = _build(references, gauge, spec)
+    index.save_index(str(bundle_dir / file))
+    queries = _recall_queries(references, spec)
+    if held_out is not None:
+        queries = np.concatenate([queries, held_out.astype(np.float32)])
+    exact = gauge.minimum(References(references, spec).distances(queries))
+    bank = HnswBank(references, gauge, spec, index)
+    found = np.array([bank.minimum(query) for query in queries])
+    return IndexSpec(
+        file=file,
+        dim=folded_dim(references.shape[1]),
+        n=len(references),
+        m=M,
+        ef_construction=EF_CONSTRUCTION,
+        ef_search=EF_SEARCH,
+        recall=float(np.mean(np.isclose(found, exact, rtol=1e-9, atol=1e-12))),
+        n_queries=len(queries),
+    )
+
+
+def open_index(
+    references: NDArray[np.float32],
+    gauge: Gauge,
+    spec: ScorerSpec,
+    bundle_dir: Path,
+    index: IndexSpec | None,
+    files: Mapping[str, FileEntry],
+) -> Any:
+    """Return an ``hnswlib.Index`` over `references`, from its file or built again.
+
+    An index that is absent or refused is built in memory, with a warning that says why.
+    """
+    if index is None:
+        _log.info("the bundle has no index of these %d references: building it", len(references))
+        return _build(references, gauge, spec)
+    refusal = _refusal(references, bundle_dir, index, files)
+    if refusal:
+        _log.warning(
+            "index %s is not used: %s; building it again from its %d references",
+            bundle_dir / index.file, refusal, len(references),
+        )  # fmt: skip
+        return _build(references, gauge, spec)
+    loaded = _new_index(index.dim)
+    loaded.load_index(str(bundle_dir / index.file), max_elements=index.n)
+    loaded.set_ef(index.ef_search)  # hnswlib does not save it
+    return loaded
+
+
+def folded_dim(dim: int) -> int:
+    """Width of the vectors in the index of embeddings `dim` wide."""
+    return 2 * dim + 3
+
+
+def _refusal(
+    references: NDArray[np.float32],
+    bundle_dir: Path,
+    index: IndexSpec,
+    files: Mapping[str, FileEntry],
+) -> str | None:
+    """Why an index must not be loaded; None when it may."""
+    path, entry = bundle_dir / index.file, files.get(index.file)
+    expected = (len(references), folded_dim(references.shape[1]))
+    if (index.n, index.dim) != expected:
+        return f"it says {index.n} vectors of {index.dim}, these references make {expected}"
+    if not path.is_file():
+        return "there is no such file"
+    if entry is None:
+        return "the manifest lists no digest of it"
+    if path.stat().st_size != entry.bytes:
+        return f"it has {path.stat().st_size} bytes, the manifest says {entry.bytes}"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != entry.sha256:
+        return f"its sha256 is {digest[:12]}..., the manifest says {entry.sha256[:12]}..."
+    return None
+
+
+def _new_index(dim: int) -> Any:
+    hnswlib = hnswlib_or_none()
+    if hnswlib is None:
+        raise BundleError("an index needs hnswlib: 'pip install hnswlib', or choose exact search")
+    return hnswlib.Index(space="cosine", dim=dim)
+
+
+def _build(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> Any:
+    folded = _fold(references, gauge, spec)
+    index = _new_index(folded.shape[1])
+    index.init_index(
+        max_elements=len(folded), M=M, ef_construction=EF_CONSTRUCTION, random_seed=_SEED
+    )
+    # In random order: rows sorted by clip or class would leave clusters without links between.
+    order = np.random.default_rng(_SEED).permutation(len(folded))
+    index.add_items(folded[order], order, num_threads=1)
+    index.set_ef(EF_SEARCH)
+    return index
+
+
+def _fold(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> NDArray[np.float32]:
+    """Unit vectors whose inner product with [y, |y|^2, 1, 0, ...] falls with the measure."""
+    x = references.astype(np.float64)
+    scale, offset = _SQUARED[spec.distance](gauge)
+    size = np.square(x).sum(axis=1)
+    product = np.column_stack([2.0 * scale[:, None] * x, -scale, -(scale * size + offset)])
+    squared_norm = np.square(product).sum(axis=1)
+    largest = squared_norm.max()
+    padding = np.sqrt(largest - squared_norm)
+    graph = _GRAPH_WEIGHT * np.sqrt(largest) * normalise_rows(x)
+    return normalise_rows(np.column_stack([product, padding, graph]))
+
+
+def _recall_queries(references: NDArray[np.float32], spec: ScorerSpec) -> NDArray[np.float32]:
+    """References moved by the distance of their nearest neighbour; (n_queries, dim)."""
+    rng = np.random.default_rng(_SEED)
+    n = min(N_RECALL_QUERIES, len(references))
+    rows = np.sort(rng.choice(len(references), size=n, replace=False))
+    euclidean = spec.model_copy(update={"distance": "euclidean"})
+    distance = References(references, euclidean).distances(references[rows])
+    distance[np.arange(n), rows] = np.inf
+    step = normalise_rows(rng.standard_normal((n, references.shape[1])))
+    reach = distance.min(axis=1) if len(references) > 1 else np.ones(n)
+    return normalise_rows(references[rows] + reach[:, None] * step)
+
+
+# The scale and offset of the squared Euclidean distance between unit vectors.
+_SQUARED: Mapping[str, Callable[[Gauge], tuple[Floats, Floats]]] = {
+    "euclidean": lambda gauge: (gauge.scale**2, gauge.offset),  # (scale D)^2, offset is 0
+    "squared-euclidean": lambda gauge: (gauge.scale, gauge.offset),
+    "cosine": lambda gauge: (gauge.scale / 2.0, gauge.offset),  # 1 - cos = D^2 / 2
+}

@@ -1,1 +1,0 @@
-"""What is learned on site, over what the bundle knows."""

@@ -1,0 +1,1 @@
+"""What survives a restart: the state folder and the records in it."""

@@ -1,0 +1,1 @@
+"""From a trained run to a bundle: graphs, quantization, banks, golden windows."""

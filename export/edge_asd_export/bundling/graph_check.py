@@ -1,0 +1,147 @@
+"""Is a quantized encoder any use? Measured against the float32 one before it ships."""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from edge_asd.bundle.manifest import Domain
+from edge_asd.scoring.graph import open_session
+from edge_asd.scoring.scorer import normalise_rows
+from edge_asd_export.bundling.quantize import Features, float_weight_bytes, n_quantized_weights
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+__all__ = ["GraphReport", "Tolerance", "compare_encoders", "host_runs"]
+
+N_TIMED = 30  # interleaved runs of each encoder
+
+# (machine, view, domain) of one check window
+Group = tuple[str, str, Domain]
+# Anomaly scores (n,) of training windows, each without help from itself, from their groups and
+# embeddings (n, n_segments, dim); NaN for a window that cannot be scored
+NormalScores = Callable[[Sequence[Group], NDArray[np.float32]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What an int8 encoder must reach to replace the float32 one."""
+
+    cosine_mean: float = 0.99  # of embeddings of training windows
+    score_correlation: float = 0.95  # Spearman's, of normal scores
+    size_ratio: float = 0.6  # int8 bytes to fp32 bytes: more means little was quantized
+    speed_ratio: float = 1.0  # fp32 time to int8 time, when this host can tell
+
+
+@dataclass(frozen=True, slots=True)
+class GraphReport:
+    """One row of the export table."""
+
+    graph: str
+    precision: str  # of the file that ships
+    n_quantized_weights: int
+    bytes: int
+    float_share: float  # of the bytes, what stays float32: first layers, gains, scales
+    size_ratio: float
+    cosine_mean: float
+    cosine_min: float
+    score_correlation: float
+    speed_ratio: float | None  # None: this host is not the target
+    n_windows: int
+    refused_because: str | None
+
+    def to_dict(self) -> dict[str, float | int | str | bool | None]:
+        return asdict(self)
+
+
+def compare_encoders(
+    name: str,
+    fp32: Path,
+    int8: Path,
+    windows: Sequence[tuple[Group, Features]],
+    score: NormalScores,
+    target: str,
+    tolerance: Tolerance,
+) -> GraphReport:
+    """Measure an int8 encoder against its float32 original on training windows.
+
+    Parameters
+    ----------
+    windows : encoder inputs of one window each, (n_segments, ...), with its group
+    score : how the embeddings are judged
+    """
+    sessions = {"fp32": open_session(fp32), "int8": open_session(int8)}
+    embeddings = {
+        precision: np.stack([session.run(None, dict(f))[0] for _, f in windows])
+        for precision, session in sessions.items()
+    }  # (n_windows, n_segments, dim)
+    unit = {precision: normalise_rows(rows) for precision, rows in embeddings.items()}
+    cosine = (unit["fp32"] * unit["int8"]).sum(axis=-1)
+    groups = [group for group, _ in windows]
+    scores = np.stack([score(groups, rows) for rows in embeddings.values()])
+    scores = scores[:, np.isfinite(scores).all(axis=0)]
+    correlation = float(spearmanr(*scores).statistic) if scores.shape[1] > 1 else math.nan
+    report = GraphReport(
+        graph=name,
+        precision="int8",
+        n_quantized_weights=n_quantized_weights(int8),
+        bytes=int8.stat().st_size,
+        float_share=float_weight_bytes(int8) / int8.stat().st_size,
+        size_ratio=int8.stat().st_size / fp32.stat().st_size,
+        cosine_mean=float(cosine.mean()),
+        cosine_min=float(cosine.min()),
+        score_correlation=correlation,
+        speed_ratio=_speed_ratio(sessions, [f for _, f in windows]) if host_runs(target) else None,
+        n_windows=len(windows),
+        refused_because=None,
+    )
+    reason = _why_refused(report, tolerance)
+    if reason is None:
+        return report
+    return GraphReport(**{**asdict(report), "precision": "fp32", "refused_because": reason})
+
+
+def host_runs(target: str) -> bool:
+    """Whether this computer belongs to the processor family `target`."""
+    family = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+    return family.get(platform.machine().lower()) == target
+
+
+def _why_refused(report: GraphReport, tolerance: Tolerance) -> str | None:
+    if report.n_quantized_weights == 0:
+        return "no weight was quantized"
+    if report.size_ratio > tolerance.size_ratio:
+        return f"size ratio {report.size_ratio:.2f} is above {tolerance.size_ratio:g}"
+    if not report.cosine_mean >= tolerance.cosine_mean:
+        return f"mean cosine {report.cosine_mean:.4f} is below {tolerance.cosine_mean:g}"
+    if not report.score_correlation >= tolerance.score_correlation:
+        return (
+            f"score correlation {report.score_correlation:.4f} "
+            f"is below {tolerance.score_correlation:g}"
+        )
+    if report.speed_ratio is not None and report.speed_ratio < tolerance.speed_ratio:
+        return f"speed ratio {report.speed_ratio:.2f} is below {tolerance.speed_ratio:g}"
+    return None
+
+
+def _speed_ratio(sessions: dict[str, ort.InferenceSession], windows: Sequence[Features]) -> float:
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    inputs = [{name: value[:1] for name, value in window.items()} for window in windows]
+    for i in range(N_TIMED + 2):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            session.run(None, inputs[i % len(inputs)])
+            if i >= 2:  # the first runs allocate
+                seconds[name].append(time.perf_counter() - start)
+    # The fastest run is the one that nothing else on this computer slowed down.
+    return min(seconds["fp32"]) / min(seconds["int8"])

@@ -1,0 +1,108 @@
+"""The trained networks of a run, as an export needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edge_asd.errors import UsageError
+from edge_asd_export.bundling.export_job import ExportJob
+from edge_asd_export.bundling.references import centre_banks
+from edge_asd_export.bundling.ship import CheckData, ShippedGraphs, ship_extractor
+from edge_asd_export.calibration.scoring import SCORINGS, Banks
+from edge_asd_export.training.learner import Learner
+from edge_asd_export.training.recipes import recipe_named, recipe_of
+from edge_asd_export.training.tasks import network_name
+from edge_asd_export.training.train import load_learner
+from edge_asd_export.training.training_set import ClassName
+
+__all__ = ["TrainedNetwork", "load_networks", "ship_networks"]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedNetwork:
+    """A trained network and what its run knows of it."""
+
+    learner: Learner
+    classes: tuple[ClassName, ...]
+
+    def centres(self, machine: str, view: str) -> Banks:
+        """Class centres of a machine and view, by domain; empty if the network has none."""
+        centres = self.learner.centres()
+        rows = None if centres is None else centres.detach().numpy()
+        return centre_banks(rows, self.classes, machine, view)
+
+
+def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
+    """Load every network that the job's system needs, by its name in the run.
+
+    Raises
+    ------
+    DataError
+        When one has not been trained to its end.
+    UsageError
+        When the run was not to train one, or one cannot be scored as the job says.
+    """
+    run, system = job.run, job.system
+    _check_scorings(job)
+    names = {
+        network_name(extractor, machine): None
+        for extractor in system.extractors
+        for machine in job.clips
+    }
+    absent = sorted({n.partition("/")[0] for n in names if n not in run.record.tasks})
+    if absent:
+        raise UsageError(
+            f"{system.name} needs {', '.join(absent)}, {run.path} was trained for "
+            f"{', '.join(run.record.config.systems)}: train {system.name}, or choose another system"
+        )
+    return {
+        name: TrainedNetwork(load_learner(run, name), run.record.tasks[name].classes)
+        for name in names
+    }
+
+
+def _check_scorings(job: ExportJob) -> None:
+    for branch in job.system.branches:
+        possible = [
+            name
+            for name, scoring in SCORINGS.items()
+            if scoring.references in recipe_named(branch.extractor).references
+        ]
+        found = next(name for name, s in SCORINGS.items() if s == job.scorings[branch.name])
+        if found not in possible:
+            raise UsageError(
+                f"{branch.extractor} cannot be scored by {found!r}, only by: {', '.join(possible)}"
+            )
+
+
+def ship_networks(
+    job: ExportJob, networks: Mapping[str, TrainedNetwork], bundle_dir: Path
+) -> dict[str, ShippedGraphs]:
+    """Write the graphs of every network, each quantized only where that pays."""
+    options, config = job.options, job.run.record.config
+    graphs = {}
+    for name, network in networks.items():
+        extractor, _, machine = name.partition("/")
+        recipe = recipe_of(name)
+        trained = network.learner.shipped()
+        if trained.segments is not None and options.window_hop_frames is not None:
+            trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
+        own = [job.clips[machine]] if machine else job.clips.values()
+        graphs[name] = ship_extractor(
+            trained,
+            name,
+            recipe.variant(config) if recipe.variant else extractor,
+            bundle_dir,
+            CheckData(
+                [clip for clips in own for clip in clips],
+                {branch.view: job.scorings[branch.name] for branch in job.branches_of(extractor)},
+                network.centres,
+            ),
+            quantize=options.quantize,
+            target=options.target,
+            tolerance=options.tolerance,
+            say=job.narrator.say,
+        )
+    return graphs

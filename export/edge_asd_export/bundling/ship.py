@@ -1,0 +1,153 @@
+"""The graphs that ship: exported, quantized, measured, and chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.audio.decode import read_audio
+from edge_asd.bundle.bundle import open_extractors
+from edge_asd.bundle.manifest import Domain, ExtractorSpec
+from edge_asd.bundle.system import VIEWS
+from edge_asd.scoring.extractor import Extractor, fit_length
+from edge_asd_export.bundling.graph_check import GraphReport, Group, Tolerance, compare_encoders
+from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
+from edge_asd_export.bundling.references import make_banks
+from edge_asd_export.bundling.to_onnx import export_extractor
+from edge_asd_export.calibration.scoring import Banks, Scoring, normal_scores
+from edge_asd_export.data.clips import Clip
+from edge_asd_export.training.trainable import TrainableExtractor
+
+__all__ = [
+    "CheckData",
+    "Quantize",
+    "ShippedGraphs",
+    "ship_extractor",
+    "spread_over",
+]
+
+Quantize = Literal["int8", "none"]
+Step = Callable[[str], None]
+T = TypeVar("T")
+
+N_CALIBRATION_CLIPS = 64  # each through every view
+N_CHECK_CLIPS = 128  # other clips, where there are enough
+N_SEGMENTS = 4  # of each window, where the encoder sees segments
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedGraphs:
+    """Manifest entry of one extractor, and how its encoder was chosen."""
+
+    spec: ExtractorSpec
+    report: GraphReport | None  # None: nothing was quantized
+
+
+@dataclass(frozen=True, slots=True)
+class CheckData:
+    """Training clips to calibrate with and to compare on, and how they are scored."""
+
+    clips: Sequence[Clip]
+    scorings: Mapping[str, Scoring]  # by view
+    centres: Callable[[str, str], Banks]  # of a machine and view; empty if there are none
+
+
+def ship_extractor(
+    extractor: TrainableExtractor,
+    name: str,
+    network: str,
+    bundle_dir: Path,
+    data: CheckData,
+    *,
+    quantize: Quantize,
+    target: str,
+    tolerance: Tolerance,
+    say: Step,
+) -> ShippedGraphs:
+    """Write an extractor's graphs into a bundle folder; keep int8 only when it is worth it.
+
+    Parameters
+    ----------
+    name : of the extractor in the manifest
+    network : what was trained, for the manifest
+    say : told what is being done
+    """
+    say(f"{name}: writing float32 graphs")
+    exported = export_extractor(extractor, name, bundle_dir, network=network)
+    if quantize == "none":
+        return ShippedGraphs(exported.spec, None)
+    frontends = open_extractors(bundle_dir, {name: exported.spec})[name]
+    spread = spread_over(data.clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
+    calibration = spread_over(spread, N_CALIBRATION_CLIPS)
+    calibrated = set(calibration)
+    held_out = [clip for clip in spread if clip not in calibrated]
+    say(f"{name}: calibrating int8 on {len(calibration)} clips for {target}")
+    int8 = exported.encoder.with_suffix(".int8.onnx")
+    windows = [features for _, features in _windows(frontends, calibration, data.scorings)]
+    quantize_encoder(exported.encoder, int8, windows, TARGETS[target])
+    say(f"{name}: comparing int8 with float32")
+    check = held_out if len(held_out) >= len(calibration) else spread
+    report = compare_encoders(
+        name, exported.encoder, int8, list(_windows(frontends, check, data.scorings)),
+        partial(_normal_scores, data=data), target, tolerance,
+    )  # fmt: skip
+    shipped, dropped = int8, exported.encoder
+    if report.precision == "fp32":
+        shipped, dropped = dropped, shipped
+    dropped.unlink()
+    encoder = exported.spec.encoder.model_copy(
+        update={
+            "file": shipped.relative_to(bundle_dir).as_posix(),
+            "precision": report.precision,
+        }
+    )
+    return ShippedGraphs(exported.spec.model_copy(update={"encoder": encoder}), report)
+
+
+def spread_over(items: Sequence[T], n: int) -> list[T]:
+    """At most `n` items at even distances: large machines and domains give more of them."""
+    if len(items) <= n:
+        return list(items)
+    return [items[i * len(items) // n] for i in range(n)]
+
+
+def _windows(
+    extractor: Extractor, clips: Iterable[Clip], views: Iterable[str]
+) -> Iterable[tuple[Group, Features]]:
+    """Encoder inputs of every clip and view: all segments, or a few spread over the window."""
+    for clip in clips:
+        audio, _ = read_audio(clip.path)
+        for view in views:
+            window = fit_length(audio[list(VIEWS[view])][None], extractor.spec.n_samples)
+            group: Group = (clip.machine, view, clip.domain or "source")
+            features = extractor.features(window)
+            n_segments = len(next(iter(features.values())))
+            chosen = spread_over(range(n_segments), N_SEGMENTS)
+            yield group, {name: value[chosen] for name, value in features.items()}
+
+
+def _normal_scores(
+    groups: Sequence[Group], embeddings: NDArray[np.float32], *, data: CheckData
+) -> NDArray[np.float64]:
+    """Score every window against the others of its machine and view, or as its scoring says."""
+    scores = np.full(len(groups), np.nan)
+    for machine, view in sorted({(group[0], group[1]) for group in groups}):
+        index: dict[Domain, NDArray[np.intp]] = {}
+        for domain in ("source", "target"):
+            own = [i for i, group in enumerate(groups) if group == (machine, view, domain)]
+            if own:
+                index[domain] = np.array(own)
+        rows = {domain: embeddings[i] for domain, i in index.items()}
+        scoring = data.scorings[view]
+        if scoring.references == "clips" and sum(map(len, rows.values())) < 2:
+            continue
+        banks = make_banks(rows, scoring, data.centres(machine, view))
+        for domain, values in normal_scores(rows, banks, scoring).items():
+            scores[index[domain]] = values
+    return scores

@@ -1,0 +1,231 @@
+"""From the scores of normal clips to what a bundle says about one: fusion and threshold.
+
+Statistics come from the scores of training clips (:func:`.scoring.normal_scores`), with the
+clips of both domains pooled (ten target clips alone are too few), and never from test data.
+Fusion weights come from a :class:`WeightRule`: without labels, or from labelled development
+clips by grid search.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.bundle.manifest import FusionSpec, TermSpec
+from edge_asd.bundle.system import Mix
+from edge_asd.errors import DataError
+from edge_asd.scoring.fusion import fuse
+from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
+
+__all__ = [
+    "Evidence",
+    "GridSearch",
+    "LabelFree",
+    "WeightRule",
+    "fit_fusions",
+]
+
+Floats = NDArray[np.float64]
+Scores = Mapping[str, Floats]  # by branch, or by part of a mix; as many clips each
+
+SIGMA_FLOOR = 0.01  # of the mean size of the scores; a smaller spread is not a scale
+_TIE = 1e-9  # objectives closer than this are equal
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one machine when its fusion is chosen."""
+
+    normal: Scores  # normal scores of its training clips
+    proxy: Scores | None = None  # scores of other machines' training clips
+    labelled: Scores | None = None  # scores of development test clips
+
+
+class WeightRule(Protocol):
+    """How the parts of one mix are weighted."""
+
+    @property
+    def method(self) -> str:
+        """The rule in words, for the bundle."""
+        ...
+
+    @property
+    def labels(self) -> str | None:
+        """Which labels it used; None when it used none."""
+        ...
+
+    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+        """Return the weight of each part, by machine; scores are keyed by part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelFree:
+    """Weights of each machine from its normal clips; `rule` is a key of ``WEIGHT_RULES``."""
+
+    rule: str
+
+    @property
+    def method(self) -> str:
+        return f"label-free, {self.rule}: {WEIGHT_RULES[self.rule].summary}"
+
+    @property
+    def labels(self) -> str | None:
+        return None
+
+    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+        """Return the weight of each part, by machine."""
+        return {
+            machine: channel_weights(self.rule, evidence.normal, evidence.proxy)
+            for machine, evidence in machines.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """All the weight of a mix of one part."""
+
+    method: str = "one branch"
+    labels: str | None = None
+
+    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+        return {name: dict.fromkeys(evidence.normal, 1.0) for name, evidence in machines.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class GridSearch:
+    """One set of weights for all machines, the best on labelled development clips.
+
+    Of weights that are equally good, those nearest to equal win, then those with more on
+    earlier parts.
+    """
+
+    objective: Callable[[Mapping[str, Floats]], float]  # of fused scores by machine, e.g. official
+    labels: str  # in words, which clips' labels the objective knows
+    step: float = 0.05
+
+    @property
+    def method(self) -> str:
+        return f"grid search, step {self.step:g}, pooled over machines"
+
+    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+        """Return the weight of each part; the same for every machine.
+
+        Raises
+        ------
+        DataError
+            When a machine has no labelled scores.
+        """
+        labelled = {name: evidence.labelled for name, evidence in machines.items()}
+        if not labelled or not all(labelled.values()):
+            without = [name for name, scores in labelled.items() if not scores]
+            raise DataError(f"a grid search needs labelled clips; machines without: {without}")
+        parts = list(next(iter(machines.values())).normal)
+        candidates = _simplex(len(parts), round(1 / self.step))
+        values = [
+            self.objective(
+                {name: _mixed(scores, parts, w) for name, scores in labelled.items() if scores}
+            )
+            for w in candidates
+        ]
+        tied = [w for w, v in zip(candidates, values, strict=True) if v >= max(values) - _TIE]
+        chosen = min(tied, key=lambda w: (round(sum(x * x for x in w), 9), [-x for x in w]))
+        return {name: dict(zip(parts, chosen, strict=True)) for name in machines}
+
+
+def fit_fusions(
+    mix: Mix, machines: Mapping[str, Evidence], rules: Mapping[str, WeightRule]
+) -> dict[str, FusionSpec]:
+    """Return the fusion of each machine.
+
+    Mixes inside `mix` are fitted first and then count as one part. A mix that standardises
+    takes the mean and the standard deviation of each part from that machine's normal scores,
+    the latter at least `SIGMA_FLOOR` of their root mean square.
+
+    Parameters
+    ----------
+    mix : Mix
+        Of a system.
+    machines : mapping of machine to Evidence
+        Scores are keyed by branch.
+    rules : mapping of what a mix is over to WeightRule
+        Mixes over what has no rule weigh their parts equally.
+
+    Raises
+    ------
+    DataError
+        When scores that are needed are missing, or are not finite.
+    """
+    inner = {
+        part: fit_fusions(part, machines, rules) for part in mix.parts if isinstance(part, Mix)
+    }
+    terms = {
+        machine: [
+            _standardised(part if isinstance(part, str) else inner[part][machine], mix, evidence)
+            for part in mix.parts
+        ]
+        for machine, evidence in machines.items()
+    }
+    chosen = rules.get(mix.over, LabelFree("equal")) if len(mix.parts) > 1 else _Whole()
+    weights = chosen.weights(
+        {machine: _by_part(terms[machine], evidence) for machine, evidence in machines.items()}
+    )
+    return {
+        machine: FusionSpec(
+            terms=tuple(
+                term.model_copy(update={"weight": round(weight, 6)})
+                for term, weight in zip(terms[machine], weights[machine].values(), strict=True)
+            ),
+            method=chosen.method,
+            labels=chosen.labels,
+        )
+        for machine in machines
+    }
+
+
+def _standardised(part: str | FusionSpec, mix: Mix, evidence: Evidence) -> TermSpec:
+    """A term of weight 1 with the statistics of its normal scores."""
+    alone = TermSpec(of=part, weight=1.0)
+    normal = _scores_of(alone, evidence.normal)
+    if normal.size == 0 or not np.isfinite(normal).all():
+        name = part if isinstance(part, str) else "a nested mix"
+        raise DataError(f"the normal scores of {name} are empty or not finite")
+    if not mix.standardise:
+        return alone
+    size = float(np.sqrt(np.square(normal).mean()))
+    std = max(float(normal.std()), SIGMA_FLOOR * size) or 1.0
+    return alone.model_copy(update={"mean": float(normal.mean()), "std": std})
+
+
+def _by_part(terms: Sequence[TermSpec], evidence: Evidence) -> Evidence:
+    """The evidence seen through `terms`, one part each."""
+
+    def parts(scores: Scores | None) -> Scores | None:
+        if not scores:
+            return None
+        return {str(i): _scores_of(term, scores) for i, term in enumerate(terms)}
+
+    return Evidence(parts(evidence.normal) or {}, parts(evidence.proxy), parts(evidence.labelled))
+
+
+def _scores_of(term: TermSpec, scores: Scores) -> Floats:
+    return np.asarray(fuse(FusionSpec(terms=(term,), method=""), scores), dtype=np.float64)
+
+
+def _mixed(scores: Scores, parts: Sequence[str], weights: Sequence[float]) -> Floats:
+    return np.asarray(sum(w * scores[part] for part, w in zip(parts, weights, strict=True)))
+
+
+def _simplex(n_parts: int, n_steps: int) -> list[tuple[float, ...]]:
+    """All weights that are multiples of ``1 / n_steps`` and sum to one."""
+    bars = itertools.combinations(range(n_steps + n_parts - 1), n_parts - 1)
+    edges = ((-1, *inside, n_steps + n_parts - 1) for inside in bars)
+    return [
+        tuple((right - left - 1) / n_steps for left, right in itertools.pairwise(edge))
+        for edge in edges
+    ]

@@ -1,0 +1,131 @@
+"""From embeddings to the scores of a branch, for many clips at once.
+
+The device's :mod:`edge_asd.scoring.scorer` defines every score; here the same functions are applied
+to whole recordings sets, to build banks, to calibrate and to compare precisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.system import System
+from edge_asd.errors import DataError, UsageError
+from edge_asd.scoring.density import checked_rows
+from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, window_queries
+
+__all__ = [
+    "SCORINGS",
+    "Banks",
+    "Floats",
+    "References",
+    "Scoring",
+    "clip_scores",
+    "normal_scores",
+    "scorings_of",
+]
+
+Banks = Mapping[Domain, NDArray[np.float32]]
+Floats = NDArray[np.float64]
+References = Literal["clips", "centres", "none"]  # none: the network's output is the score
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """How a branch is scored, and what its references are."""
+
+    spec: ScorerSpec
+    references: References = "clips"
+
+
+SCORINGS: Mapping[str, Scoring] = {
+    "dldn-mean": Scoring(ScorerSpec()),
+    "dldn-sum": Scoring(ScorerSpec(aggregate="sum")),
+    "nearest": Scoring(ScorerSpec(kind="nearest")),
+    "varmin": Scoring(ScorerSpec(kind="varmin")),
+    # 1 - the largest cosine to a class centre of the machine
+    "centres": Scoring(
+        ScorerSpec(kind="nearest", distance="cosine", average="scores"), references="centres"
+    ),
+    # what the autoencoder itself puts out
+    "mse": Scoring(ScorerSpec(kind="output", output=0), references="none"),
+    "mahala": Scoring(ScorerSpec(kind="output", output=1), references="none"),
+}
+
+DEFAULT = "dldn-mean"
+
+
+def scorings_of(system: System, choices: Mapping[str, str]) -> dict[str, Scoring]:
+    """Return the scoring of each branch of a system.
+
+    Parameters
+    ----------
+    choices : scoring names by extractor; that of ``""`` is for all extractors whose scoring
+        the system leaves open
+
+    Raises
+    ------
+    UsageError
+        When a scoring or an extractor is unknown, or a choice is for no extractor.
+    """
+    unknown = sorted(set(choices) - {"", *system.extractors})
+    if unknown:
+        raise UsageError(
+            f"{system.name} has no extractor {unknown[0]!r}; it has: {', '.join(system.extractors)}"
+        )
+    if "" in choices and not set(system.extractors) - system.scorers.keys():
+        raise UsageError(
+            f"{system.name} leaves no scorer open: name the extractor, "
+            f"as in {system.extractors[0]}={choices['']}"
+        )
+    chosen = {"": DEFAULT, **system.scorers, **choices}
+    names = {branch.name: chosen.get(branch.extractor, chosen[""]) for branch in system.branches}
+    for name in names.values():
+        if name not in SCORINGS:
+            raise UsageError(f"unknown scorer {name!r}; known scorers: {', '.join(SCORINGS)}")
+    return {branch: SCORINGS[name] for branch, name in names.items()}
+
+
+def clip_scores(embeddings: NDArray[np.float32], banks: Banks, scoring: Scoring) -> Floats:
+    """Return the score of each clip.
+
+    Parameters
+    ----------
+    embeddings : (n_clips, n_segments, dim) float32
+    banks : references by domain; ignored where the network's output is the score
+
+    Returns
+    -------
+    (n_clips,) float64
+    """
+    spec = scoring.spec
+    if scoring.references == "none":
+        return np.asarray(checked_rows(embeddings)[..., spec.output].mean(axis=1))
+    queries = window_queries(embeddings, spec.average)  # (n_clips, n_queries, dim)
+    scores = exact_scores(queries.reshape(-1, queries.shape[-1]), banks, spec)
+    return np.asarray(scores.reshape(len(queries), -1).mean(axis=1))
+
+
+def normal_scores(
+    embeddings: Mapping[Domain, NDArray[np.float32]], banks: Banks, scoring: Scoring
+) -> dict[Domain, Floats]:
+    """Return the scores of training clips, by domain, each without help from itself.
+
+    Where the references are the clips, each is left out of its bank. A clip cannot be taken
+    out of what a network has learned: scores from class centres, and those that are the
+    network's own output, are those of clips that it was trained on.
+
+    Parameters
+    ----------
+    embeddings : by domain, (n_clips, n_segments, dim) float32
+    """
+    if scoring.references != "clips":
+        return {domain: clip_scores(rows, banks, scoring) for domain, rows in embeddings.items()}
+    if sum(map(len, banks.values())) < 2:
+        raise DataError("a threshold needs at least two training clips: record more")
+    return leave_one_out_scores(banks, scoring.spec)

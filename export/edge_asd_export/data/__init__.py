@@ -1,0 +1,1 @@
+"""Recordings: find, check, fetch."""

@@ -1,0 +1,1 @@
+"""Figures of a bundle on labelled recordings, and their pages."""

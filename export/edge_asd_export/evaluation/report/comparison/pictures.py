@@ -1,0 +1,181 @@
+"""The pictures of a comparison, as PNG files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from edge_asd_export.evaluation.report.comparison.content import ComparisonReport
+from edge_asd_export.evaluation.report.comparison.tables import average_label, row_label
+from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, save, style
+
+__all__ = ["ComparisonPictures", "write_pictures"]
+
+_ROW_INCHES, _PANEL_INCHES, _PANELS_ABREAST = 0.3, 2.1, 4
+_STATED, _ROWS = "D", "|"  # markers of published figures
+_PUBLISHED = "#CC3311"
+_MARK: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "markeredgewidth": 1.6}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPictures:
+    """Where the pictures are."""
+
+    official: Path
+    machines: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A figure in percent with one standard deviation, on a row of its own."""
+
+    label: str
+    system: str
+    value: float
+    std: float
+    color: str
+    is_mean: bool = False
+
+
+def write_pictures(report: ComparisonReport, folder: Path) -> ComparisonPictures:
+    """Draw the official scores, and the harmonic means of every machine."""
+    return ComparisonPictures(
+        save(_official(report), folder / "official.png"),
+        save(_machines(report), folder / "machines.png"),
+    )
+
+
+def _official(report: ComparisonReport) -> Figure:
+    colors = _colors(report)
+    points = [
+        _Point(
+            _label(report, number),
+            row.system,
+            100 * row.official.score,
+            100 * row.official.std,
+            colors[row.system],
+        )
+        for number, row in enumerate(report.comparison.rows)
+    ]
+    points += [
+        _Point(
+            average_label(average),
+            average.rows[0].system,
+            100 * average.official.mean,
+            100 * average.official.std,
+            colors[average.rows[0].system],
+            is_mean=True,
+        )
+        for average in report.averages
+    ]
+    figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(points)), layout="constrained")
+    axes = figure.subplots()
+    _draw(axes, points)
+    marked = _mark_totals(axes, points, report)
+    axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
+    axes.set_xlabel("official score in percent ± sd", fontsize=9.5)
+    if marked:
+        figure.legend(handles=marked, frameon=False, fontsize=9, loc="outside upper right")
+    return figure
+
+
+def _machines(report: ComparisonReport) -> Figure:
+    """One panel per machine; rows as in the picture of official scores."""
+    rows, machines = report.comparison.rows, report.comparison.machines
+    colors = _colors(report)
+    abreast = min(_PANELS_ABREAST, len(machines))
+    n_lines = ceil(len(machines) / abreast)
+    height = n_lines * (0.9 + _ROW_INCHES * len(rows)) + 0.2
+    figure = Figure(figsize=(3.4 + _PANEL_INCHES * abreast, height), layout="constrained")
+    panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).ravel()
+    for axes, machine in zip(panels, machines, strict=False):
+        points = [
+            _Point(
+                _label(report, number),
+                row.system,
+                100 * row.figures[machine.machine].metrics.hmean,
+                100 * row.figures[machine.machine].hmean_std,
+                colors[row.system],
+            )
+            for number, row in enumerate(rows)
+        ]
+        _draw(axes, points)
+        axes.set_title(machine.machine, fontsize=10.5, loc="left", parse_math=False)
+        axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
+        for place, point in enumerate(points):
+            for system in report.beside.named(point.system):
+                value = system.recomputed_over([machine.machine])
+                _mark(axes, place, value, _ROWS)
+    for axes in panels[len(machines) :]:
+        axes.set_visible(False)
+    figure.supxlabel("harmonic mean of AUC source, AUC target and pAUC, ± sd", fontsize=9.5)
+    if any(system.machines for system in report.beside.systems):
+        figure.legend(
+            handles=[_handle(_ROWS, "published, see the note")],
+            frameon=False, fontsize=9, loc="outside upper right",
+        )  # fmt: skip
+    return figure
+
+
+def _draw(axes: Axes, points: list[_Point]) -> None:
+    """Points with error bars, the first on top, and a line at chance."""
+    style(axes)
+    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    axes.axvline(50, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
+    for place, point in enumerate(points):
+        axes.errorbar(
+            point.value,
+            place,
+            xerr=point.std,
+            fmt="s" if point.is_mean else "o",
+            color=point.color,
+            markersize=7 if point.is_mean else 6,
+            elinewidth=1.6,
+            capsize=3,
+        )
+    axes.set_ylim(len(points) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+
+
+def _mark_totals(axes: Axes, points: list[_Point], report: ComparisonReport) -> list[Line2D]:
+    """Published totals over the points; handles for a legend of the marks that are used."""
+    names = [machine.machine for machine in report.comparison.machines]
+    used = {}
+    for place, point in enumerate(points):
+        for system in report.beside.named(point.system):
+            if report.beside.all_machines:
+                _mark(axes, place, system.official, _STATED)
+                used[_STATED] = "published, as stated"
+            if (value := system.recomputed_over(names)) is not None:
+                _mark(axes, place, value, _ROWS)
+                used[_ROWS] = "published, from its rows; see the note"
+    return [_handle(marker, label) for marker, label in used.items()]
+
+
+def _mark(axes: Axes, place: int, value: float | None, marker: str) -> None:
+    if value is not None:
+        axes.plot(value, place, marker, color=_PUBLISHED, zorder=3, **_MARK)
+
+
+def _handle(marker: str, label: str) -> Line2D:
+    return Line2D([], [], marker=marker, color=_PUBLISHED, linestyle="none", label=label, **_MARK)
+
+
+def _label(report: ComparisonReport, number: int) -> str:
+    row = report.comparison.rows[number]
+    bundle = f", {row.bundle}" if len(report.bundles) > 1 else ""
+    return f"{number + 1}  {row_label(row)}{bundle}"
+
+
+def _colors(report: ComparisonReport) -> dict[str, str]:
+    """One colour per system, in whichever bundle it is."""
+    systems = dict.fromkeys(row.system for row in report.comparison.rows)
+    palette = np.resize(KINDS, len(systems))
+    return {system: str(color) for system, color in zip(systems, palette, strict=True)}

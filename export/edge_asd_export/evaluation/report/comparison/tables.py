@@ -1,0 +1,263 @@
+"""The tables of a comparison, in percent as the challenge prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge_asd_export.evaluation.compare import AblationRow, Average, Difference, Spread, SystemRow
+from edge_asd_export.evaluation.evaluate import Figures, Official
+from edge_asd_export.evaluation.published import PublishedSystem
+from edge_asd_export.evaluation.report.comparison.content import ComparisonReport
+from edge_asd_export.evaluation.report.comparison.table import Column, Row, Table
+from edge_asd_export.evaluation.report.tables import percent, triple
+
+__all__ = ["all_tables", "average_label", "row_label"]
+
+_NOTHING = "–"
+_FIGURES = ("auc_source", "auc_target", "pauc")
+
+
+def all_tables(report: ComparisonReport, *, most_compared: int = 9) -> tuple[Table, ...]:
+    """The tables that have something to show, those of the systems' own report first.
+
+    Parameters
+    ----------
+    most_compared
+        Systems in the square of differences; with more, there is none.
+    """
+    tables = [_official_table(report), _machine_table(report)]
+    if report.comparison.ablations:
+        tables.append(_ablation_table(report))
+    if 1 < len(report.comparison.rows) <= most_compared:
+        tables.append(_difference_table(report))
+    return tuple(tables)
+
+
+def row_label(row: SystemRow) -> str:
+    """The system with what was trained and how it is stored."""
+    return f"{row.system} ({', '.join(row.networks)}; {row.precision})"
+
+
+def average_label(average: Average) -> str:
+    """What is averaged."""
+    return f"{row_label(average.rows[0])}, mean of {len(average.rows)}"
+
+
+def _official_table(report: ComparisonReport) -> Table:
+    """What the report of the systems calls its second table."""
+    rows, best = report.comparison.rows, report.comparison.best
+    n_machines = len(report.comparison.machines)
+    several = len(rows) > 1
+    columns = [
+        Column("#"),
+        Column("system", is_text=True),
+        Column("networks", is_text=True),
+        Column("precision", is_text=True),
+        Column("bundle", is_text=True),
+        Column("official ± sd"),
+    ]
+    if several:
+        columns.append(Column("minus best ± sd"))
+    columns += _published_columns(report)
+
+    def cells(row: SystemRow, number: str, bundle: str, score: str, lag: str = "") -> Row:
+        text = [number, *_identity(row), bundle, score, *([lag] if several else [])]
+        return Row((*text, *_published_totals(report, row.system)), strong=not lag)
+
+    single = tuple(
+        cells(
+            row,
+            str(number),
+            row.bundle,
+            _spread(row.official),
+            "best" if row is best else _difference(Difference.of(row, best)),
+        )
+        for number, row in enumerate(rows, start=1)
+    )
+    means = tuple(
+        cells(one.rows[0], _numbers(report, one), f"mean of {len(one.rows)}", _spread(one.official))
+        for one in report.averages
+    )
+    note = (
+        f"Harmonic mean of AUC source, AUC target and pAUC over {n_machines} "
+        f"machine{'s' if n_machines > 1 else ''}, in percent. sd: bootstrap over the test clips"
+        + (", of differences from the same draws." if several else ".")
+        + (" Of a mean: over bundles." if means else "")
+    )
+    return Table(
+        "official",
+        "Official score of each system",
+        tuple(columns),
+        tuple(group for group in (single, means) if group),
+        note,
+        _caveat(report),
+    )
+
+
+def _machine_table(report: ComparisonReport) -> Table:
+    """What the report of the systems calls its third table."""
+    shown = any(system.machines for system in report.beside.systems)
+    columns = [
+        Column("machine", is_text=True),
+        Column("#"),
+        Column("system", is_text=True),
+        Column("networks", is_text=True),
+        Column("precision", is_text=True),
+        Column("AUC source"),
+        Column("AUC target"),
+        Column("pAUC"),
+        Column("hmean ± sd"),
+    ]
+    columns += [Column("published AUC s/AUC t/pAUC")] if shown else []
+
+    def group(machine: str) -> tuple[Row, ...]:
+        lines = [
+            (row, str(number), _machine_cells(row.figures[machine]))
+            for number, row in enumerate(report.comparison.rows, start=1)
+        ]
+        for one in report.averages:
+            spreads = one.machine(machine)
+            cells = [_spread(spreads[figure]) for figure in (*_FIGURES, "hmean")]
+            lines.append((one.rows[0], _numbers(report, one), cells))
+        return tuple(
+            Row(
+                (
+                    "" if place else machine,
+                    number,
+                    *_identity(row),
+                    *cells,
+                    *([_published_triple(report, row.system, machine)] if shown else []),
+                ),
+                strong=place >= len(report.comparison.rows),
+            )
+            for place, (row, number, cells) in enumerate(lines)
+        )
+
+    return Table(
+        "machines",
+        "AUC source, AUC target and pAUC of each machine",
+        tuple(columns),
+        tuple(group(machine.machine) for machine in report.comparison.machines),
+        "In percent. hmean: harmonic mean of the three; sd: bootstrap over the test clips"
+        + (", of a mean over bundles" if report.averages else "")
+        + ". Numbers as in the table of official scores.",
+        _caveat(report) if shown else None,
+    )
+
+
+def _ablation_table(report: ComparisonReport) -> Table:
+    """Models down, microphones across."""
+    rows = report.comparison.ablations
+    microphones = list(dict.fromkeys(row.ablation.microphones for row in rows))
+    lines: dict[tuple[str, str, str], dict[str, AblationRow]] = {}
+    for row in rows:
+        key = (row.ablation.system, row.bundle, row.ablation.models)
+        lines.setdefault(key, {})[row.ablation.microphones] = row
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for (system, bundle, models), by_microphone in lines.items():
+        group = groups.setdefault((system, bundle), [])
+        scores = (
+            _spread(by_microphone[name].official) if name in by_microphone else _NOTHING
+            for name in microphones
+        )
+        names = ("", "") if group else (system, bundle)
+        group.append(Row((*names, models, *scores)))
+    return Table(
+        "ablations",
+        "Official score of some models and microphones alone",
+        (
+            Column("system", is_text=True),
+            Column("bundle", is_text=True),
+            Column("models", is_text=True),
+            *(Column(f"{name} ± sd") for name in microphones),
+        ),
+        tuple(tuple(group) for group in groups.values()),
+        "In percent. The weights are the bundle's, of what is left scaled to sum to one; "
+        "nothing is fitted again. sd: bootstrap over the test clips.",
+    )
+
+
+def _difference_table(report: ComparisonReport) -> Table:
+    """Every system against every other; columns are numbered as in the official table."""
+    rows = report.comparison.rows
+    return Table(
+        "differences",
+        "Official score of the row minus that of the column",
+        (
+            Column("#"),
+            Column("system", is_text=True),
+            *(Column(str(number)) for number in range(1, len(rows) + 1)),
+        ),
+        (
+            tuple(
+                Row(
+                    (
+                        str(number),
+                        row.system,
+                        *(
+                            _NOTHING if row is other else _difference(Difference.of(row, other))
+                            for other in rows
+                        ),
+                    )
+                )
+                for number, row in enumerate(rows, start=1)
+            ),
+        ),
+        "In points of percent ± sd of a paired bootstrap: both scores come from the same draws "
+        "of test clips. A difference below two sd may be the choice of clips.",
+    )
+
+
+def _caveat(report: ComparisonReport) -> str | None:
+    return report.beside.note if report.beside.systems else None
+
+
+def _published_columns(report: ComparisonReport) -> list[Column]:
+    if not report.beside.systems:
+        return []
+    stated = [Column("published, as stated")] if report.beside.all_machines else []
+    return [*stated, Column("published, from its rows")]
+
+
+def _published_totals(report: ComparisonReport, system: str) -> list[str]:
+    if not report.beside.systems:
+        return []
+    published = report.beside.named(system)
+    names = [machine.machine for machine in report.comparison.machines]
+    stated = [_listed(one.official for one in published)] if report.beside.all_machines else []
+    return [*stated, _listed(one.recomputed_over(names) for one in published)]
+
+
+def _published_triple(report: ComparisonReport, system: str, machine: str) -> str:
+    tables: Iterable[PublishedSystem] = (s for s in report.beside.named(system) if s.machines)
+    return triple(next((one.machines.get(machine) for one in tables), None))
+
+
+def _listed(values: Iterable[float | None]) -> str:
+    """Figures of several publications; a total can stand in more than one."""
+    return ", ".join(f"{value:.2f}" for value in values if value is not None) or _NOTHING
+
+
+def _identity(row: SystemRow) -> tuple[str, str, str]:
+    return row.system, ", ".join(row.networks), row.precision
+
+
+def _numbers(report: ComparisonReport, average: Average) -> str:
+    """Which rows are averaged."""
+    rows = report.comparison.rows
+    return ", ".join(str(n) for n, row in enumerate(rows, start=1) if row in average.rows)
+
+
+def _machine_cells(figures: Figures) -> list[str]:
+    hmean = f"{percent(figures.metrics.hmean)} ± {percent(figures.hmean_std)}"
+    return [*(percent(value) for value in figures.metrics.official), hmean]
+
+
+def _spread(figure: Official | Spread) -> str:
+    value = figure.score if isinstance(figure, Official) else figure.mean
+    return f"{percent(value)} ± {percent(figure.std)}"
+
+
+def _difference(difference: Difference) -> str:
+    sign = "−" if round(100 * difference.value, 2) < 0 else "+"
+    return f"{sign}{percent(abs(difference.value))} ± {percent(difference.std)}"

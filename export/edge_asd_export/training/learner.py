@@ -1,0 +1,99 @@
+"""What a training needs to know of an extractor: its loss, its optimiser, what ships."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from edge_asd_export.training.trainable import TrainableExtractor
+from edge_asd_export.training.training_set import ClassName, EpochDataset, Item, TrainingSet
+
+__all__ = ["Learner", "Task"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one network is trained on."""
+
+    n_samples: int  # of the clips, of the longest machine's where there are several
+    n_channels: int  # of the views
+    sample_rate_hz: int
+    classes: tuple[ClassName, ...]
+    is_new: bool = True  # False: trained weights will be loaded, none are needed to start from
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+
+class Learner(nn.Module, ABC):
+    """An extractor with the loss that trains it.
+
+    ``forward`` is the loss of a batch, so that several processes can share the work
+    through ``DistributedDataParallel``. Whatever a resumed training needs is in the state
+    of the module, of the optimiser or of the schedule.
+    """
+
+    clip_norm: float | None = None  # largest norm of the gradient; None: any
+
+    def __init__(self, extractor: TrainableExtractor) -> None:
+        super().__init__()
+        self.extractor = extractor
+
+    @abstractmethod
+    def forward(self, audio: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the mean loss of a batch, a scalar.
+
+        Parameters
+        ----------
+        audio : (B, n_channels, n_samples) float32
+        label : (B,) class numbers
+        generator : on the CPU, for everything that is drawn
+        """
+
+    @abstractmethod
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Return a new optimiser of all that is trained."""
+
+    def schedule(self, optimizer: torch.optim.Optimizer, n_steps: int) -> LRScheduler | None:
+        """Return the learning-rate schedule over `n_steps` steps; None: the rate is constant."""
+        return None
+
+    def dataset(self, items: Sequence[Item], seed: int) -> EpochDataset:
+        """Return what a batch is made of: the two tensors that ``forward`` takes."""
+        return TrainingSet(items, self.extractor.n_samples, seed)
+
+    def after_step(self) -> None:
+        """Do what follows every step of the optimiser, such as averaging weights."""
+
+    def finish(self, items: Sequence[Item]) -> None:
+        """Do what follows the last epoch, such as statistics over the training clips."""
+
+    def shipped(self) -> TrainableExtractor:
+        """Return the extractor that is exported."""
+        return self.extractor
+
+    def centres(self) -> Tensor | None:
+        """Return the class centres (n_classes, dim), rows of unit norm; None: there are none."""
+        return None
+
+    def log_figures(self) -> dict[str, float]:
+        """Return what else belongs into the log of an epoch."""
+        return {}
+
+    def embed(self, audio: Tensor) -> Tensor:
+        """Return embeddings (B, dim) float32 of audio (B, n_channels, n_samples)."""
+        return self.encode(*self.extractor.features(audio))
+
+    def encode(self, *features: Tensor) -> Tensor:
+        """Return embeddings (B, dim) float32 of the encoder's inputs; bfloat16 inside on CUDA."""
+        kind = features[0].device.type
+        # bfloat16 keeps float32's range, so no loss scaling is needed.
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+            embedding: Tensor = self.extractor.encoder(*features)
+        return embedding.float()

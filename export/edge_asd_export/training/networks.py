@@ -1,0 +1,186 @@
+"""A whole run: check the data, write the run folder, train every network of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from edge_asd.bundle.system import system_named
+from edge_asd.errors import DataError, UsageError
+from edge_asd_export.data.clips import MachineClips, require_clean_train, scan
+from edge_asd_export.progress import progress_bar, training_bars
+from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
+from edge_asd_export.training.recipes import recipe_named, recipe_of
+from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, point_latest_at
+from edge_asd_export.training.run_clips import require_enough
+from edge_asd_export.training.tasks import PlannedTask, plan_tasks
+from edge_asd_export.training.train import new_learner, train_network
+from edge_asd_export.training.training_log import draw_loss_curve
+
+__all__ = ["RunPlan", "new_run", "resumed_run", "train_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """A run, perhaps not on disk yet, and what its networks are trained on."""
+
+    run: Run
+    tasks: Mapping[str, PlannedTask]
+
+
+def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPlan:
+    """Return a new run on all machines of the data.
+
+    Raises
+    ------
+    DataError
+        When a training clip cannot be used (all problems are told at once), or a machine has
+        too few, or they are too short for a network.
+    UsageError
+        When `out` is a run already or is not given to several processes, or a network cannot
+        be built as it is set.
+    """
+    if out is None and is_shared():
+        raise UsageError("several processes need one run folder: name it with --out")
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    path = (out or Path("runs") / f"{'-'.join(settings.systems)}-{stamp}").resolve()
+    if (path / RECORD_NAME).exists():
+        raise UsageError(f"{path} is a run already: go on with --resume {path}, or choose --out")
+    for name in {name for system in settings.systems for name in system_named(system).extractors}:
+        prepare = recipe_named(name).prepare
+        settings = prepare(settings) if prepare else settings
+    machines = _scan(data)
+    for machine in machines.values():
+        require_enough(machine)
+    (rate,) = {machine.sample_rate_hz for machine in machines.values()}
+    windows = _windows(machines)
+    tasks = plan_tasks(settings, machines)
+    record = RunRecord(
+        config=settings,
+        data=tuple(str(folder.resolve()) for folder in data),
+        n_samples=round((settings.clip_s or max(windows.values()) / rate) * rate),
+        sample_rate_hz=rate,
+        machines=windows,
+        tasks={name: task.record for name, task in tasks.items()},
+        tools={name: version(name) for name in ("edge-asd", "torch", "numpy")},
+    )
+    run = Run(path, record)
+    for name in tasks:
+        new_learner(run, name)  # what cannot be built is told before anything is written
+    return RunPlan(run, tasks)
+
+
+def resumed_run(path: Path) -> RunPlan:
+    """Return the run at `path`, once its data is found to be what it began with.
+
+    Raises
+    ------
+    DataError
+        When it is not: classes and batches would be numbered anew.
+    UsageError
+        When there is no run.
+    """
+    run = Run.open(path)
+    machines = _scan([Path(folder) for folder in run.record.data])
+    found, expected = _windows(machines), run.record.machines
+    if found != expected:
+        raise DataError(
+            f"the data of {path} has changed: found machines {_lengths(found)}, "
+            f"trained on {_lengths(expected)}; start a new run"
+        )
+    tasks = plan_tasks(run.record.config, machines)
+    for name, task in tasks.items():
+        before = run.record.tasks[name]
+        if task.record != before:
+            raise DataError(
+                f"the data of {path} has changed: found {task.record.n_items} items in "
+                f"{len(task.record.classes)} classes for {name!r}, trained on "
+                f"{before.n_items} in {len(before.classes)}; start a new run"
+            )
+    return RunPlan(run, tasks)
+
+
+def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None:
+    """Train every network of the run that is not finished; the first process tells of it."""
+    run = plan.run
+    if processes.is_first:
+        run.write()
+        point_latest_at(run.path)
+        n_clips = len({item.clip.path for task in plan.tasks.values() for item in task.items})
+        shared = f", {processes.n} processes" if processes.n > 1 else ""
+        _tell(
+            f"{', '.join(run.record.config.systems)}: {len(run.record.machines)} machines, "
+            f"{n_clips} clips, {len(plan.tasks)} networks, on {device}{shared}; "
+            f"run folder {run.path}"
+        )
+        for name, task in plan.tasks.items():
+            if len(task.record.classes) == 1 and not recipe_of(name).per_machine:
+                _tell(
+                    f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
+                    "add machines, clips of the target domain, or attributes"
+                )
+    processes.wait()
+    for name, task in plan.tasks.items():
+        if run.is_complete(name):
+            if processes.is_first:
+                _tell(f"{name}: already trained")
+            continue
+        _train_one(run, name, task, device, processes)
+    if processes.is_first:
+        print(run.path)
+        _tell(f"next: edge-asd export --run {run.path}")
+
+
+def _train_one(
+    run: Run, name: str, task: PlannedTask, device: torch.device, processes: Processes
+) -> None:
+    state = run.checkpoint(name)
+    done = 0 if state is None else int(state["epoch"])
+    try:
+        with training_bars(name, done, run.n_epochs(name), quiet=not processes.is_first) as bars:
+            train_network(
+                run,
+                name,
+                task.items,
+                device=device,
+                processes=processes,
+                n_workers=0 if device.type == "cpu" else 8,
+                on_batch=bars.on_batch,
+                on_epoch=lambda log, _: bars.on_epoch(log),
+            )
+    except KeyboardInterrupt:
+        if processes.is_first:
+            _tell(f"stopped; go on with: edge-asd train --resume {run.path}")
+        raise
+    finally:
+        if processes.is_first:
+            draw_loss_curve(run.folder(name) / "log.csv", run.folder(name) / "loss.png")
+
+
+def _scan(data: list[Path]) -> dict[str, MachineClips]:
+    """Read every training clip; all problems are told before anything is trained."""
+    with progress_bar("checking clips", quiet=not is_first_process()) as advance:
+        inventory = scan(data, progress=advance)
+    for problem in require_clean_train(inventory):
+        if is_first_process():
+            _tell(f"warning: {problem.path}: {problem.reason} (not trained on)")
+    return inventory.machines
+
+
+def _windows(machines: Mapping[str, MachineClips]) -> dict[str, int]:
+    return {name: machine.window_samples for name, machine in machines.items()}
+
+
+def _lengths(windows: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({n} samples)" for name, n in sorted(windows.items()))
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)

@@ -1,0 +1,136 @@
+"""The run folder: what was trained, on what, and the state to go on from.
+
+runs/<name>/run.json            configuration, data, classes, machines
+runs/<name>/<network>/checkpoint.pt
+runs/<name>/<network>/log.csv   one row per epoch
+runs/<name>/<network>/loss.png
+runs/latest                     link to the newest run
+
+A network is called by its extractor, or ``extractor/machine`` where every machine has its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from edge_asd.errors import DataError, UsageError
+from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.recipes import recipe_of
+from edge_asd_export.training.settings import Settings
+from edge_asd_export.training.training_set import ClassName
+
+__all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint"]
+
+RECORD_NAME = "run.json"
+
+
+class TaskRecord(Settings):
+    """What one network of a run is trained on."""
+
+    n_channels: int
+    classes: tuple[ClassName, ...]
+    n_items: int  # clips times views
+
+
+class RunRecord(Settings):
+    """What a run folder says of itself."""
+
+    config: TrainConfig
+    data: tuple[str, ...]  # data set folders, absolute
+    n_samples: int  # of the longest machine's clips, or the configured length
+    sample_rate_hz: int
+    machines: dict[str, int]  # window length in samples, by machine
+    tasks: dict[str, TaskRecord]  # by network
+    tools: dict[str, str]
+
+
+class Run:
+    """A run folder and its record."""
+
+    def __init__(self, path: Path, record: RunRecord) -> None:
+        self.path = path
+        self.record = record
+
+    def write(self) -> None:
+        """Write the record, making the folder if there is none."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.record.model_dump(mode="json"), indent=1) + "\n"
+        (self.path / RECORD_NAME).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Open an existing run folder.
+
+        Raises
+        ------
+        UsageError
+            When there is no run at `path`.
+        DataError
+            When its record cannot be read.
+        """
+        file = path / RECORD_NAME
+        if not file.is_file():
+            raise UsageError(f"no run at {path}: make one with 'edge-asd train DATA --out {path}'")
+        try:
+            record = RunRecord.model_validate_json(file.read_text(encoding="utf-8"))
+        except (ValidationError, UnicodeDecodeError) as error:
+            first = str(error).splitlines()[0]
+            raise DataError(f"{file} is not a run record of this version: {first}") from error
+        return cls(path, record)
+
+    def folder(self, network: str) -> Path:
+        """Folder of one network."""
+        return self.path / network
+
+    def n_epochs(self, network: str) -> int:
+        """How long a network is to be trained."""
+        return recipe_of(network).settings(self.record.config).epochs
+
+    def n_samples(self, network: str) -> int:
+        """Length of the audio that a network takes: of its own machine's clips if it has one."""
+        machine = network.partition("/")[2]
+        if machine and self.record.config.clip_s is None:
+            return self.record.machines[machine]
+        return self.record.n_samples
+
+    def checkpoint(self, network: str) -> dict[str, Any] | None:
+        """Newest training state of a network, or None before the first epoch's end."""
+        file = self.folder(network) / "checkpoint.pt"
+        if not file.is_file():
+            return None
+        state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        return state
+
+    def is_complete(self, network: str) -> bool:
+        """Whether all epochs of a network are done."""
+        state = self.checkpoint(network)
+        return state is not None and state["epoch"] >= self.n_epochs(network)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint that is either whole or absent, even when the power fails."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def point_latest_at(path: Path) -> None:
+    """Make the link ``latest`` beside `path` point at it."""
+    link = path.parent / "latest"
+    if link.exists() and not link.is_symlink():
+        return  # the user has a real folder of that name; leave it alone
+    if path.name == "latest":
+        return
+    temporary = path.parent / f".latest-{os.getpid()}"
+    temporary.symlink_to(path.name)
+    temporary.replace(link)

@@ -1,0 +1,79 @@
+"""What has to be trained for some systems: one task for each network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edge_asd.bundle.system import VIEWS, System, system_named
+from edge_asd.errors import UsageError
+from edge_asd_export.data.clips import MachineClips
+from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.recipes import recipe_named
+from edge_asd_export.training.run import TaskRecord
+from edge_asd_export.training.training_set import Item, training_items
+
+__all__ = ["PlannedTask", "network_name", "plan_tasks", "views_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTask:
+    """The items of one network, and what the run folder says of them."""
+
+    items: list[Item]
+    record: TaskRecord
+
+
+def plan_tasks(config: TrainConfig, machines: Mapping[str, MachineClips]) -> dict[str, PlannedTask]:
+    """Return the task of each network of the configured systems, in the order of training.
+
+    A network is called by its extractor, or ``extractor/machine`` where every machine has
+    one of its own.
+    """
+    systems = [system_named(name) for name in config.systems]
+    names = dict.fromkeys(name for system in systems for name in system.extractors)
+    tasks = {}
+    for name in names:
+        per_machine = recipe_named(name).per_machine
+        groups = [[machine] for machine in machines] if per_machine else [list(machines)]
+        for group in groups:
+            tasks[network_name(name, group[0])] = _task(
+                [machines[machine] for machine in group], views_of(name, systems), config
+            )
+    return tasks
+
+
+def network_name(extractor: str, machine: str) -> str:
+    """Which network of a run serves a machine's branches of `extractor`."""
+    return f"{extractor}/{machine}" if recipe_named(extractor).per_machine else extractor
+
+
+def views_of(extractor: str, systems: Sequence[System]) -> list[str]:
+    """Every view of an extractor in some systems; all have as many channels.
+
+    Raises
+    ------
+    UsageError
+        When they have not.
+    """
+    views = dict.fromkeys(
+        branch.view
+        for system in systems
+        for branch in system.branches
+        if branch.extractor == extractor
+    )
+    if len({len(VIEWS[view]) for view in views}) > 1:
+        raise UsageError(
+            f"{extractor!r} cannot take views of one and of two microphones at once: "
+            f"{', '.join(views)}; train the systems in separate runs"
+        )
+    return list(views)
+
+
+def _task(
+    machines: Sequence[MachineClips], views: Sequence[str], config: TrainConfig
+) -> PlannedTask:
+    clips = [clip for machine in machines for clip in machine.train]
+    items, classes = training_items(clips, views, view_classes=config.view_classes)
+    record = TaskRecord(n_channels=len(VIEWS[views[0]]), classes=tuple(classes), n_items=len(items))
+    return PlannedTask(items, record)

@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from device.mini_bundle import machine_sound
+from device.site_sounds import enrolled
+
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.errors import StateError, UsageError
+from edge_asd.learn.learned import Learned
+from edge_asd.learn.opened_machine import open_machine
+from edge_asd.learn.store import KEPT_VERSIONS, LearnedStore, learned_states
+from edge_asd.state.folder import StateFolder
+
+
+@pytest.fixture(scope="module")
+def learned(mini_bundle: Path) -> Learned:
+    return enrolled(Bundle.open(mini_bundle), machine_sound(15, seed=1))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path, "pump-3")
+
+
+def add(state: StateFolder, learned: Learned, times: int = 1) -> str:
+    store = LearnedStore(state)
+    with store.writing():
+        return [store.add(learned) for _ in range(times)][-1]
+
+
+def test_nothing_is_learned_where_there_is_no_folder(state: StateFolder) -> None:
+    store = LearnedStore(state)
+
+    assert (store.current, store.versions, store.load()) == (None, [], None)
+    assert not state.path.exists()
+
+
+def test_what_was_learned_is_read_as_it_was_written(state: StateFolder, learned: Learned) -> None:
+    add(state, learned)
+
+    found = LearnedStore(state).load()
+
+    assert found is not None
+    assert found.site == learned.site.model_copy(update={"files": found.site.files})
+    for branch, rows in learned.enrolled["source"].rows.items():
+        sound = found.enrolled["source"]
+        np.testing.assert_array_equal(sound.rows[branch], rows)
+        gauge = learned.enrolled["source"].gauges[branch]
+        np.testing.assert_array_equal(sound.gauges[branch].scale, gauge.scale)
+
+
+def test_only_the_newest_versions_are_kept_and_numbers_go_on(
+    state: StateFolder, learned: Learned
+) -> None:
+    newest = add(state, learned, KEPT_VERSIONS + 2)
+
+    assert newest == "v0007"
+    assert LearnedStore(state).versions == ["v0003", "v0004", "v0005", "v0006", "v0007"]
+    assert LearnedStore(state).current == newest
+
+
+def test_going_back_changes_no_version(state: StateFolder, learned: Learned) -> None:
+    add(state, learned, 2)
+    store = LearnedStore(state)
+
+    with store.writing():
+        store.use("v0001")
+
+    assert (store.current, store.versions) == ("v0001", ["v0001", "v0002"])
+    assert add(state, learned) == "v0003"
+
+
+def test_the_bundle_alone_is_used_again_without_dropping_a_version(
+    state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+    store = LearnedStore(state)
+
+    with store.writing():
+        store.use(None)
+
+    assert (store.current, store.load(), store.versions) == (None, None, ["v0001"])
+
+
+def test_a_version_that_is_not_there_cannot_be_used(state: StateFolder, learned: Learned) -> None:
+    add(state, learned)
+
+    with pytest.raises(StateError, match=r"no learned version 'v0009'; there are: v0001"):
+        LearnedStore(state).use("v0009")
+
+
+@pytest.mark.parametrize("name", ["site.json", "source.npz", "site.json.sha256"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_a_damaged_version_is_refused_with_the_way_back(
+    state: StateFolder, learned: Learned, name: str, damage: str
+) -> None:
+    add(state, learned, 2)
+    path = state.learned / "v0002" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content if damage == "flip" else content[: len(content) // 2])
+    if damage == "remove":
+        path.unlink()
+
+    with pytest.raises(StateError, match=r"v0002 .* is damaged: .*--machine pump-3 --to v0001"):
+        LearnedStore(state).load()
+
+
+@pytest.mark.parametrize("pointer", ["", "v0009", "../v0001", "\xff"])
+def test_a_pointer_to_nothing_is_an_error(
+    state: StateFolder, learned: Learned, pointer: str
+) -> None:
+    add(state, learned)
+    (state.learned / "current").write_text(pointer, encoding="latin-1")
+
+    with pytest.raises(StateError, match="is damaged"):
+        LearnedStore(state).load()
+
+
+def test_a_failed_write_leaves_the_old_version_in_use(
+    state: StateFolder, learned: Learned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(state, learned)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "full")))
+
+    with pytest.raises(StateError, match="nothing was changed"):
+        add(state, learned)
+
+    monkeypatch.undo()
+    store = LearnedStore(state)
+    assert (store.current, store.versions) == ("v0001", ["v0001"])
+    assert [path.name for path in state.learned.glob(".v*")] == []
+
+
+def test_what_lost_power_while_writing_is_cleared_away(
+    state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+    half = state.learned / ".v0002"
+    half.mkdir()
+    (half / "site.json").write_text("{")
+
+    assert add(state, learned) == "v0002"
+    assert not half.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_learned_belongs_to_the_service(
+    tmp_path: Path, state: StateFolder, learned: Learned
+) -> None:
+    os.chown(tmp_path, 12345, 23456)
+
+    add(state, learned)
+
+    owned = [state.path, state.learned, *state.learned.rglob("*")]
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in owned} == {(12345, 23456)}
+
+
+def test_two_commands_cannot_learn_at_once(state: StateFolder) -> None:
+    with (
+        LearnedStore(state).writing(),
+        pytest.raises(StateError, match="another command is learning"),
+        LearnedStore(state).writing(),
+    ):
+        pass
+
+
+def test_an_enrolled_machine_opens_by_its_name(
+    mini_bundle: Path, state: StateFolder, learned: Learned
+) -> None:
+    version = add(state, learned)
+
+    opened = open_machine(Bundle.open(mini_bundle), "pump-3", state=state)
+
+    assert opened.learned == version
+    assert opened.detector.machine == "pump-3"
+    assert opened.detector.spec.threshold == learned.site.threshold
+    assert opened.reference is not None
+    assert opened.normal is not None
+    assert opened.spectra is not None
+    assert len(opened.spectra.domains["source"]) == len(learned.enrolled["source"])
+
+
+def test_a_machine_of_the_bundle_opens_without_state(mini_bundle: Path) -> None:
+    opened = open_machine(Bundle.open(mini_bundle), None)
+
+    assert (opened.detector.machine, opened.learned) == ("pump", None)
+
+
+def test_an_unknown_machine_is_refused_with_all_that_are_known(
+    mini_bundle: Path, tmp_path: Path, state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+
+    with pytest.raises(UsageError, match=r"'fan'.*knows pump; learned on site: pump-3"):
+        open_machine(Bundle.open(mini_bundle), "fan", state=StateFolder(tmp_path, "fan"))
+
+
+def test_a_machine_whose_versions_are_not_in_use_is_refused_with_what_to_do(
+    mini_bundle: Path, state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+    LearnedStore(state).use(None)
+
+    with pytest.raises(UsageError, match="forget --machine pump-3 --to VERSION"):
+        open_machine(Bundle.open(mini_bundle), "pump-3", state=state)
+
+
+def test_another_bundle_is_refused(
+    mini_bundle: Path, tmp_path: Path, state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned)
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in mini_bundle.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    manifest = other / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"name":"mini"', '"name":"maxi"'))
+
+    with pytest.raises(StateError, match=r"learned with bundle 'mini'.*'maxi'.*enrol again"):
+        open_machine(Bundle.open(other), "pump-3", state=state)
+
+
+def test_learned_states_skip_what_cannot_be_read(
+    tmp_path: Path, state: StateFolder, learned: Learned
+) -> None:
+    add(state, learned, 2)
+    (state.learned / "v0002" / "site.json").write_text("{}")
+    (tmp_path / "empty" / "learned").mkdir(parents=True)
+
+    assert [one.machine for one in learned_states(tmp_path)] == ["pump-3"]
+
+
+def test_nothing_is_learned_through_a_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    state = StateFolder(tmp_path / "state", "pump")
+    state.make()
+    state.learned.symlink_to(outside)
+
+    with pytest.raises(StateError, match="is a link"), LearnedStore(state).writing():
+        pass
+
+    assert list(outside.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_learned_for_the_service_is_the_services_but_no_link_is_followed(
+    tmp_path: Path,
+) -> None:
+    root, outside = tmp_path / "state", tmp_path / "outside"
+    for folder in (root, outside):
+        folder.mkdir()
+    os.chown(root, 65534, 65534)
+    state = StateFolder(root, "pump")
+    store = LearnedStore(state)
+
+    with store.writing():
+        (state.learned / "v0001").mkdir()
+        (state.learned / "v0001" / "site.json").touch()
+        (state.learned / "link").symlink_to(outside)
+
+    assert (state.learned / "v0001" / "site.json").stat().st_uid == 65534
+    assert outside.stat().st_uid == 0

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_asd.bundle.manifest import FusionSpec, ScorerSpec, TermSpec
+from edge_asd.errors import DataError, UsageError
+from edge_asd.learn.calibration import (
+    WindowPlace,
+    held_out_scores,
+    recording_blocks,
+    refitted,
+    site_threshold,
+    student_quantile,
+    typical_gauge,
+)
+from edge_asd.scoring.density import Floats
+from edge_asd.scoring.normalisation import Gauge
+from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, normalise_rows
+
+SPEC = ScorerSpec()
+
+
+def in_a_row(n: int, *, hop: int = 50, window: int = 100) -> list[WindowPlace]:
+    return [WindowPlace(0, i * hop, window) for i in range(n)]
+
+
+def drifting(n: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Embeddings (n, 1, 8) that wander slowly, as the sound of a room does."""
+    steps = np.random.default_rng(0).standard_normal((n, 8))
+    return np.cumsum(steps, axis=0, dtype=np.float64)[:, None].astype(np.float32)
+
+
+def test_blocks_are_stretches_of_one_recording() -> None:
+    assert recording_blocks(in_a_row(20), 4).tolist() == [i // 5 for i in range(20)]
+
+
+def test_no_recording_is_in_two_blocks() -> None:
+    places = [WindowPlace(recording, i, 100) for recording in range(6) for i in range(3)]
+
+    blocks = recording_blocks(places, 3).tolist()
+
+    assert blocks == [0] * 6 + [1] * 6 + [2] * 6
+
+
+def test_windows_are_scored_by_what_shares_no_sample_with_them() -> None:
+    embeddings, places = drifting(30), in_a_row(30)
+
+    scores = held_out_scores(embeddings, places, "source", SPEC)
+
+    rows = normalise_rows(embeddings[:, 0])
+    # Window 2 belongs to the first block of three; window 3 overlaps it and is left out, too.
+    expected = exact_scores(rows[2:3], {"source": rows[4:]}, SPEC)
+    assert scores[2] == pytest.approx(expected[0])
+
+
+def test_held_out_scores_are_higher_than_leave_one_out_where_sound_wanders() -> None:
+    embeddings = drifting(60)
+
+    scores = held_out_scores(embeddings, in_a_row(60), "source", SPEC)
+
+    one_out = leave_one_out_scores({"source": normalise_rows(embeddings[:, 0])}, SPEC)["source"]
+    assert np.median(scores) > 1.2 * np.median(one_out)
+
+
+def test_the_other_domain_helps_to_score() -> None:
+    class Near:
+        def __len__(self) -> int:
+            return 1
+
+        def minimum(self, query: object) -> float:
+            return 0.25
+
+    alone = held_out_scores(drifting(30), in_a_row(30), "target", SPEC)
+    helped = held_out_scores(drifting(30), in_a_row(30), "target", SPEC, other=Near())  # type: ignore[arg-type]
+
+    np.testing.assert_allclose(helped, np.minimum(alone, 0.25))
+
+
+def test_segments_are_averaged_after_scoring_where_the_scorer_says_so() -> None:
+    embeddings = np.repeat(drifting(30), 3, axis=1)
+    spec = ScorerSpec(kind="nearest", distance="cosine", average="scores")
+
+    by_segment = held_out_scores(embeddings, in_a_row(30), "source", spec)
+
+    whole = held_out_scores(embeddings[:, :1], in_a_row(30), "source", spec)
+    np.testing.assert_allclose(by_segment, whole, atol=1e-6)
+
+
+def test_windows_that_all_overlap_are_too_few() -> None:
+    places = [WindowPlace(0, i, 100) for i in range(12)]
+
+    with pytest.raises(DataError, match="record for longer"):
+        held_out_scores(drifting(12), places, "source", SPEC)
+
+
+# From tables of Student's distribution.
+@pytest.mark.parametrize(
+    ("probability", "n_degrees", "expected"),
+    [(0.95, 1, 6.3138), (0.99, 2, 6.9646), (0.99, 4, 3.7469), (0.99, 9, 2.8214),
+     (0.999, 9, 4.2968), (0.975, 19, 2.0930), (0.5, 9, 0.0)],
+)  # fmt: skip
+def test_student_quantiles(probability: float, n_degrees: int, expected: float) -> None:
+    assert student_quantile(probability, n_degrees) == pytest.approx(expected, rel=0.01, abs=1e-9)
+
+
+def test_few_scores_give_a_limit_of_prediction() -> None:
+    scores = np.exp(np.random.default_rng(1).normal(0.0, 0.2, 50))
+
+    spec = site_threshold(scores, 0.01, kind="windows", n_blocks=10)
+
+    values = np.log(scores)
+    expected = np.exp(values.mean() + values.std(ddof=1) * np.sqrt(1.1) * 2.8214)
+    assert spec.threshold == pytest.approx(expected, rel=1e-3)
+    assert spec.clear_threshold < spec.threshold
+    assert (spec.n_scores, spec.false_alarm_rate) == (50, 0.01)
+    assert "log-normal" in spec.method
+
+
+def test_many_scores_give_a_quantile() -> None:
+    scores = np.arange(1.0, 20_001.0)
+
+    spec = site_threshold(scores, 0.01, kind="windows")
+
+    assert 190 <= (scores > spec.threshold).sum() <= 200
+    assert spec.method == "empirical quantile of windows"
+
+
+def test_scores_that_are_not_positive_have_a_normal_tail() -> None:
+    scores = np.random.default_rng(2).normal(0.0, 1.0, 60)
+
+    spec = site_threshold(scores, 0.01, kind="z-scores")
+
+    assert 2.3 < spec.threshold < 4.0
+    assert "of a normal distribution" in spec.method
+
+
+def test_skewed_scores_do_not_exceed_the_threshold_more_often_than_stated() -> None:
+    scores = np.random.default_rng(4).exponential(1.0, 60) ** 2 - 0.5
+
+    spec = site_threshold(scores, 0.05, kind="z-scores")
+
+    assert np.mean(scores > spec.threshold) <= 0.05
+    assert spec.threshold >= np.quantile(scores, 0.95)
+
+
+def test_equal_scores_are_their_own_threshold() -> None:
+    spec = site_threshold(np.full(20, 0.7), 0.01, kind="windows")
+
+    assert (spec.threshold, spec.clear_threshold) == (0.7, 0.7)
+
+
+def test_the_stated_rate_holds_for_scores_of_new_days() -> None:
+    rng = np.random.default_rng(3)
+    above = 0
+    for _ in range(300):  # ten minutes, each a little different, then any later minute
+        minutes = rng.normal(0.0, 0.1, 10).repeat(6)
+        spec = site_threshold(np.exp(minutes + rng.normal(0, 0.1, 60)), 0.05, kind="windows")
+        later = np.exp(rng.normal(0.0, 0.1, 200) + rng.normal(0, 0.1, 200))
+        above += int((later > spec.threshold).sum())
+    assert above / (300 * 200) < 0.055
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0])
+def test_an_impossible_rate_is_refused(rate: float) -> None:
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        site_threshold(np.ones(20), rate, kind="windows")
+
+
+@pytest.mark.parametrize("scores", [np.zeros(0), np.array([1.0, np.nan])])
+def test_scores_that_say_nothing_are_refused(scores: Floats) -> None:
+    with pytest.raises(DataError):
+        site_threshold(scores, 0.01, kind="windows")
+
+
+def test_standardised_terms_get_the_statistics_of_the_site() -> None:
+    inner = FusionSpec(
+        terms=(TermSpec(of="a", weight=0.75), TermSpec(of="b", weight=0.25)), method="m"
+    )
+    fusion = FusionSpec(
+        terms=(
+            TermSpec(of=inner, weight=0.5, mean=9.0, std=3.0),
+            TermSpec(of="c", weight=0.5, mean=1.0, std=2.0),
+        ),
+        method="m",
+    )
+    scores = {name: np.random.default_rng(i).normal(i, 1.0, 40) for i, name in enumerate("abc")}
+
+    found = refitted(fusion, scores)
+
+    assert [term.weight for term in found.terms] == [0.5, 0.5]
+    assert found.terms[0].of == inner
+    mixed = 0.75 * scores["a"] + 0.25 * scores["b"]
+    assert found.terms[0].mean == pytest.approx(mixed.mean())
+    assert found.terms[1].std == pytest.approx(scores["c"].std())
+
+
+def test_terms_without_statistics_keep_none() -> None:
+    fusion = FusionSpec(terms=(TermSpec(of="a", weight=1.0),), method="m")
+
+    assert refitted(fusion, {"a": np.arange(5.0)}) == fusion
+
+
+def test_a_typical_gauge_is_the_median_of_all() -> None:
+    known = [Gauge(np.array([1.0, 2.0]), np.zeros(2)), Gauge(np.array([9.0]), np.array([3.0]))]
+
+    gauge = typical_gauge(known, 2)
+
+    assert gauge.scale.tolist() == [2.0, 2.0]
+    assert gauge.offset.tolist() == [0.0, 0.0]

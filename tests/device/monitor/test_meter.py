@@ -1,0 +1,137 @@
+"""The live view, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+
+import numpy as np
+import pytest
+from device.made_events import (
+    ACKNOWLEDGED,
+    CLEARED,
+    FAULT,
+    FAULT_OVER,
+    GAP,
+    NOW,
+    RAISED,
+    SCORE,
+    SHELVED,
+)
+from rich.console import Console
+
+from edge_asd.events.event import Event
+from edge_asd.monitor.meter import Meter, sparkline
+from edge_asd.monitor.watcher import Moment
+
+CALM = replace(SCORE, score=0.5)
+
+
+def last_frame(
+    events: Iterable[Event], audio: np.ndarray | None = None, *, silent_s: float | None = None
+) -> str:
+    """All text after these events and this audio; the last frame ends it.
+
+    Parameters
+    ----------
+    silent_s : how long ago the audio of a live source came
+    """
+    console = Console(file=StringIO(), force_terminal=True, width=160, color_system=None)
+    clock = iter([0.0])
+    now_s = None if silent_s is None else partial(next, clock, silent_s)
+    meter = Meter(console, backlog_s=lambda: 1.25, now_s=now_s)
+    with meter:
+        if audio is not None:
+            meter.on_block(Moment(NOW, 0.1, "pump"), audio)
+        for event in events:
+            meter.on_event(event)
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def test_levels_and_peaks_of_both_channels_are_shown() -> None:
+    audio = np.stack([np.full(1600, 0.1), np.full(1600, 0.01)]).astype(np.float32)
+
+    text = last_frame([], audio)
+
+    assert "-20.0 dBFS  peak  -20.0" in text
+    assert "-40.0 dBFS  peak  -40.0" in text
+    assert "lag 1.2 s" in text
+
+
+def test_samples_that_are_no_numbers_are_shown_as_silence() -> None:
+    text = last_frame([CALM], np.full((2, 1600), np.nan, np.float32))
+
+    assert "near" in text
+    assert "nan" not in text
+
+
+def test_the_score_is_shown_against_its_threshold() -> None:
+    text = last_frame([SCORE])
+
+    assert "1.500  threshold 2.000" in text
+    assert "normal" in text
+
+
+def test_what_is_rare_is_a_line_above_the_view() -> None:
+    text = last_frame([RAISED, CLEARED, GAP, ACKNOWLEDGED, FAULT, FAULT_OVER])
+
+    assert "pump  ALARM  score 1.500 > 2.000" in text
+    assert "pump  cleared after 4.0 s" in text
+    assert "pump  gap: too slow, 0.5 s lost" in text
+    assert "pump  acknowledged bearing ordered" in text
+    assert "pump  FAULT  the sound card stopped or was unplugged: plug it in" in text
+    assert "pump  fault over: it is back" in text
+
+
+def test_an_alarm_stays_in_view_until_it_is_cleared() -> None:
+    on = replace(SCORE, alarm=True, state="alarm")
+
+    assert "ALARM since" in last_frame([on, RAISED])
+    assert "ALARM since" not in last_frame([on, RAISED, CALM, CLEARED]).rpartition("cleared")[2]
+
+
+def test_an_alarm_that_somebody_has_seen_says_so() -> None:
+    on = replace(SCORE, alarm=True, state="alarm")
+
+    assert "ACKNOWLEDGED since" in last_frame([on, RAISED, ACKNOWLEDGED])
+
+
+def test_shelving_is_in_view() -> None:
+    assert " shelved " in last_frame([SCORE, SHELVED])
+
+
+def test_a_deaf_monitor_does_not_look_normal() -> None:
+    text = last_frame([SCORE, FAULT]).rpartition("plug it in")[2]
+
+    assert "DEAF: the sound card stopped or was unplugged" in text
+    assert " normal " not in text
+
+
+def test_audio_that_stays_away_shows_before_any_fault_is_told() -> None:
+    block = np.full((2, 1600), 0.1, np.float32)
+
+    assert "DEAF: no sound for 4 s" in last_frame([SCORE], block, silent_s=4.0)
+    assert "DEAF" not in last_frame([SCORE], block, silent_s=1.0)
+
+
+def test_a_recording_is_never_deaf() -> None:
+    assert "DEAF" not in last_frame([SCORE], np.full((2, 1600), 0.1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "expected"),
+    [
+        ([0, 1, 2, 9], 1.0, "▁▅██"),
+        ([-1, 0.5, 1], 1.0, "▁▄▅"),
+        ([-4, -2, 0], -2.0, "▁▅█"),
+        ([0, 3], 0.0, "▁█"),
+        ([], 1.0, ""),
+    ],
+)
+def test_the_sparkline_has_the_threshold_in_its_middle(
+    scores: list[float], threshold: float, expected: str
+) -> None:
+    assert sparkline(scores, threshold) == expected

@@ -1,0 +1,392 @@
+"""The loop from blocks to events."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pytest
+from device.mini_bundle import MACHINE, machine_day
+from device.stream import Level, WeightedSum, cut, noise, sliced_scores
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
+from edge_asd.alarm.reporter import AlarmReporter
+from edge_asd.audio.source import Block
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.errors import AudioError, SinkError
+from edge_asd.events.event import (
+    AlarmClearedEvent,
+    AlarmRaisedEvent,
+    AudioGapEvent,
+    Event,
+    FaultRaisedEvent,
+    ScoreEvent,
+    StartedEvent,
+    StoppedEvent,
+    utc_text,
+)
+from edge_asd.events.fault import FaultChange
+from edge_asd.monitor.adaptive_hop import AdaptiveHop
+from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.stream_clock import FixedClock
+from edge_asd.monitor.subject import Judge, Subject
+from edge_asd.outputs import Sink
+from edge_asd.scoring.stream import Gap, ScoredStream, ScoredWindow
+
+START = datetime(2026, 11, 22, 8, tzinfo=UTC)
+SCORE_TOLERANCE = 1e-6
+POLICY = AlarmPolicy(threshold=0.5, clear_threshold=0.2, min_duration_s=0.5, holdoff_s=0.0)
+
+
+Kind = TypeVar("Kind", bound=Event)
+
+
+class Record:
+    """A sink that keeps events."""
+
+    name = "record"
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def counters(self) -> dict[str, int]:
+        return {"sent": len(self.events)}
+
+    def emit(self, event: Event) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Keep them."""
+
+    def of(self, kind: type[Kind]) -> list[Kind]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+
+class Source:
+    """A source that is always there."""
+
+    name = "test"
+    source_rate_hz = 100
+    state = "healthy"
+    backlog_s = 0.0
+    drift_ppm = None
+    reopened = 0
+
+
+class Failing(Record):
+    """A sink that raises from the second event on."""
+
+    name = "failing"
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def emit(self, event: Event) -> None:
+        if self.events:
+            raise self.error
+        super().emit(event)
+
+
+def run(
+    blocks: Iterable[Block],
+    *sinks: Sink,
+    window_samples: int = 100,
+    hop_samples: int = 50,
+    duration_s: float | None = None,
+    stop: threading.Event | None = None,
+    usable: Callable[[float, float], bool] | None = None,
+) -> StoppedEvent:
+    """Run a monitor over a stream of 100 samples per second."""
+    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
+    clock = FixedClock(START)
+    monitor = Monitor(
+        Judge(Level(window_samples), POLICY, lambda audio, result: None),
+        AlarmReporter(Alarm(POLICY, lambda _: "a"), None, utc=clock.utc, report=reports.put),
+        pace=AdaptiveHop(hop_samples / 100, hop_samples / 100),
+        subject=Subject(Source(), "none", live=False),
+        clock=clock,
+        stop=stop or threading.Event(),
+        duration_s=duration_s,
+        usable=usable,
+        reports=reports,
+    )
+    monitor.speak_to(sinks)
+    return monitor.run(blocks)
+
+
+def levels(*parts: tuple[float, float]) -> np.ndarray:
+    """(level, seconds) after each other, (2, n) at 100 samples per second."""
+    return np.tile(np.concatenate([np.full(int(s * 100), v, np.float32) for v, s in parts]), (2, 1))
+
+
+def test_events_come_in_order_with_sample_exact_times() -> None:
+    record = Record()
+
+    run(cut(levels((0.0, 2.0)), [7, 30]), record)
+
+    kinds = [type(event) for event in record.events]
+    assert kinds == [StartedEvent, ScoreEvent, ScoreEvent, ScoreEvent, StoppedEvent]
+    assert [event.stream_time_s for event in record.events] == [0, 1.0, 1.5, 2.0, 2.0]
+    assert utc_text(record.events[2].time) == "2026-11-22T08:00:01.500Z"
+    scores = record.of(ScoreEvent)
+    assert [event.window_start_s for event in scores if isinstance(event, ScoreEvent)] == [
+        0,
+        0.5,
+        1,
+    ]
+
+
+def test_a_fault_is_raised_and_cleared_right_after_the_scores_that_decide() -> None:
+    record = Record()
+
+    stopped = run(cut(levels((0, 3), (1, 3), (0, 3)), [10]), record)
+
+    (raised,) = record.of(AlarmRaisedEvent)
+    (cleared,) = record.of(AlarmClearedEvent)
+    assert 3 < raised.stream_time_s <= 5
+    assert 6 < cleared.stream_time_s <= 7.5
+    assert cleared.duration_s == cleared.stream_time_s - raised.stream_time_s
+    before = record.events[record.events.index(raised) - 1]
+    assert isinstance(before, ScoreEvent)
+    assert (before.time, before.alarm, before.score) == (raised.time, True, raised.score)
+    assert (stopped.alarms, stopped.alarm, stopped.max_score) == (1, False, 1.0)
+
+
+@given(
+    hop=st.integers(1, 500),
+    lengths=st.lists(st.integers(1, 700), min_size=1, max_size=6),
+    n_samples=st.integers(200, 3000),
+)
+def test_any_blocks_and_any_hop_score_as_the_whole_recording_does(
+    hop: int, lengths: list[int], n_samples: int
+) -> None:
+    detector = WeightedSum(200)
+    audio = noise(n_samples)
+
+    steps = list(ScoredStream(detector, hop).steps(cut(audio, lengths)))
+
+    assert [
+        (step.start_sample, step.result) for step in steps if isinstance(step, ScoredWindow)
+    ] == sliced_scores(detector, audio, hop)
+
+
+@settings(
+    max_examples=10,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(
+    hop=st.integers(3000, 40000),
+    lengths=st.lists(st.integers(100, 30000), min_size=1, max_size=4),
+)
+def test_a_real_bundle_scores_a_stream_as_it_scores_a_recording(
+    mini_bundle: Path, hop: int, lengths: list[int]
+) -> None:
+    detector = Bundle.open(mini_bundle).detector(MACHINE)
+    audio = machine_day({"normal": 1.5, "fault": 1.5})
+
+    streamed = [
+        step.result.score
+        for step in ScoredStream(detector, hop).steps(cut(audio, lengths))
+        if isinstance(step, ScoredWindow)
+    ]
+
+    offline = [score.score for _, score in sliced_scores(detector, audio, hop)]
+    assert streamed == pytest.approx(offline, abs=SCORE_TOLERANCE)
+
+
+@given(
+    stretches=st.lists(st.tuples(st.integers(1, 50), st.integers(1, 400)), min_size=1, max_size=5),
+    hop=st.integers(1, 150),
+)
+def test_no_window_spans_a_gap(stretches: list[tuple[int, int]], hop: int) -> None:
+    blocks, position = [], 0
+    for i, (lost, length) in enumerate(stretches):
+        position += lost
+        blocks.append(
+            Block(position, np.full((2, length), i, np.float32), "lost" if lost else None)
+        )
+        position += length
+
+    steps = list(ScoredStream(Level(100), hop).steps(blocks))
+
+    for step in steps:
+        if isinstance(step, ScoredWindow):
+            assert (step.audio == step.audio[0, 0]).all()
+    gaps = [step for step in steps if isinstance(step, Gap)]
+    assert sum(gap.lost_samples for gap in gaps) == sum(lost for lost, _ in stretches)
+
+
+def test_a_gap_is_an_event_and_starts_the_windows_anew() -> None:
+    record = Record()
+    audio = levels((0, 1.2))
+
+    stopped = run([Block(0, audio), Block(170, audio, "ring full")], record)
+
+    (gap,) = record.of(AudioGapEvent)
+    assert (gap.stream_time_s, gap.lost_s, gap.reason) == (1.7, 0.5, "ring full")
+    assert [event.stream_time_s for event in record.of(ScoreEvent)] == [1.0, 2.7]
+    assert (stopped.gaps, stopped.dropped_frames, stopped.seconds) == (1, 50, 2.9)
+
+
+def test_a_loss_of_unknown_length_says_so() -> None:
+    record = Record()
+    audio = levels((0, 1))
+
+    run([Block(0, audio), Block(100, audio, "overflow")], record)
+
+    (gap,) = record.of(AudioGapEvent)
+    assert gap.lost_s is None
+
+
+def test_windows_before_a_gap_do_not_count_towards_an_alarm_after_it() -> None:
+    record = Record()
+    loud = levels((1, 1))  # one window above: pending
+
+    run([Block(0, loud), Block(500, loud, "lost")], record)
+
+    assert record.of(AlarmRaisedEvent) == []
+
+
+@pytest.mark.parametrize("lengths", [[10], [1000], [33]])
+def test_the_duration_is_exact_for_any_block(lengths: list[int]) -> None:
+    record = Record()
+
+    stopped = run(cut(levels((0, 9)), lengths), record, duration_s=2.5)
+
+    assert (stopped.seconds, stopped.windows) == (2.5, 4)
+    assert stopped.reason == "end of the duration"
+
+
+def test_a_duration_that_ends_in_a_gap_counts_the_gap_until_then() -> None:
+    record = Record()
+    audio = levels((0, 1))
+
+    stopped = run([Block(0, audio), Block(400, audio, "lost")], record, duration_s=3)
+
+    assert (stopped.seconds, stopped.windows, stopped.dropped_frames) == (3, 1, 200)
+    assert [gap.lost_s for gap in record.of(AudioGapEvent)] == [2]
+
+
+def test_a_stop_request_ends_the_run_with_a_summary() -> None:
+    stop = threading.Event()
+
+    def endless() -> Iterator[Block]:
+        position = 0
+        while True:
+            yield Block(position, levels((0, 1)))
+            position += 100
+            if position == 300:
+                stop.set()
+
+    record = Record()
+    stopped = run(endless(), record, stop=stop)
+
+    assert (stopped.reason, stopped.windows) == ("interrupted", 5)
+    assert record.events[-1] == stopped
+
+
+def test_a_source_that_ends_because_of_the_stop_request_was_interrupted() -> None:
+    stop = threading.Event()
+
+    def ended_by_the_same_ctrl_c() -> Iterator[Block]:
+        yield from cut(levels((0, 3)), [50])
+        stop.set()
+
+    stopped = run(ended_by_the_same_ctrl_c(), stop=stop)
+
+    assert stopped.reason == "interrupted"
+
+
+def test_a_failing_source_is_told_before_the_error_leaves() -> None:
+    def dying() -> Iterator[Block]:
+        yield Block(0, levels((0, 1)))
+        raise AudioError("the card is gone")
+
+    record = Record()
+    with pytest.raises(AudioError, match="the card is gone"):
+        run(dying(), record)
+
+    (stopped,) = record.of(StoppedEvent)
+    assert (stopped.reason, stopped.windows) == ("failed: the card is gone", 1)
+
+
+def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record = Record()
+
+    stopped = run(cut(levels((0, 3)), [50]), Failing(SinkError("disk full")), record)
+
+    assert stopped.windows == 5
+    assert len(record.of(ScoreEvent)) == 5
+    (fault,) = record.of(FaultRaisedEvent)
+    assert (fault.fault, fault.detail) == ("output:failing", "disk full")
+    assert caplog.text.count("disk full") == 1
+
+
+def test_a_closed_output_ends_the_run_and_the_other_sinks_hear_of_it() -> None:
+    record = Record()
+
+    stopped = run(cut(levels((0, 9)), [50]), Failing(BrokenPipeError()), record)
+
+    assert stopped.reason == "the output was closed"
+    assert stopped.windows == 1
+    assert record.events[-1] == stopped
+
+
+def test_a_window_that_touches_unusable_sound_is_skipped_and_counted() -> None:
+    record = Record()
+
+    stopped = run(
+        cut(levels((1, 4)), [50]), record, usable=lambda start_s, end_s: not start_s < 1.6 < end_s
+    )
+
+    assert [score.window_start_s for score in record.of(ScoreEvent)] == [0, 0.5, 2, 2.5, 3]
+    assert (stopped.windows, stopped.skipped_windows) == (5, 2)
+    (raised,) = record.of(AlarmRaisedEvent)
+    assert raised.above_since_s == 1.0
+
+
+def test_a_skipped_window_breaks_what_leads_to_an_alarm() -> None:
+    record = Record()
+
+    run(cut(levels((1, 2)), [50]), record, usable=lambda start_s, end_s: start_s != 0.5)
+
+    assert [score.window_start_s for score in record.of(ScoreEvent)] == [0, 1]
+    assert record.of(AlarmRaisedEvent) == []
+
+
+def test_a_recording_without_a_window_has_no_score() -> None:
+    stopped = run(cut(levels((0, 0.9)), [50]))
+
+    assert (stopped.windows, stopped.max_score) == (0, None)
+
+
+def test_memory_does_not_grow_with_the_number_of_windows() -> None:
+    class Forget(Record):
+        def emit(self, event: Event) -> None:
+            """Forget it."""
+
+    def blocks(n: int) -> Iterator[Block]:
+        block = levels((0, 1))
+        return (Block(i * 100, block) for i in range(n))
+
+    run(blocks(50), Forget())  # warm up
+    tracemalloc.start()
+    run(blocks(100), Forget())
+    short = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    run(blocks(1000), Forget())
+    long = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert long < short + 50_000

@@ -1,0 +1,81 @@
+"""A running monitor that is told to judge by what was learned since."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from device.rig import Rig
+
+from benchmarks.simulated_card import SimulatedTime
+from edge_asd.alarm.policy import AlarmPolicy
+from edge_asd.events.event import HopChangedEvent, NoticeEvent
+from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.subject import Judge
+
+
+@dataclass
+class OneReload:
+    """Asks for it once, while the hop is wider than wanted."""
+
+    monitor: Monitor
+    command: str = "reload"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    answers: list[object] = field(default_factory=list)
+    asked: bool = False
+
+    def poll(self) -> OneReload | None:
+        if self.asked or self.monitor.status.hop_s <= 0.5:
+            return None
+        self.asked = True
+        return self
+
+    def reply(self, content: dict[str, Any], /) -> None:
+        self.answers.append(content)
+
+    def refuse(self, message: str, /) -> None:
+        self.answers.append(message)
+
+
+def test_what_is_learned_while_the_hardware_is_slow_leaves_the_alarm_as_patient_as_it_was(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    asked: list[OneReload] = []
+    before: list[AlarmPolicy] = []
+
+    def ask(monitor: Monitor, _time: SimulatedTime) -> None:
+        before.append(monitor.reporter.alarm.policy)
+        asked.append(OneReload(monitor))
+        monitor._requests = asked[0]
+
+    rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2 if now_s < 30 else 0.01, on_monitor=ask)
+
+    rig.run(45.0)
+
+    assert max(event.hop_s for event in rig.kept.of(HopChangedEvent)) > 1.0
+    assert asked[0].answers == [{"learned": "the bundle alone decides from now on"}]
+    assert [notice.notice for notice in rig.kept.of(NoticeEvent)] == ["learned"]
+    assert asked[0].monitor.reporter.alarm.policy == before[0]
+
+
+def test_files_that_cannot_be_read_refuse_the_request_and_the_monitor_goes_on(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    asked: list[OneReload] = []
+
+    def ask(monitor: Monitor, _time: SimulatedTime) -> None:
+        def unreadable() -> Judge:
+            raise PermissionError(errno.EACCES, "Permission denied", "rows.npy")
+
+        asked.append(OneReload(monitor))
+        monitor._requests, monitor._reload = asked[0], unreadable
+
+    rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2, on_monitor=ask)
+
+    stopped = rig.run(45.0)
+
+    assert asked[0].answers == ["rows.npy: Permission denied"]
+    assert stopped.reason == "end of the duration"

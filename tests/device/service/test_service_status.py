@@ -1,0 +1,164 @@
+"""``edge-asd service status``: what systemd and the monitor say, on one page."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edge_asd.cli import app
+from edge_asd.control.control_socket import ControlServer
+from edge_asd.service import systemd
+from edge_asd.service.plan import STATE, Setup
+from edge_asd.service.setup import below
+from edge_asd.state.folder import StateFolder
+
+SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))
+
+
+def edge_asd(*args: str) -> Result:
+    return CliRunner().invoke(app, ["service", *args])
+
+
+@pytest.fixture
+def installed(tmp_path: Path, mini_bundle: Path) -> Path:
+    """A root folder with the service of the machine ``pump``."""
+    result = edge_asd("install", "--bundle", str(mini_bundle), "--root", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    return tmp_path
+
+
+@pytest.fixture
+def booted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A system with a running systemd; the commands that it was given."""
+    commands: list[str] = []
+    shown = "ActiveState=active\nSubState=running\nNRestarts=0\nWatchdogUSec=3min\n"
+
+    def run(*command: str) -> str:
+        commands.append(" ".join(command))
+        return shown if command[1] == "show" else ""
+
+    monkeypatch.setattr(systemd, "running", lambda root: True)
+    monkeypatch.setattr(systemd, "run", run)
+    return commands
+
+
+def test_status_without_a_service_says_how_to_get_one(tmp_path: Path) -> None:
+    result = edge_asd("status", "--root", str(tmp_path))
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "service install" in result.stderr
+
+
+def test_show_of_systemd_is_read() -> None:
+    shown = """ActiveState=activating
+SubState=auto-restart
+ActiveEnterTimestamp=
+ExecMainStatus=75
+NRestarts=12
+Result=watchdog
+StatusText=pump: normal; the sound card is not there
+WatchdogUSec=3min
+"""
+
+    state = systemd.parse_show(shown, "pump", installed=True, enabled=True)
+
+    assert (state.active, state.sub, state.since) == ("activating", "auto-restart", None)
+    assert (state.exit_code, state.restarts, state.result) == (75, 12, "watchdog")
+    assert state.says == "pump: normal; the sound card is not there"
+    assert not state.healthy
+
+
+def test_a_running_enabled_service_is_healthy() -> None:
+    state = systemd.parse_show("ActiveState=active", "pump", installed=True, enabled=True)
+
+    assert state.healthy
+
+
+@contextmanager
+def monitor(root: Path, status: dict[str, Any]) -> Iterator[None]:
+    """A monitor of ``pump`` that answers every request with its status."""
+    folder = StateFolder(below(root, STATE), "pump")
+    folder.make()
+    ended = threading.Event()
+
+    def answer(server: ControlServer) -> None:
+        while not ended.wait(0.005):
+            if request := server.poll():
+                request.reply({"status": status})
+
+    with closing(ControlServer(folder.control_socket)) as server:
+        thread = threading.Thread(target=answer, args=(server,))
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+
+STATUS = {
+    "healthy": True,
+    "source": "hw:1,0",
+    "capture": "healthy",
+    "state": "normal",
+    "score": 0.5,
+    "threshold": 2.0,
+    "windows": 7,
+    "skipped_windows": 0,
+    "faults": [],
+}
+
+
+def test_status_joins_systemd_and_monitor(installed: Path, booted: list[str]) -> None:
+    with monitor(installed, STATUS):
+        result = edge_asd("status", "--root", str(installed))
+
+    assert result.exit_code == 0, result.output
+    page = {" ".join(line.split()) for line in result.stdout.splitlines()}
+    assert {
+        "edge-asd@pump.service",
+        "verdict healthy",
+        "service installed, starts at boot, active (running)",
+        "watchdog 3min, last ping never",
+        "hears hw:1,0: healthy",
+        "score 0.5, threshold 2",
+    } <= page
+
+
+def test_a_deaf_monitor_is_not_healthy_although_systemd_says_active(
+    installed: Path, booted: list[str]
+) -> None:
+    deaf = STATUS | {"healthy": False, "faults": [{"fault": "capture_lost", "detail": "gone"}]}
+
+    with monitor(installed, deaf):
+        result = edge_asd("status", "--root", str(installed), "--json")
+
+    assert result.exit_code == 1
+    page = json.loads(result.stdout)
+    assert (page["healthy"], page["systemd"]["active"]) == (False, "active")
+    assert page["monitor"]["faults"][0]["fault"] == "capture_lost"
+
+
+def test_a_service_whose_monitor_does_not_answer_is_not_healthy(
+    installed: Path, booted: list[str]
+) -> None:
+    result = edge_asd("status", "--root", str(installed))
+
+    assert result.exit_code == 1
+    assert "no monitor runs" in result.stdout
+
+
+def test_the_state_folder_of_the_profile_is_asked(installed: Path, booted: list[str]) -> None:
+    profile = below(installed, SETUP.profile)
+    profile.write_text('[site]\nstate_dir = "/mnt/ssd"\n', encoding="utf-8")
+
+    result = edge_asd("status", "--root", str(installed), "--json")
+
+    assert str(installed / "mnt/ssd/pump/control.sock") in json.loads(result.stdout)["trouble"]

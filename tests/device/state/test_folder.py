@@ -1,0 +1,38 @@
+"""Which names a machine may have, and which folders they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_asd.errors import UsageError
+from edge_asd.state.folder import StateFolder, folder_name, require_name
+
+
+@pytest.mark.parametrize(
+    "name", ["pump-3", "Halle 7, Pumpe 3", "../../x", "+/#", "Lüfter", "x" * 100]
+)
+def test_a_name_that_people_can_read_is_a_name(name: str) -> None:
+    assert require_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", " pump", "pump\n", "a\nb", "\x1b[31mpump", "\udcff", "x" * 101]
+)
+def test_a_name_that_people_cannot_read_is_refused_in_one_line(name: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        require_name(name)
+
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../../x", "/etc", "", "a\0b", "\udcff", "x" * 5000])
+def test_whatever_a_machine_is_called_its_folder_lies_in_the_root(
+    tmp_path: Path, name: str
+) -> None:
+    folder = StateFolder(tmp_path, name)
+
+    folder.make()
+
+    assert [path.name for path in tmp_path.iterdir()] == [folder_name(name)]
