@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,6 @@ from edge_asd.events.fault import Report
 from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import ClipSettings
 
-if TYPE_CHECKING:
-    from edge_asd.explain.explainer import Explainer
-
 __all__ = ["ClipRecorder"]
 
 _ONSET_S = 60.0  # from the start of an alarm's first window until it is raised, at most
@@ -42,7 +38,6 @@ class ClipRecorder(Watcher):
     Parameters
     ----------
     folder : of all events
-    explainer : whose last departure is drawn; None draws nothing
     report : hears when the disk is full. Thread: another than the monitor's.
     """
 
@@ -52,12 +47,10 @@ class ClipRecorder(Watcher):
         settings: ClipSettings,
         *,
         sample_rate_hz: int,
-        explainer: Explainer | None,
         report: Report,
     ) -> None:
         self._settings = settings
         self._rate_hz = sample_rate_hz
-        self._explainer = explainer
         heard_s = min(settings.pre_roll_s + _ONSET_S, settings.max_clip_s)
         self._heard = _Heard(round(heard_s * sample_rate_hz))
         self._gaps: deque[_Gap] = deque(maxlen=_MOST_GAPS)
@@ -106,8 +99,7 @@ class ClipRecorder(Watcher):
         start = heard[0][0] if heard else raised
         start_stream_s = start / self._rate_hz
         began = event.time - timedelta(seconds=event.stream_time_s - start_stream_s)
-        departure = self._explainer.last if self._explainer else None
-        self._writer.put(Begin(event, departure, began, start_stream_s))
+        self._writer.put(Begin(event, began, start_stream_s))
         self._clip = clip = _Clip(event.alarm_id, start, start + most)
         for position, frames in _joined(heard):
             self._feed(clip, position, frames)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import soundfile
@@ -30,9 +30,20 @@ class Begin:
     """An alarm was raised; its sound begins at `start`."""
 
     alarm: AlarmRaisedEvent
-    departure: Departure | None
     start: datetime  # UTC
     start_stream_s: float
+
+    @property
+    def departure(self) -> Departure | None:
+        """What the picture shows; None: there is none."""
+        return self.alarm.explanation.departure if self.alarm.explanation else None
+
+    def without_picture(self) -> Self:
+        """Return the same, but for the levels that a picture shows."""
+        if self.alarm.explanation is None:
+            return self
+        explanation = replace(self.alarm.explanation, departure=None)
+        return replace(self, alarm=replace(self.alarm, explanation=explanation))
 
 
 class RunningEvent:

@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -104,7 +104,7 @@ class EventWriter:
         if isinstance(job, Sound) and (full or self._jobs.qsize() >= _MOST_SOUND):
             return False
         if isinstance(job, Begin) and full:
-            job = replace(job, departure=None)
+            job = job.without_picture()
         try:
             self._jobs.put_nowait(job)
         except queue.Full:

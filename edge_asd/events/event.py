@@ -285,6 +285,6 @@ def _plain(value: Any) -> Any:
         case list() | tuple():
             return [_plain(item) for item in value]
         case Explanation():
-            return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+            return _plain(value.to_dict())
         case _:
             return value

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec
 from edge_asd.errors import EdgeAsdError
-from edge_asd.explain.departure import Departure, NormalLevels, Region, find_departure
+from edge_asd.explain.departure import NormalLevels, Region, find_departure
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.scoring.fusion import fuse
@@ -65,14 +65,9 @@ class Explainer:
     Parameters
     ----------
     judged : a detector and the spectra of its references, None if nothing is known of them
-
-    Attributes
-    ----------
-    last : what the last explanation was found in, for a picture
     """
 
     def __init__(self, judged: Judged) -> None:
-        self.last: Departure | None = None
         self.judge_by(judged)
 
     def judge_by(self, judged: Judged) -> None:
@@ -83,7 +78,6 @@ class Explainer:
 
     def explain(self, audio: NDArray[np.float32], result: WindowScore) -> Explanation | None:
         """Explain the score of a window (2, window_samples); None, with a warning, if it fails."""
-        self.last = None
         try:
             return self._explained(audio, result)
         except EdgeAsdError as error:  # an alarm without an explanation is still an alarm
@@ -98,8 +92,8 @@ class Explainer:
         }
         branch = self._furthest(result, excess)
         normal = self._normal(branch, audio)
-        self.last = find_departure(audio, self._detector.sample_rate_hz, normal)
-        region = self.last.region
+        departure = find_departure(audio, self._detector.sample_rate_hz, normal)
+        region = departure.region
         return Explanation(
             text=f"{_branch_text(branch, excess)}; {_region_text(region, normal)}",
             branch=branch,
@@ -112,6 +106,7 @@ class Explainer:
             low_hz=region.low_hz if region else None,
             high_hz=region.high_hz if region else None,
             departure_db=region.departure_db if region else None,
+            departure=departure,
         )
 
     def _furthest(self, result: WindowScore, excess: Mapping[str, float]) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edge_asd.explain.departure import Departure
 
 __all__ = ["Explanation"]
 
@@ -26,3 +30,10 @@ class Explanation:
     low_hz: float | None = None
     high_hz: float | None = None
     departure_db: float | None = None  # mean level there, above (or below) the neighbours'
+    # The levels that it was found in, for a picture; no output is given them.
+    departure: Departure | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what outputs are given: everything but the levels."""
+        names = [own.name for own in fields(self) if own.name != "departure"]
+        return {name: getattr(self, name) for name in names}

@@ -126,7 +126,6 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
                 state.events,
                 profile.clips,
                 sample_rate_hz=rate_hz,
-                explainer=explainer,
                 report=report,
             )
         )

@@ -12,8 +12,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,7 +31,7 @@ from edge_asd.events.event import (
 )
 from edge_asd.events.fault import FaultChange
 from edge_asd.explain.departure import find_departure
-from edge_asd.explain.explainer import Explainer
+from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import ClipSettings
 
@@ -67,13 +66,10 @@ class Stage:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         self.changes: list[FaultChange] = []
-        departure = find_departure(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, None)
-        self.explainer = SimpleNamespace(last=departure)
         self.recorder = ClipRecorder(
             folder,
             SETTINGS.model_copy(update=settings),
             sample_rate_hz=RATE_HZ,
-            explainer=cast(Explainer, self.explainer),
             report=self.changes.append,
         )
         self.at_s = 0.0
@@ -92,8 +88,10 @@ class Stage:
         self.hear(after_s + BLOCK_S)
         self.recorder.on_gap(moment(after_s), lost_s)
 
-    def raised(self, alarm_id: str = ALARM, *, since_s: float | None = None) -> None:
-        self.recorder.on_event(raised(self.at_s, alarm_id, since_s=since_s))
+    def raised(
+        self, alarm_id: str = ALARM, *, since_s: float | None = None, explained: bool = True
+    ) -> None:
+        self.recorder.on_event(raised(self.at_s, alarm_id, since_s=since_s, explained=explained))
 
     def cleared(self, alarm_id: str = ALARM) -> None:
         self.recorder.on_event(cleared(self.at_s, alarm_id))
@@ -123,13 +121,20 @@ def facts(time_s: float) -> dict[str, Any]:
     }
 
 
-def raised(time_s: float, alarm_id: str, *, since_s: float | None = None) -> AlarmRaisedEvent:
+def explanation() -> Explanation:
+    departure = find_departure(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, None)
+    return Explanation("it hums", "fkie@near", 2.5, {}, 0, departure=departure)
+
+
+def raised(
+    time_s: float, alarm_id: str, *, since_s: float | None = None, explained: bool = True
+) -> AlarmRaisedEvent:
     return AlarmRaisedEvent(
         **facts(time_s),
         alarm_id=alarm_id,
         rule="confirmed",
         above_since_s=time_s if since_s is None else since_s,
-        explanation=None,
+        explanation=explanation() if explained else None,
     )
 
 
@@ -377,8 +382,7 @@ def noise_frames(seconds: float) -> np.ndarray:
 
 
 def begin(alarm_id: str = ALARM) -> Begin:
-    departure = find_departure(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, None)
-    return Begin(raised(10.0, alarm_id), departure, START, 0.0)
+    return Begin(raised(10.0, alarm_id), START, 0.0)
 
 
 def test_a_disk_that_fills_up_costs_the_sound_and_is_said_until_there_is_room(
@@ -534,9 +538,8 @@ def test_an_id_that_looks_like_a_path_stays_inside(tmp_path: Path) -> None:
 
 def test_without_an_explanation_there_is_no_picture(tmp_path: Path) -> None:
     stage = Stage(tmp_path)
-    stage.explainer.last = cast(Any, None)
     stage.hear(3.0)
-    stage.raised()
+    stage.raised(explained=False)
     stage.close()
 
     assert stage.record()["picture"] is None
