@@ -16,7 +16,7 @@ from edge_asd.learn.opened_machine import OpenedMachine, open_machine
 from edge_asd.monitor.assemble import Clocks, Setup, monitor_of
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.watcher import Watcher
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
@@ -34,7 +34,7 @@ def simulated_monitor(
     root: Path,
     profile: Profile,
     duration_s: float,
-    sinks: Sequence[Sink] = (),
+    sinks: Sequence[Output] = (),
     watchers: Sequence[Watcher] = (),
     environment: Mapping[str, str] | None = None,
     prepare: Callable[[Detector], None] = lambda detector: None,

@@ -10,7 +10,7 @@ EdgeAsdError            exit 1: something failed
 │   └── DriverHungError       exit 75: a driver that never returns; start the program again
 ├── StateError          the state folder, or what is learned there, cannot be used
 ├── ControlError        no monitor runs, or it refuses a request
-└── SinkError           an output that cannot be written
+└── OutputError           an output that cannot be written
     └── EventRefusedError     it will never take this event; the next one it may
 
 Every message is one line: what was found, what was expected, what to do.
@@ -27,8 +27,8 @@ __all__ = [
     "DriverHungError",
     "EdgeAsdError",
     "EventRefusedError",
+    "OutputError",
     "ProfileError",
-    "SinkError",
     "StateError",
     "UsageError",
     "one_line",
@@ -81,7 +81,7 @@ class ControlError(EdgeAsdError):
     """No monitor runs, or it refuses a request."""
 
 
-class SinkError(EdgeAsdError):
+class OutputError(EdgeAsdError):
     """An output that cannot be written.
 
     Parameters
@@ -94,7 +94,7 @@ class SinkError(EdgeAsdError):
         self.retry_after_s = retry_after_s
 
 
-class EventRefusedError(SinkError):
+class EventRefusedError(OutputError):
     """The output will never take this event; the next one it may."""
 
 

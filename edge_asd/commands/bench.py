@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.errors import SinkError, UsageError
+from edge_asd.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from edge_asd.scoring.bench import Report
@@ -86,7 +86,7 @@ def bench(
         try:
             json_path.write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
         except OSError as error:
-            raise SinkError(f"cannot write {json_path}: {error.strerror}") from error
+            raise OutputError(f"cannot write {json_path}: {error.strerror}") from error
 
 
 def _print(report: Report) -> None:

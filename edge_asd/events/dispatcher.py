@@ -1,71 +1,117 @@
-"""Everything that hears the events of a monitor: watchers first, then the sinks."""
+"""Dispatches events to watchers and outputs, and blocks and windows to watchers."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
+from typing import Any, Literal
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.monitor.watcher import Watcher
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 
 __all__ = ["Dispatcher"]
 
+_log = logging.getLogger(__name__)
+
+_Call = Literal["on_block", "on_gap", "on_window", "on_event"]
+
 
 class Dispatcher:
-    """Hands each event on; what fails is a fault and never an end.
+    """Calls every part, whichever other part fails; a failure is reported as a fault.
+
+    A part that keeps failing is one fault, which ends when the call that failed succeeds.
+    Thread: the monitor's.
 
     Parameters
     ----------
-    report : hears that a sink fails, and that it works again
-    on_closed : called when whoever reads the events has gone
+    outputs : may still be filled by the caller afterwards
+    report : called when a part fails, and when it works again
+    on_closed : called when the reader of an output has gone
     """
 
     def __init__(
         self,
         watchers: Sequence[Watcher],
+        outputs: Sequence[Output],
         *,
         report: Report,
         on_closed: Callable[[], None],
     ) -> None:
-        self._sinks: list[Sink] = []
         self._watchers = watchers
+        self._outputs = outputs
         self._report = report
         self._on_closed = on_closed
-        self._failing: set[str] = set()
-
-    def add(self, sinks: Sequence[Sink]) -> None:
-        """Tell these, too."""
-        self._sinks += sinks
+        self._closed: set[str] = set()  # outputs without a reader
+        self._failing: dict[str, set[str]] = {}  # by name of the part: the calls that fail
 
     def emit(self, event: Event) -> None:
-        """Tell everybody."""
-        for watcher in self._watchers:
-            watcher.on_event(event)
-        for sink in tuple(self._sinks):
+        """Give an event to every watcher, then to every output."""
+        self.ask("on_event", event)
+        for output in self._open:
             try:
-                sink.emit(event)
+                output.emit(event)
             except BrokenPipeError:
-                self._sinks.remove(sink)  # the others still hear of the end
+                self._closed.add(output.name)
                 self._on_closed()
-            except SinkError as error:
-                self._failing.add(sink.name)
-                self._report(noticed("output", str(error), subject=sink.name))
+            except Exception as error:
+                self._failed("output", output.name, "emit", error)
             else:
-                self._works(sink)
+                self._works("output", output.name, "emit")
+
+    def ask(self, call: _Call, *arguments: Any) -> list[Event]:
+        """Call this method of every watcher; return all events that the watchers give."""
+        events: list[Event] = []
+        for watcher in self._watchers:
+            name = type(watcher).__name__
+            try:
+                events += getattr(watcher, call)(*arguments) or ()
+            except Exception as error:
+                self._failed("part", name, call, error)
+            else:
+                self._works("part", name, call)
+        return events
 
     @property
     def counters(self) -> dict[str, dict[str, int]]:
-        """What each sink has sent, dropped and still to send."""
-        return {sink.name: sink.counters() for sink in self._sinks}
+        """Events sent, dropped and waiting, by output."""
+        return {output.name: self._counters(output) for output in self._open}
 
     @property
     def undelivered(self) -> int:
-        """Events that some sink still has to deliver."""
+        """Number of events that still wait in some output."""
         return sum(counters.get("waiting", 0) for counters in self.counters.values())
 
-    def _works(self, sink: Sink) -> None:
-        if sink.name in self._failing:
-            self._failing.remove(sink.name)
-            self._report(ended("output", "it takes events again", subject=sink.name))
+    @property
+    def _open(self) -> list[Output]:
+        return [output for output in self._outputs if output.name not in self._closed]
+
+    def _counters(self, output: Output) -> dict[str, int]:
+        try:
+            counters = output.counters()
+        except Exception as error:
+            self._failed("output", output.name, "counters", error)
+            return {}
+        self._works("output", output.name, "counters")
+        return counters
+
+    def _failed(self, fault: str, name: str, call: str, error: Exception) -> None:
+        failing = self._failing.setdefault(name, set())
+        expected = isinstance(error, OutputError)
+        if not expected and call not in failing:
+            _log.error("%s of %s failed unexpectedly", call, name, exc_info=error)
+        if not failing or expected:  # the reason why an output fails may change
+            detail = str(error) if expected else f"{call} failed: {type(error).__name__}: {error}"
+            self._report(noticed(fault, detail, subject=name))
+        failing.add(call)
+
+    def _works(self, fault: str, name: str, call: str) -> None:
+        failing = self._failing.get(name)
+        if failing is None:
+            return
+        failing.discard(call)
+        if not failing:
+            del self._failing[name]
+            self._report(ended(fault, "it works again", subject=name))

@@ -51,6 +51,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("overload", "impaired", "scoring is too slow; the hop was widened"),
             Fault("output", "impaired", "an output cannot be reached"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),
+            Fault("part", "impaired", "a part of the monitor failed unexpectedly"),
             Fault("disk", "impaired", "the disk is full or cannot be written"),
             Fault("clock", "minor", "the clock is not set; times may be wrong"),
         )

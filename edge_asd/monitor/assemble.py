@@ -32,7 +32,7 @@ from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
 from edge_asd.monitor.subject import Judge, Listening, Subject
 from edge_asd.monitor.watcher import Watcher
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, Profile
 from edge_asd.service.heat import HeatWatcher
@@ -69,7 +69,7 @@ class Setup:
     start: datetime  # of a recording
     hop_s: float | None = None  # None: the profile's, or the bundle's
     duration_s: float | None = None
-    sinks: Sequence[Sink] = ()  # besides those of the profile
+    sinks: Sequence[Output] = ()  # besides those of the profile
     watchers: Sequence[Watcher] = ()  # besides those of the profile
     environment: Mapping[str, str] = field(default_factory=dict)
     clocks: Clocks = Clocks()
@@ -80,7 +80,7 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
 
     Raises
     ------
-    BundleError, StateError, ProfileError, SinkError
+    BundleError, StateError, ProfileError, OutputError
         When a part cannot be opened.
     """
     profile, state = setup.profile, setup.state

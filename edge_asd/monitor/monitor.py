@@ -35,7 +35,7 @@ from edge_asd.monitor.status import Status
 from edge_asd.monitor.stream_clock import StreamClock
 from edge_asd.monitor.subject import Judge, Subject
 from edge_asd.monitor.watcher import Moment, Watcher
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.scoring.stream import Gap, ScoredStream, ScoredWindow, SkippedWindow, gap_before
 
 __all__ = ["Monitor"]
@@ -86,7 +86,6 @@ class Monitor:
         self._subject = subject
         self._clock = clock
         self._stop = stop
-        self._watchers = tuple(watchers)
         self._requests = requests
         self._reload = reload
         self._reports = reports or queue.SimpleQueue()
@@ -100,17 +99,19 @@ class Monitor:
         self._stop_reason = "interrupted"
         self._heard_at_s = now_s()
         self._faults = faults or FaultReporter()
+        self._outputs: list[Output] = []
         self._dispatcher = Dispatcher(
-            self._watchers,
+            watchers,
+            self._outputs,
             report=self._reports.put,
             on_closed=lambda: self.end("the output was closed"),
         )
         self._counters = Counters(clock.utc(0.0), self._rate_hz)
         self.status = self._make_status()
 
-    def speak_to(self, sinks: Sequence[Sink]) -> None:
+    def speak_to(self, sinks: Sequence[Output]) -> None:
         """Give every event to these, too; before the run."""
-        self._dispatcher.add(sinks)
+        self._outputs += sinks
 
     def run(self, blocks: Iterable[Block]) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
@@ -177,8 +178,7 @@ class Monitor:
                 self._dispatcher.emit(_clock_step(self._now(), step_s))
         if block.n_frames:
             at = self._at(block.end_frame)
-            for watcher in self._watchers:
-                self._emit_all(watcher.on_block(at, block.audio))
+            self._emit_all(self._dispatcher.ask("on_block", at, block.audio))
             self._emit_all(self._faults.settle(at, block.n_frames / self._rate_hz))
         self._between_blocks()
 
@@ -211,8 +211,7 @@ class Monitor:
         self._counters.lost_samples += gap.lost_samples
         at = self._at(gap.at_sample)
         lost_s = gap.lost_samples / self._rate_hz if gap.lost_samples else None
-        for watcher in self._watchers:
-            self._emit_all(watcher.on_gap(at, lost_s))
+        self._emit_all(self._dispatcher.ask("on_gap", at, lost_s))
         self._dispatcher.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s))
 
     def _on_window(self, window: ScoredWindow) -> None:
@@ -233,8 +232,7 @@ class Monitor:
         events = self.reporter.window(
             at, facts, lambda: self._judge.explain(window.audio, window.result)
         )
-        for watcher in self._watchers:
-            self._emit_all(watcher.on_window(at, window, alarm.state))
+        self._emit_all(self._dispatcher.ask("on_window", at, window, alarm.state))
         self._dispatcher.emit(
             ScoreEvent(
                 **at.facts(),

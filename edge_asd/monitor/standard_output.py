@@ -16,13 +16,13 @@ from edge_asd.events.fault import Report
 from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.subject import Listening
 from edge_asd.monitor.watcher import Watcher
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.jsonl import JsonlSink
+from edge_asd.outputs.jsonl import JsonlOutput
 
 __all__ = ["Voice", "standard_output"]
 
-Voice = tuple[list[Watcher], list[Sink]]
+Voice = tuple[list[Watcher], list[Output]]
 
 
 def standard_output(
@@ -49,7 +49,7 @@ def standard_output(
         return [stack.enter_context(Meter(Console(), lambda: source.backlog_s, clock))], []
     if not live:
         stack.callback(_let_go_of_closed_stdout, sys.stdout)
-        return [], [JsonlSink(sys.stdout)]
+        return [], [JsonlOutput(sys.stdout)]
     reader = _Reader(_stream_apart(sys.stdout), on_closed)
     delivery = Delivery(reader, report=report, accepts=lambda _: True, spool=None)
     return [], [stack.enter_context(closing(delivery))]
@@ -62,7 +62,7 @@ class _Reader:
 
     def __init__(self, stream: TextIO, on_closed: Callable[[], None]) -> None:
         self._stream = stream
-        self._lines = JsonlSink(stream)
+        self._lines = JsonlOutput(stream)
         self._on_closed = on_closed
 
     def send(self, event: Event) -> None:

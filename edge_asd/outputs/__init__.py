@@ -1,7 +1,7 @@
 """Where events go: one protocol, one file per kind of output.
 
 A sink takes one event at a time, in order, and does not wait for anybody. When it cannot,
-it raises ``SinkError``; the monitor reports that and goes on scoring.
+it raises ``OutputError``; the monitor reports that and goes on scoring.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Protocol
 
 from edge_asd.events.event import Event
 
-__all__ = ["Sink"]
+__all__ = ["Output"]
 
 
-class Sink(Protocol):
+class Output(Protocol):
     """An output for events."""
 
     @property

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from edge_asd.errors import EventRefusedError, SinkError
+from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import FaultChange, Report
 from edge_asd.outputs.output_health import OutputHealth
@@ -49,7 +49,7 @@ class Transport(Protocol):
         ------
         EventRefusedError
             When the other side will never take this event.
-        SinkError
+        OutputError
             When it cannot be delivered now.
         """
         ...
@@ -270,11 +270,11 @@ class Delivery:
             self._transport.send(event)
         except EventRefusedError as error:
             self._on_refusal(event, error)
-        except SinkError as error:
+        except OutputError as error:
             self._on_failure(event, error)
         except Exception as error:
             _log.exception("%s failed unexpectedly", self.name)
-            self._on_refusal(event, SinkError(f"{type(error).__name__} in the program"))
+            self._on_refusal(event, OutputError(f"{type(error).__name__} in the program"))
         else:
             self._on_delivery(event)
 
@@ -287,7 +287,7 @@ class Delivery:
             waiting = len(self._spool)
             self._news.extend(self._health.delivered(durable=event.durable, waiting=waiting))
 
-    def _on_failure(self, event: Event, error: SinkError) -> None:
+    def _on_failure(self, event: Event, error: OutputError) -> None:
         with self._changed:
             pause_s = self._backoff.next_s(self._jitter())
             pause_s = max(pause_s, min(error.retry_after_s, _MAX_RETRY_AFTER_S))
@@ -302,7 +302,7 @@ class Delivery:
             else:
                 self._dropped += 1
 
-    def _on_refusal(self, event: Event, error: SinkError) -> None:
+    def _on_refusal(self, event: Event, error: OutputError) -> None:
         event_id, refusals = self._refusals
         refusals = refusals + 1 if event_id == event.id else 1
         self._refusals = (event.id, refusals)

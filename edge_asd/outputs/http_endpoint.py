@@ -24,7 +24,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import strict_json, verdict
@@ -53,7 +53,7 @@ class HttpEndpoint:
 
     Raises
     ------
-    SinkError
+    OutputError
         When it cannot listen there.
     """
 
@@ -235,7 +235,7 @@ def _listening(settings: HttpSettings, pages: _Pages, timeout_s: float) -> _Serv
     except (OSError, UnicodeError) as error:
         code = getattr(error, "errno", None)
         reason = os.strerror(code) if code and code > 0 else str(error)
-        raise SinkError(
+        raise OutputError(
             f"cannot serve /health and /metrics at {place}: {reason}; "
             "choose another sinks.http.port or sinks.http.host"
         ) from error

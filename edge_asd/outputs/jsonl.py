@@ -9,13 +9,13 @@ from io import FileIO
 from pathlib import Path
 from typing import TextIO
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 
-__all__ = ["JsonlFile", "JsonlSink"]
+__all__ = ["JsonlFile", "JsonlOutput"]
 
 
-class JsonlSink:
+class JsonlOutput:
     """One line per event on a stream, flushed at once so that readers see whole lines.
 
     Parameters
@@ -37,7 +37,7 @@ class JsonlSink:
         ------
         BrokenPipeError
             When whoever read the stream has gone.
-        SinkError
+        OutputError
             When it cannot be written otherwise, for instance on a full disk.
         """
         try:
@@ -50,7 +50,7 @@ class JsonlSink:
             raise
         except OSError as error:
             self._dropped += 1
-            raise SinkError(f"cannot write {self.name}: {error.strerror}") from error
+            raise OutputError(f"cannot write {self.name}: {error.strerror}") from error
         self._held_back = ""
         self._sent += 1
 
@@ -78,7 +78,7 @@ class JsonlFile:
 
     Raises
     ------
-    SinkError
+    OutputError
         When it cannot be opened.
     """
 
@@ -103,7 +103,7 @@ class JsonlFile:
         ------
         BrokenPipeError
             When the path is a pipe whose reader has gone.
-        SinkError
+        OutputError
             When it cannot be written, for instance on a full disk. The next event is tried
             again.
         """
@@ -163,8 +163,8 @@ class JsonlFile:
     def _numbered(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
 
-    def _error(self, error: OSError) -> SinkError:
-        return SinkError(f"cannot write {self._path}: {error.strerror}")
+    def _error(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self._path}: {error.strerror}")
 
 
 def _write_all(file: FileIO, content: bytes) -> None:

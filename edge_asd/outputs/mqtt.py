@@ -37,7 +37,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.events.event import Event, ScoreEvent
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import strict_json, verdict
@@ -62,7 +62,7 @@ class _Pending:
     receipt: Receipt
 
 
-class _UnansweredError(SinkError):
+class _UnansweredError(OutputError):
     """The broker has neither acknowledged nor refused a message."""
 
 
@@ -79,7 +79,7 @@ class MqttTransport:
 
     Raises
     ------
-    SinkError
+    OutputError
         When the settings, certificates or keys cannot be used. A broker that cannot be
         reached is no error here: :meth:`send` tells.
     """
@@ -135,7 +135,7 @@ class MqttTransport:
 
         Raises
         ------
-        SinkError
+        OutputError
             When there is no connection, no answer in time, or a refusal. Sent again, the
             same event is not published anew while the broker may still acknowledge it.
         """
@@ -155,7 +155,7 @@ class MqttTransport:
                 self._greeting.check()
         except _UnansweredError:
             raise  # it is still under way
-        except SinkError:
+        except OutputError:
             self._pending = None
             raise
         self._pending = None

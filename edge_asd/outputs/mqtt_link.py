@@ -17,7 +17,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.outputs.mqtt_tls import explained, tls_context
 from edge_asd.profile import MqttSettings
 
@@ -64,7 +64,7 @@ class Receipt:
 
         Raises
         ------
-        SinkError
+        OutputError
             When the broker refuses the message, or it is lost with the connection.
         """
         for _ in range(_LOOKS):
@@ -74,7 +74,7 @@ class Receipt:
             except (RuntimeError, ValueError):
                 done, self._session = False, -1
             if not done and self._session != self._link.session:
-                raise SinkError(f"{self._link.place}: the connection was lost; trying again")
+                raise OutputError(f"{self._link.place}: the connection was lost; trying again")
             if done:
                 self.check()
                 return True
@@ -83,7 +83,7 @@ class Receipt:
         return False
 
     def check(self) -> None:
-        """Return unless the broker has refused the message by now, which is a ``SinkError``."""
+        """Return unless the broker has refused the message by now, which is a ``OutputError``."""
         self._link.check(self._info.mid)
 
 
@@ -100,7 +100,7 @@ class Link:
 
     Raises
     ------
-    SinkError
+    OutputError
         When the settings, certificates or keys cannot be used. A broker that cannot be
         reached is no error here: :meth:`require` tells.
     """
@@ -156,19 +156,19 @@ class Link:
 
         Raises
         ------
-        SinkError
+        OutputError
             When there is none, and why.
         """
         self._decided.wait(self._patience.acknowledge_s)
         if not self._up:
-            raise SinkError(self.problem)
+            raise OutputError(self.problem)
 
     def publish(self, topic: str, payload: str, *, qos: int, retain: bool = False) -> Receipt:
         """Hand a message to the network thread.
 
         Raises
         ------
-        SinkError
+        OutputError
             When too many wait already, or the connection is lost (QoS 0).
         """
         qos, session = min(qos, self._max_qos), self._session
@@ -177,19 +177,19 @@ class Link:
             # paho has queued it all the same and sends it after the reconnect.
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise SinkError(f"{self.place}: {_MAX_QUEUED} messages wait for an answer already")
+            raise OutputError(f"{self.place}: {_MAX_QUEUED} messages wait for an answer already")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise SinkError(self.problem)
+            raise OutputError(self.problem)
         return Receipt(self, info, session)
 
     def check(self, message_id: int) -> None:
-        """Return unless the broker has refused this message, which is a ``SinkError``."""
+        """Return unless the broker has refused this message, which is a ``OutputError``."""
         if refusal := self._refusals.get(message_id):
-            raise SinkError(f"{self.place} refuses a message: {refusal}; check its access rules")
+            raise OutputError(f"{self.place} refuses a message: {refusal}; check its access rules")
 
     def retain(self, messages: Mapping[str, str]) -> None:
         """Publish retained messages by topic; do not wait for them."""
-        with suppress(SinkError):  # said again after the next connect, or heartbeat
+        with suppress(OutputError):  # said again after the next connect, or heartbeat
             for topic, payload in messages.items():
                 self.publish(topic, payload, qos=1, retain=True)
 
@@ -200,7 +200,7 @@ class Link:
     def close(self) -> None:
         """Say farewell, and leave nothing on the broker but ``offline``."""
         if self._up:
-            with suppress(SinkError):
+            with suppress(OutputError):
                 farewell = self.publish(self._will, "offline", qos=1, retain=True)
                 farewell.wait(self._patience.farewell_s)
         self._ending = True
@@ -241,7 +241,7 @@ class Link:
                 settings.host, self._port, self._patience.keepalive_s, properties=properties
             )
         except ValueError as error:
-            raise SinkError(
+            raise OutputError(
                 f"sinks.mqtt.host is {settings.host!r}, which is no host name: {error}"
             ) from None
         return client

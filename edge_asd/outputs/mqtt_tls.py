@@ -7,7 +7,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.profile import MqttSettings
 
 __all__ = ["explained", "tls_context"]
@@ -18,26 +18,26 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
 
     Raises
     ------
-    SinkError
+    OutputError
         When the settings contradict each other, or a file cannot be used.
     """
     if not settings.tls:
         for name in ("ca_file", "cert_file", "key_file"):
             if getattr(settings, name):
-                raise SinkError(f"sinks.mqtt.{name} is set, but tls is false; set tls = true")
+                raise OutputError(f"sinks.mqtt.{name} is set, but tls is false; set tls = true")
         return None
     if settings.key_file and not settings.cert_file:
-        raise SinkError("sinks.mqtt.key_file is set, but cert_file is not; name both or none")
+        raise OutputError("sinks.mqtt.key_file is set, but cert_file is not; name both or none")
     try:
         context = ssl.create_default_context(cafile=_expanded(settings.ca_file))
     except OSError as error:
-        raise SinkError(f"sinks.mqtt.ca_file {settings.ca_file}: {explained(error)}") from error
+        raise OutputError(f"sinks.mqtt.ca_file {settings.ca_file}: {explained(error)}") from error
     if certificate := _expanded(settings.cert_file):
         try:
             # A password keeps OpenSSL from asking for one on the terminal.
             context.load_cert_chain(certificate, _expanded(settings.key_file), password="")
         except OSError as error:
-            raise SinkError(
+            raise OutputError(
                 f"sinks.mqtt.cert_file {settings.cert_file} with key_file "
                 f"{settings.key_file or 'none'}: {explained(error)}"
             ) from error

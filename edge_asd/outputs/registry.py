@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from difflib import get_close_matches
 from pathlib import Path
 
-from edge_asd.errors import ProfileError, SinkError
+from edge_asd.errors import OutputError, ProfileError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report, noticed
 from edge_asd.monitor.status import Status
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.outputs.delivery import Delivery, Transport
 from edge_asd.outputs.jsonl import JsonlFile
 from edge_asd.outputs.secrets_source import read_secret
@@ -30,7 +30,7 @@ def open_outputs(
     status: Callable[[], Status],
     report: Report,
     environment: Mapping[str, str],
-) -> list[Sink]:
+) -> list[Output]:
     """Return the outputs that the profile names; close each after the last event.
 
     Parameters
@@ -44,7 +44,7 @@ def open_outputs(
     ------
     ProfileError
         When a secret is missing, or an event or an address is impossible.
-    SinkError
+    OutputError
         When an output cannot be opened at all; an other side that is away is no error.
     """
 
@@ -54,7 +54,7 @@ def open_outputs(
         spool = state.spool / f"{transport.name}.jsonl" if state else None
         return Delivery(transport, report=report, accepts=accepts, spool=spool)
 
-    def opened() -> Iterator[Sink]:
+    def opened() -> Iterator[Output]:
         if sinks.jsonl.path:
             file = sinks.jsonl
             path = Path(file.path).expanduser()
@@ -69,10 +69,10 @@ def open_outputs(
 
             try:
                 yield HttpEndpoint(sinks.http, status)
-            except SinkError as error:  # no reason not to listen
+            except OutputError as error:  # no reason not to listen
                 report(noticed("output", str(error), subject="http"))
 
-    outputs: list[Sink] = []
+    outputs: list[Output] = []
     with ExitStack() as undo:
         for output in opened():
             outputs.append(output)

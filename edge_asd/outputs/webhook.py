@@ -29,7 +29,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
 from urllib.parse import quote, urlsplit
 
 from edge_asd import __version__
-from edge_asd.errors import EventRefusedError, ProfileError, SinkError
+from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.event import Event
 
 __all__ = ["WebhookTransport"]
@@ -78,17 +78,17 @@ class WebhookTransport:
         ------
         EventRefusedError
             When the server does not want this event.
-        SinkError
+        OutputError
             When there is no server, no answer in time, or not the right one.
         """
         try:
             status, retry_after = self._post(event)
         except TimeoutError:
-            raise SinkError(f"{self._place} did not answer in {self._timeout_s:g} s") from None
+            raise OutputError(f"{self._place} did not answer in {self._timeout_s:g} s") from None
         except (OSError, HTTPException) as error:
             # The text of an HTTPException may hold parts of the address.
             reason = getattr(error, "strerror", None) or type(error).__name__
-            raise SinkError(f"cannot reach {self._place}: {reason}") from None
+            raise OutputError(f"cannot reach {self._place}: {reason}") from None
         if not 200 <= status < 300:
             raise self._complaint(status, retry_after)
 
@@ -119,14 +119,14 @@ class WebhookTransport:
             plain, server_hostname=self._host, do_handshake_on_connect=False
         )
 
-    def _complaint(self, status: int, retry_after: str) -> SinkError:
+    def _complaint(self, status: int, retry_after: str) -> OutputError:
         said = f"{self._place} answered {status} {responses.get(status, '')}".rstrip()
         if 300 <= status < 400:
-            return SinkError(f"{said}; put the address that it redirects to into the profile")
+            return OutputError(f"{said}; put the address that it redirects to into the profile")
         if 400 <= status < 500 and status not in _RETRIED:
             return EventRefusedError(f"{said} to an event")
         seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
-        return SinkError(said, retry_after_s=seconds)
+        return OutputError(said, retry_after_s=seconds)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from benchmarks.simulated_monitor import simulated_monitor
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.events.event import Event, StoppedEvent
 from edge_asd.monitor.monitor import Monitor
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.profile import Profile, load_profile
 
 Kind = TypeVar("Kind", bound=Event)
@@ -71,7 +71,7 @@ class Rig:
     profile: Profile = field(default_factory=load_profile)
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
-    sinks: Sequence[Sink] = ()
+    sinks: Sequence[Output] = ()
     on_monitor: Callable[[Monitor, SimulatedTime], None] = lambda monitor, time: None
     slow: Callable[[float], float] | None = None  # simulated seconds that a window takes
 

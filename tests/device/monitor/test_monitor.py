@@ -21,7 +21,7 @@ from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.audio.source import Block
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.errors import AudioError, SinkError
+from edge_asd.errors import AudioError, OutputError
 from edge_asd.events.event import (
     AlarmClearedEvent,
     AlarmRaisedEvent,
@@ -38,7 +38,7 @@ from edge_asd.monitor.adaptive_hop import AdaptiveHop
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stream_clock import FixedClock
 from edge_asd.monitor.subject import Judge, Subject
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.scoring.stream import Gap, ScoredStream, ScoredWindow
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -98,7 +98,7 @@ class Failing(Record):
 
 def run(
     blocks: Iterable[Block],
-    *sinks: Sink,
+    *sinks: Output,
     window_samples: int = 100,
     hop_samples: int = 50,
     duration_s: float | None = None,
@@ -324,7 +324,7 @@ def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
 ) -> None:
     record = Record()
 
-    stopped = run(cut(levels((0, 3)), [50]), Failing(SinkError("disk full")), record)
+    stopped = run(cut(levels((0, 3)), [50]), Failing(OutputError("disk full")), record)
 
     assert stopped.windows == 5
     assert len(record.of(ScoreEvent)) == 5

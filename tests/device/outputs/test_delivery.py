@@ -16,7 +16,7 @@ from device.reports import a_notice
 from device.small_disk import fill, small_disk
 from device.waiting import wait_until
 
-from edge_asd.errors import EventRefusedError, SinkError
+from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Backoff, Delivery
@@ -42,7 +42,7 @@ class Mailbox:
         self.attempts += 1
         assert self.open.wait(30)
         if self.away:
-            raise SinkError("nobody at home")
+            raise OutputError("nobody at home")
         if event.id in self.refuses:
             raise EventRefusedError("not for me")
         self.taken.append(event.id)
@@ -372,7 +372,7 @@ def test_what_a_server_asks_for_is_waited_for_but_not_for_ever() -> None:
     class Busy(Mailbox):
         def send(self, event: Event) -> None:
             self.attempts += 1
-            raise SinkError("busy", retry_after_s=1e9)
+            raise OutputError("busy", retry_after_s=1e9)
 
     now_s = [0.0]
     mailbox = Busy()

@@ -11,7 +11,7 @@ import pytest
 from device.mosquitto import wait_until
 from device.reports import SILENT, UNREACHABLE, a_notice, a_status
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.http_endpoint import HttpEndpoint
 from edge_asd.profile import HttpSettings
@@ -148,12 +148,12 @@ def test_a_taken_port_is_an_error_that_names_it() -> None:
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
 
-        with pytest.raises(SinkError, match=rf"127\.0\.0\.1:{port}: Address already in use; "):
+        with pytest.raises(OutputError, match=rf"127\.0\.0\.1:{port}: Address already in use; "):
             HttpEndpoint(HttpSettings(port=port, host=LOOPBACK), a_status)
 
 
 def test_an_address_of_another_computer_is_an_error_that_names_it() -> None:
-    with pytest.raises(SinkError, match=r"192\.0\.2\.1:8080: Cannot assign"):
+    with pytest.raises(OutputError, match=r"192\.0\.2\.1:8080: Cannot assign"):
         HttpEndpoint(HttpSettings(port=8080, host="192.0.2.1"), a_status)
 
 

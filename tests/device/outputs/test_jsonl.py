@@ -16,8 +16,8 @@ from device.made_events import SCORE
 from device.reports import a_notice
 from device.small_disk import fill, small_disk
 
-from edge_asd.errors import SinkError
-from edge_asd.outputs.jsonl import JsonlFile, JsonlSink
+from edge_asd.errors import OutputError
+from edge_asd.outputs.jsonl import JsonlFile, JsonlOutput
 
 LINE_BYTES = len(a_notice(10).to_json()) + 1
 
@@ -40,7 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_event_is_one_line_on_the_stream_at_once() -> None:
     stream = io.StringIO()
-    sink = JsonlSink(stream)
+    sink = JsonlOutput(stream)
 
     sink.emit(SCORE)
 
@@ -52,8 +52,8 @@ def test_an_event_is_one_line_on_the_stream_at_once() -> None:
 
 def test_a_stream_that_cannot_be_written_is_an_error_and_counted() -> None:
     with Path("/dev/full").open("w") as stream:
-        sink = JsonlSink(stream)
-        with pytest.raises(SinkError, match="cannot write stdout: No space left on device"):
+        sink = JsonlOutput(stream)
+        with pytest.raises(OutputError, match="cannot write stdout: No space left on device"):
             sink.emit(SCORE)
         assert sink.counters()["dropped"] == 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what is buffered
@@ -62,9 +62,9 @@ def test_a_stream_that_cannot_be_written_is_an_error_and_counted() -> None:
 def test_an_event_that_is_tried_again_on_a_full_disk_is_written_once(tmp_path: Path) -> None:
     with small_disk(tmp_path) as disk, (disk / "events.jsonl").open("w") as stream:
         filler = fill(disk)
-        sink = JsonlSink(stream)
+        sink = JsonlOutput(stream)
         for _ in range(3):
-            with pytest.raises(SinkError):
+            with pytest.raises(OutputError):
                 sink.emit(a_notice(1))
         filler.unlink()
 
@@ -78,7 +78,7 @@ def test_a_reader_that_has_gone_is_told_apart_from_other_failures(path: Path) ->
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", closefd=False) as stream:
-        JsonlSink(stream).emit(SCORE)
+        JsonlOutput(stream).emit(SCORE)
     os.close(writing)
 
 
@@ -157,7 +157,7 @@ def test_after_a_rotation_that_failed_the_next_event_tries_again(path: Path) -> 
         obstacle = path.with_name("events.jsonl.1")
         obstacle.mkdir()
         for _ in range(2):
-            with pytest.raises(SinkError, match=r"cannot write .*events\.jsonl: Is a directory"):
+            with pytest.raises(OutputError, match=r"cannot write .*events\.jsonl: Is a directory"):
                 file.emit(a_notice(11))
         obstacle.rmdir()
 
@@ -173,7 +173,7 @@ def test_a_full_disk_tears_no_line_and_writing_goes_on_when_there_is_space(tmp_p
         file = JsonlFile(path)
         file.emit(a_notice(0))
         filler = fill(disk)
-        with pytest.raises(SinkError, match="No space left on device"):
+        with pytest.raises(OutputError, match="No space left on device"):
             for number in range(1, 100):
                 file.emit(a_notice(number))
         written = file.counters()["sent"]
@@ -205,5 +205,5 @@ def test_a_name_that_is_not_utf_8_does_not_stop_the_file(path: Path) -> None:
     ("where", "reason"), [("no/such/folder.jsonl", "No such file"), ("", "Is a directory")]
 )
 def test_a_file_that_cannot_be_opened_is_an_error(where: str, reason: str, tmp_path: Path) -> None:
-    with pytest.raises(SinkError, match=f"cannot write .*{where}.*: {reason}"):
+    with pytest.raises(OutputError, match=f"cannot write .*{where}.*: {reason}"):
         JsonlFile(tmp_path / where)

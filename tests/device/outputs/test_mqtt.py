@@ -33,7 +33,7 @@ from device.reports import SILENT, a_notice, a_status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.errors import SinkError
+from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.delivery import Backoff, Delivery
@@ -126,7 +126,7 @@ def send_until_taken(transport: MqttTransport, event: Any) -> None:
     def taken() -> bool:
         try:
             transport.send(event)
-        except SinkError:
+        except OutputError:
             return False
         return True
 
@@ -253,7 +253,7 @@ def test_a_monitor_that_ends_says_so_and_leaves_no_thread(
     listener.wait_for("/availability", "offline")
     assert caplog.text == ""
     assert "mqtt-state" not in {thread.name for thread in threading.enumerate()}
-    with pytest.raises(SinkError, match="the connection is closed"):
+    with pytest.raises(OutputError, match="the connection is closed"):
         transport.send(a_notice(1))
 
 
@@ -307,9 +307,9 @@ def test_a_broker_that_is_not_there_is_one_clear_line(
     port = free_port()
     transport = connect(port)
 
-    with pytest.raises(SinkError) as caught:
+    with pytest.raises(OutputError) as caught:
         transport.send(NOTICE)
-    with pytest.raises(SinkError):
+    with pytest.raises(OutputError):
         transport.send(NOTICE)
 
     assert str(caught.value) == (
@@ -322,7 +322,7 @@ def test_a_broker_that_is_not_there_is_one_clear_line(
 def test_an_unknown_host_is_named(connect: Callable[..., MqttTransport]) -> None:
     transport = connect(1883, host="broker.invalid")
 
-    with pytest.raises(SinkError, match=r"broker\.invalid:1883: unknown host name"):
+    with pytest.raises(OutputError, match=r"broker\.invalid:1883: unknown host name"):
         transport.send(NOTICE)
 
 
@@ -332,13 +332,13 @@ def test_an_open_door_without_an_answer_is_told_as_such(
     with socket.create_server(("127.0.0.1", 0)) as dumb:
         transport = connect(dumb.getsockname()[1], patience=HASTY)
 
-        with pytest.raises(SinkError, match="no answer yet"):
+        with pytest.raises(OutputError, match="no answer yet"):
             transport.send(NOTICE)
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 70])
 def test_a_host_that_is_no_name_is_refused_at_once(host: str) -> None:
-    with pytest.raises(SinkError, match=r"sinks\.mqtt\.host is '.*', which is no host name"):
+    with pytest.raises(OutputError, match=r"sinks\.mqtt\.host is '.*', which is no host name"):
         a_transport(1883, host=host)
 
 
@@ -376,7 +376,7 @@ def test_a_wrong_password_is_one_clear_line_that_does_not_contain_it(
     caplog.set_level(logging.DEBUG)
     transport = connect(guarded_broker.port, username="site", password="wrong horse")
 
-    with pytest.raises(SinkError) as caught:
+    with pytest.raises(OutputError) as caught:
         transport.send(NOTICE)
 
     assert str(caught.value).endswith(
@@ -391,7 +391,7 @@ def test_a_message_that_the_broker_does_not_allow_is_an_error(
 ) -> None:
     transport = connect(guarded_broker.port, username="site", password=PASSWORD, topic="forbidden")
 
-    with pytest.raises(SinkError, match=r"refuses a message: .*; check its access rules"):
+    with pytest.raises(OutputError, match=r"refuses a message: .*; check its access rules"):
         transport.send(NOTICE)
 
 
@@ -493,7 +493,7 @@ def test_a_broker_that_cannot_be_trusted_or_does_not_trust_is_one_clear_line(
     }
     transport = connect(tls_broker.port, **tls_settings(certificates) | changes)
 
-    with pytest.raises(SinkError, match=reason) as caught:
+    with pytest.raises(OutputError, match=reason) as caught:
         transport.send(NOTICE)
 
     assert "\n" not in str(caught.value)
@@ -505,7 +505,7 @@ def test_plain_talk_to_a_port_for_tls_gives_a_hint(
 ) -> None:
     transport = connect(tls_broker.port)
 
-    with pytest.raises(SinkError, match="check port and tls"):
+    with pytest.raises(OutputError, match="check port and tls"):
         transport.send(NOTICE)
 
 
@@ -516,7 +516,7 @@ def test_tls_talk_to_a_plain_port_gives_a_hint(
 ) -> None:
     transport = connect(broker.port, host="localhost", tls=True, patience=HASTY)
 
-    with pytest.raises(SinkError, match=r"check port|check host|no answer"):
+    with pytest.raises(OutputError, match=r"check port|check host|no answer"):
         transport.send(NOTICE)
 
 
@@ -533,7 +533,7 @@ def test_tls_talk_to_a_plain_port_gives_a_hint(
 def test_certificates_that_cannot_be_used_are_refused_at_once(
     settings: dict[str, Any], reason: str
 ) -> None:
-    with pytest.raises(SinkError, match=reason):
+    with pytest.raises(OutputError, match=reason):
         a_transport(8883, **settings)
 
 
@@ -554,9 +554,9 @@ def test_a_frozen_broker_is_an_error_in_time_and_hears_of_the_event_once(
     send_until_taken(transport, a_notice(1))
     broker.freeze()
 
-    with pytest.raises(SinkError, match=r"no answer for 0\.3 s"):
+    with pytest.raises(OutputError, match=r"no answer for 0\.3 s"):
         transport.send(a_notice(2))
-    with pytest.raises(SinkError, match="no answer"):
+    with pytest.raises(OutputError, match="no answer"):
         transport.send(a_notice(2))
     broker.thaw()
     send_until_taken(transport, a_notice(2))
@@ -574,7 +574,7 @@ def test_an_acknowledgement_that_is_lost_does_not_repeat_the_event(
     for number in range(5):
         send_until_taken(transport, a_notice(2 * number))
         wire.mute_broker()
-        with pytest.raises(SinkError):
+        with pytest.raises(OutputError):
             transport.send(a_notice(2 * number + 1))
         wire.cut()
         wire.mend()
@@ -591,7 +591,7 @@ def test_a_broker_that_forgets_a_half_sent_event_hears_of_it_again(
     transport = connect(wire.port, patience=HASTY)
     send_until_taken(transport, a_notice(1))
     wire.mute_broker()
-    with pytest.raises(SinkError):
+    with pytest.raises(OutputError):
         transport.send(a_notice(2))
     wire.cut()
     broker.kill()
@@ -618,7 +618,7 @@ def test_an_event_that_the_broker_has_taken_but_not_passed_on_is_not_lost(
     transport = connect(wire.port, patience=HASTY)
     send_until_taken(transport, a_notice(1))
     wire.swallow_releases()
-    with pytest.raises(SinkError):
+    with pytest.raises(OutputError):
         transport.send(a_notice(2))
     wire.cut()
     if forgets:
@@ -646,7 +646,7 @@ def test_an_outage_is_logged_once_and_not_with_every_attempt(
     broker.kill()
     for _ in range(3):
         wait_until(lambda: "connection refused" in caplog.text, "the attempts begin")
-        with pytest.raises(SinkError, match="connection refused"):
+        with pytest.raises(OutputError, match="connection refused"):
             transport.send(NOTICE)
 
     lost, refused = [record.getMessage() for record in caplog.records]

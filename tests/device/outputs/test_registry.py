@@ -17,7 +17,7 @@ from device.web_server import answers, web_server
 
 from edge_asd.errors import ProfileError
 from edge_asd.events.fault import FaultChange, Report
-from edge_asd.outputs import Sink
+from edge_asd.outputs import Output
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import load_profile
 from edge_asd.state.folder import StateFolder
@@ -26,7 +26,7 @@ from edge_asd.state.folder import StateFolder
 @contextmanager
 def opened(
     folder: Path, toml: str, *, state: StateFolder | None = None, **environment: str
-) -> Iterator[dict[str, Sink]]:
+) -> Iterator[dict[str, Output]]:
     outputs = outputs_of(folder, toml, state, environment)
     try:
         yield {output.name: output for output in outputs}
@@ -41,7 +41,7 @@ def outputs_of(
     state: StateFolder | None = None,
     environment: Mapping[str, str] | None = None,
     report: Report = lambda _: None,
-) -> list[Sink]:
+) -> list[Output]:
     profile = folder / "site.toml"
     profile.write_text(toml)
     return open_outputs(

@@ -36,7 +36,7 @@ from device.web_server import (
 )
 
 from edge_asd import __version__
-from edge_asd.errors import EventRefusedError, ProfileError, SinkError
+from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Backoff, Delivery
 from edge_asd.outputs.webhook import WebhookTransport
@@ -93,7 +93,10 @@ def test_an_answer_about_the_event_is_a_refusal(status: int) -> None:
 
 @pytest.mark.parametrize("status", [401, 403, 407, 408, 425, 429, 500, 502, 503, 599, 301, 308])
 def test_an_answer_about_the_server_is_a_failure_to_be_tried_again(status: int) -> None:
-    with web_server(answers(status)) as server, pytest.raises(SinkError, match=str(status)) as seen:
+    with (
+        web_server(answers(status)) as server,
+        pytest.raises(OutputError, match=str(status)) as seen,
+    ):
         WebhookTransport(server.url).send(a_notice(1))
 
     assert not isinstance(seen.value, EventRefusedError)
@@ -106,7 +109,7 @@ def test_an_answer_about_the_server_is_a_failure_to_be_tried_again(status: int) 
 def test_what_a_busy_server_asks_for_is_passed_on(said: str, seconds: float) -> None:
     with (
         web_server(answers(429, Retry_After=said)) as server,
-        pytest.raises(SinkError) as seen,
+        pytest.raises(OutputError) as seen,
     ):
         WebhookTransport(server.url).send(a_notice(1))
 
@@ -117,7 +120,7 @@ def test_what_a_busy_server_asks_for_is_passed_on(said: str, seconds: float) -> 
 def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any) -> None:
     with web_server(behaviour) as server:
         begin_s = time.monotonic()
-        with pytest.raises(SinkError, match=r"^http://127\.0\.0\.1 did not answer in 0\.5 s$"):
+        with pytest.raises(OutputError, match=r"^http://127\.0\.0\.1 did not answer in 0\.5 s$"):
             WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(a_notice(1))
 
     assert time.monotonic() - begin_s < 5
@@ -127,7 +130,7 @@ def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any)
 def test_a_connection_that_breaks_is_a_failure_to_be_tried_again(behaviour: Any) -> None:
     with (
         web_server(behaviour) as server,
-        pytest.raises(SinkError, match=r"cannot reach http://127\.0\.0\.1: \w+") as seen,
+        pytest.raises(OutputError, match=r"cannot reach http://127\.0\.0\.1: \w+") as seen,
     ):
         WebhookTransport(server.url).send(a_notice(1))
 
@@ -150,7 +153,7 @@ def test_a_server_that_said_yes_has_the_event_whatever_it_does_then(behaviour: A
 def test_a_redirect_is_not_followed_so_that_the_token_stays_with_its_server() -> None:
     with web_server() as other:
         redirect = answers(307, Location=other.url)
-        with web_server(redirect) as server, pytest.raises(SinkError, match="307"):
+        with web_server(redirect) as server, pytest.raises(OutputError, match="307"):
             WebhookTransport(server.url, token="s3cret").send(a_notice(1))
 
         assert other.requests == []
@@ -298,7 +301,7 @@ def test_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         url = f"https://localhost:{server.server_port}/hook"
 
-        with pytest.raises(SinkError, match="certificate verify failed"):
+        with pytest.raises(OutputError, match="certificate verify failed"):
             WebhookTransport(url, token="s3cret").send(a_notice(1))
         assert server.requests == []
 
@@ -323,7 +326,7 @@ def test_a_handshake_that_drips_for_ever_is_left_in_time() -> None:
         thread = threading.Thread(target=drip, args=(server,))
         thread.start()
         url = f"https://127.0.0.1:{server.getsockname()[1]}/hook"
-        with pytest.raises(SinkError, match=r"did not answer in 0\.5 s"):
+        with pytest.raises(OutputError, match=r"did not answer in 0\.5 s"):
             WebhookTransport(url, timeout_s=TIMEOUT_S).send(a_notice(1))
         released.set()
         thread.join()
