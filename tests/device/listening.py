@@ -21,7 +21,7 @@ from edge_asd.cli import app
 
 WINDOW_S = 1.0
 SCORE_TOLERANCE = 1e-6
-TIMEOUT_S = 100
+TIMEOUT_S = 600
 COMMAND = [sys.executable, "-m", "edge_asd", "listen"]
 ENVIRONMENT = os.environ | {"PYTHONPATH": ":".join(sys.path)}
 

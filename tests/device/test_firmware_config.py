@@ -84,7 +84,7 @@ def recorded(pcm: str, conf: Path, folder: Path) -> NDArray[np.float32]:
         env=os.environ | {"ALSA_CONFIG_PATH": str(conf)},
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=300,
     )
     audio: NDArray[np.float32] = soundfile.read(wav, dtype="float32")[0].T
     return audio

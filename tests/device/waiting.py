@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(condition: Callable[[], object], deadline_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], object], deadline_s: float = 300.0) -> None:
     """Return as soon as the condition holds; fail when it does not in time."""
     end_s = time.monotonic() + deadline_s
     while not condition():

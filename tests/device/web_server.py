@@ -86,7 +86,7 @@ def answers(status: int, **headers: str) -> Behaviour:
 def hangs(handler: Handler) -> None:
     """Read the event and say nothing."""
     handler.content()
-    handler.server.released.wait(30)
+    handler.server.released.wait(600)
 
 
 def drips(handler: Handler) -> None:

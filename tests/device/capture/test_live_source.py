@@ -443,7 +443,7 @@ class Program:
     def finish(self) -> int:
         for _ in self._lines():
             pass
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=300)
 
     def heard(self) -> tuple[Any, Any, Any]:
         """Audio (2, n), and start and length of its blocks in frames."""

@@ -398,7 +398,7 @@ def test_a_card_is_captured_bit_by_bit(tmp_path: Path, query: str) -> None:
             [sys.executable, "-c", CAPTURE, query, str(tmp_path / "found.npy")],
             env=os.environ | cards.environment | {"PYTHONPATH": ":".join(sys.path)},
             check=True,
-            timeout=60,
+            timeout=300,
         )
 
     found = np.load(tmp_path / "found.npy")

@@ -481,7 +481,7 @@ def test_a_slow_disk_never_holds_up_the_monitor(
     write = running_event.RunningEvent.write_picture
 
     def slow(self: running_event.RunningEvent) -> None:
-        go_on.wait(30)
+        go_on.wait(600)
         write(self)
 
     monkeypatch.setattr(running_event.RunningEvent, "write_picture", slow)
@@ -495,7 +495,7 @@ def test_a_slow_disk_never_holds_up_the_monitor(
         stage.cleared()
         stage.hear(213.0)
 
-    assert time.monotonic() - start_s < 5
+    assert time.monotonic() - start_s < 60
     go_on.set()
     stage.close()
     clip = stage.record()["clip"]

@@ -82,7 +82,7 @@ def test_real_cards_are_listed(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=300,
     )
 
     rows = [json.loads(line) for line in result.stdout.splitlines()]

@@ -87,20 +87,20 @@ def test_an_old_python_is_a_problem() -> None:
 def test_a_crash_is_an_ending() -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
 
-    ending = run_python(["-c", code], timeout_s=30)
+    ending = run_python(["-c", code], timeout_s=300)
 
     assert ending.illegal_instruction
     assert ending.trouble == "died of SIGILL"
 
 
 def test_a_hang_ends_at_the_deadline() -> None:
-    ending = run_python(["-c", "import time; time.sleep(60)"], timeout_s=0.2)
+    ending = run_python(["-c", "import time; time.sleep(600)"], timeout_s=0.2)
 
     assert ending.trouble == "did not end within 0.2 s"
 
 
 def test_a_task_that_cannot_be_done_says_why(tmp_path: Path) -> None:
-    answer = ask_task("check-bundle", timeout_s=60, bundle=str(tmp_path / "gone"), threads=1)
+    answer = ask_task("check-bundle", timeout_s=300, bundle=str(tmp_path / "gone"), threads=1)
 
     assert "no bundle at" in answer["error"]
 
@@ -252,7 +252,7 @@ def test_a_device_with_card_and_bundle_is_examined_for_real(
         env=os.environ | cards.environment | {"PYTHONPATH": ":".join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=600,
         check=False,
     )
 

@@ -65,7 +65,7 @@ def test_silence_has_a_level() -> None:
 
     levels = instrument.levels(np.zeros((2, RATE_HZ), np.float32))
 
-    assert (levels == SILENCE_DBFS).all()
+    assert levels == pytest.approx(SILENCE_DBFS)
     assert instrument.cells(levels) == pytest.approx(SILENCE_DBFS)
 
 

@@ -45,7 +45,7 @@ def test_a_reader_that_stalls_does_not_keep_the_process_alive() -> None:
             env=buffered,
             stdout=writing,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=300,
             check=False,
         )
 

@@ -411,14 +411,17 @@ def test_a_broker_without_exactly_once_gets_at_least_once(
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority (ca), a broker (localhost), a client, and an authority nobody knows."""
+    """An authority (ca), a broker (127.0.0.1), a client, others that nobody knows or means."""
     folder = tmp_path_factory.mktemp("certificates")
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for name in ("ca", "stranger"):
         openssl(folder, "req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}",
                 "-keyout", f"{name}.key", "-out", f"{name}.pem")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
-    for name in ("broker", "client"):
+    for name, address in (
+        *(("broker", "IP:127.0.0.1"), ("client", "IP:127.0.0.1")),
+        ("elsewhere", "IP:192.0.2.1"),
+    ):
+        (folder / "names").write_text(f"subjectAltName={address}")
         openssl(folder, "req", *new_key, "-subj", f"/CN={name}",
                 "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
         openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
@@ -432,13 +435,16 @@ def openssl(folder: Path, *args: str) -> None:
 
 
 @pytest.fixture
-def tls_broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
-    """Speaks TLS only, to clients with a certificate only."""
+def tls_broker(
+    request: pytest.FixtureRequest, tmp_path: Path, certificates: Path
+) -> Iterator[Broker]:
+    """Speaks TLS only, to clients with a certificate only; its own may be another's."""
+    name = getattr(request, "param", "broker")
     broker = Broker(
         tmp_path,
         f"cafile {certificates / 'ca.pem'}",
-        f"certfile {certificates / 'broker.pem'}",
-        f"keyfile {certificates / 'broker.key'}",
+        f"certfile {certificates / f'{name}.pem'}",
+        f"keyfile {certificates / f'{name}.key'}",
         "require_certificate true",
     )
     yield broker
@@ -447,7 +453,6 @@ def tls_broker(tmp_path: Path, certificates: Path) -> Iterator[Broker]:
 
 def tls_settings(certificates: Path) -> dict[str, Any]:
     return {
-        "host": "localhost",
         "tls": True,
         "ca_file": str(certificates / "ca.pem"),
         "cert_file": str(certificates / "client.pem"),
@@ -461,7 +466,7 @@ def test_events_travel_through_tls_with_certificates_of_both_sides(
 ) -> None:
     context = ssl.create_default_context(cafile=str(certificates / "ca.pem"))
     context.load_cert_chain(certificates / "client.pem", certificates / "client.key")
-    listener = Listener(tls_broker.port, host="localhost", tls=context)
+    listener = Listener(tls_broker.port, tls=context)
 
     connect(tls_broker.port, **tls_settings(certificates)).send(NOTICE)
 
@@ -472,13 +477,14 @@ def test_events_travel_through_tls_with_certificates_of_both_sides(
 @needs_mosquitto
 @tls_fails
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("tls_broker", "changes", "reason"),
     [
-        ({"ca_file": "stranger.pem"}, "its certificate is not accepted: .*; check ca_file"),
-        ({"ca_file": ""}, "its certificate is not accepted: .*; check ca_file"),
-        ({"host": "127.0.0.1"}, "its certificate is not accepted: IP address mismatch"),
-        ({"cert_file": "", "key_file": ""}, "check port|check host|TLS failed|hung up"),
+        ("broker", {"ca_file": "stranger.pem"}, "certificate is not accepted: .*; check ca_file"),
+        ("broker", {"ca_file": ""}, "its certificate is not accepted: .*; check ca_file"),
+        ("elsewhere", {}, "its certificate is not accepted: IP address mismatch"),
+        ("broker", {"cert_file": "", "key_file": ""}, "check port|check host|TLS failed|hung up"),
     ],
+    indirect=["tls_broker"],
 )
 def test_a_broker_that_cannot_be_trusted_or_does_not_trust_is_one_clear_line(
     changes: dict[str, str],
@@ -514,7 +520,7 @@ def test_plain_talk_to_a_port_for_tls_gives_a_hint(
 def test_tls_talk_to_a_plain_port_gives_a_hint(
     broker: Broker, connect: Callable[..., MqttTransport]
 ) -> None:
-    transport = connect(broker.port, host="localhost", tls=True, patience=HASTY)
+    transport = connect(broker.port, tls=True, patience=HASTY)
 
     with pytest.raises(OutputError, match=r"check port|check host|no answer"):
         transport.send(NOTICE)

@@ -132,7 +132,7 @@ def test_undelivered_events_wait_in_the_state_folder_of_their_output(tmp_path: P
 def test_health_is_served_where_the_profile_says(tmp_path: Path) -> None:
     port = free_port()
     with opened(tmp_path, f"[sinks.http]\nport = {port}"):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         connection.request("GET", "/health")
         content = json.loads(connection.getresponse().read())
         connection.close()

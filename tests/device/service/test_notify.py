@@ -216,7 +216,7 @@ def test_without_a_service_manager_nothing_happens(address: str) -> None:
 def test_listen_tells_systemd_all_of_it(tmp_path: Path, mini_bundle: Path) -> None:
     require_portaudio()
     manager = Manager(str(tmp_path / "notify"))
-    manager.socket.settimeout(30)
+    manager.socket.settimeout(300)
     environment = {"NOTIFY_SOCKET": manager.environment["NOTIFY_SOCKET"], "WATCHDOG_USEC": "300000"}
     cards = FakeCards(tmp_path / "cards")
     sound = machine_sound(20.0, seed=1, rate_hz=RATE_HZ)
@@ -234,7 +234,7 @@ def test_listen_tells_systemd_all_of_it(tmp_path: Path, mini_bundle: Path) -> No
             listen.terminate()
             while "STOPPING=1" not in lines:
                 lines += manager.socket.recv(4096).decode().splitlines()
-            listen.communicate(timeout=30)
+            listen.communicate(timeout=300)
         finally:
             listen.kill()
             listen.communicate()

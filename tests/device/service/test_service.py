@@ -318,7 +318,7 @@ def test_systemd_makes_the_user(installed: Path) -> None:
     (installed / "etc/group").write_text("audio:x:29:\n", encoding="utf-8")
 
     subprocess.run(
-        ["systemd-sysusers", f"--root={installed}"], check=True, capture_output=True, timeout=30
+        ["systemd-sysusers", f"--root={installed}"], check=True, capture_output=True, timeout=300
     )
 
     users = (installed / "etc/passwd").read_text()

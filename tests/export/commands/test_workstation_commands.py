@@ -94,11 +94,11 @@ def test_interrupted_training_says_how_to_go_on(small_data: Path, tmp_path: Path
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     log = tmp_path / "run" / "fkie" / "log.csv"
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 400
     while not log.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=400)
 
     assert process.returncode == 130
     assert "--resume" in stderr
