@@ -13,6 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.extractor_spec import (
     EncoderSpec,
     ExtractorSpec,
@@ -21,7 +22,7 @@ from edge_asd.bundle.extractor_spec import (
     Record,
     SegmentSpec,
 )
-from edge_asd.bundle.system import VIEWS, Branch
+from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
 
 __all__ = [
@@ -243,7 +244,7 @@ class Manifest(Record):
         name = self.extractor_name(machine, branch.extractor)
         if name not in self.extractors:
             raise ValueError(f"branch {branch.name} of {machine!r} names an unknown extractor")
-        extractor, n_channels = self.extractors[name], len(VIEWS[branch.view])
+        extractor, n_channels = self.extractors[name], VIEWS[branch.view].n_channels
         if extractor.n_channels != n_channels:
             raise ValueError(
                 f"branch {branch.name} has {n_channels} channels, "

@@ -1,7 +1,6 @@
-"""Detection systems as data: views, branches, and how branch scores are fused.
+"""Detection systems as data: branches, and how branch scores are fused.
 
-Training, export, evaluation and the device all read these tables. A new system is
-a new row of ``SYSTEMS``; a new microphone view is a new row of ``VIEWS``.
+Training, export, evaluation and the device all read this table; a new system is a new row.
 """
 
 from __future__ import annotations
@@ -10,15 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from edge_asd.audio.view import view_named
 from edge_asd.errors import UsageError
 
-__all__ = ["SYSTEMS", "VIEWS", "Branch", "Mix", "System", "system_named"]
-
-VIEWS: Mapping[str, tuple[int, ...]] = {
-    "near": (0,),  # the microphone at the machine
-    "far": (1,),  # the microphone away from it
-    "stereo": (0, 1),  # both, stacked as channels
-}
+__all__ = ["SYSTEMS", "Branch", "Mix", "System", "system_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +23,7 @@ class Branch:
     view: str
 
     def __post_init__(self) -> None:
-        if self.view not in VIEWS:
-            raise UsageError(f"unknown view {self.view!r}; known views: {', '.join(VIEWS)}")
+        view_named(self.view)
 
     @property
     def name(self) -> str:
@@ -77,15 +70,26 @@ class System:
     # How an extractor's branches are scored, where the system does not leave that open;
     # names of the scorers of the workstation.
     scorers: Mapping[str, str] = field(default_factory=dict)
+    # Views that an extractor is trained on, where they are not those of its branches.
+    trained_on: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def branches(self) -> tuple[Branch, ...]:
         return tuple(Branch.parse(name) for name in self.fusion.branches())
 
+    def branches_of(self, extractor: str) -> tuple[Branch, ...]:
+        """Branches that an extractor serves."""
+        return tuple(branch for branch in self.branches if branch.extractor == extractor)
+
     @property
     def extractors(self) -> tuple[str, ...]:
         """Each extractor once, in the order of the branches."""
         return tuple(dict.fromkeys(branch.extractor for branch in self.branches))
+
+    def training_views(self, extractor: str) -> tuple[str, ...]:
+        """Views of the clips that an extractor is trained on."""
+        own = tuple(branch.view for branch in self.branches_of(extractor))
+        return self.trained_on.get(extractor, own)
 
 
 _FKIE = Mix(("fkie@near", "fkie@far"))

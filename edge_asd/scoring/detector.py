@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import Domain, MachineSpec
-from edge_asd.bundle.system import VIEWS
 from edge_asd.errors import AudioError
 from edge_asd.scoring.extractor import Extractor, Timings
 from edge_asd.scoring.fusion import fuse
@@ -150,5 +150,5 @@ def embed_views(
     timings: Timings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
     """Embeddings (n_segments, dim) of several views of one window (2, n_samples), as one batch."""
-    batch = audio[np.array([VIEWS[view] for view in views])]  # (n_views, n_channels, n_samples)
+    batch = np.stack([VIEWS[view].apply(audio) for view in views])  # (n_views, n_channels, n)
     return dict(zip(views, extractor(batch, timings), strict=True))

@@ -12,8 +12,9 @@ import numpy as np
 from device.mini_bundle import write_mini_bundle
 from numpy.typing import NDArray
 
+from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import FusionSpec, Manifest
-from edge_asd.bundle.system import SYSTEMS, VIEWS
+from edge_asd.bundle.system import SYSTEMS
 from edge_asd_export.calibration.fit_fusion import Evidence, LabelFree, fit_fusions
 from edge_asd_export.evaluation.compare import ScoredBundle, compare
 from edge_asd_export.evaluation.evaluate import ScoredClips
@@ -58,9 +59,13 @@ def manifest(
         branch.extractor: {
             "network": (networks or {}).get(branch.extractor, branch.extractor),
             "n_samples": 1600,
-            "n_channels": len(VIEWS[branch.view]),
+            "n_channels": VIEWS[branch.view].n_channels,
             "features": [
-                {"name": "spectrum", "kind": "spectrum", "shape": [len(VIEWS[branch.view]), 800]}
+                {
+                    "name": "spectrum",
+                    "kind": "spectrum",
+                    "shape": [VIEWS[branch.view].n_channels, 800],
+                }
             ],
             "encoder": {
                 "file": "encoder.onnx",

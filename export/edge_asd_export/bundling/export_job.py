@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from edge_asd.bundle.system import Branch, System
+from edge_asd.bundle.system import System
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.bundling.ship import Quantize
 from edge_asd_export.calibration.scoring import Scoring
@@ -67,7 +67,3 @@ class ExportJob:
     clips: Clips  # training clips of every machine
     options: ExportOptions
     narrator: Narrator
-
-    def branches_of(self, extractor: str) -> tuple[Branch, ...]:
-        """Branches of the system that an extractor serves."""
-        return tuple(b for b in self.system.branches if b.extractor == extractor)

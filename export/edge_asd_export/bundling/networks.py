@@ -97,7 +97,10 @@ def ship_networks(
             bundle_dir,
             CheckData(
                 [clip for clips in own for clip in clips],
-                {branch.view: job.scorings[branch.name] for branch in job.branches_of(extractor)},
+                {
+                    branch.view: job.scorings[branch.name]
+                    for branch in job.system.branches_of(extractor)
+                },
                 network.centres,
             ),
             quantize=options.quantize,

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio.decode import read_audio
+from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain, ExtractorSpec
-from edge_asd.bundle.system import VIEWS
 from edge_asd.scoring.extractor import Extractor, fit_length
 from edge_asd_export.bundling.graph_check import GraphReport, Group, Tolerance, compare_encoders
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
@@ -124,7 +124,7 @@ def _windows(
     for clip in clips:
         audio, _ = read_audio(clip.path)
         for view in views:
-            window = fit_length(audio[list(VIEWS[view])][None], extractor.spec.n_samples)
+            window = fit_length(VIEWS[view].apply(audio)[None], extractor.spec.n_samples)
             group: Group = (clip.machine, view, clip.domain or "source")
             features = extractor.features(window)
             n_segments = len(next(iter(features.values())))

@@ -20,7 +20,7 @@ class TrainConfig(Settings):
 
     systems: Annotated[tuple[str, ...], Field(min_length=1)] = ("system4",)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    view_classes: bool = True  # near and far clips of one class become two classes
+    view_classes: bool = True  # a class of clips becomes one class for each view
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
     fkie: FkieSettings = FkieSettings()
     beats: BeatsSettings = BeatsSettings()

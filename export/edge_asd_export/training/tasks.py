@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edge_asd.bundle.system import VIEWS, System, system_named
+from edge_asd.audio.view import VIEWS
+from edge_asd.bundle.system import System, system_named
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import MachineClips
 from edge_asd_export.training.config import TrainConfig
@@ -49,23 +50,21 @@ def network_name(extractor: str, machine: str) -> str:
 
 
 def views_of(extractor: str, systems: Sequence[System]) -> list[str]:
-    """Every view of an extractor in some systems; all have as many channels.
+    """Views that an extractor is trained on for some systems; all have as many channels.
 
     Raises
     ------
     UsageError
         When they have not.
     """
-    views = dict.fromkeys(
-        branch.view
-        for system in systems
-        for branch in system.branches
-        if branch.extractor == extractor
+    views = dict.fromkeys(v for system in systems for v in system.training_views(extractor))
+    seen = dict.fromkeys(
+        branch.view for system in systems for branch in system.branches_of(extractor)
     )
-    if len({len(VIEWS[view]) for view in views}) > 1:
+    if len({VIEWS[view].n_channels for view in views | seen}) > 1:
         raise UsageError(
-            f"{extractor!r} cannot take views of one and of two microphones at once: "
-            f"{', '.join(views)}; train the systems in separate runs"
+            f"{extractor!r} cannot take views of different numbers of channels at once: "
+            f"{', '.join(views | seen)}; train the systems in separate runs"
         )
     return list(views)
 
@@ -75,5 +74,7 @@ def _task(
 ) -> PlannedTask:
     clips = [clip for machine in machines for clip in machine.train]
     items, classes = training_items(clips, views, view_classes=config.view_classes)
-    record = TaskRecord(n_channels=len(VIEWS[views[0]]), classes=tuple(classes), n_items=len(items))
+    record = TaskRecord(
+        n_channels=VIEWS[views[0]].n_channels, classes=tuple(classes), n_items=len(items)
+    )
     return PlannedTask(items, record)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.bundle.system import VIEWS
+from edge_asd.audio.view import VIEWS
 from edge_asd.scoring.extractor import fit_length
 from edge_asd_export.data.clips import Clip
 
@@ -80,9 +80,9 @@ class TrainingSet(EpochDataset):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         item = self._items[index]
         audio, _ = read_audio(item.clip.path)
-        audio = audio[list(VIEWS[item.view])]
         rng = np.random.default_rng((self._seed, self._epoch, index))
-        return torch.from_numpy(_random_cut(audio, self._n_samples, rng)), item.label
+        cut = _random_cut(VIEWS[item.view].apply(audio), self._n_samples, rng)
+        return torch.from_numpy(cut), item.label
 
 
 def _random_cut(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.bundle.system import VIEWS
+from edge_asd.audio.view import VIEWS
 from edge_asd.errors import DataError
 from edge_asd_export.extractors.autoencoder.network import N_FRAMES
 from edge_asd_export.training.training_set import EpochDataset, Item
@@ -83,8 +83,8 @@ def read_vectors(items: Sequence[Item], log_mel: Callable[[Tensor], Tensor]) -> 
     n_frames = 0
     for item in items:
         audio, _ = read_audio(item.clip.path)
-        near = torch.from_numpy(audio[list(VIEWS[item.view])][None])
-        spectrogram = log_mel(near)[0, 0].T.cpu()  # (n_frames of the clip, n_mels)
+        seen = torch.from_numpy(VIEWS[item.view].apply(audio)[None])
+        spectrogram = log_mel(seen)[0, 0].T.cpu()  # (n_frames of the clip, n_mels)
         n_vectors = len(spectrogram) - N_FRAMES + 1
         if n_vectors < 1:
             raise DataError(

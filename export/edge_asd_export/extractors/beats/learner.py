@@ -135,9 +135,7 @@ def _check(task: Task, patch_size: int) -> None:
             "train it on recordings of that rate"
         )
     if task.n_channels != 1:
-        raise UsageError(
-            f"BEATs takes one channel, found a view of {task.n_channels}: use near or far"
-        )
+        raise UsageError(f"BEATs takes one channel, found a view of {task.n_channels}")
     if n_frames(task.n_samples) < patch_size:
         raise UsageError(
             f"BEATs needs {patch_size} frames, found {n_frames(task.n_samples)} in "
