@@ -7,13 +7,13 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from places import ROOT
 
 from edge_asd.events import event as events
-from edge_asd.events.event import Event, WindowEvent
+from edge_asd.events.event import Event, Notice, WindowEvent
 from edge_asd.events.fault import FAULTS
 from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.status import Status
@@ -64,6 +64,17 @@ def test_the_guide_explains_every_fault_and_its_severity(name: str) -> None:
 
     assert severity == FAULTS[name].severity
     assert advice
+
+
+@pytest.mark.parametrize("notice", get_args(Notice))
+def test_the_guide_explains_every_notice(notice: str) -> None:
+    assert row_of(GUIDE, notice)
+
+
+def test_the_guide_explains_no_other_notice() -> None:
+    table = GUIDE.partition("| notice | means | do |")[2].partition("\n\n")[0]
+
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(get_args(Notice))
 
 
 @pytest.mark.parametrize("state", ALARM_STATES)

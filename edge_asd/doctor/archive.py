@@ -23,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
-from edge_asd.doctor.installation import Installation, first_line, read_text
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.reach import secrets_of
 from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
 from edge_asd.service.plan import CONFIG
+from edge_asd.system_files import first_line, read_text
 
 __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
 

@@ -8,9 +8,7 @@ from pathlib import Path
 
 from edge_asd.profile import Profile
 
-__all__ = ["Installation", "first_line", "read_text"]
-
-_MAX_BYTES = 1 << 20
+__all__ = ["Installation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,17 +24,3 @@ class Installation:
     environment: Mapping[str, str]
     root: Path = Path("/")  # below which the system's files are read
     recording: Path | None = None  # keep the short recording in this .npy file
-
-
-def read_text(path: Path) -> str:
-    """Return the beginning of a file of the system; "" when it cannot be read."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(_MAX_BYTES)
-    except OSError:
-        return ""
-
-
-def first_line(path: Path) -> str:
-    """Return its first line, without the zero byte that ends those of the device tree."""
-    return next(iter(read_text(path).strip("\0\n ").splitlines()), "")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_asd.doctor.installation import Installation, first_line, read_text
+from edge_asd import system_files
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import EdgeAsdError
 from edge_asd.service import systemd
@@ -39,13 +39,9 @@ _MIN_FREE_MIB, _LOW_FREE_MIB = 150, 400  # the process alone takes 70 MiB, a Res
 
 def cores(installation: Installation) -> Iterator[Verdict]:
     """What the processor can do, and how much of it the profile takes."""
-    text = read_text(installation.root / "proc/cpuinfo")
-    match = re.search(r"^(?:flags|Features)\s*:\s*(.*)$", text, re.MULTILINE)
-    yield int8(set(match[1].split()) if match else None, platform.machine())
+    yield int8(system_files.processor_flags(installation.root), platform.machine())
     yield threads(installation.profile.detector.threads, len(os.sched_getaffinity(0)))
-    yield governor(
-        first_line(installation.root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-    )
+    yield governor(system_files.governor(installation.root))
 
 
 def temperatures(installation: Installation) -> Iterator[Verdict]:
@@ -60,10 +56,7 @@ def temperatures(installation: Installation) -> Iterator[Verdict]:
 
 def memory_left(installation: Installation) -> Iterator[Verdict]:
     """Room for the process."""
-    match = re.search(
-        r"^MemAvailable:\s*(\d+) kB", read_text(installation.root / "proc/meminfo"), re.M
-    )
-    yield memory(int(match[1]) // 1024 if match else None)
+    yield memory(system_files.available_bytes(installation.root))
 
 
 def int8(flags: set[str] | None, architecture: str) -> Verdict:
@@ -126,10 +119,11 @@ def throttled(bits: str) -> Verdict:
     return ok("power", "no under-voltage, no throttling")
 
 
-def memory(free_mib: int | None) -> Verdict:
+def memory(free_bytes: int | None) -> Verdict:
     """Judge what is left of it."""
-    if free_mib is None:
+    if free_bytes is None:
         return not_checked("memory", "the system does not tell")
+    free_mib = free_bytes >> 20
     found = f"{free_mib} MiB available"
     if free_mib < _MIN_FREE_MIB:
         return problem("memory", found, "end other programs, or take a bundle with one extractor")

@@ -9,8 +9,9 @@ from importlib.metadata import PackageNotFoundError, version
 
 from edge_asd import __version__
 from edge_asd.doctor.child import Ending, run_python
-from edge_asd.doctor.installation import Installation, first_line
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
+from edge_asd.system_files import board
 
 __all__ = ["libraries", "library", "portaudio", "python_version", "system", "versions"]
 
@@ -25,8 +26,7 @@ _IMPORT_TIMEOUT_S = 60.0  # of a cold SD card
 
 def system(installation: Installation) -> Iterator[Verdict]:
     """What computer it is."""
-    board = first_line(installation.root / "proc/device-tree/model")
-    name = board or f"{platform.system()} on {platform.machine()}"
+    name = board(installation.root) or f"{platform.system()} on {platform.machine()}"
     yield ok("system", f"{name}, kernel {platform.release()}")
 
 

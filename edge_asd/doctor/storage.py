@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_asd.doctor.installation import Installation, read_text
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.system_files import read_text
 
 __all__ = ["WriteSpeed", "disk", "lasting", "measure_write", "room", "write_speed"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from edge_asd.doctor.installation import Installation, first_line
+from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, warning
 from edge_asd.monitor.stream_clock import clock_synchronised
+from edge_asd.system_files import first_line
 
 __all__ = ["clock", "synchronised", "time_zone"]
 

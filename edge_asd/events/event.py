@@ -12,7 +12,7 @@ import json
 import math
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from edge_asd.explain.explanation import Explanation
 
@@ -28,6 +28,7 @@ __all__ = [
     "FaultClearedEvent",
     "FaultRaisedEvent",
     "HopChangedEvent",
+    "Notice",
     "NoticeEvent",
     "ScoreEvent",
     "StartedEvent",
@@ -36,6 +37,9 @@ __all__ = [
     "compact_utc",
     "utc_text",
 ]
+
+
+Notice = Literal["clock_step", "drift", "heat", "learned", "power", "restarted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,7 +240,7 @@ class NoticeEvent(Event):
     event: ClassVar[str] = "notice"
     durable: ClassVar[bool] = True
 
-    notice: str  # "drift", "clock_step", "learned", "restarted"
+    notice: Notice
     text: str
     figures: dict[str, float | int | str]
 

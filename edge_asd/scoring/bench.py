@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.scoring.extractor import Extractor
+from edge_asd.system_files import board, governor, processor, processor_flags, resident_bytes
 
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import Detector
@@ -32,7 +33,6 @@ __all__ = [
     "noise_windows",
     "peak_rss_bytes",
     "read_environment",
-    "resident_bytes",
     "stage_times",
 ]
 
@@ -211,49 +211,19 @@ def peak_rss_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB
 
 
-def resident_bytes() -> int:
-    """Memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
-
-
 def read_environment(root: Path = Path("/")) -> Environment:
     """Record of this computer, read below `root` and from the libraries."""
     import onnxruntime
 
-    cpuinfo = _cpuinfo(root / "proc/cpuinfo")
-    flags = set(cpuinfo.get("flags", cpuinfo.get("Features", "")).split())
     return Environment(
-        board=_first_line(root / "proc/device-tree/model"),
-        cpu=cpuinfo.get("model name"),
-        cpu_flags=tuple(sorted(flags & _TELLING_FLAGS)),
+        board=board(root) or None,
+        cpu=processor(root).get("model name"),
+        cpu_flags=tuple(sorted(_TELLING_FLAGS & (processor_flags(root) or set()))),
         n_cpus=len(os.sched_getaffinity(0)),
-        governor=_first_line(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=governor(root) or None,
         architecture=platform.machine(),
         kernel=platform.release(),
         python=sys.version.split()[0],
         onnxruntime=onnxruntime.__version__,
         numpy=np.__version__,
     )
-
-
-def _cpuinfo(path: Path) -> dict[str, str]:
-    """Fields of the first processor."""
-    fields: dict[str, str] = {}
-    for line in _text(path).splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            fields.setdefault(name.strip(), value.strip())
-    return fields
-
-
-def _first_line(path: Path) -> str | None:
-    lines = _text(path).strip("\0\n").splitlines()
-    return lines[0] if lines else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -14,8 +14,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.events.event import Event, NoticeEvent
+from edge_asd.events.event import Event, Notice, NoticeEvent
+from edge_asd.events.latch import Latch
 from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.system_files import first_line
 
 __all__ = ["HOT_C", "HeatWatcher", "Zone", "firmware_bits", "hottest", "throttling", "zones"]
 
@@ -27,7 +29,6 @@ _FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
 # Bits of `vcgencmd get_throttled`; the same, 16 higher: since it was switched on.
 _BITS = {0: "under-voltage", 1: "capped frequency", 2: "throttling", 3: "soft heat limit"}
 _SINCE_BOOT = 16
-_MAX_CHARS = 200
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class HeatWatcher(Watcher):
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._looked_at_s = -_EVERY_S
-        self._hot = False
+        self._hot = Latch()
         self._causes: tuple[str, ...] = ()
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
@@ -61,27 +62,21 @@ class HeatWatcher(Watcher):
             return
         self._looked_at_s = at.stream_time_s
         zone = hottest(zones(self._root))
-        if zone is not None and self._turned(zone):
-            yield self._notice(at, "heat", _heat_text(zone, hot=self._hot), zone.temperature_c)
+        if zone is not None and self._hot.update(_is_hot(zone)):
+            text = _heat_text(zone, hot=self._hot.active)
+            yield self._notice(at, "heat", text, {"temperature_c": round(zone.temperature_c, 1)})
         causes, _ = throttling(firmware_bits(self._root)) or ((), ())
         if causes != self._causes:
             self._causes = causes
             text = f"the board says: {', '.join(causes)}; use another supply, or cool it"
-            yield self._notice(
-                at, "power", text if causes else "the board runs at full speed again"
-            )
-
-    def _turned(self, zone: Zone) -> bool:
-        limit_c = zone.limit_c - _COOLER_C if self._hot else zone.limit_c
-        was_hot, self._hot = self._hot, zone.temperature_c >= limit_c
-        return was_hot != self._hot
+            text = text if causes else "the board runs at full speed again"
+            yield self._notice(at, "power", text, {})
 
     def _notice(
-        self, at: Moment, notice: str, text: str, temperature_c: float | None = None
+        self, at: Moment, notice: Notice, text: str, figures: dict[str, float | int | str]
     ) -> NoticeEvent:
         _log.warning("%s", text)
-        figures = {} if temperature_c is None else {"temperature_c": round(temperature_c, 1)}
-        return NoticeEvent(**at.facts(), notice=notice, text=text, figures=dict(figures))
+        return NoticeEvent(**at.facts(), notice=notice, text=text, figures=figures)
 
 
 def zones(root: Path = Path("/")) -> list[Zone]:
@@ -94,10 +89,10 @@ def zones(root: Path = Path("/")) -> list[Zone]:
         limits = [
             limit_c
             for kind in folder.glob("trip_point_*_type")
-            if _line(kind) in {"passive", "hot"}
+            if first_line(kind) in {"passive", "hot"}
             and (limit_c := _celsius(kind.with_name(kind.name.replace("_type", "_temp"))))
         ]
-        name = _line(folder / "type") or folder.name
+        name = first_line(folder / "type") or folder.name
         found.append(Zone(name, temperature_c, min(limits, default=HOT_C)))
     return found
 
@@ -109,7 +104,7 @@ def hottest(found: Iterable[Zone]) -> Zone | None:
 
 def firmware_bits(root: Path = Path("/")) -> str:
     """Return what a Raspberry Pi's firmware says; "" on other boards."""
-    return _line(root / _FIRMWARE)
+    return first_line(root / _FIRMWARE)
 
 
 def throttling(bits: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
@@ -126,6 +121,13 @@ def throttling(bits: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
     return now, since
 
 
+def _is_hot(zone: Zone) -> bool | None:
+    """Whether a zone is at its limit; None: it is cooler, but not by enough to say so."""
+    if zone.temperature_c >= zone.limit_c:
+        return True
+    return None if zone.temperature_c >= zone.limit_c - _COOLER_C else False
+
+
 def _heat_text(zone: Zone, *, hot: bool) -> str:
     found = f"{zone.name} has {zone.temperature_c:.0f} °C"
     if hot:
@@ -135,15 +137,6 @@ def _heat_text(zone: Zone, *, hot: bool) -> str:
 
 def _celsius(path: Path) -> float | None:
     try:
-        return int(_line(path)) / 1e3
+        return int(first_line(path)) / 1e3
     except ValueError:
         return None
-
-
-def _line(path: Path) -> str:
-    """Return the first line of a file of the kernel; "" when there is none."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.readline(_MAX_CHARS).strip()
-    except OSError:
-        return ""

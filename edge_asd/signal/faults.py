@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from edge_asd.events.fault import FAULTS, FaultChange
-from edge_asd.signal.hysteresis import Hysteresis
+from edge_asd.events.latch import Latch
 
 __all__ = ["SIGNAL_FAULTS", "SignalFault"]
 
@@ -22,9 +22,9 @@ class SignalFault:
     found: str  # what was found, what to do
     over: str = "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS"
 
-    def hysteresis(self) -> Hysteresis:
-        """Begin to watch for it."""
-        return Hysteresis(self.raise_s, self.clear_s)
+    def latch(self) -> Latch:
+        """Return a new latch with its times."""
+        return Latch(self.raise_s, self.clear_s)
 
     def change(self, figures: Mapping[str, float], *, active: bool) -> FaultChange:
         """Say that it began, or ended."""

@@ -73,7 +73,7 @@ class SignalQuality(Watcher):
         self._start = 0  # of the chunk, in samples of the stream
         self._filled = 0
         self._deaf: deque[tuple[int, int]] = deque(maxlen=60 * SLICES)  # in samples
-        self._watched = {name: fault.hysteresis() for name, fault in SIGNAL_FAULTS.items()}
+        self._watched = {name: fault.latch() for name, fault in SIGNAL_FAULTS.items()}
         self._figures: dict[str, float] = {}
         self._reference = reference
         self._enrolled = _Average()
@@ -85,7 +85,7 @@ class SignalQuality(Watcher):
         for name in ("signal_swapped", "signal_level"):
             if self._watched[name].active and reference is None:
                 self._report(SIGNAL_FAULTS[name].change(self._figures, active=False))
-                self._watched[name] = SIGNAL_FAULTS[name].hysteresis()
+                self._watched[name] = SIGNAL_FAULTS[name].latch()
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Measure audio (2, n) that ends at `at`."""

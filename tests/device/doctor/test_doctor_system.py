@@ -100,11 +100,11 @@ def test_the_firmware_of_a_raspberry_pi_tells(bits: str, state: str, found: str)
 
 
 @pytest.mark.parametrize(
-    ("free_mib", "state"),
-    [(None, "not checked"), (100, "problem"), (300, "warning"), (4000, "ok")],
+    ("free_bytes", "state"),
+    [(None, "not checked"), (100 << 20, "problem"), (300 << 20, "warning"), (4000 << 20, "ok")],
 )
-def test_little_memory_is_said(free_mib: int | None, state: str) -> None:
-    assert processor.memory(free_mib).state == state
+def test_little_memory_is_said(free_bytes: int | None, state: str) -> None:
+    assert processor.memory(free_bytes).state == state
 
 
 def test_memory_comes_from_meminfo(tmp_path: Path) -> None:
