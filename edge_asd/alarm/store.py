@@ -5,24 +5,36 @@ Times are UTC in the file: what passed while no monitor ran counts.
 
 from __future__ import annotations
 
-import json
-import logging
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
+import sys
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, Self
 
-from edge_asd.alarm.memory import AlarmMemory
-from edge_asd.errors import StateError
-from edge_asd.state.folder import read_json, write_atomically
+from pydantic import Field, model_validator
+
+from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.state.record import Finite, StateRecord, UtcTime
 
 __all__ = ["AlarmStore"]
 
-_VERSION = 1
-_TIMES = ("raised_at", "holdoff_until", "shelved_until")
 
-_log = logging.getLogger(__name__)
+class SavedAlarm(StateRecord):
+    """Content of ``alarm.json``."""
+
+    version: Literal[1]
+    alarm_id: Annotated[str, Field(min_length=1, max_length=200)] | None  # of the one that is on
+    raised_at: UtcTime | None
+    max_score: Finite | None
+    acknowledged: bool
+    holdoff_until: UtcTime | None
+    shelved_until: UtcTime | None
+
+    @model_validator(mode="after")
+    def _open_alarm_is_complete(self) -> Self:
+        if self.alarm_id is not None and None in (self.raised_at, self.max_score):
+            raise ValueError("an alarm that is on lacks raised_at or max_score")
+        return self
 
 
 class AlarmStore:
@@ -38,20 +50,17 @@ class AlarmStore:
         self._utc = utc
 
     def load(self) -> AlarmMemory | None:
-        """Return the memory in seconds of this stream, or None when there is none.
-
-        A file that cannot be used is moved aside, because a monitor that forgot an alarm
-        is better than none.
-        """
-        try:
-            content = read_json(self._path)
-            return None if content is None else self._memory(content)
-        except StateError as error:
-            aside = self._path.with_name(f"{self._path.name}.broken")
-            with suppress(OSError):
-                self._path.replace(aside)
-            _log.warning("the state of the alarm is forgotten and now in %s: %s", aside, error)
+        """Return the memory in seconds of this stream, or None when there is none to be had."""
+        saved = SavedAlarm.load_or_set_aside(self._path)
+        if saved is None:
             return None
+        opened = None
+        raised_at_s = self._seconds(saved.raised_at)
+        if saved.alarm_id is not None and raised_at_s is not None and saved.max_score is not None:
+            opened = OpenAlarm(saved.alarm_id, raised_at_s, saved.max_score, saved.acknowledged)
+        return AlarmMemory(
+            opened, self._seconds(saved.holdoff_until), self._seconds(saved.shelved_until)
+        )
 
     def save(self, memory: AlarmMemory) -> None:
         """Write the memory, whole or not at all.
@@ -61,31 +70,20 @@ class AlarmStore:
         OSError
             As the system does; the old file is then as it was.
         """
-        content = memory.to_dict()
-        for name in _TIMES:
-            time_s = content.pop(f"{name}_s")
-            content[name] = None if time_s is None else _text(self._utc(time_s))
-        write_atomically(self._path, json.dumps({"version": _VERSION} | content, indent=2) + "\n")
+        opened = memory.open
+        SavedAlarm(
+            version=1,
+            alarm_id=opened.alarm_id if opened else None,
+            raised_at=self._time(opened.raised_at_s if opened else None),
+            # JSON has no infinity.
+            max_score=min(opened.max_score, sys.float_info.max) if opened else None,
+            acknowledged=bool(opened and opened.acknowledged),
+            holdoff_until=self._time(memory.holdoff_until_s),
+            shelved_until=self._time(memory.shelved_until_s),
+        ).save(self._path)
 
-    def _memory(self, content: Mapping[str, Any]) -> AlarmMemory:
-        if content.get("version") != _VERSION:
-            raise StateError(
-                f"{self._path} has version {content.get('version')!r:.40}, expected {_VERSION}"
-            )
-        begin = self._utc(0.0)
-        times = {f"{name}_s": _seconds_since(begin, content.get(name, "")) for name in _TIMES}
-        return AlarmMemory.from_dict({**content, **times})
+    def _time(self, time_s: float | None) -> datetime | None:
+        return None if time_s is None else self._utc(time_s)
 
-
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat()
-
-
-def _seconds_since(begin: datetime, text: object) -> float | None:
-    """Read a time of day; a missing one is None."""
-    if text is None:
-        return None
-    try:
-        return (datetime.fromisoformat(str(text)) - begin).total_seconds()
-    except (ValueError, TypeError):  # TypeError: a time without a zone
-        raise StateError(f"{text!r:.80} is not a time with a zone") from None
+    def _seconds(self, time: datetime | None) -> float | None:
+        return None if time is None else (time - self._utc(0.0)).total_seconds()

@@ -1,38 +1,33 @@
 """What is kept of one alarm: a folder with its JSON, a picture and the sound.
 
-``event.json`` holds
-
-===========  ====================================================================
-``alarm``    the event that raised it
-``cleared``  the event that cleared it, or null
-``notes``    events since then: acknowledged, shelved
-``picture``  name of the picture, or null
-``clip``     ``file`` (or null), ``state``, ``sample_rate_hz``, ``start`` (UTC),
-             ``start_stream_s``, ``seconds``, and ``gaps``: where sound is missing,
-             ``at_s`` of the clip, and ``lost_s``, null when nobody knows
-===========  ====================================================================
-
-Old folders lose their sound first: ``file`` may name one that is gone.
+``event.json`` holds an :class:`EventRecord`. Old folders lose their sound first: the file of a
+clip may be gone.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict
 
 from edge_asd.events.event import AlarmClearedEvent, Event
-from edge_asd.state.folder import folder_name, read_json, write_atomically
+from edge_asd.state.folder import folder_name
+from edge_asd.state.record import Finite, StateRecord
 
 __all__ = [
     "AUDIO_FILE",
     "EVENT_FILE",
     "PICTURE_FILE",
     "STAMPED",
+    "ClearedAlarm",
+    "Clip",
+    "ClipGap",
+    "EventRecord",
+    "RaisedAlarm",
     "add_to_record",
     "event_path",
-    "write_record",
 ]
 
 AUDIO_FILE = "audio.flac"
@@ -44,21 +39,60 @@ _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,127}")
 _MOST_NOTES = 100
 
 
+class _WholeEvent(StateRecord):
+    """An event as outputs got it, with all its keys."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class RaisedAlarm(_WholeEvent):
+    """The event that raised an alarm."""
+
+    alarm_id: str
+    machine: str
+    above_since_s: Finite  # end of the first window that led to it
+
+
+class ClearedAlarm(_WholeEvent):
+    """The event that cleared it."""
+
+    stream_time_s: Finite
+
+
+class ClipGap(StateRecord):
+    """Sound that is missing in a clip."""
+
+    at_s: Finite  # of the clip
+    lost_s: Finite | None  # None: nobody knows
+
+
+class Clip(StateRecord):
+    """The sound that is kept of an alarm."""
+
+    file: str | None
+    state: str  # "recording", "complete", "cut short: ...", "none: ..."
+    sample_rate_hz: int
+    start: str  # UTC
+    start_stream_s: Finite
+    seconds: Finite | None
+    gaps: tuple[ClipGap, ...]
+
+
+class EventRecord(StateRecord):
+    """Content of ``event.json``."""
+
+    indent: ClassVar[int | None] = 1
+
+    alarm: RaisedAlarm
+    cleared: ClearedAlarm | None
+    notes: tuple[dict[str, Any], ...]  # events: acknowledged, shelved
+    picture: str | None
+    clip: Clip
+
+
 def event_path(events: Path, alarm_id: str) -> Path:
     """Return the folder of an alarm, which lies in `events` whatever the id looks like."""
     return events / (alarm_id if _PLAIN.fullmatch(alarm_id) else folder_name(alarm_id))
-
-
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``event.json``.
-
-    Raises
-    ------
-    OSError
-        When it cannot be written.
-    """
-    text = json.dumps(record, ensure_ascii=False, allow_nan=False, indent=1)
-    write_atomically(folder / EVENT_FILE, text + "\n")
 
 
 def add_to_record(folder: Path, event: Event) -> None:
@@ -71,11 +105,12 @@ def add_to_record(folder: Path, event: Event) -> None:
     StateError
         When it cannot be read.
     """
-    record = read_json(folder / EVENT_FILE)
+    record = EventRecord.load(folder / EVENT_FILE)
     if record is None:
         return
-    if isinstance(event, AlarmClearedEvent):
-        record["cleared"] = event.to_dict()
-    else:
-        record["notes"] = [*record.get("notes", []), event.to_dict()][-_MOST_NOTES:]
-    write_record(folder, record)
+    update: dict[str, Any] = (
+        {"cleared": ClearedAlarm.model_validate(event.to_dict())}
+        if isinstance(event, AlarmClearedEvent)
+        else {"notes": (*record.notes, event.to_dict())[-_MOST_NOTES:]}
+    )
+    record.model_copy(update=update).save(folder / EVENT_FILE)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.clips.folder import ClipGap
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.writer import Begin, End, EventWriter, Note, Sound
 from edge_asd.events.event import (
@@ -137,7 +138,8 @@ class ClipRecorder(Watcher):
             if clip.start < gap.end <= clip.end:
                 lost += gap.lost or 0
                 at_s = (gap.end - lost - clip.start) / self._rate_hz
-                gaps.append((at_s, None if gap.lost is None else gap.lost / self._rate_hz))
+                lost_s = None if gap.lost is None else gap.lost / self._rate_hz
+                gaps.append(ClipGap(at_s=at_s, lost_s=lost_s))
         self._writer.put(End(tuple(gaps)))
 
 

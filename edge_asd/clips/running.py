@@ -14,10 +14,19 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path, write_record
+from edge_asd.clips.folder import (
+    AUDIO_FILE,
+    EVENT_FILE,
+    PICTURE_FILE,
+    Clip,
+    ClipGap,
+    EventRecord,
+    RaisedAlarm,
+    event_path,
+)
 from edge_asd.events.event import AlarmRaisedEvent, utc_text
 from edge_asd.explain.departure import Departure
-from edge_asd.state.folder import read_json, write_atomically
+from edge_asd.state.atomic import flush_to_disk, write_atomically
 
 __all__ = ["NO_ROOM", "PART_FILE", "Begin", "RunningEvent"]
 
@@ -59,25 +68,25 @@ class RunningEvent:
         self._rate_hz = rate_hz
         self._n_frames = 0
         self._file: soundfile.SoundFile | None = None
-        self._record: dict[str, Any] = {
-            "alarm": begin.alarm.to_dict(),
-            "cleared": None,
-            "notes": [],
-            "picture": None,
-            "clip": {
-                "file": None,
-                "state": "recording",
-                "sample_rate_hz": rate_hz,
-                "start": utc_text(begin.start),
-                "start_stream_s": begin.start_stream_s,
-                "seconds": None,
-                "gaps": [],
-            },
-        }
+        self._record = EventRecord(
+            alarm=RaisedAlarm.model_validate(begin.alarm.to_dict()),
+            cleared=None,
+            notes=(),
+            picture=None,
+            clip=Clip(
+                file=None,
+                state="recording",
+                sample_rate_hz=rate_hz,
+                start=utc_text(begin.start),
+                start_stream_s=begin.start_stream_s,
+                seconds=None,
+                gaps=(),
+            ),
+        )
 
     def write_record(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        write_record(self.path, self._record)
+        self._record.save(self.path / EVENT_FILE)
 
     def write_picture(self) -> None:
         if self._begin.departure is None:
@@ -117,17 +126,15 @@ class RunningEvent:
         self._n_frames = 0
         self._close(f"none: {why}")
 
-    def finish(self, gaps: tuple[tuple[float, float | None], ...]) -> None:
+    def finish(self, gaps: tuple[ClipGap, ...]) -> None:
         if self.recording:
             self._close("complete" if self._n_frames else "none: no sound arrived")
         seconds = self._n_frames / self._rate_hz
-        self._update(
-            clip={"gaps": [{"at_s": at, "lost_s": lost} for at, lost in gaps if at <= seconds]}
-        )
+        self._update(gaps=tuple(gap for gap in gaps if gap.at_s <= seconds))
 
     def _close(self, state: str) -> None:
         self.recording = False
-        clip: dict[str, Any] = {"state": state, "seconds": self._n_frames / self._rate_hz}
+        file = None
         if self._file is not None:
             try:
                 self._file.close()
@@ -138,14 +145,17 @@ class RunningEvent:
             except (OSError, soundfile.SoundFileError):
                 self.give_up(NO_ROOM)
                 raise
-            clip["file"] = AUDIO_FILE
-        self._update(clip=clip)
+            file = AUDIO_FILE
+        self._update(file=file, state=state, seconds=self._n_frames / self._rate_hz)
 
-    def _update(self, **news: Any) -> None:
+    def _update(self, *, picture: str | None = None, **of_clip: Any) -> None:
         """Change the record on disk, to which notes may have been added since."""
-        record = read_json(self.path / EVENT_FILE) or self._record
-        clip = record.get("clip", {}) | news.pop("clip", {})
-        write_record(self.path, record | news | {"clip": clip})
+        record = EventRecord.load(self.path / EVENT_FILE) or self._record
+        news = {
+            "picture": picture or record.picture,
+            "clip": record.clip.model_copy(update=of_clip),
+        }
+        record.model_copy(update=news).save(self.path / EVENT_FILE)
 
 
 def _require_whole(path: Path, n_frames: int) -> None:
@@ -153,10 +163,6 @@ def _require_whole(path: Path, n_frames: int) -> None:
     with soundfile.SoundFile(path) as file:
         file.seek(n_frames - 1)
         n_read = len(file.read(1))
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    flush_to_disk(path)
     if n_read != 1:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

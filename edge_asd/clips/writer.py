@@ -15,14 +15,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edge_asd.clips.folder import EVENT_FILE, add_to_record, event_path, write_record
+from edge_asd.clips.folder import EVENT_FILE, ClipGap, EventRecord, add_to_record, event_path
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.running import NO_ROOM, PART_FILE, Begin, RunningEvent
 from edge_asd.errors import StateError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.explain.departure import Departure
-from edge_asd.state.folder import read_json, write_atomically
+from edge_asd.state.atomic import write_atomically
 
 __all__ = ["Begin", "End", "EventWriter", "Job", "Note", "Sound"]
 
@@ -47,7 +47,7 @@ class Sound:
 class End:
     """The sound of the running event is complete."""
 
-    gaps: tuple[tuple[float, float | None], ...]  # second of the clip, seconds lost there
+    gaps: tuple[ClipGap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,10 +183,10 @@ class EventWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         for part in filter(Path.is_file, self._folder.glob("*/.*")):
             part.unlink()
-            record = read_json(part.with_name(EVENT_FILE)) if part.name == PART_FILE else None
-            if record:
-                ended_clip = record.get("clip", {}) | {"state": "none: the monitor was ended"}
-                write_record(part.parent, record | {"clip": ended_clip})
+            path = part.with_name(EVENT_FILE)
+            if part.name == PART_FILE and (record := EventRecord.load(path)):
+                clip = record.clip.model_copy(update={"state": "none: the monitor was ended"})
+                record.model_copy(update={"clip": clip}).save(path)
         self._retention.make_room(0)
 
     def _try_again(self) -> None:

@@ -9,11 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from edge_asd.clips.folder import EVENT_FILE, STAMPED
+from edge_asd.clips.folder import EVENT_FILE, STAMPED, EventRecord
 from edge_asd.control.control_socket import ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
-from edge_asd.state.folder import StateFolder, default_root, read_json
+from edge_asd.state.folder import StateFolder, default_root
 
 __all__ = ["MonitorReport", "control_socket", "find_monitors", "recent_alarms", "report_on"]
 
@@ -118,11 +118,11 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
     for name in islice(sorted(stamped, key=stamped.__getitem__, reverse=True), most):
         path = events / name / EVENT_FILE
         try:
-            record = read_json(path) if path.stat().st_size <= _MOST_RECORD_BYTES else None
+            record = EventRecord.load(path) if path.stat().st_size <= _MOST_RECORD_BYTES else None
         except (OSError, StateError):
             continue
         if record is not None:
-            yield {"folder": str(path.parent)} | record
+            yield {"folder": str(path.parent)} | record.model_dump(mode="json")
 
 
 def _roots(state: Path | None, environment: Mapping[str, str], service_root: Path) -> list[Path]:

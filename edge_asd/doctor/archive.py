@@ -16,7 +16,6 @@ import stat
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
@@ -30,6 +29,7 @@ from edge_asd.profile import Profile
 from edge_asd.service import systemd
 from edge_asd.service.plan import CONFIG
 from edge_asd.system_files import first_line, read_text
+from edge_asd.state.atomic import atomic_file
 
 __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
 
@@ -82,19 +82,14 @@ def write_archive(path: Path, content: Iterable[Member]) -> None:
     StateError
         When it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     now = int(time.time())
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | 0o200)
-        with os.fdopen(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
+        with atomic_file(path, 0o600) as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
             for member in content:
                 entry = tarfile.TarInfo(f"{_FOLDER}/{member.name}")
                 entry.size, entry.mtime, entry.mode = len(member.content), now, 0o600
                 tar.addfile(entry, io.BytesIO(member.content))
-        temporary.replace(path)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise StateError(f"cannot write {path}: {error.strerror}; name another file") from error
 
 

@@ -11,7 +11,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING
 from edge_asd.audio.decode import level_dbfs
 from edge_asd.drift.daily_sound import DailySound, Day, Today
 from edge_asd.drift.normal_summary import NormalSummary
-from edge_asd.errors import StateError
 from edge_asd.events.event import Event, NoticeEvent
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.monitor.watcher import Moment, Watcher
@@ -67,13 +65,15 @@ class Drift(Watcher):
         self._saved_s = clock()
         self._unwritable = False
         self._heard_until_s = 0.0  # of the stream
-        self._sound = self._load() or DailySound(scored_by, normal)
+        self._sound = (DailySound.load_or_set_aside(file) if file else None) or DailySound(
+            scored_by=scored_by, enrolled=normal
+        )
         self.compare_with(normal, scored_by=scored_by)
 
     def compare_with(self, normal: NormalSummary | None, *, scored_by: str = "") -> None:
         """Take the summary of another enrolment; days that were scored otherwise go."""
         if (scored_by, normal) != (self._sound.scored_by, self._sound.enrolled):
-            self._sound = DailySound(scored_by, normal)
+            self._sound = DailySound(scored_by=scored_by, enrolled=normal)
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
         """Begin to count sound anew."""
@@ -97,13 +97,14 @@ class Drift(Watcher):
         self._save()
 
     def _take(self, at: Moment, window: ScoredWindow, day: str) -> None:
-        values = (window.result.score, *level_dbfs(window.audio).tolist())
+        near_dbfs, far_dbfs = level_dbfs(window.audio).tolist()
+        values = (window.result.score, near_dbfs, far_dbfs)
         if not all(map(math.isfinite, values)):
             return
         window_s = window.audio.shape[1] * at.stream_time_s / window.end_sample
         new_s = max(at.stream_time_s - self._heard_until_s, 0.0)
         self._heard_until_s = at.stream_time_s
-        self._sound.today = self._sound.today or Today(day)
+        self._sound.today = self._sound.today or Today(day=day)
         self._sound.today.add(values, min(new_s, window_s))
 
     def _end_day(self, at: Moment) -> Sequence[Event]:
@@ -132,18 +133,6 @@ class Drift(Watcher):
             return []
         shifts = [normal.shifts(day.normal) for day in days]
         return [shift for shift in shifts[0] if all(shift in others for others in shifts)]
-
-    def _load(self) -> DailySound | None:
-        if self._file is None:
-            return None
-        try:
-            return DailySound.load(self._file)
-        except StateError as error:
-            aside = self._file.with_name(f"{self._file.name}.broken")
-            _log.warning("%s; it is kept as %s", error, aside.name)
-            with suppress(OSError):
-                self._file.replace(aside)
-            return None
 
     def _save(self) -> None:
         self._saved_s = self._clock()
@@ -177,8 +166,9 @@ def _notice(
         f"{normal.far_dbfs:.0f} -> {now.far_dbfs:.0f} dBFS; enrol again?"
     )
     figures: dict[str, float | int | str] = {"day": day.day, "moved": ", ".join(moved)}
-    for name, value in now.to_dict().items():
+    before = normal.model_dump()
+    for name, value in now.model_dump().items():
         figures[name] = round(value, 4)
-        figures[f"{name}_before"] = round(normal.to_dict()[name], 4)
+        figures[f"{name}_before"] = round(before[name], 4)
     figures["heard_hours"] = round(day.heard_s / 3600, 1)
     return NoticeEvent(**at.facts(), notice="drift", text=text, figures=figures)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge_asd.errors import DataError, StateError
+from edge_asd.errors import DataError
+from edge_asd.state.record import Finite, StateRecord
 
 __all__ = ["NormalSummary"]
 
@@ -18,15 +14,14 @@ _LEVEL_DB = 6.0  # half or twice the sound pressure; far more than the weather d
 _LEAST_SPREAD = 0.02  # of the median score; a few minutes may hardly vary
 
 
-@dataclass(frozen=True, slots=True)
-class NormalSummary:
+class NormalSummary(StateRecord):
     """Normal sound over minutes or over a day."""
 
-    score_p05: float
-    score_median: float
-    score_p95: float
-    near_dbfs: float  # medians of the levels of windows
-    far_dbfs: float
+    score_p05: Finite
+    score_median: Finite
+    score_p95: Finite
+    near_dbfs: Finite  # medians of the levels of windows
+    far_dbfs: Finite
 
     @classmethod
     def measure(cls, scores: ArrayLike, levels_dbfs: ArrayLike) -> NormalSummary:
@@ -52,7 +47,13 @@ class NormalSummary:
             raise DataError("a summary of normal sound needs finite scores and levels")
         p05, median, p95 = np.quantile(scores, (0.05, 0.5, 0.95)).tolist()
         near_dbfs, far_dbfs = np.median(levels_dbfs, axis=0).tolist()
-        return cls(p05, median, p95, near_dbfs, far_dbfs)
+        return cls(
+            score_p05=p05,
+            score_median=median,
+            score_p95=p95,
+            near_dbfs=near_dbfs,
+            far_dbfs=far_dbfs,
+        )
 
     def shifts(self, other: NormalSummary, *, share: float = 1.0) -> tuple[str, ...]:
         """What has moved in `other`: ``score up``, ``near level down``, ...
@@ -78,24 +79,3 @@ class NormalSummary:
             for name, moved, limit in compared
             if moved and abs(moved) > share * limit
         )
-
-    def to_dict(self) -> dict[str, float]:
-        """Content as JSON knows it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Return what :meth:`to_dict` wrote.
-
-        Raises
-        ------
-        StateError
-            When a number is missing or not finite.
-        """
-        try:
-            values = {name: float(content[name]) for name in cls.__dataclass_fields__}
-        except (KeyError, TypeError, ValueError) as error:
-            raise StateError(f"a summary of normal sound is damaged ({error!r})") from error
-        if not all(map(math.isfinite, values.values())):
-            raise StateError(f"a summary of normal sound has values that are not finite: {values}")
-        return cls(**values)

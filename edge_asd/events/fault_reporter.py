@@ -6,19 +6,19 @@ What was told before the restart is not told again, and what is over is told onc
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Literal, Self
 
-from edge_asd.errors import StateError
+from pydantic import model_validator
+
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
 from edge_asd.events.fault import FaultBoard, FaultChange
 from edge_asd.monitor.status import FaultStatus
 from edge_asd.monitor.watcher import Moment
-from edge_asd.state.folder import read_json, write_atomically
+from edge_asd.state.record import StateRecord
 
 __all__ = ["FaultReporter"]
 
@@ -27,6 +27,20 @@ __all__ = ["FaultReporter"]
 _SETTLED_S = 120.0
 
 _log = logging.getLogger(__name__)
+
+
+class SavedFaults(StateRecord):
+    """Content of ``faults.json``."""
+
+    version: Literal[1] = 1
+    faults: tuple[FaultStatus, ...] = ()
+
+    @model_validator(mode="after")
+    def _times_have_zones(self) -> Self:
+        for status in self.faults:
+            if datetime.fromisoformat(status.since).tzinfo is None:
+                raise ValueError(f"{status.since!r} is not a time with a zone")
+        return self
 
 
 class FaultReporter:
@@ -41,7 +55,9 @@ class FaultReporter:
         self._file = file
         self._board = FaultBoard()
         self._told: dict[str, FaultStatus] = {}
-        self._carried = _load(file)  # from before a restart, not seen again yet
+        saved = SavedFaults.load_or_set_aside(file) if file else None
+        # From before a restart, not seen again yet.
+        self._carried = {status.fault: status for status in saved.faults} if saved else {}
         self._before_s: dict[str, float] = {}  # how long carried ones had lasted when seen again
         self._heard_s = 0.0  # since the restart, as long as that matters
 
@@ -129,9 +145,8 @@ class FaultReporter:
     def _save(self) -> None:
         if self._file is None:
             return
-        content = {"version": 1, "faults": [asdict(status) for status in self.status]}
         try:
-            write_atomically(self._file, json.dumps(content) + "\n")
+            SavedFaults(faults=self.status).save(self._file)
         except OSError as error:
             _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
 
@@ -139,24 +154,3 @@ class FaultReporter:
 def _lasted_s(status: FaultStatus, at: Moment) -> float:
     """How long ago a fault began, by the time of day: a restart leaves no other."""
     return max((at.time - datetime.fromisoformat(status.since)).total_seconds(), 0.0)
-
-
-def _load(file: Path | None) -> dict[str, FaultStatus]:
-    if file is None:
-        return {}
-    try:
-        content = read_json(file) or {}
-        known = [_read(fault) for fault in content.get("faults", [])]
-    except (StateError, TypeError, ValueError) as error:
-        _log.warning("%s is forgotten: %s", file, error)
-        return {}
-    return {status.fault: status for status in known}
-
-
-def _read(fault: Mapping[str, object]) -> FaultStatus:
-    status = FaultStatus(**fault)  # type: ignore[arg-type]  # looked at in the next line
-    if not all(isinstance(value, str) for value in asdict(status).values()):
-        raise ValueError(f"{fault!r:.80} is not a fault")
-    if datetime.fromisoformat(status.since).tzinfo is None:
-        raise ValueError(f"{status.since!r} is not a time with a zone")
-    return status

@@ -173,7 +173,7 @@ def enrol(
     if "source" in sounds:  # the scale of the bundle's own scores is the bundle's
         fusion = refitted(site.fusion, _scores(bundle, replace(learned, taught=())))
         learned = replace(learned, site=site.model_copy(update={"fusion": fusion}))
-    normal = {"normal": _summary(bundle, learned).to_dict()}
+    normal = {"normal": _summary(bundle, learned)}
     learned = replace(learned, site=learned.site.model_copy(update=normal))
     return calibrated(bundle, learned, false_alarm_rate)
 

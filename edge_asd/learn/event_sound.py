@@ -6,11 +6,9 @@ that there are.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +16,10 @@ from numpy.typing import NDArray
 from edge_asd.audio.decode import read_audio
 from edge_asd.audio.resample import resampled
 from edge_asd.audio.source import Block
-from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, event_path
+from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, Clip, EventRecord, event_path
 from edge_asd.errors import AudioError, StateError
 from edge_asd.scoring.stream import WindowDetector
-from edge_asd.state.folder import StateFolder, read_json
+from edge_asd.state.folder import StateFolder
 
 __all__ = ["EventSound", "find_event", "read_event"]
 
@@ -100,7 +98,9 @@ def read_event(state: StateFolder, alarm_id: str) -> EventSound:
         When its sound was not kept, or its record is damaged.
     """
     folder = event_path(state.events, alarm_id)
-    record = read_json(folder / EVENT_FILE)
+    record = EventRecord.load(folder / EVENT_FILE)
+    if record is None:
+        raise StateError(f"{folder} has no {EVENT_FILE}, which says when the alarm was on")
     try:
         audio, rate_hz = read_audio(folder / AUDIO_FILE)
     except AudioError as error:
@@ -109,38 +109,27 @@ def read_event(state: StateFolder, alarm_id: str) -> EventSound:
             "until some seconds after the alarm has cleared; an old one may have been removed to "
             "make room, see 'clips' in the profile"
         ) from error
-    try:
-        return _event_sound(record or {}, audio, rate_hz)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StateError(f"{folder / EVENT_FILE} is damaged ({error!r})") from error
-
-
-def _event_sound(record: Mapping[str, Any], audio: NDArray[np.float32], rate_hz: int) -> EventSound:
-    alarm, clip, cleared = record["alarm"], record["clip"], record["cleared"]
-    start_s = _finite(clip["start_stream_s"])
-    stretches = _stretches(audio, rate_hz, start_s, clip["gaps"])
+    stretches = _stretches(audio, rate_hz, record.clip)
     end_s = stretches[-1].start_s + stretches[-1].audio.shape[1] / rate_hz
     return EventSound(
-        str(alarm["alarm_id"]),
-        str(alarm["machine"]),
+        record.alarm.alarm_id,
+        record.alarm.machine,
         rate_hz,
         stretches,
-        _finite(alarm["above_since_s"]),
-        _finite(cleared["stream_time_s"]) if cleared else end_s,
+        record.alarm.above_since_s,
+        record.cleared.stream_time_s if record.cleared else end_s,
     )
 
 
-def _stretches(
-    audio: NDArray[np.float32], rate_hz: int, start_s: float, gaps: Iterable[Mapping[str, Any]]
-) -> tuple[_Stretch, ...]:
+def _stretches(audio: NDArray[np.float32], rate_hz: int, clip: Clip) -> tuple[_Stretch, ...]:
     stretches = []
-    begin, lost_s = 0, 0.0
-    for gap in gaps:
-        end = min(max(round(_finite(gap["at_s"]) * rate_hz), begin), audio.shape[1])
-        stretches.append(_Stretch(start_s + lost_s + begin / rate_hz, audio[:, begin:end]))
+    begin, start_s = 0, clip.start_stream_s
+    for gap in clip.gaps:
+        end = min(max(round(gap.at_s * rate_hz), begin), audio.shape[1])
+        stretches.append(_Stretch(start_s + begin / rate_hz, audio[:, begin:end]))
         begin = end
-        lost_s += _finite(gap["lost_s"] or 0.0)
-    stretches.append(_Stretch(start_s + lost_s + begin / rate_hz, audio[:, begin:]))
+        start_s += gap.lost_s or 0.0
+    stretches.append(_Stretch(start_s + begin / rate_hz, audio[:, begin:]))
     return tuple(stretches)
 
 
@@ -151,15 +140,5 @@ def _folders(state: StateFolder) -> list[Path]:
 
 
 def _alarm_id(folder: Path) -> str:
-    record = read_json(folder / EVENT_FILE) or {}
-    alarm = record.get("alarm")
-    if not isinstance(alarm, dict) or not isinstance(alarm.get("alarm_id"), str):
-        raise StateError(f"{folder / EVENT_FILE} does not say which alarm it is of")
-    return str(alarm["alarm_id"])
-
-
-def _finite(value: Any) -> float:
-    number = float(value)
-    if not math.isfinite(number):
-        raise ValueError(f"{value!r} is no time")
-    return number
+    record = EventRecord.load(folder / EVENT_FILE)
+    return record.alarm.alarm_id if record else folder.name

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -30,10 +30,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.bundle.extractor_spec import Positive, Record
 from edge_asd.bundle.manifest import Domain, FileEntry, FusionSpec, ThresholdSpec
+from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.normalisation import Gauge
+from edge_asd.state.record import first_problem
 
 __all__ = [
     "FORMAT_VERSION",
@@ -96,7 +98,7 @@ class Site(Record):
     fusion: FusionSpec
     threshold: ThresholdSpec
     signal: dict[str, Any] | None = None  # a SignalReference
-    normal: dict[str, Any] | None = None  # a NormalSummary
+    normal: NormalSummary | None = None
     files: dict[str, FileEntry] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -162,22 +164,17 @@ def taught_file(index: int) -> str:
     return f"taught-{index + 1}.npz"
 
 
-def write_version(folder: Path, learned: Learned, write: Callable[[Path, bytes], None]) -> None:
-    """Write a version into an empty folder.
-
-    Parameters
-    ----------
-    write : writes one file whole, for good
-    """
+def write_version(folder: Path, learned: Learned) -> None:
+    """Write a version into an empty folder."""
     files = {}
     for name, sound in learned.sounds.items():
         content = _packed(sound)
-        write(folder / name, content)
+        (folder / name).write_bytes(content)
         files[name] = FileEntry(sha256=_digest(content), bytes=len(content))
     site = learned.site.model_copy(update={"files": files})
     text = (site.model_dump_json(indent=1) + "\n").encode()
-    write(folder / SITE_NAME, text)
-    write(folder / DIGEST_NAME, f"{_digest(text)}\n".encode())
+    (folder / SITE_NAME).write_bytes(text)
+    (folder / DIGEST_NAME).write_text(f"{_digest(text)}\n", encoding="ascii")
 
 
 def read_version(folder: Path) -> Learned:
@@ -216,10 +213,8 @@ def read_site(folder: Path) -> Site:
     try:
         return Site.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or SITE_NAME
         raise StateError(
-            f"another version of edge-asd wrote it ({where}: {first['msg']})"
+            f"another version of edge-asd wrote it ({first_problem(error)})"
         ) from error
 
 

@@ -75,7 +75,7 @@ def open_machine(
         site_detector(bundle, learned, threads=threads, search=search),
         version,
         SignalReference.from_dict(site.signal) if site.signal else None,
-        NormalSummary.from_dict(site.normal) if site.normal else None,
+        site.normal,
         site_spectra(bundle, learned),
     )
 

@@ -25,7 +25,8 @@ from shlex import quote
 
 from edge_asd.errors import StateError
 from edge_asd.learn.learned import Learned, read_site, read_version, write_version
-from edge_asd.state.folder import StateFolder, write_atomically
+from edge_asd.state.atomic import atomic_folder, write_atomically
+from edge_asd.state.folder import StateFolder
 
 __all__ = ["KEPT_VERSIONS", "LearnedStore", "learned_states"]
 
@@ -135,16 +136,12 @@ class LearnedStore:
             When the disk is full or cannot be written; then the old version stays in use.
         """
         name = f"v{max(map(_number, self.versions), default=0) + 1:04d}"
-        staging = self._folder / f".{name}"
         try:
             self._clear_staging()
-            staging.mkdir()
-            write_version(staging, learned, _write_durably)
-            _sync_folder(staging)
-            staging.rename(self._folder / name)
+            with atomic_folder(self._folder / name) as staging:
+                write_version(staging, learned)
             write_atomically(self._folder / _CURRENT, f"{name}\n")
         except OSError as error:
-            shutil.rmtree(staging, ignore_errors=True)
             raise self._unwritable(error) from error
         self._prune(name)
         return name
@@ -216,14 +213,6 @@ def _number(name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _write_durably(path: Path, content: bytes) -> None:
-    """Write a new file that is on the disk before its folder gets its name."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _give_to_owner(state: Path) -> None:
     """Let the service read what root learned for it: all belongs to the owner of the root."""
     owner = state.parent.stat()
@@ -235,11 +224,3 @@ def _give_to_owner(state: Path) -> None:
         os.fchown(folder, owner.st_uid, owner.st_gid)
         for name in names:
             os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

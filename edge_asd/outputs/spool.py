@@ -22,7 +22,7 @@ from typing import Any
 
 from edge_asd.events.event import Event
 from edge_asd.outputs.stored_event import read_event
-from edge_asd.state.folder import write_atomically
+from edge_asd.state.atomic import write_atomically
 
 __all__ = ["Spool"]
 

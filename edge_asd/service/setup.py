@@ -6,7 +6,6 @@ is right already is no step: a second installation does nothing.
 
 from __future__ import annotations
 
-import os
 import pwd
 import stat
 import sys
@@ -27,6 +26,7 @@ from edge_asd.service.plan import (
     Setup,
     planned_files,
 )
+from edge_asd.state.atomic import write_atomically
 
 __all__ = ["Step", "edge_asd_command", "install", "next_commands", "require_reach", "uninstall"]
 
@@ -155,15 +155,7 @@ def _writing(file: PlannedFile, root: Path) -> Iterator[Step]:
 
 def _write(path: Path, file: PlannedFile) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-    # Closed from the first byte on: it may hold a password.
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, file.mode)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        os.fchmod(descriptor, file.mode)
-        stream.write(file.content)
-    temporary.replace(path)
+    write_atomically(path, file.content, file.mode)
 
 
 def _link(setup: Setup, root: Path) -> None:

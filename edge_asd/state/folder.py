@@ -18,14 +18,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
-import os
 import re
 import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from edge_asd.errors import StateError, UsageError
 
@@ -33,9 +30,7 @@ __all__ = [
     "StateFolder",
     "default_root",
     "folder_name",
-    "read_json",
     "require_name",
-    "write_atomically",
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
@@ -141,50 +136,3 @@ class StateFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all, also when the power fails.
-
-    Raises
-    ------
-    OSError
-        As the system does; the old file is then as it was.
-    """
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.unlink(missing_ok=True)
-        with temporary.open("xb") as file:  # "x" follows no link that somebody else set there
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the object in a file, or None when there is no file.
-
-    Raises
-    ------
-    StateError
-        When it cannot be read or does not hold a JSON object.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise StateError(f"{path} cannot be read ({error}); move it away to begin anew") from error
-    if not isinstance(content, dict):
-        raise StateError(f"{path} does not hold a JSON object; move it away to begin anew")
-    return content

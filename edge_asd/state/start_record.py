@@ -7,42 +7,39 @@ cut or a crash from one after a clean end.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.errors import StateError
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, NoticeEvent
 from edge_asd.events.fault import FAULTS
 from edge_asd.monitor.watcher import Moment, Watcher
-from edge_asd.state.folder import read_json, write_atomically
+from edge_asd.state.record import StateRecord, UtcTime
 
 __all__ = ["StartRecord"]
 
-_VERSION = 1
 _ALIVE_EVERY_S = 300.0  # a write to a card that wears out
 _AGAIN_AFTER = timedelta(hours=6)  # until what goes on is told again
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    running: bool = False  # since the last start; True after it: it did not end by itself
-    alive: str | None = None  # UTC
+class SavedStarts(StateRecord):
+    """Content of ``start.json``."""
+
+    version: Literal[1] = 1
+    running: bool = False  # since the last start; True at the next one: it did not end by itself
+    alive: UtcTime | None = None  # when it was seen to run last
     failures: int = 0  # starts in a row that failed
-    failing_since: str | None = None  # UTC
-    told: str | None = None  # UTC, when people heard of the failures
-    restart_told: str | None = None  # UTC, when people heard of an end that was none
+    failing_since: UtcTime | None = None
+    told: UtcTime | None = None  # when the failures were reported
+    restart_told: UtcTime | None = None  # when a crash or a power cut was reported
     error: str = ""
-    version: int = _VERSION
 
 
 class StartRecord(Watcher):
@@ -57,8 +54,8 @@ class StartRecord(Watcher):
         self._path = path
         self._machine = machine
         self._utc = utc
-        self._record = _load(path)
-        self._before = self._record
+        self._before = SavedStarts.load_or_set_aside(path) or SavedStarts()
+        self._saved = self._before
         self._due_s = 0.0
         self._heard = False
 
@@ -69,19 +66,15 @@ class StartRecord(Watcher):
 
     def failed(self, error: str) -> FaultRaisedEvent | None:
         """Note that a start failed; return what to tell people, if they do not know yet."""
-        now = self._utc()
-        told = _time(self._record.told)
-        self._record = replace(
-            self._record,
+        now, before = self._utc(), self._saved
+        tell = before.told is None or abs(now - before.told) >= _AGAIN_AFTER
+        self._save(
             running=False,
-            failures=self._record.failures + 1,
-            failing_since=self._record.failing_since or now.isoformat(),
+            failures=before.failures + 1,
+            failing_since=before.failing_since or now,
+            told=now if tell else before.told,
             error=error,
         )
-        tell = told is None or abs(now - told) >= _AGAIN_AFTER
-        if tell:
-            self._record = replace(self._record, told=now.isoformat())
-        self._save()
         if not tell:
             return None
         fault = FAULTS["start"]
@@ -91,33 +84,29 @@ class StartRecord(Watcher):
             severity=fault.severity,
             meaning=fault.meaning,
             detail=error,
-            figures={"failures": self._record.failures},
+            figures={"failures": self._saved.failures},
         )
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Note that it runs; say at the first sound how it got here."""
         if at.stream_time_s >= self._due_s:
             self._due_s = at.stream_time_s + _ALIVE_EVERY_S
-            self._record = _Record(
-                running=True,
-                alive=self._utc().isoformat(),
-                restart_told=self._record.restart_told,
-            )
-            self._save()
+            restart_told = self._saved.restart_told
+            self._saved = SavedStarts()  # a start that hears ends a row of failures
+            self._save(running=True, alive=self._utc(), restart_told=restart_told)
         if self._heard:
             return ()
         self._heard = True
-        return tuple(self._story(self._before, at))
+        return tuple(self._events_before(self._before, at))
 
     def close(self) -> None:
         """Note that it ended by itself."""
-        if self._record.running:
-            self._record = replace(self._record, running=False)
-            self._save()
+        if self._saved.running:
+            self._save(running=False)
 
-    def _story(self, before: _Record, at: Moment) -> Iterator[Event]:
+    def _events_before(self, before: SavedStarts, at: Moment) -> Iterator[Event]:
         """What people should know of the time before the first sound."""
-        since = _time(before.failing_since)
+        since, alive, told = before.failing_since, before.alive, before.restart_told
         if before.told and since is not None:
             yield FaultClearedEvent(
                 **at.facts(),
@@ -126,13 +115,11 @@ class StartRecord(Watcher):
                 duration_s=max((at.time - since).total_seconds(), 0.0),
                 figures={"failures": before.failures},
             )
-        alive, told = _time(before.alive), _time(before.restart_told)
         if not before.running or alive is None:
             return
         if told is not None and abs(at.time - told) < _AGAIN_AFTER:
             return  # the watchdog of the system restarts a deaf monitor every few minutes
-        self._record = replace(self._record, restart_told=at.time.isoformat())
-        self._save()
+        self._save(restart_told=at.time)
         down_s = max((at.time - alive).total_seconds(), 0.0)
         yield NoticeEvent(
             **at.facts(),
@@ -142,38 +129,9 @@ class StartRecord(Watcher):
             figures={"down_s": round(down_s, 1)},
         )
 
-    def _save(self) -> None:
+    def _save(self, **news: Any) -> None:
+        self._saved = self._saved.model_copy(update=news)
         try:
-            write_atomically(self._path, json.dumps(asdict(self._record)) + "\n")
+            self._saved.save(self._path)
         except OSError as error:
             _log.warning("cannot note the start in %s: %s", self._path, error.strerror)
-
-
-def _load(path: Path) -> _Record:
-    try:
-        content: dict[str, Any] | None = read_json(path)
-        record = _Record(**content) if content and content.get("version") == _VERSION else _Record()
-        for time in (record.alive, record.failing_since, record.told, record.restart_told):
-            _time(time)
-        if not isinstance(record.failures, int):
-            raise ValueError(f"failures is {record.failures!r:.40}")
-    except (StateError, TypeError, ValueError) as error:
-        _log.warning("%s is forgotten: %s", path, error)
-        return _Record()
-    return record
-
-
-def _time(text: str | None) -> datetime | None:
-    """Read a time of day.
-
-    Raises
-    ------
-    TypeError, ValueError
-        When it is none, or has no zone.
-    """
-    if text is None:
-        return None
-    time = datetime.fromisoformat(text)
-    if time.tzinfo is None:
-        raise ValueError(f"{text!r} is not a time with a zone")
-    return time

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from edge_asd.audio.source import Block
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
-from edge_asd.clips.folder import AUDIO_FILE, write_record
+from edge_asd.clips.folder import (
+    AUDIO_FILE,
+    EVENT_FILE,
+    ClearedAlarm,
+    Clip,
+    ClipGap,
+    EventRecord,
+    RaisedAlarm,
+)
 from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
 from edge_asd.learn.learned import Learned
 from edge_asd.learn.recording import HeardSound, SiteRecording
@@ -63,24 +71,26 @@ def write_alarm(
     since_s: float,
     until_s: float | None,
     start_s: float = 0.0,
-    gaps: tuple[dict[str, float | None], ...] = (),
+    gaps: tuple[ClipGap, ...] = (),
     rate_hz: int = RATE_HZ,
 ) -> Path:
     """Write what the monitor keeps of an alarm; times are those of the stream."""
     folder = state.events / alarm_id
     folder.mkdir(parents=True)
     soundfile.write(folder / AUDIO_FILE, audio.T, rate_hz, subtype="PCM_16")
-    write_record(
-        folder,
-        {
-            "alarm": {
-                "alarm_id": alarm_id,
-                "machine": state.machine,
-                "above_since_s": since_s,
-                "stream_time_s": since_s,
-            },
-            "cleared": None if until_s is None else {"stream_time_s": until_s},
-            "clip": {"start_stream_s": start_s, "gaps": list(gaps), "sample_rate_hz": rate_hz},
-        },
-    )
+    EventRecord(
+        alarm=RaisedAlarm(alarm_id=alarm_id, machine=state.machine, above_since_s=since_s),
+        cleared=None if until_s is None else ClearedAlarm(stream_time_s=until_s),
+        notes=(),
+        picture=None,
+        clip=Clip(
+            file=AUDIO_FILE,
+            state="complete",
+            sample_rate_hz=rate_hz,
+            start="2026-11-22T08:30:00.000Z",
+            start_stream_s=start_s,
+            seconds=audio.shape[1] / rate_hz,
+            gaps=gaps,
+        ),
+    ).save(folder / EVENT_FILE)
     return folder

@@ -20,6 +20,7 @@ import torch
 from pydantic import ValidationError
 
 from edge_asd.errors import DataError, UsageError
+from edge_asd.state.atomic import atomic_file
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.settings import Settings
@@ -116,12 +117,8 @@ class Run:
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint that is either whole or absent, even when the power fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
+    with atomic_file(path) as file:
         torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def point_latest_at(path: Path) -> None:

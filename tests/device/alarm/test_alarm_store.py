@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -31,11 +32,23 @@ def store(path: Path, *, later_s: float = 0.0) -> AlarmStore:
     return AlarmStore(path / "alarm.json", clock_from(START + timedelta(seconds=later_s)))
 
 
-@pytest.mark.parametrize("memory", [MEMORY, AlarmMemory()])
+@pytest.mark.parametrize(
+    "memory",
+    [MEMORY, AlarmMemory(), AlarmMemory(OpenAlarm("early", -3.25, 7.1, False), 1.5, 2.5)],
+)
 def test_what_was_saved_is_loaded(tmp_path: Path, memory: AlarmMemory) -> None:
     store(tmp_path).save(memory)
 
     assert store(tmp_path).load() == memory
+
+
+def test_a_score_without_bounds_can_be_remembered(tmp_path: Path) -> None:
+    store(tmp_path).save(AlarmMemory(OpenAlarm("pump-1", 0.0, math.inf)))
+
+    restored = store(tmp_path).load()
+
+    assert restored is not None and restored.open is not None
+    assert restored.open.max_score > 1e300
 
 
 def test_without_a_file_there_is_no_memory(tmp_path: Path) -> None:

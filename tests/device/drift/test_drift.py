@@ -25,7 +25,10 @@ RATE_HZ = 100
 WINDOW_S = 10
 START = datetime(2026, 11, 20, tzinfo=UTC)
 SETTINGS = DriftSettings(notice_after_days=1, min_hours=4.0)
-ENROLLED = NormalSummary(1.2, 1.31, 1.49, -32.0, -35.0)
+ENROLLED = NormalSummary(
+    score_p05=1.2, score_median=1.31, score_p95=1.49, near_dbfs=-32.0, far_dbfs=-35.0
+)
+OTHER = ENROLLED.model_copy(update={"score_p05": 3.0, "score_median": 3.1, "score_p95": 3.3})
 RNG = np.random.default_rng(0)
 WHITE = RNG.standard_normal((2, WINDOW_S * RATE_HZ)).astype(np.float32)
 WHITE /= np.sqrt(np.mean(WHITE**2, axis=1, keepdims=True))
@@ -243,9 +246,7 @@ def test_a_restart_does_not_repeat_a_notice(tmp_path: Path) -> None:
     assert after.events == []
 
 
-@pytest.mark.parametrize(
-    "other", [{"normal": NormalSummary(3.0, 3.1, 3.3, -32.0, -35.0)}, {"scored_by": "bundle 2"}]
-)
+@pytest.mark.parametrize("other", [{"normal": OTHER}, {"scored_by": "bundle 2"}])
 def test_another_enrolment_or_bundle_begins_anew(tmp_path: Path, other: dict) -> None:
     file = tmp_path / "daily.json"
     Machine(drift(file)).run(47, score=1.6)
@@ -290,6 +291,20 @@ def test_a_broken_or_foreign_file_is_warned_of_and_moved_aside(
     assert (tmp_path / "daily.json.broken").read_bytes() == content
     assert str(file) in caplog.records[0].message
     assert json.loads(file.read_text())["days"]
+
+
+def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    numbers = {"score_p05": 1.2, "score_median": 1.31, "score_p95": 1.49}
+    numbers |= {"near_dbfs": -32.0, "far_dbfs": -35.0}
+    days = [{"day": "2026-11-19", "heard_s": 86000.0, "normal": numbers}]
+    today = {"day": "2026-11-20", "heard_s": 20.0, "every": 1, "windows": [[1.3, -32.0, -35.0]] * 2}
+    content = {"format_version": 1, "scored_by": "", "enrolled": numbers, "announced": None}
+    file = tmp_path / "daily.json"
+    file.write_text(json.dumps(content | {"days": days, "today": today}) + "\n")
+
+    drift(file).close()
+
+    assert json.loads(file.read_text()) == content | {"days": days, "today": today}
 
 
 def test_the_file_is_written_every_quarter_of_an_hour_at_most(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.cli import app
-from edge_asd.clips.folder import EVENT_FILE
+from edge_asd.clips.folder import EVENT_FILE, ClipGap
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.errors import StateError
 from edge_asd.learn.event_sound import find_event, read_event
@@ -281,7 +281,7 @@ def test_a_monitor_that_refuses_is_quoted(
 def test_no_taught_window_spans_a_gap(mini_bundle: Path, state: StateFolder) -> None:
     ramp = np.arange(8 * RATE_HZ) / (8 * RATE_HZ)
     audio = np.tile(ramp, (2, 1)).astype(np.float32)
-    gap: dict[str, float | None] = {"at_s": 3.5, "lost_s": 2.0}
+    gap = ClipGap(at_s=3.5, lost_s=2.0)
     write_alarm(state, "pump-g", audio, since_s=1.0, until_s=9.0, gaps=(gap,))
 
     windows = list(read_event(state, "pump-g").windows(Bundle.open(mini_bundle).detector()))

@@ -83,6 +83,19 @@ def test_a_watchdog_that_restarts_again_and_again_is_told_once(tmp_path: Path) -
     assert notices == [1] + [0] * 8
 
 
+def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "start.json").write_text(
+        '{"running": false, "alive": null, "failures": 3, "failing_since": '
+        '"2026-11-22T02:00:00.123456+00:00", "told": "2026-11-22T02:00:00.123456+00:00", '
+        '"restart_told": null, "error": "no bundle", "version": 1}\n'
+    )
+
+    (over,) = hear(tmp_path, 0)
+
+    assert isinstance(over, FaultClearedEvent)
+    assert over.figures == {"failures": 3}
+
+
 @pytest.mark.parametrize(
     "values",
     [
