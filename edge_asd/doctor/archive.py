@@ -28,8 +28,8 @@ from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
 from edge_asd.service.plan import CONFIG
-from edge_asd.system_files import first_line, read_text
 from edge_asd.state.atomic import atomic_file
+from edge_asd.system_files import first_line, read_text
 
 __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
 
