@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,14 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.stats import mannwhitneyu
 
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import system_named
+from edge_asd_export.bundling.embedded_clips import ClipReader, Embeddings, embed_clips
+from edge_asd_export.bundling.encoder_choice import CheckData, Quantize, export_graphs
 from edge_asd_export.bundling.graph_check import Tolerance
-from edge_asd_export.bundling.references import Embeddings, embed_clips, make_banks, split_domains
-from edge_asd_export.bundling.ship import CheckData, Quantize, ship_extractor
-from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
+from edge_asd_export.calibration.channel_weights import (
+    WEIGHT_RULES,
+    channel_weights,
+    covariance,
+    variance,
+)
+from edge_asd_export.calibration.references import clips_by_domain, make_banks
 from edge_asd_export.calibration.scoring import (
     SCORINGS,
     Floats,
@@ -40,7 +47,7 @@ from edge_asd_export.calibration.scoring import (
     clip_scores,
     normal_scores,
 )
-from edge_asd_export.data.clips import MachineClips, scan
+from edge_asd_export.data.clips import Clip, MachineClips, scan
 from edge_asd_export.evaluation.metrics import (
     MachineMetrics,
     harmonic_mean,
@@ -52,6 +59,7 @@ from edge_asd_export.training.train import load_learner
 
 SYSTEM = system_named("system4")
 EXTRACTOR = "fkie"
+HARDEST = 0.1  # share of the other machines' clips that look most normal
 SCORERS = {name: row for name, row in SCORINGS.items() if row.references == "clips"}
 PRECISIONS: Mapping[str, Quantize] = {"fp32": "none", "int8": "int8"}
 # What is measured here must not be hidden by a refusal to ship it.
@@ -113,8 +121,8 @@ def _embed(
     """Embeddings of training and of test clips by machine, then branch."""
     clips = [clip for machine in machines.values() for clip in machine.train]
     with tempfile.TemporaryDirectory() as folder:
-        shipped = ship_extractor(
-            load_learner(run, EXTRACTOR).shipped(),
+        exported = export_graphs(
+            load_learner(run, EXTRACTOR).inference_extractor(),
             EXTRACTOR,
             EXTRACTOR,
             Path(folder),
@@ -122,21 +130,20 @@ def _embed(
                 clips,
                 {branch.view: SCORERS["dldn-mean"] for branch in SYSTEM.branches},
                 centres=lambda machine, view: {},
+                read=ClipReader(),
             ),
             quantize=quantize,
             target="x86-64",
             tolerance=ANYTHING,
             say=lambda text: None,
         )
-        if shipped.report:
-            print(f"  {shipped.report.to_dict()}", file=sys.stderr)
-        extractors = open_extractors(Path(folder), {EXTRACTOR: shipped.spec})
+        if exported.report:
+            print(f"  {exported.report.to_dict()}", file=sys.stderr)
+        extractors = open_extractors(Path(folder), {EXTRACTOR: exported.spec})
 
         def embed(split: str) -> dict[str, Embeddings]:
             return {
-                name: embed_clips(
-                    getattr(machine, split), SYSTEM.branches, extractors, lambda: None
-                )
+                name: embed_clips(getattr(machine, split), SYSTEM.branches, extractors)
                 for name, machine in machines.items()
             }
 
@@ -174,7 +181,7 @@ def _measure(
 ) -> Iterator[tuple[str, dict[str, MachineMetrics]]]:
     branches = list(next(iter(train.values())))
     known = {
-        m: {b: split_domains(machine.train, train[m][b]) for b in branches}
+        m: {b: _by_domain(machine.train, train[m][b]) for b in branches}
         for m, machine in machines.items()
     }
     banks = {m: {b: make_banks(known[m][b], scoring, {}) for b in branches} for m in machines}
@@ -209,7 +216,20 @@ def _measure(
         alone = {b: float(b == branch) for b in branches}
         yield branch.partition("@")[2], metrics(dict.fromkeys(machines, alone))
     for rule in WEIGHT_RULES:
-        yield rule, metrics({m: channel_weights(rule, normal[m], proxy[m]) for m in machines})
+        yield rule, metrics({m: channel_weights(rule, normal[m]) for m in machines})
+    for rule in RULES_ACROSS_MACHINES:
+        weights = {m: weights_across_machines(rule, normal[m], proxy[m]) for m in machines}
+        yield rule, metrics(weights)
+
+
+def _by_domain(
+    clips: Sequence[Clip], rows: NDArray[np.float32]
+) -> dict[Domain, NDArray[np.float32]]:
+    """Rows of each domain, in the order of the clips."""
+    return {
+        domain: rows[[clips.index(clip) for clip in own]]
+        for domain, own in clips_by_domain(clips).items()
+    }
 
 
 def _pooled(scores: Mapping[Domain, Floats]) -> Floats:
@@ -260,7 +280,8 @@ def _by_precision(rows: list[Row]) -> Table:
 def _by_weights(rows: list[Row]) -> Table:
     keys = ("input", "scorer")
     fp32 = [row for row in rows if row.precision == "fp32" and row.scorer == "dldn-mean"]
-    return _table("by channel weights, fp32, dldn-mean", fp32, keys, list(WEIGHT_RULES))
+    rules = [*WEIGHT_RULES, *RULES_ACROSS_MACHINES]
+    return _table("by channel weights, fp32, dldn-mean", fp32, keys, rules)
 
 
 def _by_machine(rows: list[Row]) -> Table:
@@ -275,6 +296,69 @@ def _by_machine(rows: list[Row]) -> Table:
             columns = zip(*(row.machines[machine] for row in own), strict=True)
             table.add_row(fkie_input, machine, *(_cell(list(values)) for values in columns))
     return table
+
+
+def weights_across_machines(
+    rule: str, normal: Mapping[str, Floats], other: Mapping[str, Floats]
+) -> dict[str, float]:
+    """Weight of each part from its scores of own and of other machines' normal clips.
+
+    These rules fail (docs/results.md) and are no settings of an export; they are here so that
+    the table can be made again.
+    """
+    own, others = (np.stack([scores[part] for part in normal]) for scores in (normal, other))
+    weights = np.maximum(RULES_ACROSS_MACHINES[rule](own, others), 0.0)
+    if not np.isfinite(weights.sum()) or weights.sum() <= 0:
+        weights = np.ones(len(own))
+    return dict(zip(normal, (weights / weights.sum()).tolist(), strict=True))
+
+
+def _separability(normal: Floats, other: Floats) -> Floats:
+    return np.square(np.maximum(2.0 * _auc(normal, other) - 1.0, 0.0))
+
+
+def _hard_separability(normal: Floats, other: Floats) -> Floats:
+    n_hard = max(1, round(HARDEST * other.shape[1]))
+    return _separability(normal, np.sort(other, axis=1)[:, :n_hard])
+
+
+def _d_prime(normal: Floats, other: Floats) -> Floats:
+    return np.square(np.maximum(_distance_between(normal, other), 0.0))
+
+
+def _fisher(normal: Floats, other: Floats) -> Floats:
+    shift = other.mean(axis=1) - normal.mean(axis=1)
+    return np.asarray(np.linalg.solve(covariance(normal) + covariance(other), shift))
+
+
+def _best(normal: Floats, other: Floats) -> Floats:
+    separation = _distance_between(normal, other)
+    return np.asarray(np.eye(len(normal))[separation.argmax()] * (separation.max() > 0))
+
+
+def _distance_between(normal: Floats, other: Floats) -> Floats:
+    """Distance of the means in units of the pooled standard deviation; (n_parts,)."""
+    pooled = np.sqrt((variance(normal) + variance(other)) / 2.0)
+    return np.asarray((other.mean(axis=1) - normal.mean(axis=1)) / pooled)
+
+
+def _auc(normal: Floats, other: Floats) -> Floats:
+    n_pairs = normal.shape[1] * other.shape[1]
+    return np.array(
+        [
+            mannwhitneyu(high, low, method="asymptotic").statistic / n_pairs
+            for high, low in zip(other, normal, strict=True)
+        ]
+    )
+
+
+RULES_ACROSS_MACHINES: Mapping[str, Callable[[Floats, Floats], Floats]] = {
+    "separability": _separability,
+    "hard-separability": _hard_separability,
+    "d-prime": _d_prime,
+    "fisher": _fisher,
+    "best": _best,
+}
 
 
 if __name__ == "__main__":

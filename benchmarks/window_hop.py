@@ -23,9 +23,10 @@ from scipy.stats import spearmanr
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.system import Branch
 from edge_asd.scoring.extractor import Extractor
-from edge_asd_export.bundling.references import centre_banks, embed_clips
-from edge_asd_export.bundling.ship import spread_over
-from edge_asd_export.bundling.to_onnx import export_extractor
+from edge_asd_export.bundling.embedded_clips import embed_clips
+from edge_asd_export.bundling.encoder_choice import spread_over
+from edge_asd_export.bundling.onnx_graphs import write_extractor
+from edge_asd_export.calibration.references import centre_banks
 from edge_asd_export.calibration.scoring import SCORINGS, clip_scores
 from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
@@ -62,8 +63,8 @@ def main() -> None:
 
 def _export(run: Run, folder: Path, hops: list[int], threads: int) -> dict[int, Extractor]:
     """The float32 extractor at each hop; they share their graphs."""
-    trained = load_learner(run, BRANCH.extractor).shipped()
-    spec = export_extractor(trained, BRANCH.extractor, folder, network="resnet").spec
+    trained = load_learner(run, BRANCH.extractor).inference_extractor()
+    spec = write_extractor(trained, BRANCH.extractor, folder, network="resnet").spec
     if spec.segments is None:
         raise SystemExit("this extractor sees its window whole: there is no hop to choose")
     cut = spec.segments
@@ -83,7 +84,7 @@ def _scores(
     scores: list[dict[str, NDArray[np.float64]]] = [{} for _ in steps]
     for machine, clips in chosen.items():
         rows = [
-            embed_clips([clip], [BRANCH], {BRANCH.extractor: extractor}, lambda: None)[BRANCH.name]
+            embed_clips([clip], [BRANCH], {BRANCH.extractor: extractor})[BRANCH.name]
             for clip in track(clips, machine, console=Console(stderr=True))
         ]
         banks = centre_banks(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import FusionSpec, Manifest
 from edge_asd.bundle.system import SYSTEMS
-from edge_asd_export.calibration.fit_fusion import Evidence, LabelFree, fit_fusions
+from edge_asd_export.calibration.fit_fusion import ClipScores, LabelFree, fit_fusions
 from edge_asd_export.evaluation.compare import ScoredBundle, compare
 from edge_asd_export.evaluation.evaluate import ScoredClips
 from edge_asd_export.evaluation.published import Beside
@@ -25,10 +25,10 @@ N = 10  # clips of each domain and label
 RULES = {"channels": LabelFree("mostly-first"), "models": LabelFree("inverse-variance")}
 
 
-def evidence(system: str, machines: Sequence[str]) -> dict[str, Evidence]:
+def normal_scores(system: str, machines: Sequence[str]) -> dict[str, ClipScores]:
     """Normal scores of every branch, each branch with its own seed."""
     return {
-        machine: Evidence(
+        machine: ClipScores(
             {
                 name: np.random.default_rng([number, len(name), ord(name[0])]).gamma(9, 1 / 9, 40)
                 for name in SYSTEMS[system].fusion.branches()
@@ -40,7 +40,7 @@ def evidence(system: str, machines: Sequence[str]) -> dict[str, Evidence]:
 
 def fitted(system: str, machines: Sequence[str], **rules: Any) -> dict[str, FusionSpec]:
     """The fusions that a bundle of the system would have."""
-    return fit_fusions(SYSTEMS[system].fusion, evidence(system, machines), {**RULES, **rules})
+    return fit_fusions(SYSTEMS[system].fusion, normal_scores(system, machines), {**RULES, **rules})
 
 
 def manifest(

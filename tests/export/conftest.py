@@ -10,7 +10,7 @@ import soundfile as sf
 import torch
 
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
-from edge_asd_export.bundling.export_job import ExportOptions, Narrator
+from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.training.config import TrainConfig
@@ -112,7 +112,7 @@ def small_run(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
     return run
 
 
-SILENT = Narrator(lambda text: None, lambda done, total: None)
+SILENT = ExportProgress(lambda text: None, lambda done, total: None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
 from edge_asd.bundle.bundle import Bundle, file_entry, open_extractors
 from edge_asd.bundle.manifest import (
@@ -22,17 +21,28 @@ from edge_asd.bundle.manifest import (
     Manifest,
 )
 from edge_asd.bundle.system import system_named
+from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank import write_banks
 from edge_asd.scoring.extractor import Extractor, fit_length
 from edge_asd_export.bundling.atomic_folder import atomic_folder
-from edge_asd_export.bundling.embedded_clips import embed_labelled, gather_evidence
-from edge_asd_export.bundling.export_job import Clips, DevLabels, ExportJob, ExportOptions, Narrator
+from edge_asd_export.bundling.embedded_clips import (
+    ClipReader,
+    EmbeddedClips,
+    embed_training_clips,
+    score_labelled_clips,
+)
+from edge_asd_export.bundling.encoder_choice import ExportedGraphs, check_clips
+from edge_asd_export.bundling.export_job import Clips, ExportJob, ExportOptions, ExportProgress
 from edge_asd_export.bundling.graph_check import GraphReport
-from edge_asd_export.bundling.networks import load_networks, ship_networks
-from edge_asd_export.bundling.reference_spectra import write_reference_spectra
-from edge_asd_export.bundling.ship import ShippedGraphs
-from edge_asd_export.calibration.calibration import Calibration, Evidences, calibrate
+from edge_asd_export.bundling.trained_networks import export_networks, load_networks
+from edge_asd_export.calibration.calibration import (
+    Calibration,
+    LabelledClips,
+    calibrate,
+    require_labels,
+)
 from edge_asd_export.calibration.scoring import scorings_of
+from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.recipes import recipe_named
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.tasks import network_name
@@ -56,74 +66,88 @@ def write_bundle(
     clips: Clips,
     out: Path,
     options: ExportOptions,
-    narrator: Narrator,
-    dev_labels: DevLabels | None = None,
+    progress: ExportProgress,
+    labelled: LabelledClips | None = None,
 ) -> WrittenBundle:
     """Turn a finished run into a bundle at `out`, replacing a bundle that is there.
 
     Banks, calibration and golden windows come from the device's own extractor on the
-    graphs that ship.
+    exported graphs. Each clip is decoded once.
 
     Parameters
     ----------
     clips : training clips of every machine
+    labelled : development clips whose labels choose the fusion weights; None: no labels do
 
     Raises
     ------
     DataError
-        When the run is unfinished, a clip cannot be used, or the disk is full; then
-        nothing is left behind.
+        When the run is unfinished, a clip cannot be used, labels of a machine are missing,
+        or the disk is full; then nothing is left behind.
     """
     system = system_named(options.system or run.record.config.systems[0])
-    job = ExportJob(run, system, scorings_of(system, options.scorers), clips, options, narrator)
+    job = ExportJob(run, system, scorings_of(system, options.scorers), clips, options, progress)
+    if labelled:
+        require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:
         networks = load_networks(job)
-        graphs = ship_networks(job, networks, staging)
-        extractors = open_extractors(
-            staging, {name: shipped.spec for name, shipped in graphs.items()}
+        golden_clips = _golden_clips(clips)
+        kept = [clip for own in golden_clips.values() for clip in own]
+        if options.quantize != "none":
+            kept += [clip for name in networks for clip in check_clips(job.clips_of(name))]
+        read = ClipReader(kept)
+        graphs = export_networks(job, networks, staging, read)
+        extractors = open_extractors(staging, {name: own.spec for name, own in graphs.items()})
+        embedded = embed_training_clips(job, networks, extractors, read)
+        labelled_scores = (
+            score_labelled_clips(job, labelled.clips, extractors, embedded) if labelled else {}
         )
-        known = gather_evidence(job, networks, extractors)
-        labelled = embed_labelled(job, dev_labels, extractors) if dev_labels else None
-        narrator.say("writing banks")
-        bank_specs = _write_banks(staging, known)
-        narrator.say("measuring normal spectra")
-        spectra = write_reference_spectra(staging, clips, known, run.record.sample_rate_hz)
-        narrator.say("calibrating")
+        progress.say("calibrating")
+        left_out = all(scoring.references == "clips" for scoring in job.scorings.values())
         calibration = calibrate(
             system,
-            known,
+            {machine: own.normal for machine, own in embedded.items()},
             weight_rules=options.weight_rules,
             false_alarm_rate=options.false_alarm_rate,
+            kind="leave-one-out" if left_out else "the network's own training clips'",
             labelled=labelled,
+            labelled_scores=labelled_scores,
         )
+        progress.say("writing banks and normal spectra")
+        bank_specs = _write_banks(job, embedded, staging)
+        spectra = {machine: f"spectra/{machine}.npz" for machine in clips}
+        for machine, own in embedded.items():
+            write_spectra(staging / spectra[machine], own.normal_spectra())
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
         manifest = _manifest(job, graphs, bank_specs, spectra, calibration, out.name, staging)
-        narrator.say("recording golden windows")
-        _write_golden(Bundle(staging, manifest), clips, extractors)
+        progress.say("recording golden windows")
+        _write_golden(Bundle(staging, manifest), golden_clips, extractors, read)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
         (staging / MANIFEST_NAME).write_text(
             manifest.model_dump_json(indent=1) + "\n", encoding="utf-8"
         )
-    return WrittenBundle(out, manifest, {name: g.report for name, g in graphs.items()})
+    return WrittenBundle(out, manifest, {name: own.report for name, own in graphs.items()})
 
 
-def _write_banks(staging: Path, known: Evidences) -> dict[str, dict[str, dict[Domain, BankSpec]]]:
+def _write_banks(
+    job: ExportJob, embedded: Mapping[str, EmbeddedClips], staging: Path
+) -> dict[str, dict[str, dict[Domain, BankSpec]]]:
     """Banks by machine, branch and domain; branches without references have none."""
     return {
         machine: {
             branch: write_banks(
-                staging, f"banks/{machine}/{branch}", banks, known.scorings[branch].spec
+                staging, f"banks/{machine}/{branch}", banks, job.scorings[branch].spec
             )
-            for branch, banks in own.items()
+            for branch, banks in own.banks.items()
             if banks
         }
-        for machine, own in known.banks.items()
+        for machine, own in embedded.items()
     }
 
 
 def _manifest(
     job: ExportJob,
-    graphs: Mapping[str, ShippedGraphs],
+    graphs: Mapping[str, ExportedGraphs],
     bank_specs: Mapping[str, dict[str, dict[Domain, BankSpec]]],
     spectra: Mapping[str, str],
     calibration: Mapping[str, Calibration],
@@ -142,7 +166,7 @@ def _manifest(
         },
         sample_rate_hz=record.sample_rate_hz,
         hop_s=options.hop_s or min(windows.values()) / record.sample_rate_hz / 4,
-        extractors={name: shipped.spec for name, shipped in graphs.items()},
+        extractors={name: own.spec for name, own in graphs.items()},
         branches=tuple(
             BranchSpec(
                 extractor=branch.extractor, view=branch.view, scorer=job.scorings[branch.name].spec
@@ -166,21 +190,29 @@ def _manifest(
         },
         golden=GoldenSpec(file=GOLDEN_FILE, min_cosine=0.999, max_score_difference=0.02),
         files=_file_entries(staging),
-        export_report={
-            name: shipped.report.to_dict() for name, shipped in graphs.items() if shipped.report
-        },
+        export_report={name: own.report.to_dict() for name, own in graphs.items() if own.report},
     )
 
 
-def _write_golden(bundle: Bundle, clips: Clips, extractors: dict[str, Extractor]) -> None:
-    """One training clip of each machine and domain, with what the graphs make of it."""
+def _golden_clips(clips: Clips) -> dict[str, list[Clip]]:
+    """One training clip of each machine and domain."""
+    return {
+        machine: list({clip.domain: clip for clip in own}.values())
+        for machine, own in clips.items()
+    }
+
+
+def _write_golden(
+    bundle: Bundle,
+    clips: Mapping[str, list[Clip]],
+    extractors: dict[str, Extractor],
+    read: ClipReader,
+) -> None:
+    """Record what the graphs make of the golden clips."""
     arrays = {}
     for machine, own in clips.items():
-        one_of_each = {clip.domain: clip for clip in own}.values()
         detector = bundle.detector(machine, search="exact", extractors=extractors)
-        windows = [
-            fit_length(read_audio(clip.path)[0], detector.window_samples) for clip in one_of_each
-        ]
+        windows = [fit_length(read(clip), detector.window_samples) for clip in own]
         arrays.update(golden.record(detector, windows))
     golden.write(bundle.path / GOLDEN_FILE, arrays)
 

@@ -1,4 +1,4 @@
-"""What is to be exported, how, and whom to tell."""
+"""What is to be exported and how."""
 
 from __future__ import annotations
 
@@ -6,20 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from edge_asd.bundle.system import System
+from edge_asd_export.bundling.encoder_choice import Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
-from edge_asd_export.bundling.ship import Quantize
 from edge_asd_export.calibration.scoring import Scoring
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
-__all__ = [
-    "DEFAULT_WEIGHT_RULES",
-    "Clips",
-    "DevLabels",
-    "ExportJob",
-    "ExportOptions",
-    "Narrator",
-]
+__all__ = ["DEFAULT_WEIGHT_RULES", "Clips", "ExportJob", "ExportOptions", "ExportProgress"]
 
 # The near microphone stands at the machine; of models nothing is known beforehand.
 DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
@@ -27,16 +20,8 @@ Clips = Mapping[str, tuple[Clip, ...]]  # by machine
 
 
 @dataclass(frozen=True, slots=True)
-class DevLabels:
-    """Labelled development clips that may choose the fusion weights."""
-
-    clips: Clips
-    source: str  # in words, for the bundle
-
-
-@dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What an export can be told."""
+    """Options of an export."""
 
     system: str | None = None  # None: the first that the run was trained for
     quantize: Quantize = "int8"
@@ -50,8 +35,8 @@ class ExportOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrator:
-    """Whom to tell what is going on."""
+class ExportProgress:
+    """Who hears of each step of an export, and of each embedded clip."""
 
     say: Callable[[str], None]
     on_clip: Callable[[int, int], None]  # clips embedded, clips in all
@@ -66,4 +51,10 @@ class ExportJob:
     scorings: Mapping[str, Scoring]  # by branch
     clips: Clips  # training clips of every machine
     options: ExportOptions
-    narrator: Narrator
+    progress: ExportProgress
+
+    def clips_of(self, network: str) -> list[Clip]:
+        """Training clips of a network: of its own machine, or of all."""
+        machine = network.partition("/")[2]
+        own = [self.clips[machine]] if machine else self.clips.values()
+        return [clip for clips in own for clip in clips]

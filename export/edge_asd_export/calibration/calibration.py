@@ -2,52 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, FusionSpec, ThresholdSpec
+from edge_asd.bundle.manifest import FusionSpec, ThresholdSpec
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError
 from edge_asd.scoring.fusion import fuse
-from edge_asd_export.bundling.references import Embeddings
 from edge_asd_export.calibration.fit_fusion import (
-    Evidence,
+    ClipScores,
     GridSearch,
     LabelFree,
     WeightRule,
     fit_fusions,
 )
-from edge_asd_export.calibration.scoring import Banks, Floats, Scoring, clip_scores, normal_scores
+from edge_asd_export.calibration.scoring import Floats
 from edge_asd_export.calibration.threshold import threshold_from_normal_scores
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
 
-__all__ = ["ByDomain", "Calibration", "Evidences", "LabelledClips", "calibrate"]
-
-ByDomain = Mapping[Domain, NDArray[np.float32]]  # (n_clips, n_segments, dim)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidences:
-    """Training embeddings and banks of every machine; see :mod:`.references`."""
-
-    embeddings: Mapping[str, Mapping[str, ByDomain]]  # machine -> branch -> domain
-    banks: Mapping[str, Mapping[str, Banks]]  # machine -> branch
-    scorings: Mapping[str, Scoring]  # by branch
-    # Whether every machine has an extractor of its own, by branch: then one machine's
-    # embeddings mean nothing to another's banks.
-    own_extractor: Mapping[str, bool]
+__all__ = ["Calibration", "LabelledClips", "calibrate", "require_labels"]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledClips:
-    """Development test clips with labels, by machine, and their embeddings by branch."""
+    """Development test clips whose labels may choose the fusion weights."""
 
-    clips: Mapping[str, Sequence[Clip]]
-    embeddings: Mapping[str, Embeddings]
+    clips: Mapping[str, tuple[Clip, ...]]  # by machine
     source: str  # in words, for the bundle
 
 
@@ -59,87 +42,57 @@ class Calibration:
     threshold: ThresholdSpec
 
 
-def calibrate(
-    system: System,
-    known: Evidences,
-    *,
-    weight_rules: Mapping[str, str],
-    false_alarm_rate: float,
-    labelled: LabelledClips | None = None,
-) -> dict[str, Calibration]:
-    """Choose weights and thresholds of every machine from its training clips.
+def require_labels(labelled: LabelledClips, machines: Collection[str]) -> None:
+    """Nothing when every machine has labelled clips.
 
-    Parameters
-    ----------
-    weight_rules : label-free rule by what a mix is over, used when `labelled` is None
-    labelled : clips whose labels may choose the weights, by grid search
+    Raises
+    ------
+    DataError
+        When one has none.
     """
-    rules: dict[str, WeightRule] = {over: LabelFree(rule) for over, rule in weight_rules.items()}
-    labelled_scores: dict[str, dict[str, Floats]] = {}
-    if labelled is not None:
-        labelled_scores = _labelled_scores(known, labelled)
-        rules = dict.fromkeys(rules, GridSearch(_official_objective(labelled), labelled.source))
-    evidence = {
-        machine: Evidence(
-            normal={
-                branch: _pooled(normal_scores(rows, known.banks[machine][branch], scoring))
-                for branch, rows in known.embeddings[machine].items()
-                for scoring in (known.scorings[branch],)
-            },
-            proxy=_proxy(machine, known),
-            labelled=labelled_scores.get(machine),
-        )
-        for machine in known.embeddings
-    }
-    fusions = fit_fusions(system.fusion, evidence, rules)
-    left_out = all(scoring.references == "clips" for scoring in known.scorings.values())
-    kind = "leave-one-out" if left_out else "the network's own training clips'"
-    return {
-        machine: Calibration(
-            fusion,
-            threshold_from_normal_scores(
-                fuse(fusion, dict(evidence[machine].normal)), false_alarm_rate, kind=kind
-            ),
-        )
-        for machine, fusion in fusions.items()
-    }
-
-
-def _pooled(scores: Mapping[Domain, Floats]) -> Floats:
-    """Scores of both domains, source first."""
-    return np.concatenate([scores[domain] for domain in sorted(scores)])
-
-
-def _proxy(machine: str, known: Evidences) -> dict[str, Floats] | None:
-    """Scores that a machine's banks give to the training clips of all others."""
-    others = [name for name in known.embeddings if name != machine]
-    if not others or any(known.own_extractor.values()):
-        return None
-    return {
-        branch: np.concatenate(
-            [
-                clip_scores(rows, known.banks[machine][branch], scoring)
-                for other in others
-                for rows in known.embeddings[other][branch].values()
-            ]
-        )
-        for branch, scoring in known.scorings.items()
-    }
-
-
-def _labelled_scores(known: Evidences, labelled: LabelledClips) -> dict[str, dict[str, Floats]]:
-    missing = [machine for machine in known.banks if not labelled.clips.get(machine)]
+    missing = [machine for machine in machines if not labelled.clips.get(machine)]
     if missing:
         raise DataError(
             f"no labelled test clips of {', '.join(missing)}: a grid search needs every machine; "
             "leave --dev-labels out to choose weights without labels"
         )
+
+
+def calibrate(
+    system: System,
+    normal: Mapping[str, Mapping[str, Floats]],
+    *,
+    weight_rules: Mapping[str, str],
+    false_alarm_rate: float,
+    kind: str = "leave-one-out",
+    labelled: LabelledClips | None = None,
+    labelled_scores: Mapping[str, Mapping[str, Floats]] | None = None,
+) -> dict[str, Calibration]:
+    """Choose weights and thresholds of every machine.
+
+    Parameters
+    ----------
+    normal : scores of the training clips by machine and branch, (n_clips,) each
+    weight_rules : label-free rule by what a mix is over, used when `labelled` is None
+    kind : what the normal scores are, in words
+    labelled, labelled_scores : clips whose labels choose the weights, and their scores by
+        machine and branch
+    """
+    rules: dict[str, WeightRule] = {over: LabelFree(rule) for over, rule in weight_rules.items()}
+    if labelled is not None:
+        rules = dict.fromkeys(rules, GridSearch(_official_objective(labelled), labelled.source))
+    scores = {
+        machine: ClipScores(own, (labelled_scores or {}).get(machine))
+        for machine, own in normal.items()
+    }
     return {
-        machine: {
-            branch: clip_scores(labelled.embeddings[machine][branch], banks[branch], scoring)
-            for branch, scoring in known.scorings.items()
-        }
-        for machine, banks in known.banks.items()
+        machine: Calibration(
+            fusion,
+            threshold_from_normal_scores(
+                fuse(fusion, dict(normal[machine])), false_alarm_rate, kind=kind
+            ),
+        )
+        for machine, fusion in fit_fusions(system.fusion, scores, rules).items()
     }
 
 

@@ -23,7 +23,7 @@ from edge_asd.scoring.fusion import fuse
 from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
 
 __all__ = [
-    "Evidence",
+    "ClipScores",
     "GridSearch",
     "LabelFree",
     "WeightRule",
@@ -38,12 +38,11 @@ _TIE = 1e-9  # objectives closer than this are equal
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """What is known of one machine when its fusion is chosen."""
+class ClipScores:
+    """Scores of one machine's clips, which its fusion is chosen from."""
 
-    normal: Scores  # normal scores of its training clips
-    proxy: Scores | None = None  # scores of other machines' training clips
-    labelled: Scores | None = None  # scores of development test clips
+    normal: Scores  # of training clips, each without help from itself
+    labelled: Scores | None = None  # of development test clips
 
 
 class WeightRule(Protocol):
@@ -59,7 +58,7 @@ class WeightRule(Protocol):
         """Which labels it used; None when it used none."""
         ...
 
-    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
         """Return the weight of each part, by machine; scores are keyed by part."""
         ...
 
@@ -78,11 +77,11 @@ class LabelFree:
     def labels(self) -> str | None:
         return None
 
-    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
         """Return the weight of each part, by machine."""
         return {
-            machine: channel_weights(self.rule, evidence.normal, evidence.proxy)
-            for machine, evidence in machines.items()
+            machine: channel_weights(self.rule, scores.normal)
+            for machine, scores in machines.items()
         }
 
 
@@ -93,8 +92,8 @@ class _Whole:
     method: str = "one branch"
     labels: str | None = None
 
-    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
-        return {name: dict.fromkeys(evidence.normal, 1.0) for name, evidence in machines.items()}
+    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
+        return {name: dict.fromkeys(scores.normal, 1.0) for name, scores in machines.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class GridSearch:
     def method(self) -> str:
         return f"grid search, step {self.step:g}, pooled over machines"
 
-    def weights(self, machines: Mapping[str, Evidence]) -> dict[str, dict[str, float]]:
+    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
         """Return the weight of each part; the same for every machine.
 
         Raises
@@ -121,7 +120,7 @@ class GridSearch:
         DataError
             When a machine has no labelled scores.
         """
-        labelled = {name: evidence.labelled for name, evidence in machines.items()}
+        labelled = {name: scores.labelled for name, scores in machines.items()}
         if not labelled or not all(labelled.values()):
             without = [name for name, scores in labelled.items() if not scores]
             raise DataError(f"a grid search needs labelled clips; machines without: {without}")
@@ -139,7 +138,7 @@ class GridSearch:
 
 
 def fit_fusions(
-    mix: Mix, machines: Mapping[str, Evidence], rules: Mapping[str, WeightRule]
+    mix: Mix, machines: Mapping[str, ClipScores], rules: Mapping[str, WeightRule]
 ) -> dict[str, FusionSpec]:
     """Return the fusion of each machine.
 
@@ -151,7 +150,7 @@ def fit_fusions(
     ----------
     mix : Mix
         Of a system.
-    machines : mapping of machine to Evidence
+    machines : mapping of machine to ClipScores
         Scores are keyed by branch.
     rules : mapping of what a mix is over to WeightRule
         Mixes over what has no rule weigh their parts equally.
@@ -166,14 +165,14 @@ def fit_fusions(
     }
     terms = {
         machine: [
-            _standardised(part if isinstance(part, str) else inner[part][machine], mix, evidence)
+            _standardised(part if isinstance(part, str) else inner[part][machine], mix, scores)
             for part in mix.parts
         ]
-        for machine, evidence in machines.items()
+        for machine, scores in machines.items()
     }
     chosen = rules.get(mix.over, LabelFree("equal")) if len(mix.parts) > 1 else _Whole()
     weights = chosen.weights(
-        {machine: _by_part(terms[machine], evidence) for machine, evidence in machines.items()}
+        {machine: _by_part(terms[machine], scores) for machine, scores in machines.items()}
     )
     return {
         machine: FusionSpec(
@@ -188,10 +187,10 @@ def fit_fusions(
     }
 
 
-def _standardised(part: str | FusionSpec, mix: Mix, evidence: Evidence) -> TermSpec:
+def _standardised(part: str | FusionSpec, mix: Mix, scores: ClipScores) -> TermSpec:
     """A term of weight 1 with the statistics of its normal scores."""
     alone = TermSpec(of=part, weight=1.0)
-    normal = _scores_of(alone, evidence.normal)
+    normal = _scores_of(alone, scores.normal)
     if normal.size == 0 or not np.isfinite(normal).all():
         name = part if isinstance(part, str) else "a nested mix"
         raise DataError(f"the normal scores of {name} are empty or not finite")
@@ -202,15 +201,13 @@ def _standardised(part: str | FusionSpec, mix: Mix, evidence: Evidence) -> TermS
     return alone.model_copy(update={"mean": float(normal.mean()), "std": std})
 
 
-def _by_part(terms: Sequence[TermSpec], evidence: Evidence) -> Evidence:
-    """The evidence seen through `terms`, one part each."""
+def _by_part(terms: Sequence[TermSpec], scores: ClipScores) -> ClipScores:
+    """The scores seen through `terms`, one part each."""
 
-    def parts(scores: Scores | None) -> Scores | None:
-        if not scores:
-            return None
-        return {str(i): _scores_of(term, scores) for i, term in enumerate(terms)}
+    def parts(of_branches: Scores) -> Scores:
+        return {str(i): _scores_of(term, of_branches) for i, term in enumerate(terms)}
 
-    return Evidence(parts(evidence.normal) or {}, parts(evidence.proxy), parts(evidence.labelled))
+    return ClipScores(parts(scores.normal), parts(scores.labelled) if scores.labelled else None)
 
 
 def _scores_of(term: TermSpec, scores: Scores) -> Floats:

@@ -142,7 +142,7 @@ def _exported(path: Path) -> Sequence[Path]:
     """Bundles of a run's finished systems, made now unless they are there."""
     from functools import partial
 
-    from edge_asd_export.bundling.run_bundles import export_systems
+    from edge_asd_export.evaluation.run_bundles import export_systems
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.training.run import Run
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.errors import DataError, UsageError
+from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd_export.bundling.export_job import DevLabels
+    from edge_asd_export.calibration.calibration import LabelledClips
     from edge_asd_export.training.run import Run
 
 __all__ = ["export"]
@@ -90,7 +90,7 @@ def export(
     Front-ends stay float32. Encoders become int8 when that pays: the export measures size,
     embeddings, scores and (on a host of the target's family) speed, keeps float32 where int8
     falls short of the stated tolerance, and says so. Banks and thresholds come from training
-    clips, by the very graphs that ship. The bundle appears whole or not at all.
+    clips, by the very graphs of the bundle. The bundle appears whole or not at all.
 
     Examples
 
@@ -105,22 +105,26 @@ def export(
         edge-asd export --dev-labels recordings --out bundles/tuned
     """
     from edge_asd_export.bundling.bundle_writer import write_bundle
-    from edge_asd_export.bundling.export_job import DEFAULT_WEIGHT_RULES, ExportOptions, Narrator
+    from edge_asd_export.bundling.export_job import (
+        DEFAULT_WEIGHT_RULES,
+        ExportOptions,
+        ExportProgress,
+    )
     from edge_asd_export.bundling.export_table import print_export
-    from edge_asd_export.calibration.channel_weights import WEIGHT_RULES
+    from edge_asd_export.bundling.training_clips import training_clips
+    from edge_asd_export.calibration.channel_weights import require_rule
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.training.run import Run
-    from edge_asd_export.training.run_clips import training_clips
 
     if hop_s is not None and not 0 < hop_s < math.inf:
         raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
-    rules = {"channels": weights, "models": model_weights}
+    chosen = {"channels": weights, "models": model_weights}
+    rules = {over: rule or DEFAULT_WEIGHT_RULES[over] for over, rule in chosen.items()}
     for rule in rules.values():
-        if rule is not None and rule not in WEIGHT_RULES:
-            raise UsageError(f"unknown rule {rule!r}; known rules: {', '.join(WEIGHT_RULES)}")
+        require_rule(rule)
     opened = Run.open(run.resolve())
     clips = training_clips(opened, data)
-    labels = _dev_labels(opened, dev_labels) if dev_labels else None
+    labels = _labelled_clips(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
         system=system,
         quantize="int8" if quantize is _Quantize.INT8 else "none",
@@ -129,11 +133,11 @@ def export(
         window_hop_frames=window_hop_frames,
         false_alarm_rate=false_alarm_rate,
         hop_s=hop_s,
-        weight_rules={over: rule or DEFAULT_WEIGHT_RULES[over] for over, rule in rules.items()},
+        weight_rules=rules,
     )
     with progress_bar("embedding clips") as advance:
-        narrator = Narrator(lambda text: typer.echo(text, err=True), advance)
-        written = write_bundle(opened, clips, out, options, narrator, labels)
+        progress = ExportProgress(lambda text: typer.echo(text, err=True), advance)
+        written = write_bundle(opened, clips, out, options, progress, labels)
     print_export(written)
 
 
@@ -143,8 +147,8 @@ def _scorers(choices: list[str]) -> dict[str, str]:
     return {extractor: name for extractor, _, name in pairs}
 
 
-def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
-    from edge_asd_export.bundling.export_job import DevLabels
+def _labelled_clips(run: Run, folders: list[Path]) -> LabelledClips:
+    from edge_asd_export.calibration.calibration import LabelledClips
     from edge_asd_export.data.clips import scan
 
     machines = scan(folders, read_samples=False).machines
@@ -153,11 +157,5 @@ def _dev_labels(run: Run, folders: list[Path]) -> DevLabels:
         for name in run.record.machines
         if name in machines
     }
-    missing = [name for name in run.record.machines if not clips.get(name)]
-    if missing:
-        raise DataError(
-            f"no labelled test clips of {', '.join(missing)}: a grid search needs every machine; "
-            "leave --dev-labels out to choose weights without labels"
-        )
     names = ", ".join(folder.name for folder in folders)
-    return DevLabels(clips, f"labelled test clips of {names}: {sum(map(len, clips.values()))}")
+    return LabelledClips(clips, f"labelled test clips of {names}: {sum(map(len, clips.values()))}")

@@ -74,7 +74,7 @@ class Learner(nn.Module, ABC):
     def finish(self, items: Sequence[Item]) -> None:
         """Do what follows the last epoch, such as statistics over the training clips."""
 
-    def shipped(self) -> TrainableExtractor:
+    def inference_extractor(self) -> TrainableExtractor:
         """Return the extractor that is exported."""
         return self.extractor
 

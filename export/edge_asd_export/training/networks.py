@@ -13,13 +13,13 @@ import torch
 
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import DataError, UsageError
+from edge_asd_export.bundling.training_clips import require_enough
 from edge_asd_export.data.clips import MachineClips, require_clean_train, scan
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.training.recipes import recipe_named, recipe_of
 from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, point_latest_at
-from edge_asd_export.training.run_clips import require_enough
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
 from edge_asd_export.training.training_log import draw_loss_curve

@@ -19,8 +19,8 @@ from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.bundle_writer import write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions
 from edge_asd_export.bundling.graph_check import Tolerance
+from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import n_quantized_weights
-from edge_asd_export.bundling.to_onnx import export_extractor
 from edge_asd_export.data.clips import scan
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.train import new_learner, train_network
@@ -118,8 +118,8 @@ def test_machines_of_other_lengths_have_inputs_of_their_own_length(tmp_path: Pat
     run, _ = new_run(tmp_path / "run", tmp_path / "data", systems=("baseline-mse",))
 
     specs = {
-        machine: export_extractor(
-            new_learner(run, f"autoencoder/{machine}").shipped(),
+        machine: write_extractor(
+            new_learner(run, f"autoencoder/{machine}").inference_extractor(),
             f"autoencoder/{machine}",
             tmp_path,
             network="autoencoder",

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile as sf
 from export.conftest import CLIP_SAMPLES, SILENT
 
+from edge_asd.audio import decode
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
 from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import Domain, ScorerSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.explain.explainer import Explainer
 from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.scorer import leave_one_out_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
-from edge_asd_export.bundling.export_job import DevLabels, ExportOptions
+from edge_asd_export.bundling.encoder_choice import Quantize
+from edge_asd_export.bundling.export_job import ExportOptions
 from edge_asd_export.bundling.graph_check import Tolerance
+from edge_asd_export.calibration import scoring
+from edge_asd_export.calibration.calibration import LabelledClips
+from edge_asd_export.calibration.scoring import Banks, Floats
 from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.training.run import Run
 
@@ -120,6 +129,46 @@ def test_golden_windows_repeat(small_bundle: WrittenBundle) -> None:
     assert agreement.max_score_difference < RELATIVE
 
 
+@pytest.mark.parametrize("quantize", ["int8", "none"])
+def test_every_clip_is_decoded_once(
+    small_run: Run,
+    small_clips: Clips,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quantize: Quantize,
+) -> None:
+    decoded: Counter[Path] = Counter()
+    open_audio = decode.open_audio
+
+    def counting_open(path: Path) -> sf.SoundFile:
+        decoded[path] += 1
+        return open_audio(path)
+
+    monkeypatch.setattr(decode, "open_audio", counting_open)
+
+    options = ExportOptions(quantize=quantize)
+    write_bundle(small_run, small_clips, tmp_path / "bundle", options, SILENT)
+
+    assert decoded == {clip.path: 1 for own in small_clips.values() for clip in own}
+
+
+def test_leave_one_out_scores_are_computed_once(
+    small_run: Run, small_clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[int] = []
+
+    def counting_scores(banks: Banks, spec: ScorerSpec) -> dict[Domain, Floats]:
+        computed.append(sum(map(len, banks.values())))
+        return leave_one_out_scores(banks, spec)
+
+    monkeypatch.setattr(scoring, "leave_one_out_scores", counting_scores)
+
+    options = ExportOptions(quantize="none")
+    write_bundle(small_run, small_clips, tmp_path / "bundle", options, SILENT)
+
+    assert computed == [14] * 4  # the clips of two machines, near and far
+
+
 def test_useless_int8_is_replaced_by_fp32_and_said(
     small_run: Run, small_clips: Clips, tmp_path: Path
 ) -> None:
@@ -156,7 +205,12 @@ def test_labels_that_chose_the_weights_are_named(
     options = ExportOptions(quantize="none")
 
     written = write_bundle(
-        small_run, small_clips, tmp_path / "b", options, SILENT, DevLabels(test, "16 test clips")
+        small_run,
+        small_clips,
+        tmp_path / "b",
+        options,
+        SILENT,
+        LabelledClips(test, "16 test clips"),
     )
 
     for machine in written.manifest.machines.values():
@@ -172,7 +226,7 @@ def test_grid_search_needs_labels_of_every_machine(
 
     with pytest.raises(DataError, match="no labelled test clips of pump"):
         write_bundle(
-            small_run, small_clips, tmp_path / "b", options, SILENT, DevLabels(test, "fan only")
+            small_run, small_clips, tmp_path / "b", options, SILENT, LabelledClips(test, "fan only")
         )
 
     assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,7 @@ from edge_asd.scoring.scorer import (
     leave_one_out_scores,
     normalise_rows,
 )
-from edge_asd_export.bundling.references import centre_banks, make_banks
+from edge_asd_export.calibration.references import centre_banks, make_banks
 from edge_asd_export.calibration.scoring import (
     SCORINGS,
     Banks,

@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 
 from edge_asd.cli import app
 from edge_asd.errors import UsageError
-from edge_asd_export.bundling import run_bundles
 from edge_asd_export.bundling.export_job import ExportOptions
-from edge_asd_export.bundling.run_bundles import export_systems, finished_systems
+from edge_asd_export.evaluation import run_bundles
+from edge_asd_export.evaluation.run_bundles import export_systems, finished_systems
 from edge_asd_export.training.run import Run
 
 SAME_SCORE = 1e-9

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from export.comparison_fakes import branch_scores, evidence, fitted, labels, manifest
+from export.comparison_fakes import branch_scores, fitted, labels, manifest, normal_scores
 
 from edge_asd.bundle.manifest import FusionSpec, TermSpec
 from edge_asd.bundle.system import SYSTEMS
 from edge_asd.scoring.fusion import fuse
-from edge_asd_export.calibration.fit_fusion import Evidence, GridSearch, fit_fusions
+from edge_asd_export.calibration.fit_fusion import ClipScores, GridSearch, fit_fusions
 from edge_asd_export.evaluation.contained_systems import (
     ablations,
     contains,
@@ -71,10 +71,10 @@ def test_a_contained_system_is_fused_as_in_a_bundle_of_its_own(system: str) -> N
 def test_weights_of_a_contained_system_chosen_with_labels_are_its_own_too(system: str) -> None:
     seen: list[str] = []
     known = {
-        machine: Evidence(
+        machine: ClipScores(
             one.normal, labelled={name: branch_scores(name, 5) for name in one.normal}
         )
-        for machine, one in evidence("system3", MACHINES).items()
+        for machine, one in normal_scores("system3", MACHINES).items()
     }
     rules = dict.fromkeys(("channels", "models"), grid(seen))
 
@@ -85,7 +85,7 @@ def test_weights_of_a_contained_system_chosen_with_labels_are_its_own_too(system
     assert inside == fit_fusions(
         SYSTEMS[system].fusion,
         {
-            machine: Evidence(
+            machine: ClipScores(
                 {n: one.normal[n] for n in SYSTEMS[system].fusion.branches()},
                 labelled={n: branch_scores(n, 5) for n in SYSTEMS[system].fusion.branches()},
             )

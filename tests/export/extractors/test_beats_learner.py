@@ -134,7 +134,7 @@ def test_merged_adapters_give_what_unmerged_ones_give(checkpoint: str) -> None:
     model.eval()
     fbank = model.extractor.features(batch()[0])[0]
 
-    shipped = model.shipped()
+    shipped = model.inference_extractor()
 
     expected = model.extractor.encoder(fbank)
     plain = learner(checkpoint=checkpoint, layer=2)
@@ -147,7 +147,7 @@ def test_merged_adapters_give_what_unmerged_ones_give(checkpoint: str) -> None:
 def test_what_ships_of_a_full_training_is_the_extractor_itself() -> None:
     model = learner()
 
-    assert model.shipped() is model.extractor
+    assert model.inference_extractor() is model.extractor
 
 
 def test_earlier_layers_learn_slower_and_gains_do_not_decay(checkpoint: str) -> None:
@@ -256,7 +256,7 @@ def test_a_layer_that_mini_lacks_is_refused() -> None:
 
 def export(model: BeatsLearner, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
     """Write the encoder graph; return an input of three clips and torch's embeddings."""
-    encoder = model.eval().shipped().encoder
+    encoder = model.eval().inference_extractor().encoder
     fbank = model.extractor.features(batch()[0][:3])[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -83,7 +83,7 @@ def test_what_ships_is_the_average_of_weights_and_statistics() -> None:
             for key, value in state.items()
         }  # fmt: skip
 
-    shipped = model.shipped().encoder.state_dict()
+    shipped = model.inference_extractor().encoder.state_dict()
     for key, value in expected.items():
         if value.is_floating_point():
             torch.testing.assert_close(shipped[key], value, msg=key)
@@ -102,7 +102,7 @@ def test_the_first_weights_fade_within_tens_of_steps() -> None:
     for _ in range(60):
         model.after_step()
 
-    shipped = model.shipped().encoder.state_dict()["stem.0.weight"]
+    shipped = model.inference_extractor().encoder.state_dict()["stem.0.weight"]
     torch.testing.assert_close(shipped, torch.ones_like(shipped), rtol=0, atol=1e-4)
 
 
@@ -135,7 +135,7 @@ def test_the_average_is_not_trained_and_comes_back_from_a_checkpoint() -> None:
 
 
 def test_the_shipped_extractor_gives_one_embedding_per_window() -> None:
-    shipped = learner().shipped().eval()
+    shipped = learner().inference_extractor().eval()
 
     (log_mel,) = shipped.features(batch()[0])
     embeddings = shipped.encoder(log_mel[..., :32])

@@ -73,7 +73,7 @@ class AutoencoderLearner(Learner):
         training, _ = self._sets or self._read(items, seed=0)
         self._network.whitening.copy_(domain_whitening(self._residuals(training), N_MELS))
 
-    def shipped(self) -> TrainableExtractor:
+    def inference_extractor(self) -> TrainableExtractor:
         """Return the extractor without normalisations: they are part of the layers."""
         trained = self.extractor
         return TrainableExtractor(

@@ -83,7 +83,7 @@ class BeatsLearner(Learner):
         """Linear warm-up, then half a cosine to zero."""
         return warm_up_then_cosine(optimizer, n_steps, self._settings.warm_up)
 
-    def shipped(self) -> TrainableExtractor:
+    def inference_extractor(self) -> TrainableExtractor:
         """The extractor; low-rank updates are merged into a copy."""
         if self._settings.mode != "lora":
             return self.extractor

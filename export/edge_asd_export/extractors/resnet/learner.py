@@ -80,7 +80,7 @@ class ResnetLearner(Learner):
         """Move the average on."""
         self.average.update_parameters(self._averaged())
 
-    def shipped(self) -> TrainableExtractor:
+    def inference_extractor(self) -> TrainableExtractor:
         """Return the extractor with averaged weights."""
         trained = self.extractor
         return TrainableExtractor(

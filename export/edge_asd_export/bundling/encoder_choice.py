@@ -1,4 +1,4 @@
-"""The graphs that ship: exported, quantized, measured, and chosen."""
+"""The graphs of a bundle: written, quantized, measured, and float32 or int8 chosen."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain, ExtractorSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
 from edge_asd_export.bundling.graph_check import GraphReport, Group, Tolerance, compare_encoders
+from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
-from edge_asd_export.bundling.references import make_banks
-from edge_asd_export.bundling.to_onnx import export_extractor
+from edge_asd_export.calibration.references import make_banks
 from edge_asd_export.calibration.scoring import Banks, Scoring, normal_scores
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.trainable import TrainableExtractor
 
 __all__ = [
     "CheckData",
+    "ExportedGraphs",
     "Quantize",
-    "ShippedGraphs",
-    "ship_extractor",
+    "check_clips",
+    "export_graphs",
     "spread_over",
 ]
 
@@ -42,7 +42,7 @@ N_SEGMENTS = 4  # of each window, where the encoder sees segments
 
 
 @dataclass(frozen=True, slots=True)
-class ShippedGraphs:
+class ExportedGraphs:
     """Manifest entry of one extractor, and how its encoder was chosen."""
 
     spec: ExtractorSpec
@@ -56,9 +56,10 @@ class CheckData:
     clips: Sequence[Clip]
     scorings: Mapping[str, Scoring]  # by view
     centres: Callable[[str, str], Banks]  # of a machine and view; empty if there are none
+    read: Callable[[Clip], NDArray[np.float32]]  # audio (2, n_samples) of a clip
 
 
-def ship_extractor(
+def export_graphs(
     extractor: TrainableExtractor,
     name: str,
     network: str,
@@ -69,7 +70,7 @@ def ship_extractor(
     target: str,
     tolerance: Tolerance,
     say: Step,
-) -> ShippedGraphs:
+) -> ExportedGraphs:
     """Write an extractor's graphs into a bundle folder; keep int8 only when it is worth it.
 
     Parameters
@@ -79,35 +80,40 @@ def ship_extractor(
     say : told what is being done
     """
     say(f"{name}: writing float32 graphs")
-    exported = export_extractor(extractor, name, bundle_dir, network=network)
+    exported = write_extractor(extractor, name, bundle_dir, network=network)
     if quantize == "none":
-        return ShippedGraphs(exported.spec, None)
+        return ExportedGraphs(exported.spec, None)
     frontends = open_extractors(bundle_dir, {name: exported.spec})[name]
-    spread = spread_over(data.clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
+    spread = check_clips(data.clips)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
     calibrated = set(calibration)
     held_out = [clip for clip in spread if clip not in calibrated]
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {target}")
     int8 = exported.encoder.with_suffix(".int8.onnx")
-    windows = [features for _, features in _windows(frontends, calibration, data.scorings)]
+    windows = [features for _, features in _windows(frontends, calibration, data)]
     quantize_encoder(exported.encoder, int8, windows, TARGETS[target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
     report = compare_encoders(
-        name, exported.encoder, int8, list(_windows(frontends, check, data.scorings)),
+        name, exported.encoder, int8, list(_windows(frontends, check, data)),
         partial(_normal_scores, data=data), target, tolerance,
     )  # fmt: skip
-    shipped, dropped = int8, exported.encoder
+    chosen, dropped = int8, exported.encoder
     if report.precision == "fp32":
-        shipped, dropped = dropped, shipped
+        chosen, dropped = dropped, chosen
     dropped.unlink()
     encoder = exported.spec.encoder.model_copy(
         update={
-            "file": shipped.relative_to(bundle_dir).as_posix(),
+            "file": chosen.relative_to(bundle_dir).as_posix(),
             "precision": report.precision,
         }
     )
-    return ShippedGraphs(exported.spec.model_copy(update={"encoder": encoder}), report)
+    return ExportedGraphs(exported.spec.model_copy(update={"encoder": encoder}), report)
+
+
+def check_clips(clips: Sequence[Clip]) -> list[Clip]:
+    """Clips of a network that an int8 encoder is calibrated with and compared on."""
+    return spread_over(clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
 
 
 def spread_over(items: Sequence[T], n: int) -> list[T]:
@@ -118,12 +124,12 @@ def spread_over(items: Sequence[T], n: int) -> list[T]:
 
 
 def _windows(
-    extractor: Extractor, clips: Iterable[Clip], views: Iterable[str]
+    extractor: Extractor, clips: Iterable[Clip], data: CheckData
 ) -> Iterable[tuple[Group, Features]]:
     """Encoder inputs of every clip and view: all segments, or a few spread over the window."""
     for clip in clips:
-        audio, _ = read_audio(clip.path)
-        for view in views:
+        audio = data.read(clip)
+        for view in data.scorings:
             window = fit_length(VIEWS[view].apply(audio)[None], extractor.spec.n_samples)
             group: Group = (clip.machine, view, clip.domain or "source")
             features = extractor.features(window)

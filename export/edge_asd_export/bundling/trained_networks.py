@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_asd.errors import UsageError
+from edge_asd_export.bundling.encoder_choice import CheckData, ExportedGraphs, export_graphs
 from edge_asd_export.bundling.export_job import ExportJob
-from edge_asd_export.bundling.references import centre_banks
-from edge_asd_export.bundling.ship import CheckData, ShippedGraphs, ship_extractor
+from edge_asd_export.calibration.references import centre_banks
 from edge_asd_export.calibration.scoring import SCORINGS, Banks
+from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.learner import Learner
 from edge_asd_export.training.recipes import recipe_named, recipe_of
 from edge_asd_export.training.tasks import network_name
 from edge_asd_export.training.train import load_learner
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["TrainedNetwork", "load_networks", "ship_networks"]
+__all__ = ["TrainedNetwork", "export_networks", "load_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,35 +81,42 @@ def _check_scorings(job: ExportJob) -> None:
             )
 
 
-def ship_networks(
-    job: ExportJob, networks: Mapping[str, TrainedNetwork], bundle_dir: Path
-) -> dict[str, ShippedGraphs]:
-    """Write the graphs of every network, each quantized only where that pays."""
+def export_networks(
+    job: ExportJob,
+    networks: Mapping[str, TrainedNetwork],
+    bundle_dir: Path,
+    read: Callable[[Clip], NDArray[np.float32]],
+) -> dict[str, ExportedGraphs]:
+    """Write the graphs of every network, each encoder quantized only where that pays.
+
+    Parameters
+    ----------
+    read : gives the audio (2, n_samples) of a training clip
+    """
     options, config = job.options, job.run.record.config
     graphs = {}
     for name, network in networks.items():
-        extractor, _, machine = name.partition("/")
-        recipe = recipe_of(name)
-        trained = network.learner.shipped()
+        extractor, recipe = name.partition("/")[0], recipe_of(name)
+        trained = network.learner.inference_extractor()
         if trained.segments is not None and options.window_hop_frames is not None:
             trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
-        own = [job.clips[machine]] if machine else job.clips.values()
-        graphs[name] = ship_extractor(
+        graphs[name] = export_graphs(
             trained,
             name,
             recipe.variant(config) if recipe.variant else extractor,
             bundle_dir,
             CheckData(
-                [clip for clips in own for clip in clips],
+                job.clips_of(name),
                 {
                     branch.view: job.scorings[branch.name]
                     for branch in job.system.branches_of(extractor)
                 },
                 network.centres,
+                read,
             ),
             quantize=options.quantize,
             target=options.target,
             tolerance=options.tolerance,
-            say=job.narrator.say,
+            say=job.progress.say,
         )
     return graphs

@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
 from edge_asd_export.training.trainable import TrainableExtractor
 
-__all__ = ["OPSET", "ExportedExtractor", "export_extractor"]
+__all__ = ["OPSET", "WrittenExtractor", "write_extractor"]
 
 OPSET = 17  # understood by every ONNX Runtime the device package accepts
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedExtractor:
-    """Files of one exported extractor and its manifest entry, all of them fp32."""
+class WrittenExtractor:
+    """Files of one extractor and its manifest entry, all of them fp32."""
 
     spec: ExtractorSpec
     encoder: Path
 
 
-def export_extractor(
+def write_extractor(
     extractor: TrainableExtractor, name: str, bundle_dir: Path, *, network: str
-) -> ExportedExtractor:
+) -> WrittenExtractor:
     """Write the graphs of an extractor below `bundle_dir`; batch is the only dynamic axis.
 
     Parameters
@@ -68,7 +68,7 @@ def export_extractor(
         encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
         embedding_dim=extractor.embedding_dim,
     )
-    return ExportedExtractor(spec, bundle_dir / encoder_file)
+    return WrittenExtractor(spec, bundle_dir / encoder_file)
 
 
 def _export(

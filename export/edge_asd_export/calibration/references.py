@@ -1,66 +1,36 @@
-"""Embeddings of clips by the device's own extractor, and the banks made of them."""
+"""References of a branch: the banks made of training clips or of class centres."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.manifest import Domain
-from edge_asd.bundle.system import Branch
 from edge_asd.errors import DataError
-from edge_asd.scoring.detector import embed_views
-from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.scorer import window_queries
 from edge_asd_export.calibration.scoring import Banks, Scoring
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["Embeddings", "centre_banks", "embed_clips", "make_banks", "split_domains"]
-
-Embeddings = dict[str, NDArray[np.float32]]  # by branch, (n_clips, n_segments, dim)
+__all__ = ["centre_banks", "clips_by_domain", "make_banks"]
 
 
-def embed_clips(
-    clips: Sequence[Clip],
-    branches: Sequence[Branch],
-    extractors: Mapping[str, Extractor],
-    on_clip: Callable[[], None],
-) -> Embeddings:
-    """Embeddings of each branch, in the order of the clips.
+def clips_by_domain(clips: Sequence[Clip]) -> dict[Domain, list[Clip]]:
+    """Clips of each domain that has any, source first, in the order of the clips.
 
     Raises
     ------
     DataError
-        When an embedding is not finite.
+        When a clip names no domain.
     """
-    rows: dict[str, list[NDArray[np.float32]]] = {branch.name: [] for branch in branches}
-    views: dict[str, list[str]] = {}
-    for branch in branches:
-        views.setdefault(branch.extractor, []).append(branch.view)
+    domains: dict[Domain, list[Clip]] = {}
     for clip in clips:
-        audio, _ = read_audio(clip.path)
-        for name, wanted in views.items():
-            for view, segments in embed_views(extractors[name], audio, wanted).items():
-                if not np.isfinite(segments).all():
-                    raise DataError(f"{clip.path}: its {name}@{view} embedding is not finite")
-                rows[f"{name}@{view}"].append(segments)
-        on_clip()
-    return {branch: np.stack(stacked) for branch, stacked in rows.items()}
-
-
-def split_domains(
-    clips: Sequence[Clip], rows: NDArray[np.float32]
-) -> dict[Domain, NDArray[np.float32]]:
-    """Rows of each domain that has any, in the order of the clips."""
-    domains: dict[Domain, list[int]] = {}
-    for i, clip in enumerate(clips):
         if clip.domain is None:
             raise DataError(f"{clip.path} names no domain; training clips must")
-        domains.setdefault(clip.domain, []).append(i)
-    return {domain: rows[index] for domain, index in sorted(domains.items())}
+        domains.setdefault(clip.domain, []).append(clip)
+    return dict(sorted(domains.items()))
 
 
 def make_banks(

@@ -11,10 +11,10 @@ from edge_asd.bundle.manifest import MANIFEST_NAME, read_manifest
 from edge_asd.bundle.system import SYSTEMS, System
 from edge_asd.errors import BundleError, UsageError
 from edge_asd_export.bundling.bundle_writer import write_bundle
-from edge_asd_export.bundling.export_job import ExportOptions, Narrator
+from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
+from edge_asd_export.bundling.training_clips import training_clips
 from edge_asd_export.evaluation.contained_systems import largest
 from edge_asd_export.training.run import RECORD_NAME, Run
-from edge_asd_export.training.run_clips import training_clips
 
 __all__ = ["export_systems", "finished_systems"]
 
@@ -76,7 +76,7 @@ def export_systems(
         chosen = replace(options or ExportOptions(), system=system)
         clips = training_clips(run)
         with bar() as on_clip:
-            write_bundle(run, clips, path, chosen, Narrator(say, on_clip))
+            write_bundle(run, clips, path, chosen, ExportProgress(say, on_clip))
     return tuple(paths)
 
 

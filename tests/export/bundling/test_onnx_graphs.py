@@ -12,9 +12,9 @@ import torch
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import ExtractorSpec
 from edge_asd.scoring.extractor import Extractor
+from edge_asd_export.bundling.encoder_choice import spread_over
+from edge_asd_export.bundling.onnx_graphs import OPSET, WrittenExtractor, write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
-from edge_asd_export.bundling.ship import spread_over
-from edge_asd_export.bundling.to_onnx import OPSET, ExportedExtractor, export_extractor
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.training.learner import Task
@@ -35,8 +35,8 @@ def warmed_up(fkie_input: str) -> TrainableExtractor:
     return learner.eval().extractor
 
 
-def export(extractor: TrainableExtractor, folder: Path) -> ExportedExtractor:
-    return export_extractor(extractor, "fkie", folder, network="fkie")
+def export(extractor: TrainableExtractor, folder: Path) -> WrittenExtractor:
+    return write_extractor(extractor, "fkie", folder, network="fkie")
 
 
 def runtime_extractor(spec: ExtractorSpec, folder: Path) -> Extractor:
