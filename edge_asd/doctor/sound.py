@@ -7,22 +7,26 @@ import os
 import pwd
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edge_asd.bundle.manifest import read_manifest
 from edge_asd.doctor import recorded
 from edge_asd.doctor.child import ask_task
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
+from edge_asd.errors import BundleError
 
 __all__ = ["access", "card_verdict", "in_use", "sound_card"]
 
 _PROBE_TIMEOUT_S = 30.0
 _OPEN_TIMEOUT_S = 15.0  # on top of the recording itself: a driver that hangs takes for ever
 _USUAL_RATE_HZ = 48000
+_BUNDLE_RATE_HZ = 16000  # where no bundle says another
 
 
 def sound_card(installation: Installation) -> Iterator[Verdict]:
@@ -101,7 +105,15 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
             return
         audio = np.load(file, allow_pickle=False)
     yield ok("recording", f"{installation.seconds:g} s at {rate_hz} Hz")
-    yield from recorded.verdicts(audio, rate_hz)
+    monitor_rate_hz = _monitor_rate_hz(installation.bundle)
+    yield from recorded.verdicts(audio, rate_hz, monitor_rate_hz=monitor_rate_hz)
+
+
+def _monitor_rate_hz(bundle: Path | None) -> int:
+    if bundle is not None:
+        with suppress(BundleError):  # a verdict of its own
+            return read_manifest(bundle).sample_rate_hz
+    return _BUNDLE_RATE_HZ
 
 
 def _groups() -> set[str]:

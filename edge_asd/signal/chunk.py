@@ -1,4 +1,4 @@
-"""What a second of sound says about the microphones, whatever the machine does.
+"""What a chunk, a second of sound, says about the microphones, whatever the machine does.
 
 The limits were set on 6,902 seconds of real recordings of four machines, of which none
 may look faulty, and on faults made from them. They were recorded at -67 to -46 dBFS, which is
@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.decode import SILENCE_DBFS
 
-__all__ = ["CLIPPED", "SLICES", "Chunk", "is_flat", "measure_chunk"]
+__all__ = ["CLIPPED", "SLICES", "Chunk", "chunk_samples", "is_flat", "measure_chunk"]
 
 Floats = NDArray[np.float64]
 
 LSB = 1 / 32768  # step of 16-bit audio
 SLICES = 10  # per chunk
+
+_CHUNK_S = 1.0
 
 # A converter without input toggles between neighbouring codes, which resampling blurs. Over 0.1 s
 # the quietest real channel spans 60 steps.
@@ -32,6 +34,10 @@ _SAME_RESIDUAL = 1e-3
 _SAME_NOISE = 10 ** (-50 / 20)  # what two converters of one signal may add, by its level
 _SAME_ROUNDING = 0.6 * LSB  # and what rounding both adds: two times sqrt(1/12), and some room
 _REPEAT_TOLERANCE = 1e-4  # of the span; resampling rounds differently in each repetition
+# A socket without a microphone hears the converter alone, below -78 dBFS with 16 bits. Real
+# channels differ by at most 10.4 dB within any second, and none is below -67.2 dBFS.
+_DEAD_DBFS = -78.0
+_DEAD_DB = 20.0
 _PROBE = 32  # samples that must match before a whole chunk is compared
 _MAX_CANDIDATES = 8
 
@@ -47,6 +53,68 @@ class Chunk:
     clipped: Floats  # (2,), share of samples at full scale
     gain: float | None  # far is this times near, when both are one signal
     period_samples: int | None  # when one block is repeated bit by bit
+
+    @property
+    def both_flat(self) -> NDArray[np.bool_]:
+        """Whether neither channel changes in a slice, (SLICES,)."""
+        # Where neither is alive, it is chance which of them seems to be a little less so.
+        either = self.level_dbfs.max() < _DEAD_DBFS
+        return np.asarray(self.flat.any(axis=0) if either else self.flat.all(axis=0))
+
+    @property
+    def silent(self) -> bool:
+        """Whether a part of it is digital silence."""
+        return bool((self.both_flat & self.zero.all(axis=0)).any())
+
+    @property
+    def stuck(self) -> bool:
+        """Whether one value, or one block, comes again and again."""
+        constant = self.both_flat & ~self.zero.all(axis=0)
+        return self.period_samples is not None or bool(constant.any())
+
+    @property
+    def weak(self) -> NDArray[np.bool_]:
+        """Whether a channel hears its converter alone while the other is alive, (2,)."""
+        others_dbfs = self.level_dbfs[::-1]
+        return np.asarray(self.level_dbfs < np.minimum(_DEAD_DBFS, others_dbfs - _DEAD_DB))
+
+    @property
+    def dead(self) -> NDArray[np.bool_]:
+        """Whether a channel is weak, or flat in a part of it, (2,)."""
+        return np.asarray(self.weak | self.flat.any(axis=1))
+
+    @property
+    def alive(self) -> bool:
+        """Whether both channels hear something in all of it."""
+        return not (self.stuck or self.dead.any())
+
+    @property
+    def unusable(self) -> NDArray[np.bool_]:
+        """Whether a slice cannot be scored, (SLICES,)."""
+        if self.period_samples is not None or self.weak.any():
+            return np.ones(SLICES, np.bool_)
+        return np.asarray(self.flat.any(axis=0))
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What was measured, for people and events."""
+        near_dbfs, far_dbfs = self.level_dbfs.tolist()
+        near_clipped, far_clipped = self.clipped.tolist()
+        near_offset, far_offset = self.offset.tolist()
+        return {
+            "near_dbfs": near_dbfs,
+            "far_dbfs": far_dbfs,
+            "near_clipped": near_clipped,
+            "far_clipped": far_clipped,
+            "near_offset": near_offset,
+            "far_offset": far_offset,
+            "gain": self.gain or 0.0,
+        }
+
+
+def chunk_samples(sample_rate_hz: int) -> int:
+    """Samples of a chunk, about a second: a multiple of `SLICES`."""
+    return SLICES * max(1, round(_CHUNK_S * sample_rate_hz / SLICES))
 
 
 def is_flat(audio: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -1,114 +1,195 @@
-"""The faults of a signal: how long each must last, and what is said about it."""
+"""The faults of a signal: what is measured, how long it must last, and what people are told.
+
+A new one is a row here and a :class:`Fault` in :mod:`edge_asd.events.fault`. The monitor and
+the doctor ask the same rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
 
-from edge_asd.events.fault import FAULTS, FaultChange
+import numpy as np
+
+from edge_asd.events.fault import FAULTS, Fault, FaultChange
 from edge_asd.events.latch import Latch
+from edge_asd.signal.chunk import Chunk
+from edge_asd.signal.comparison import Comparison
 
-__all__ = ["SIGNAL_FAULTS", "SignalFault"]
+__all__ = ["CHUNK_FAULTS", "ENROLLED_FAULTS", "SignalFault"]
 
 
-@dataclass(frozen=True, slots=True)
-class SignalFault:
-    """One of them; both sentences may name figures."""
+class Measured(Protocol):
+    """What a fault is found in."""
 
-    name: str
+    @property
+    def figures(self) -> Mapping[str, float]:
+        """What was measured."""
+
+
+M = TypeVar("M", bound=Measured)
+
+
+@dataclass(frozen=True)  # slots do not go with Generic
+class SignalFault(Generic[M]):
+    """One of them; `found` and `over` may name figures."""
+
+    fault: Fault
+    holds: Callable[[M], bool | None]  # None: this second says nothing about it
     raise_s: float
     clear_s: float
-    found: str  # what was found, what to do
+    found: str
+    advice: str
     over: str = "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS"
 
     def latch(self) -> Latch:
         """Return a new latch with its times."""
         return Latch(self.raise_s, self.clear_s)
 
-    def change(self, figures: Mapping[str, float], *, active: bool) -> FaultChange:
+    def change(self, measured: M, *, active: bool) -> FaultChange:
         """Say that it began, or ended."""
-        rounded = {name: round(value, 4) for name, value in figures.items()}
-        text = self.found if active else self.over
-        return FaultChange(FAULTS[self.name], active, text.format(**figures), rounded)
+        text = f"{self.found}: {self.advice}" if active else self.over
+        figures = {name: round(value, 4) for name, value in measured.figures.items()}
+        return FaultChange(self.fault, active, text.format(**measured.figures), figures)
+
+
+# Sound that just fits has two samples in a second up there (1.25e-4), and no real recording any.
+_CLIPPED_SHARE = 1e-3
+# Real offsets are below 0.002 % of full scale, and below 0.9 % of the sound's own level.
+_OFFSET = 0.01
+_SMALL_OFFSET = 0.001  # where it is more than the sound itself
+# As enrolled is +1, exchanged -1. Averaged like this, real recordings of normal and of broken
+# machines stay above +0.19, and exchanged ones, by symmetry, below -0.19 with a mean near -0.8. A
+# wholly different machine in place of the enrolled one reached -0.49.
+_SWAPPED = -0.5
+_NOT_SWAPPED = 0.0
+
+
+def _near_dead(chunk: Chunk) -> bool | None:
+    return None if chunk.silent or chunk.stuck else bool(chunk.dead[0])
+
+
+def _far_dead(chunk: Chunk) -> bool | None:
+    return None if chunk.silent or chunk.stuck else bool(chunk.dead[1])
+
+
+def _clipping(chunk: Chunk) -> bool | None:
+    if chunk.stuck or chunk.flat.any():
+        return None
+    return bool((chunk.clipped > _CLIPPED_SHARE).any())
+
+
+def _offset(chunk: Chunk) -> bool | None:
+    if chunk.stuck or chunk.flat.any():
+        return None
+    own_level = 10 ** (chunk.level_dbfs / 20)
+    least = np.clip(own_level, _SMALL_OFFSET, _OFFSET)
+    return bool((np.abs(chunk.offset) > least).any())
+
+
+def _identical(chunk: Chunk) -> bool | None:
+    return chunk.gain is not None if chunk.alive else None
+
+
+def _swapped(comparison: Comparison) -> bool | None:
+    # Another machine state, or none at all, says nothing about the order of the channels.
+    if not (comparison.as_enrolled or comparison.as_exchanged):
+        return None
+    if comparison.contrast < _SWAPPED:
+        return True
+    return None if comparison.contrast < _NOT_SWAPPED else False
+
+
+def _level(comparison: Comparison) -> bool:
+    return not comparison.as_enrolled
 
 
 # What makes windows unusable clears so slowly that drop-outs in every window count, too: with
 # 3 s and 30 s, one in eleven seconds.
-SIGNAL_FAULTS: Mapping[str, SignalFault] = MappingProxyType(
-    {
-        fault.name: fault
-        for fault in (
-            SignalFault(
-                "signal_silent",
-                3.0,
-                30.0,
-                "not one sample differs from zero: is the input muted or turned down, or are both "
-                "microphones unplugged?",
-            ),
-            SignalFault(
-                "signal_stuck",
-                3.0,
-                30.0,
-                "the sound card delivers one value, or one block, again and again: plug it in "
-                "anew, or try another port",
-            ),
-            SignalFault(
-                "signal_near_dead",
-                3.0,
-                30.0,
-                "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS: check the near microphone, "
-                "its plug and its supply",
-            ),
-            SignalFault(
-                "signal_far_dead",
-                3.0,
-                30.0,
-                "far {far_dbfs:.0f} dBFS, near {near_dbfs:.0f} dBFS: check the far microphone, "
-                "its plug and its supply",
-            ),
-            SignalFault(
-                "signal_clipping",
-                5.0,
-                30.0,
-                "{near_clipped:.1%} of the near and {far_clipped:.1%} of the far samples are at "
-                "full scale: turn the gain down",
-                "near {near_clipped:.1%}, far {far_clipped:.1%} at full scale",
-            ),
-            SignalFault(
-                "signal_dc",
-                10.0,
-                30.0,
-                "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale, expected 0: a "
-                "microphone, its supply or the sound card is broken",
-                "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale",
-            ),
-            SignalFault(
-                "signal_identical",
-                10.0,
-                30.0,
-                "far is near times {gain:+.2f} and nothing else: use an input with two channels, "
-                "and give each microphone its own",
-                "near and far differ",
-            ),
-            SignalFault(
-                "signal_swapped",
-                60.0,
-                60.0,
-                "the near microphone sounds as the far one did when enrolled, and the far one as "
-                "the near one: exchange the plugs",
-                "near and far sound as enrolled",
-            ),
-            SignalFault(
-                "signal_level",
-                60.0,
-                60.0,
-                "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far "
-                "{far_dbfs:.0f} dBFS, enrolled {far_enrolled_dbfs:.0f}: did the gain, the "
-                "distance or the machine change?",
-                "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far "
-                "{far_dbfs:.0f} dBFS, enrolled {far_enrolled_dbfs:.0f}",
-            ),
-        )
-    }
+CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
+    SignalFault(
+        FAULTS["signal_silent"],
+        lambda chunk: chunk.silent,
+        3.0,
+        30.0,
+        "not one sample differs from zero",
+        "is the input muted or turned down, or are both microphones unplugged?",
+    ),
+    SignalFault(
+        FAULTS["signal_stuck"],
+        lambda chunk: chunk.stuck,
+        3.0,
+        30.0,
+        "the sound card delivers one value, or one block, again and again",
+        "plug it in anew, or try another port",
+    ),
+    SignalFault(
+        FAULTS["signal_near_dead"],
+        _near_dead,
+        3.0,
+        30.0,
+        "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS",
+        "check the near microphone, its plug and its supply",
+    ),
+    SignalFault(
+        FAULTS["signal_far_dead"],
+        _far_dead,
+        3.0,
+        30.0,
+        "far {far_dbfs:.0f} dBFS, near {near_dbfs:.0f} dBFS",
+        "check the far microphone, its plug and its supply",
+    ),
+    SignalFault(
+        FAULTS["signal_clipping"],
+        _clipping,
+        5.0,
+        30.0,
+        "{near_clipped:.1%} of the near and {far_clipped:.1%} of the far samples are at full scale",
+        "turn the gain down",
+        "near {near_clipped:.1%}, far {far_clipped:.1%} at full scale",
+    ),
+    SignalFault(
+        FAULTS["signal_dc"],
+        _offset,
+        10.0,
+        30.0,
+        "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale, expected 0",
+        "a microphone, its supply or the sound card is broken",
+        "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale",
+    ),
+    SignalFault(
+        FAULTS["signal_identical"],
+        _identical,
+        10.0,
+        30.0,
+        "far is near times {gain:+.2f} and nothing else",
+        "use an input with two channels, and give each microphone its own",
+        "near and far differ",
+    ),
+)
+
+# Of averages over a minute, which are compared with the enrolled sound.
+ENROLLED_FAULTS: Sequence[SignalFault[Comparison]] = (
+    SignalFault(
+        FAULTS["signal_swapped"],
+        _swapped,
+        60.0,
+        60.0,
+        "the near microphone sounds as the far one did when enrolled, and the far one as the near "
+        "one",
+        "exchange the plugs",
+        "near and far sound as enrolled",
+    ),
+    SignalFault(
+        FAULTS["signal_level"],
+        _level,
+        60.0,
+        60.0,
+        "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
+        "enrolled {far_enrolled_dbfs:.0f}",
+        "did the gain, the distance or the machine change?",
+        "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
+        "enrolled {far_enrolled_dbfs:.0f}",
+    ),
 )

@@ -8,7 +8,7 @@ begin and to end. Whether a window can be scored is known at once, to a tenth of
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +17,12 @@ from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import SignalSettings
-from edge_asd.signal.chunk import SLICES, Chunk, is_flat, measure_chunk
-from edge_asd.signal.faults import SIGNAL_FAULTS
+from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure_chunk
+from edge_asd.signal.comparison import Comparison, RunningComparison
+from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
 
 __all__ = ["SignalQuality"]
-
-Floats = NDArray[np.float64]
-
-_CHUNK_S = 1.0
-
-# A socket without a microphone hears the converter alone, below -78 dBFS with 16 bits. Real
-# channels differ by at most 10.4 dB within any second, and none is below -67.2 dBFS.
-_DEAD_DBFS = -78.0
-_DEAD_DB = 20.0
-# Sound that just fits has two samples in a second up there (1.25e-4), and no real recording any.
-_CLIPPED_SHARE = 1e-3
-# Real offsets are below 0.002 % of full scale, and below 0.9 % of the sound's own level.
-_OFFSET = 0.01
-_SMALL_OFFSET = 0.001  # where it is more than the sound itself
-# As enrolled is +1, exchanged -1. Averaged like this, real recordings of normal and of broken
-# machines stay above +0.19, and exchanged ones, by symmetry, below -0.19 with a mean near -0.8. A
-# wholly different machine in place of the enrolled one reached -0.49.
-_SWAPPED = -0.5
-_NOT_SWAPPED = 0.0
-_AVERAGE_S = 60.0  # of levels that are compared with enrolled ones
-_KNOWN_S = 20.0  # before that, an average says nothing
 
 
 class SignalQuality(Watcher):
@@ -54,6 +34,7 @@ class SignalQuality(Watcher):
     sample_rate_hz : of the audio
     reference : how the signal was when enrolled; without, neither levels nor the order of
         the channels are checked
+    faults : that are looked for in each second
     """
 
     def __init__(
@@ -63,29 +44,33 @@ class SignalQuality(Watcher):
         *,
         sample_rate_hz: int,
         reference: SignalReference | None,
+        faults: Sequence[SignalFault[Chunk]] = CHUNK_FAULTS,
     ) -> None:
         self._report = report
         self._settings = settings
         self._rate_hz = sample_rate_hz
-        self._slice_samples = max(1, round(_CHUNK_S * sample_rate_hz / SLICES))
-        self._chunk = np.zeros((2, SLICES * self._slice_samples), np.float32)
+        self._chunk = np.zeros((2, chunk_samples(sample_rate_hz)), np.float32)
+        self._slice_samples = self._chunk.shape[1] // SLICES
         self._chunk_s = self._chunk.shape[1] / sample_rate_hz
         self._start = 0  # of the chunk, in samples of the stream
         self._filled = 0
-        self._deaf: deque[tuple[int, int]] = deque(maxlen=60 * SLICES)  # in samples
-        self._watched = {name: fault.latch() for name, fault in SIGNAL_FAULTS.items()}
-        self._figures: dict[str, float] = {}
-        self._reference = reference
-        self._enrolled = _Average()
+        self._unusable: deque[tuple[int, int]] = deque(maxlen=60 * SLICES)  # in samples
+        self._latches = [(fault, fault.latch()) for fault in faults]
+        self._enrolled_latches = [(fault, fault.latch()) for fault in ENROLLED_FAULTS]
+        self._compared: Comparison | None = None
+        self._comparison: RunningComparison | None = None
+        self.compare_with(reference)
 
     def compare_with(self, reference: SignalReference | None) -> None:
         """Take another reference, after something was learned."""
-        self._reference = reference
-        self._enrolled = _Average()
-        for name in ("signal_swapped", "signal_level"):
-            if self._watched[name].active and reference is None:
-                self._report(SIGNAL_FAULTS[name].change(self._figures, active=False))
-                self._watched[name] = SIGNAL_FAULTS[name].latch()
+        self._comparison = None
+        if reference is not None:
+            self._comparison = RunningComparison(reference, self._settings.level_tolerance_db)
+            return
+        for fault, latch in self._enrolled_latches:
+            if latch.active and self._compared is not None:
+                self._report(fault.change(self._compared, active=False))
+        self._enrolled_latches = [(fault, fault.latch()) for fault in ENROLLED_FAULTS]
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Measure audio (2, n) that ends at `at`."""
@@ -116,108 +101,38 @@ class SignalQuality(Watcher):
     def usable(self, start_s: float, end_s: float) -> bool:
         """Whether no part of that stretch of the stream was silent, stuck, or half dead."""
         start, end = round(start_s * self._rate_hz), round(end_s * self._rate_hz)
-        stretches = [*self._deaf, *self._flat_slices(self._unjudged())]
+        n_slices = self._filled // self._slice_samples
+        unjudged = self._chunk.reshape(2, SLICES, -1)[:, :n_slices]
+        stretches = [*self._unusable, *self._stretches(np.any(is_flat(unjudged), axis=0))]
         return not any(low < end and start < high for low, high in stretches)
 
     def _begin(self, start: int) -> None:
         self._start = start
         self._filled = 0
 
-    def _unjudged(self) -> NDArray[np.bool_]:
-        n_slices = self._filled // self._slice_samples
-        heard = self._chunk[:, : n_slices * self._slice_samples]
-        return is_flat(heard.reshape(2, n_slices, self._slice_samples))
-
-    def _flat_slices(self, flat: NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Where slices (2, n_slices) of the present chunk are flat, in samples."""
-        starts = self._start + np.flatnonzero(flat.any(axis=0)) * self._slice_samples
+    def _stretches(self, slices: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Where slices (n_slices,) of the present chunk are True, in samples."""
+        starts = self._start + np.flatnonzero(slices) * self._slice_samples
         return [(start, start + self._slice_samples) for start in starts.tolist()]
 
     def _judge(self, chunk: Chunk) -> None:
-        near_dbfs, far_dbfs = chunk.level_dbfs.tolist()
-        self._figures |= {"near_dbfs": near_dbfs, "far_dbfs": far_dbfs}
-        flat_near, flat_far = chunk.flat
-        # Where neither channel is alive, it is chance which of them seems to be a little less so.
-        neither = max(near_dbfs, far_dbfs) < _DEAD_DBFS
-        both = flat_near | flat_far if neither else flat_near & flat_far
-        silent = both & chunk.zero.all(axis=0)
-        repeats = chunk.period_samples is not None
-        near_weak, far_weak = _much_weaker(near_dbfs, far_dbfs), _much_weaker(far_dbfs, near_dbfs)
-        if repeats or near_weak or far_weak:
-            self._mark([(self._start, self._start + self._filled)])
-        else:
-            self._mark(self._flat_slices(chunk.flat))
-        self._update("signal_silent", holds=bool(silent.any()))
-        self._update("signal_stuck", holds=repeats or bool((both & ~silent).any()))
-        if both.any() or repeats:
+        self._mark(chunk)
+        for fault, latch in self._latches:
+            if latch.update(fault.holds(chunk), self._chunk_s):
+                self._report(fault.change(chunk, active=latch.active))
+        if self._comparison is None or not chunk.alive or chunk.gain is not None:
             return
-        self._update("signal_near_dead", holds=near_weak or bool(flat_near.any()))
-        self._update("signal_far_dead", holds=far_weak or bool(flat_far.any()))
-        if chunk.flat.any():
+        bands_db = band_levels_db(self._chunk, self._rate_hz)
+        self._compared = self._comparison.add(chunk.level_dbfs, bands_db, self._chunk_s)
+        if self._compared is None:
             return
-        self._judge_samples(chunk)
-        if not (near_weak or far_weak):
-            self._judge_channels(chunk)
+        for compared, latch in self._enrolled_latches:
+            if latch.update(compared.holds(self._compared), self._chunk_s):
+                self._report(compared.change(self._compared, active=latch.active))
 
-    def _mark(self, stretches: list[tuple[int, int]]) -> None:
+    def _mark(self, chunk: Chunk) -> None:
         """Remember unusable stretches; neighbours become one."""
-        for start, end in stretches:
-            if self._deaf and self._deaf[-1][1] == start:
-                start = self._deaf.pop()[0]
-            self._deaf.append((start, end))
-
-    def _judge_samples(self, chunk: Chunk) -> None:
-        names = ("near_clipped", "far_clipped", "near_offset", "far_offset")
-        values = (*chunk.clipped.tolist(), *chunk.offset.tolist())
-        self._figures |= dict(zip(names, values, strict=True))
-        self._update("signal_clipping", holds=bool((chunk.clipped > _CLIPPED_SHARE).any()))
-        least = np.minimum(np.maximum(10 ** (chunk.level_dbfs / 20), _SMALL_OFFSET), _OFFSET)
-        self._update("signal_dc", holds=bool((np.abs(chunk.offset) > least).any()))
-
-    def _judge_channels(self, chunk: Chunk) -> None:
-        self._figures["gain"] = chunk.gain or 0.0
-        self._update("signal_identical", holds=chunk.gain is not None)
-        if self._reference is not None and chunk.gain is None:
-            bands_db = band_levels_db(self._chunk, self._rate_hz)
-            self._enrolled.add(chunk.level_dbfs, bands_db, self._chunk_s)
-            if self._enrolled.heard_s >= _KNOWN_S:
-                self._compare(self._reference)
-
-    def _compare(self, reference: SignalReference) -> None:
-        tolerance_db = self._settings.level_tolerance_db
-        now = self._enrolled.level_dbfs
-        enrolled = np.array([reference.level_dbfs["near"], reference.level_dbfs["far"]])
-        contrast = reference.contrast(self._enrolled.bands_db)
-        names = ("near_dbfs", "far_dbfs", "near_enrolled_dbfs", "far_enrolled_dbfs", "contrast")
-        values = (*now.tolist(), *enrolled.tolist(), contrast)
-        self._figures |= dict(zip(names, values, strict=True))
-        as_enrolled = bool(np.abs(now - enrolled).max() <= tolerance_db)
-        self._update("signal_level", holds=not as_enrolled)
-        # Another machine state, or none at all, says nothing about the order of the channels.
-        if as_enrolled or np.abs(now[::-1] - enrolled).max() <= tolerance_db:
-            limit = _NOT_SWAPPED if self._watched["signal_swapped"].active else _SWAPPED
-            self._update("signal_swapped", holds=contrast < limit)
-
-    def _update(self, name: str, *, holds: bool) -> None:
-        watched = self._watched[name]
-        if watched.update(holds, self._chunk_s):
-            self._report(SIGNAL_FAULTS[name].change(self._figures, active=watched.active))
-
-
-class _Average:
-    """Exponential averages of levels and band levels; plain ones until `_AVERAGE_S`."""
-
-    def __init__(self) -> None:
-        self.heard_s = 0.0
-        self.level_dbfs: Floats = np.zeros(2)
-        self.bands_db: Floats = np.zeros(1)
-
-    def add(self, level_dbfs: Floats, bands_db: Floats, duration_s: float) -> None:
-        self.heard_s += duration_s
-        weight = duration_s / min(self.heard_s, _AVERAGE_S)
-        self.level_dbfs = self.level_dbfs + weight * (level_dbfs - self.level_dbfs)
-        self.bands_db = self.bands_db + weight * (bands_db - self.bands_db)
-
-
-def _much_weaker(channel_dbfs: float, other_dbfs: float) -> bool:
-    return channel_dbfs < min(_DEAD_DBFS, other_dbfs - _DEAD_DB)
+        for start, end in self._stretches(chunk.unusable):
+            if self._unusable and self._unusable[-1][1] == start:
+                start = self._unusable.pop()[0]
+            self._unusable.append((start, end))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from edge_asd.events.fault import FaultChange
 from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import SignalSettings
+from edge_asd.signal.chunk import Chunk
+from edge_asd.signal.faults import CHUNK_FAULTS, SignalFault
 from edge_asd.signal.quality import SignalQuality
 from edge_asd.signal.reference import SignalReference
 
@@ -52,13 +54,19 @@ def as_16_bit(sound: Any) -> Audio:
 class Ears:
     """Feeds audio in blocks and writes down what is reported, and when."""
 
-    def __init__(self, reference: SignalReference | None = None, *, rate_hz: int = RATE_HZ) -> None:
+    def __init__(
+        self,
+        reference: SignalReference | None = None,
+        *,
+        rate_hz: int = RATE_HZ,
+        faults: Sequence[SignalFault[Chunk]] = CHUNK_FAULTS,
+    ) -> None:
         self.rate_hz = rate_hz
         self.position = 0
         self.changes: list[FaultChange] = []
         self.times_s: list[float] = []
         self.quality = SignalQuality(
-            self._hear, SETTINGS, sample_rate_hz=rate_hz, reference=reference
+            self._hear, SETTINGS, sample_rate_hz=rate_hz, reference=reference, faults=faults
         )
 
     def _hear(self, change: FaultChange) -> None:

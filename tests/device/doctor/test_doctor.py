@@ -258,7 +258,7 @@ def test_a_device_with_card_and_bundle_is_examined_for_real(
 
     page = json.loads(done.stdout)
     found = {f["check"]: f for f in page["findings"]}
-    fine = ("onnxruntime", "PortAudio", "sound card", "recording", "channels", "bundle", "speed")
+    fine = ("onnxruntime", "PortAudio", "sound card", "recording", "signal", "bundle", "speed")
     assert {check: found[check]["state"] for check in fine} == dict.fromkeys(fine, "ok"), page
     assert ", 48, 96 kHz" in found["sound card"]["found"]
     assert done.returncode == (0 if page["healthy"] else 1)

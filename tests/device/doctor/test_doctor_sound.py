@@ -15,6 +15,7 @@ from edge_asd.doctor import (
     recorded,
     sound,
 )
+from edge_asd.doctor.verdict import Verdict
 
 RATE_HZ = 48000
 
@@ -25,23 +26,47 @@ def tone(frequency_hz: float, amplitude: float, seconds: float = 2.0) -> NDArray
     return wave
 
 
-def test_a_machine_in_front_of_two_microphones_is_fine() -> None:
-    audio = machine_sound(2.0, seed=1, rate_hz=RATE_HZ)
+def verdicts_of(audio: NDArray[np.float32]) -> dict[str, Verdict]:
+    found = recorded.verdicts(audio, RATE_HZ, monitor_rate_hz=16000)
+    return {verdict.check: verdict for verdict in found}
 
-    assert states(recorded.verdicts(audio, RATE_HZ)) == {
+
+def problems_of(audio: NDArray[np.float32]) -> list[str]:
+    return [name for name, verdict in verdicts_of(audio).items() if verdict.state == "problem"]
+
+
+def test_a_machine_in_front_of_two_microphones_is_fine() -> None:
+    verdicts = verdicts_of(machine_sound(2.0, seed=1, rate_hz=RATE_HZ))
+
+    assert states(verdicts.values()) == {
+        "signal": "ok",
+        "enrolled": "not checked",
         "level": "ok",
-        "channels": "ok",
-        "clipping": "ok",
-        "offset": "ok",
         "hum": "ok",
+    }
+    assert verdicts["signal"].found == (
+        "no fault: near -16 dBFS, far -22 dBFS; near 0.0%, far 0.0% at full scale; near -0.0%, far "
+        "-0.0% of full scale; near and far differ"
+    )
+
+
+def test_what_takes_minutes_is_left_to_the_monitor() -> None:
+    verdict = verdicts_of(machine_sound(2.0, seed=1, rate_hz=RATE_HZ))["enrolled"]
+
+    assert verdict.found.startswith("signal_swapped and signal_level need minutes of sound")
+
+
+def test_digital_silence_is_a_problem() -> None:
+    assert states(verdicts_of(np.zeros((2, RATE_HZ), np.float32)).values()) == {
+        "signal_silent": "problem"
     }
 
 
-@pytest.mark.parametrize("n_frames", [0, RATE_HZ])
-def test_digital_silence_is_a_problem(n_frames: int) -> None:
-    verdicts = states(recorded.verdicts(np.zeros((2, n_frames), np.float32), RATE_HZ))
-
-    assert verdicts == {"level": "problem"}
+@pytest.mark.parametrize("n_frames", [0, RATE_HZ // 2])
+def test_less_than_a_second_is_a_problem(n_frames: int) -> None:
+    assert states(verdicts_of(np.zeros((2, n_frames), np.float32)).values()) == {
+        "signal": "problem"
+    }
 
 
 @pytest.mark.parametrize(("gain", "state"), [(1e-4, "warning"), (1.0, "ok"), (10.0, "warning")])
@@ -54,37 +79,39 @@ def test_the_level_is_neither_too_low_nor_too_high(gain: float, state: str) -> N
 def test_one_microphone_posing_as_two_is_a_problem() -> None:
     near = machine_sound(1.0, seed=1, rate_hz=RATE_HZ)[0]
 
-    verdict = recorded.channels(np.stack([near, near]))
+    verdict = verdicts_of(np.stack([near, near]))["signal_identical"]
 
-    assert (verdict.state, verdict.found) == ("problem", "both channels are the same signal")
+    assert verdict.state == "problem"
+    assert verdict.found.startswith("both channels are the same signal: far is near times +1.00")
+    assert verdict.advice.startswith("use an input with two channels")
 
 
 @pytest.mark.parametrize(("quiet", "name"), [(0, "near"), (1, "far")])
 def test_a_dead_channel_is_named(quiet: int, name: str) -> None:
     audio = machine_sound(1.0, seed=1, rate_hz=RATE_HZ)
-    audio[quiet] *= np.float32(1e-3)
+    audio[quiet] *= np.float32(1e-4)
 
-    verdict = recorded.channels(audio)
+    verdict = verdicts_of(audio)[f"signal_{name}_dead"]
 
     assert verdict.state == "problem"
-    assert f"the {name} channel is" in verdict.found
+    assert f"check the {name} microphone" in verdict.advice
 
 
 def test_clipping_is_counted() -> None:
     audio = np.clip(np.stack([tone(440, 1.5), tone(441, 0.5)]), -1, 1)
 
-    verdict = recorded.clipping(audio)
+    verdict = verdicts_of(audio)["signal_clipping"]
 
     assert verdict.state == "problem"
-    assert "far 0.00%" in verdict.found
+    assert "0.0% of the far samples" in verdict.found
 
 
-def test_an_offset_is_a_warning() -> None:
-    audio = np.stack([tone(440, 0.1) + np.float32(0.05), tone(441, 0.1)])
+def test_an_offset_is_found() -> None:
+    audio = machine_sound(2.0, seed=1, rate_hz=RATE_HZ)
+    audio[0] += np.float32(0.05)
 
-    verdict = recorded.offset(audio)
-
-    assert (verdict.state, verdict.found) == ("warning", "near +0.050, far +0.000")
+    assert "near +5.0%, far" in verdicts_of(audio)["signal_dc"].found
+    assert problems_of(audio) == ["signal_dc"]
 
 
 @pytest.mark.parametrize("mains_hz", [50, 60])

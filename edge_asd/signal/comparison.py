@@ -1,0 +1,74 @@
+"""The sound of the last minute beside the enrolled one: levels, and which channel is which."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.signal.reference import SignalReference
+
+__all__ = ["Comparison", "RunningComparison"]
+
+Floats = NDArray[np.float64]
+
+_AVERAGE_S = 60.0
+_KNOWN_S = 20.0  # before that, an average says nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Levels now and when enrolled, near and far, and how alike the channels are."""
+
+    level_dbfs: Floats  # (2,)
+    enrolled_dbfs: Floats  # (2,)
+    contrast: float  # see SignalReference.contrast
+    tolerance_db: float  # of the levels
+
+    @property
+    def as_enrolled(self) -> bool:
+        """Whether both levels are within the tolerance."""
+        return bool(np.abs(self.level_dbfs - self.enrolled_dbfs).max() <= self.tolerance_db)
+
+    @property
+    def as_exchanged(self) -> bool:
+        """Whether they would be, if the channels were exchanged."""
+        return bool(np.abs(self.level_dbfs[::-1] - self.enrolled_dbfs).max() <= self.tolerance_db)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What was measured, for people and events."""
+        near_dbfs, far_dbfs = self.level_dbfs.tolist()
+        near_enrolled_dbfs, far_enrolled_dbfs = self.enrolled_dbfs.tolist()
+        return {
+            "near_dbfs": near_dbfs,
+            "far_dbfs": far_dbfs,
+            "near_enrolled_dbfs": near_enrolled_dbfs,
+            "far_enrolled_dbfs": far_enrolled_dbfs,
+            "contrast": self.contrast,
+        }
+
+
+class RunningComparison:
+    """Exponential averages of levels and band levels; plain ones in the first minute."""
+
+    def __init__(self, reference: SignalReference, tolerance_db: float) -> None:
+        self._reference = reference
+        self._tolerance_db = tolerance_db
+        self._heard_s = 0.0
+        self._level_dbfs: Floats = np.zeros(2)
+        self._bands_db: Floats = np.zeros(1)
+
+    def add(self, level_dbfs: Floats, bands_db: Floats, duration_s: float) -> Comparison | None:
+        """Take levels (2,) and band levels (2, n_bands); None until enough was heard."""
+        self._heard_s += duration_s
+        weight = duration_s / min(self._heard_s, _AVERAGE_S)
+        self._level_dbfs = self._level_dbfs + weight * (level_dbfs - self._level_dbfs)
+        self._bands_db = self._bands_db + weight * (bands_db - self._bands_db)
+        if self._heard_s < _KNOWN_S:
+            return None
+        reference = self._reference
+        enrolled_dbfs = np.array([reference.level_dbfs["near"], reference.level_dbfs["far"]])
+        contrast = reference.contrast(self._bands_db)
+        return Comparison(self._level_dbfs, enrolled_dbfs, contrast, self._tolerance_db)
