@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint check bench soak clean
+.PHONY: help setup setup-tests demo test test-slow lint check bench soak clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -11,13 +11,16 @@ help:  ## list the targets
 setup:  ## make .venv; installs missing system packages
 	@.ci/setup.sh
 
-demo: setup  ## recordings to alarms on synthetic machines, about ten minutes
+setup-tests:
+	@.ci/setup.sh tests
+
+demo: setup  ## recordings to alarms on synthetic machines, about ten minutes; goes on where it was stopped
 	$(BIN)/edge-asd demo --out $(DEMO)
 
-test: setup  ## the tests, without the slow ones
+test: setup-tests  ## the tests, without the slow ones
 	$(BIN)/pytest
 
-test-slow: setup  ## only the slow tests
+test-slow: setup-tests  ## only the slow tests
 	$(BIN)/pytest -m slow --timeout 1800
 
 lint: setup  ## ruff and mypy

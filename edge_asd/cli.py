@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import getdoc
 from types import TracebackType
 from typing import Annotated
 
@@ -20,24 +21,10 @@ import typer
 from typer.core import TyperGroup
 
 from edge_asd import __version__
+from edge_asd.command_line import DEVICE_COMMANDS, WORKSTATION_COMMANDS, as_typed, program
 from edge_asd.errors import EdgeAsdError, UsageError, one_line
 
-__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "WORKSTATION_REQUIREMENTS", "app", "main"]
-
-DEVICE_COMMANDS = (
-    *("listen", "alarms", "ack", "shelve", "enroll", "teach", "forget"),
-    *("devices", "doctor", "service", "score", "check", "bench"),
-)
-
-WORKSTATION_COMMANDS = {
-    "data": "Fetch, inspect and verify recordings.",
-    "synth": "Make synthetic recordings with planted faults.",
-    "train": "Train a system's extractors on recordings of normal sound.",
-    "export": "Make a bundle: graphs, memory banks, calibration, golden windows.",
-    "evaluate": "Measure a bundle on labelled recordings.",
-    "compare": "Compare systems on labelled recordings.",
-    "demo": "Run the whole path once on synthetic recordings.",
-}
+__all__ = ["WORKSTATION_REQUIREMENTS", "app", "main"]
 
 WORKSTATION_REQUIREMENTS = (
     "edge_asd_export",
@@ -66,7 +53,7 @@ class _OneLineErrors(TyperGroup):
             if isinstance(error, KeyboardInterrupt):
                 typer.echo("interrupted", err=True)
                 raise typer.Exit(_EXIT_INTERRUPTED) from None
-            typer.echo(f"error: {one_line(error)}", err=True)
+            typer.echo(as_typed(f"error: {one_line(error)}"), err=True)
             raise typer.Exit(getattr(error, "exit_code", 1)) from None
 
 
@@ -76,7 +63,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Start with `edge-asd devices` on the device, `edge-asd demo` on a workstation.",
+    epilog=as_typed(
+        "Start with `edge-asd devices` on the device, `edge-asd demo` on a workstation."
+    ),
 )
 
 
@@ -85,7 +74,7 @@ def main() -> None:
     _fill_closed_descriptors()
     sys.excepthook = _report_internal_error
     # Calling `app` itself would put Typer's hook in place of this one.
-    typer.main.get_command(app)(prog_name="edge-asd")
+    typer.main.get_command(app)(prog_name=program())
 
 
 def _fill_closed_descriptors() -> None:
@@ -132,7 +121,7 @@ def _report_internal_error(
 ) -> None:
     print(
         f"internal error: {kind.__name__}: {one_line(error)}; "
-        "run again with 'edge-asd --debug ...' for the traceback",
+        f"run again with '{program()} --debug ...' for the traceback",
         file=sys.stderr,
     )
 
@@ -152,9 +141,11 @@ def _missing_workstation_command(name: str, summary: str) -> Callable[[], None]:
 def _mount(name: str, package: str, panel: str) -> None:
     command = getattr(import_module(f"{package}.commands.{name}"), name)
     if isinstance(command, typer.Typer):
+        for part in command.registered_commands:
+            part.help = as_typed(getdoc(part.callback) or "")
         app.add_typer(command, name=name, rich_help_panel=panel)
     else:
-        app.command(name, rich_help_panel=panel)(command)
+        app.command(name, rich_help_panel=panel, help=as_typed(getdoc(command) or ""))(command)
 
 
 def _mount_all() -> None:

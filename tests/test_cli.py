@@ -12,7 +12,8 @@ import typer
 from typer.testing import CliRunner
 
 from edge_asd import __version__
-from edge_asd.cli import DEVICE_COMMANDS, WORKSTATION_COMMANDS, app
+from edge_asd.cli import app
+from edge_asd.command_line import DEVICE_COMMANDS, WORKSTATION_COMMANDS
 from edge_asd.errors import AudioError, DataError, EdgeAsdError, UsageError
 
 FAILURES: dict[str, BaseException] = {

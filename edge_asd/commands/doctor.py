@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.command_line import as_typed
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _print(findings: list[Finding]) -> None:
             page.add_row(Text(group, style="bold"))
         found = Text(verdict.found)  # names may hold brackets
         if verdict.advice:
-            found.append(f"\n-> {verdict.advice}", style="italic")
+            found.append(as_typed(f"\n-> {verdict.advice}"), style="italic")
         state = Text(verdict.state, style=styles[verdict.state])
         page.add_row(Text(f"  {verdict.check}"), state, found)
     console.print(page)

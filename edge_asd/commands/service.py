@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edge_asd.command_line import as_typed
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def status(
         else:
             _print_page(page.unit, service_lines(page))
     if not pages:
-        typer.echo("no service is installed: sudo edge-asd service install", err=True)
+        typer.echo(as_typed("no service is installed: sudo edge-asd service install"), err=True)
     if not pages or not all(page.healthy for page in pages):
         raise typer.Exit(1)
 
@@ -156,7 +157,8 @@ def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
     if machine is not None and machine not in opened.manifest.machines:
-        typer.echo(f"note: the bundle does not know {machine}: edge-asd enroll", err=True)
+        note = f"note: the bundle does not know {machine}: edge-asd enroll --machine {machine}"
+        typer.echo(as_typed(note), err=True)
         return require_name(machine)
     return opened.resolve_machine(machine)
 

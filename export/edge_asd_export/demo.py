@@ -14,11 +14,15 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from edge_asd import __version__
+from edge_asd.command_line import as_typed
 from edge_asd.errors import EdgeAsdError, UsageError
+from edge_asd_export.training.run import RECORD_NAME
 
 __all__ = ["Outcome", "Plan", "draw", "run_demo"]
 
 _MARKER = "edge-asd-demo.txt"
+_LAST = "stream.png"  # is made when all else is
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class Outcome:
 def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
     """Recordings to alarms; everything made stays in `out`.
 
+    A demo of the same plan that was stopped goes on after its last finished step, and in the
+    middle of its training. One that was finished is made anew.
+
     Raises
     ------
     UsageError
@@ -67,33 +74,54 @@ def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
     EdgeAsdError
         When one of the commands fails; its own message has been printed.
     """
-    _make_room(out)
+    made = _begin(out, plan)
+    if made:
+        say(f"Going on with the demo in {out}; remove that folder to begin anew.")
+
+    def make(path: Path, title: str, *words: object, keep: bool = False) -> None:
+        if path.name not in made:
+            say(title)
+            if not keep:
+                _remove(path)
+            _edge_asd(say, *words)
+            _note(out, path.name)
+
     data, run, bundle = out / "recordings", out / "run", out / "bundle"
-    report, stream = out / "report", out / "stream.wav"
-    say("Recordings of synthetic machines, with faults in the test clips only.")
-    _edge_asd(
-        say,
+    report, stream, picture = out / "report", out / "stream.wav", out / _LAST
+    make(
+        data,
+        "Recordings of synthetic machines, with faults in the test clips only.",
         *("synth", data, "--machines", ",".join(plan.machines), "--seed", plan.seed),
         *("--clips-train-source", plan.train_clips, "--clips-test", plan.test_clips),
         *("--clip-s", plan.clip_s, "--fault-level", "strong"),
     )
-    say("Training on the normal clips.")
-    _edge_asd(
-        say,
-        *("train", data, "--system", plan.system, "--out", run),
-        *("--epochs", plan.epochs, "--seed", plan.seed),
-        *(word for setting in plan.settings for word in ("--set", setting)),
+    if (run / RECORD_NAME).is_file():
+        make(run, "Going on with the training.", "train", "--resume", run, keep=True)
+    else:
+        make(
+            run,
+            "Training on the normal clips.",
+            *("train", data, "--system", plan.system, "--out", run),
+            *("--epochs", plan.epochs, "--seed", plan.seed),
+            *(word for setting in plan.settings for word in ("--set", setting)),
+        )
+    make(
+        bundle,
+        "A bundle: int8 encoders, memory banks, calibration, thresholds, golden windows.",
+        *("export", "--run", run, "--out", bundle, "--quantize", "int8"),
     )
-    say("A bundle: int8 encoders, memory banks, calibration, thresholds, golden windows.")
-    _edge_asd(say, "export", "--run", run, "--out", bundle, "--quantize", "int8")
     say("What the device would do after the bundle was copied to it.")
     _edge_asd(say, "check", bundle)
-    say("How well the bundle tells faults from normal sound.")
-    _edge_asd(say, "evaluate", "--data", data, "--bundle", bundle, "--out", report)
+    make(
+        report,
+        "How well the bundle tells faults from normal sound.",
+        *("evaluate", "--data", data, "--bundle", bundle, "--out", report),
+    )
     say(
         f"A simulated microphone: the {plan.machine} is faulty ({plan.fault}) from "
         f"{plan.normal_s:g} s to {plan.fault_end_s:g} s."
     )
+    _remove(stream)
     _edge_asd(
         say,
         *("synth", "--stream", stream, "--machine", plan.machine, "--fault", plan.fault),
@@ -106,8 +134,8 @@ def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
         capture=True,
     )
     events = tuple(json.loads(line) for line in lines.splitlines())
-    picture = out / "stream.png"
     draw(events, plan, picture)
+    _note(out, picture.name)
     return Outcome(events, _alarms(events), (*sorted(report.rglob("*.png")), picture))
 
 
@@ -136,21 +164,38 @@ def draw(events: tuple[dict[str, Any], ...], plan: Plan, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _make_room(out: Path) -> None:
-    """Remove an earlier demo, and nothing else."""
-    if out.exists() and not (out / _MARKER).is_file():
-        if not out.is_dir() or any(out.iterdir()):
-            raise UsageError(f"{out} is not from an earlier demo: choose another folder with --out")
-    elif out.exists():
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARKER).write_text("made by 'edge-asd demo', which replaces this folder\n")
+def _begin(out: Path, plan: Plan) -> set[str]:
+    """Return what an unfinished demo of this plan has made; remove any other, and nothing else."""
+    marker = out / _MARKER
+    if out.exists() and not marker.is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is not from an earlier demo: choose another folder with --out")
+    head = ["made by 'edge-asd demo', which replaces this folder", f"{__version__} {plan}"]
+    lines = marker.read_text().splitlines() if marker.is_file() else []
+    if lines[:2] == head and _LAST not in lines:
+        return set(lines[2:])
+    _remove(out)
+    out.mkdir(parents=True)
+    for line in head:
+        _note(out, line)
+    return set()
+
+
+def _note(out: Path, line: str) -> None:
+    with (out / _MARKER).open("a") as file:
+        file.write(f"{line}\n")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _edge_asd(say: Callable[[str], None], *args: object, capture: bool = False) -> str:
     """Run one command as its own process and return its output if captured."""
     words = [str(arg) for arg in args]
-    say(f"$ edge-asd {shlex.join(words)}")
+    say(as_typed(f"$ edge-asd {shlex.join(words)}"))
     result = subprocess.run(
         [sys.executable, "-m", "edge_asd", *words],
         stdout=subprocess.PIPE if capture else None,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.command_line import as_typed
+
 if TYPE_CHECKING:
     from edge_asd_export.demo import Outcome, Plan
 
@@ -15,7 +17,11 @@ __all__ = ["demo"]
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="Folder for everything made; an earlier demo there is replaced.")
+        Path,
+        typer.Option(
+            help="Folder for everything made; a finished demo there is replaced, one that was "
+            "stopped goes on."
+        ),
     ] = Path("demo"),
     system: Annotated[str, typer.Option(help="Detection system.")] = "system4",
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training clips.")] = 18,
@@ -39,8 +45,14 @@ def demo(
 
     system_named(system)
     plan = Plan(system=system, epochs=epochs, seed=seed)
-    outcome = run_demo(out, plan, lambda text: typer.echo(f"\n{text}", err=True))
+    try:
+        outcome = run_demo(out, plan, lambda text: typer.echo(f"\n{text}", err=True))
+    except KeyboardInterrupt:
+        typer.echo("\nstopped; the same command goes on from here", err=True)
+        raise
     _print(outcome, plan)
+    listen = f"edge-asd listen --bundle {out / 'bundle'} --machine {plan.machine}"
+    typer.echo(as_typed(f"next: {listen} --input {out / 'stream.wav'}"), err=True)
 
 
 def _print(outcome: Outcome, plan: Plan) -> None:

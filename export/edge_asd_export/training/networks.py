@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from edge_asd.bundle.system import system_named
+from edge_asd.command_line import as_typed
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.bundling.training_clips import require_enough
 from edge_asd_export.data.clips import MachineClips, require_clean_train, scan
@@ -183,4 +184,4 @@ def _lengths(windows: Mapping[str, int]) -> str:
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(as_typed(text), file=sys.stderr)
