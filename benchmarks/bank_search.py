@@ -32,11 +32,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.bundle.manifest import ScorerSpec
 from edge_asd.scoring.bank import Bank, ExactBank
 from edge_asd.scoring.density import reference_density
 from edge_asd.scoring.hnsw import HnswBank, open_index
-from edge_asd.scoring.normalisation import Gauge
+from edge_asd.scoring.kinds import DldnSpec
+from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import normalise_rows
 
 SIZES = (1_000, 10_000, 20_000)
@@ -74,23 +74,23 @@ def clustered(n: int, dim: int) -> tuple[NDArray[np.float32], NDArray[np.float64
         factors = rng.uniform(0.15, 0.6) * rng.standard_normal((N_FACTORS, dim))
         inside = rng.standard_normal((CLUSTER_ROWS, N_FACTORS)) @ factors
         rows.append(normalise_rows(centre + inside / np.sqrt(dim * N_FACTORS)))
-        density.append(reference_density(rows[-1], "source", ScorerSpec()))
+        density.append(reference_density(rows[-1], DldnSpec().neighbourhood("source")))
     return np.concatenate(rows), np.concatenate(density)
 
 
 def measure(n: int, dim: int, n_queries: int, reach: float) -> Row:
     """Return the figures of one bank size."""
     rows, density = clustered(n, dim)
-    spec, gauge = ScorerSpec(), Gauge(1.0 / density, np.zeros(n))
+    normalisation = ScoreNormalisation(1.0 / density, np.zeros(n))
     rng = np.random.default_rng(1)
     picked = rng.choice(n, n_queries)
     step = rng.standard_normal((n_queries, dim)) / np.sqrt(dim)
     queries = normalise_rows(rows[picked] + reach * density[picked, None] * step)
     start = time.perf_counter()
-    index = open_index(rows, gauge, spec, Path(), None, {})
+    index = open_index(rows, normalisation, "euclidean", Path(), None, {})
     build_s = time.perf_counter() - start
-    exact_us, exact = _timed(ExactBank(rows, gauge, spec), queries)
-    hnsw_us, found = _timed(HnswBank(rows, gauge, spec, index), queries)
+    exact_us, exact = _timed(ExactBank(rows, normalisation, "euclidean"), queries)
+    hnsw_us, found = _timed(HnswBank(rows, normalisation, "euclidean", index), queries)
     nearest = (queries @ rows.T).argmax(axis=1)
     naive = np.linalg.norm(queries - rows[nearest], axis=1) / density[nearest]
     return Row(

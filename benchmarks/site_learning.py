@@ -149,12 +149,12 @@ def _thresholds(
 def _leave_one_out(bundle: Bundle, learned: Learned) -> NDArray[np.float64]:
     """Normal scores as `edge-asd export` takes them."""
     by_branch = {}
-    for branch in bundle.manifest.branches:
+    for branch, scorer in bundle.manifest.reference_scorers.items():
         rows: Mapping[Domain, NDArray[np.float32]] = {
-            domain: sound.rows[branch.name] for domain, sound in learned.enrolled.items()
+            domain: sound.rows[branch] for domain, sound in learned.enrolled.items()
         }
-        left_out = leave_one_out_scores(rows, branch.scorer)
-        by_branch[branch.name] = np.concatenate([left_out[d] for d in sorted(left_out)])
+        left_out = leave_one_out_scores(rows, scorer)
+        by_branch[branch] = np.concatenate([left_out[d] for d in sorted(left_out)])
     return np.asarray(fuse(learned.site.fusion, by_branch))
 
 

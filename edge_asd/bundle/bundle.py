@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
-from edge_asd.bundle.manifest import BranchSpec, ExtractorSpec, FileEntry, Manifest, read_manifest
+from edge_asd.bundle.manifest import (
+    BranchSpec,
+    Domain,
+    ExtractorSpec,
+    FileEntry,
+    MachineSpec,
+    Manifest,
+    read_manifest,
+)
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
-from edge_asd.scoring.bank import open_bank
+from edge_asd.scoring.bank import Bank, open_bank
 from edge_asd.scoring.detector import BranchScorer, Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.graph import Shape, open_session, require_shapes
-from edge_asd.scoring.scorer import BankScorer, OutputScorer, Scorer
+from edge_asd.scoring.kinds import ReferenceSpec
+from edge_asd.scoring.scorer import BankScorer, Scorer
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -128,24 +137,66 @@ class Bundle:
         extractors : from :meth:`extractors`, to share graphs between machines
         """
         name = self.resolve_machine(machine)
-        spec = self.manifest.machines[name]
-        loaded = extractors or self.extractors(name, threads=threads)
-        return Detector(
+        return self.detector_with(
+            lambda branch, scorer: self.banks(name, branch, scorer, search),
+            like=name,
             machine=name,
+            spec=self.manifest.machines[name],
+            extractors=extractors or self.extractors(name, threads=threads),
+        )
+
+    def detector_with(
+        self,
+        banks: Callable[[str, ReferenceSpec], Mapping[Domain, Bank]],
+        *,
+        like: str,
+        machine: str,
+        spec: MachineSpec,
+        extractors: Mapping[str, Extractor],
+    ) -> Detector:
+        """Return what scores windows with the networks of a machine, and with any banks.
+
+        Parameters
+        ----------
+        banks : called with the name and the scorer of each branch that has references
+        like : machine of the bundle whose networks are used
+        machine, spec : what is scored, and its calibration
+        extractors : those of `like`, from :meth:`extractors`
+        """
+
+        def scorer(branch: BranchSpec) -> Scorer:
+            kind = branch.scorer
+            if not isinstance(kind, ReferenceSpec):
+                return kind
+            return BankScorer(banks(branch.name, kind), kind.average)
+
+        branches = self.manifest.branches
+        return Detector(
+            machine=machine,
             spec=spec,
             sample_rate_hz=self.manifest.sample_rate_hz,
             hop_s=self.manifest.hop_s,
             extractors={
-                branch.extractor: loaded[self.manifest.extractor_name(name, branch.extractor)]
-                for branch in self.manifest.branches
+                b.extractor: extractors[self.manifest.extractor_name(like, b.extractor)]
+                for b in branches
             },
-            branches=tuple(
-                BranchScorer(
-                    branch.name, branch.extractor, branch.view, self._scorer(name, branch, search)
-                )
-                for branch in self.manifest.branches
-            ),
+            branches=tuple(BranchScorer(b.name, b.extractor, b.view, scorer(b)) for b in branches),
         )
+
+    def banks(
+        self, machine: str, branch: str, scorer: ReferenceSpec, search: Search = "auto"
+    ) -> dict[Domain, Bank]:
+        """Open the memory banks of one machine and branch.
+
+        Raises
+        ------
+        BundleError
+            When one is not what the manifest says.
+        """
+        return {
+            domain: open_bank(self.path, bank, domain, scorer, self.manifest.files, search)
+            for domain, bank in self.manifest.machines[machine].banks[branch].items()
+        }
 
     def spectra(self, machine: str | None = None) -> NormalSpectra | None:
         """How the references of one machine sound; None in a bundle that does not tell.
@@ -157,15 +208,6 @@ class Bundle:
         """
         file = self.manifest.machines[self.resolve_machine(machine)].spectra_file
         return read_spectra(self.path / file) if file else None
-
-    def _scorer(self, machine: str, branch: BranchSpec, search: Search) -> Scorer:
-        if branch.scorer.kind == "output":
-            return OutputScorer(branch.scorer.output)
-        banks = {
-            domain: open_bank(self.path, bank, domain, branch.scorer, self.manifest.files, search)
-            for domain, bank in self.manifest.machines[machine].banks[branch.name].items()
-        }
-        return BankScorer(banks, branch.scorer.average)
 
 
 def open_extractors(

@@ -7,17 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-__all__ = ["EncoderSpec", "ExtractorSpec", "FeatureSpec", "Positive", "Record", "SegmentSpec"]
+from edge_asd.bundle.record import Positive, Record
 
-Positive = Annotated[int, Field(gt=0)]
-
-
-class Record(BaseModel):
-    """Frozen; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["EncoderSpec", "ExtractorSpec", "FeatureSpec", "SegmentSpec"]
 
 
 class FeatureSpec(Record):

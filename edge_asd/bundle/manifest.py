@@ -18,18 +18,19 @@ from edge_asd.bundle.extractor_spec import (
     EncoderSpec,
     ExtractorSpec,
     FeatureSpec,
-    Positive,
-    Record,
     SegmentSpec,
 )
+from edge_asd.bundle.record import Domain, Finite, Positive, PositiveFloat, Record
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
+from edge_asd.scoring.kinds import ReferenceSpec, ScorerSpec
 
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
     "BankSpec",
     "BranchSpec",
+    "Domain",
     "EncoderSpec",
     "ExtractorSpec",
     "FeatureSpec",
@@ -49,35 +50,12 @@ __all__ = [
 FORMAT_VERSION = 2
 MANIFEST_NAME = "manifest.json"
 
-Domain = Literal["source", "target"]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-
 
 class FileEntry(Record):
     """Digest and size of one file of the bundle."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
-
-
-class ScorerSpec(Record):
-    """How embeddings become a score; higher is more anomalous.
-
-    ``dldn``, ``nearest`` and ``varmin`` compare with memory banks
-    (:mod:`edge_asd.scoring.scorer`); ``output`` takes one number of the network's output as it is.
-    """
-
-    kind: Literal["dldn", "nearest", "varmin", "output"] = "dldn"
-    output: Annotated[int, Field(ge=0)] = 0  # which number, for `output`
-    # Of several segments: score their mean embedding, or average their scores.
-    average: Literal["embeddings", "scores"] = "embeddings"
-    distance: Literal["euclidean", "squared-euclidean", "cosine"] = "euclidean"
-    aggregate: Literal["mean", "sum"] = "mean"
-    k_source: Positive = 16  # neighbours behind a density of `dldn`
-    k_target: Positive = 9
-    k_varmin: Positive = 4  # neighbours behind a density of `varmin`, in both domains
-    density_floor: PositiveFloat = 0.1  # fraction of the bank's median density
 
 
 class IndexSpec(Record):
@@ -100,8 +78,8 @@ class BankSpec(Record):
     file: str  # float32 (n, dim) npy, rows L2-normalised
     n: Positive
     dim: Positive
-    # float64 (n, 2) npy, scale and offset of the distance to each reference;
-    # None: computed when the bank is opened
+    # float64 (n, 2) npy, the score normalisation: scale and offset of the distance to each
+    # reference; None: computed when the bank is opened
     gauge_file: str | None = None
     index: IndexSpec | None = None
 
@@ -174,7 +152,7 @@ class MachineSpec(Record):
     """What is known of one machine's normal sound."""
 
     window_samples: Positive  # one analysis window = one clip of its training data
-    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none for `output`
+    banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none without references
     # Where an extractor was trained for this machine alone: its entry in the manifest's
     # extractors, by the name that the branches use.
     extractors: dict[str, str] = Field(default_factory=dict)
@@ -219,7 +197,7 @@ class Manifest(Record):
         names = {branch.name for branch in self.branches}
         if len(names) < len(self.branches):
             raise ValueError("a branch is listed twice")
-        with_banks = sorted(b.name for b in self.branches if b.scorer.kind != "output")
+        with_banks = sorted(self.reference_scorers)
         for machine, spec in self.machines.items():
             for branch in self.branches:
                 self._require_extractor(machine, branch)
@@ -250,11 +228,10 @@ class Manifest(Record):
                 f"branch {branch.name} has {n_channels} channels, "
                 f"its extractor takes {extractor.n_channels}"
             )
-        if branch.scorer.kind == "output" and branch.scorer.output >= extractor.embedding_dim:
-            raise ValueError(
-                f"branch {branch.name} scores output {branch.scorer.output}, "
-                f"its extractor has {extractor.embedding_dim}"
-            )
+        try:
+            branch.scorer.require_width(extractor.embedding_dim)
+        except ValueError as error:
+            raise ValueError(f"branch {branch.name} {error}") from None
 
     def _require_bank_width(self, machine: str, branch: BranchSpec) -> None:
         dim = self.extractors[self.extractor_name(machine, branch.extractor)].embedding_dim
@@ -264,6 +241,11 @@ class Manifest(Record):
                     f"banks of {branch.name} of {machine!r} are {bank.dim} wide, "
                     f"its extractor gives {dim}"
                 )
+
+    @property
+    def reference_scorers(self) -> dict[str, ReferenceSpec]:
+        """Scorer of each branch that compares with references, by branch name."""
+        return {b.name: b.scorer for b in self.branches if isinstance(b.scorer, ReferenceSpec)}
 
     def extractor_name(self, machine: str, extractor: str) -> str:
         """Entry in ``extractors`` of what a machine's branches call `extractor`."""

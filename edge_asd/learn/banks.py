@@ -7,20 +7,21 @@ What was taught stands behind the target's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle.bundle import Bundle, Search
-from edge_asd.bundle.manifest import BankSpec, BranchSpec, Domain
+from edge_asd.bundle.manifest import Domain
 from edge_asd.explain.normal_spectra import NormalSpectra
-from edge_asd.learn.learned import Learned, LearnedSound, Site
-from edge_asd.scoring.bank import Bank, ExactBank, open_bank
+from edge_asd.learn.learned import Learned, LearnedSound
+from edge_asd.scoring.bank import Bank, ExactBank
 from edge_asd.scoring.density import Rows
-from edge_asd.scoring.normalisation import Gauge, Nearest, bank_gauges
+from edge_asd.scoring.kinds import ReferenceSpec
+from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
-__all__ = ["JoinedBank", "bank_of", "bundle_banks", "known_gauges", "site_banks", "site_spectra"]
+__all__ = ["JoinedBank", "bank_of", "site_banks", "site_spectra"]
 
 
 class JoinedBank:
@@ -32,67 +33,50 @@ class JoinedBank:
     def __len__(self) -> int:
         return sum(map(len, self._parts))
 
+    @property
+    def normalisation(self) -> ScoreNormalisation:
+        """Of the distance to each reference."""
+        return ScoreNormalisation.joined([part.normalisation for part in self._parts])
+
     def minimum(self, query: Rows) -> float:
-        """Return the least measured distance from `query`, (dim,), to the references."""
+        """Return the least normalised distance from `query`, (dim,), to the references."""
         return min(part.minimum(query) for part in self._parts)
 
-    def nearest(self, query: Rows, k: int) -> Nearest:
-        """Return the `k` references of least measured distance; all, if there are fewer."""
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance; all, if there are fewer."""
         rows, distance, before = [], [], 0
         for part in self._parts:
             found = part.nearest(query, k)
             rows.append(found.rows + before)
             distance.append(found.distance)
             before += len(part)
-        measured = np.concatenate(distance)
-        order = np.argsort(measured, kind="stable")[:k]
-        return Nearest(np.concatenate(rows)[order], measured[order])
+        normalised = np.concatenate(distance)
+        order = np.argsort(normalised, kind="stable")[:k]
+        return NearestReferences(np.concatenate(rows)[order], normalised[order])
 
 
-def bank_of(sounds: Sequence[LearnedSound], branch: BranchSpec) -> Bank:
+def bank_of(sounds: Sequence[LearnedSound], branch: str, scorer: ReferenceSpec) -> Bank:
     """One bank of the references of some sounds, in order."""
     banks = [
-        ExactBank(sound.rows[branch.name], sound.gauges[branch.name], branch.scorer)
+        ExactBank(sound.rows[branch], sound.normalisations[branch], scorer.distance)
         for sound in sounds
     ]
     return banks[0] if len(banks) == 1 else JoinedBank(banks)
 
 
-def bundle_banks(
-    bundle: Bundle, site: Site, branch: BranchSpec, search: Search = "auto"
-) -> dict[Domain, Bank]:
-    """The banks of one branch that the machine has of its bundle."""
-    files = bundle.manifest.files
-    return {
-        domain: open_bank(bundle.path, bank, domain, branch.scorer, files, search)
-        for domain, bank in _bundle_specs(bundle, site, branch).items()
-    }
-
-
 def site_banks(
-    bundle: Bundle, learned: Learned, branch: BranchSpec, search: Search = "auto"
+    bundle: Bundle, learned: Learned, branch: str, scorer: ReferenceSpec, search: Search = "auto"
 ) -> dict[Domain, Bank]:
     """All banks of one branch."""
-    banks = bundle_banks(bundle, learned.site, branch, search)
+    banks: dict[Domain, Bank] = {}
+    if "source" not in learned.enrolled:
+        banks = bundle.banks(learned.site.like, branch, scorer, search)
     for domain, sound in learned.enrolled.items():
-        banks[domain] = bank_of([sound], branch)
+        banks[domain] = bank_of([sound], branch, scorer)
     if learned.taught:
         known = [banks["target"]] if "target" in banks else []
-        banks["target"] = JoinedBank([*known, bank_of(learned.taught, branch)])
+        banks["target"] = JoinedBank([*known, bank_of(learned.taught, branch, scorer)])
     return {domain: banks[domain] for domain in sorted(banks)}
-
-
-def known_gauges(bundle: Bundle, learned: Learned, branch: BranchSpec) -> list[Gauge]:
-    """Gauges of the references of one branch, but for what was taught."""
-    gauges = [sound.gauges[branch.name] for sound in learned.enrolled.values()]
-    for domain, bank in _bundle_specs(bundle, learned.site, branch).items():
-        if bank.gauge_file:
-            scale, offset = np.load(bundle.path / bank.gauge_file).T
-            gauges.append(Gauge(scale, offset))
-        else:
-            rows = np.load(bundle.path / bank.file)
-            gauges.append(bank_gauges({domain: rows}, branch.scorer)[domain])
-    return gauges
 
 
 def site_spectra(bundle: Bundle, learned: Learned) -> NormalSpectra | None:
@@ -119,10 +103,3 @@ def _normal_scores(learned: Learned) -> dict[str, NDArray[np.float32]]:
         branch: np.concatenate([sound.held_out[branch] for sound in sounds]).astype(np.float32)
         for branch in sounds[0].held_out
     }
-
-
-def _bundle_specs(bundle: Bundle, site: Site, branch: BranchSpec) -> Mapping[Domain, BankSpec]:
-    if "source" in site.enrolled:
-        return {}
-    banks = bundle.manifest.machines[site.like].banks[branch.name]
-    return {domain: bank for domain, bank in banks.items() if domain not in site.enrolled}

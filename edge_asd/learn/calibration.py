@@ -21,13 +21,13 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, FusionSpec, ScorerSpec, TermSpec, ThresholdSpec
+from edge_asd.bundle.manifest import Domain, FusionSpec, TermSpec, ThresholdSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.bank import Bank
-from edge_asd.scoring.density import Floats, References, checked_rows, row_blocks
+from edge_asd.scoring.density import Floats, checked_rows
 from edge_asd.scoring.fusion import fuse
-from edge_asd.scoring.normalisation import Gauge, bank_gauges
-from edge_asd.scoring.scorer import window_queries
+from edge_asd.scoring.kinds import ReferenceSpec
+from edge_asd.scoring.scorer import exact_scores, window_queries
 
 __all__ = [
     "N_BLOCKS",
@@ -37,7 +37,6 @@ __all__ = [
     "refitted",
     "site_threshold",
     "student_quantile",
-    "typical_gauge",
 ]
 
 N_BLOCKS = 10  # one minute each of the ten that are recommended
@@ -78,7 +77,7 @@ def held_out_scores(
     embeddings: NDArray[np.float32],
     places: Sequence[WindowPlace],
     domain: Domain,
-    spec: ScorerSpec,
+    spec: ReferenceSpec,
     *,
     other: Bank | None = None,
 ) -> Floats:
@@ -104,12 +103,8 @@ def held_out_scores(
     rows = window_queries(embeddings, "embeddings")[:, 0]
     scores = np.empty(len(rows))
     for own, rest in _folds(places):
-        gauge = bank_gauges({domain: rows[rest]}, spec)[domain]
-        references = References(rows[rest], spec)
         asked = queries[own].reshape(-1, queries.shape[-1])
-        nearest = np.concatenate(
-            [gauge.minimum(references.distances(asked[some])) for some in row_blocks(len(asked))]
-        )
+        nearest = exact_scores(asked, {domain: rows[rest]}, spec)
         if other is not None:
             nearest = np.minimum(nearest, [other.minimum(query) for query in asked])
         scores[own] = nearest.reshape(-1, queries.shape[1]).mean(axis=1)
@@ -132,18 +127,6 @@ def _folds(places: Sequence[WindowPlace]) -> Iterator[tuple[list[int], list[int]
                 f"{len(places)} windows are too few to hold some of them out: record for longer"
             )
         yield own, rest
-
-
-def typical_gauge(known: Sequence[Gauge], n: int) -> Gauge:
-    """Return the gauge of `n` references that shall count as a typical one of `known`.
-
-    The windows of one false alarm are near-duplicates: their own density would be tiny, and
-    would make everything but themselves far away. With the median scale of normal sound,
-    what is as near to them as normal windows are to each other scores as normal ones do.
-    """
-    scale = float(np.median(np.concatenate([gauge.scale for gauge in known])))
-    offset = float(np.median(np.concatenate([gauge.offset for gauge in known])))
-    return Gauge(np.full(n, scale), np.full(n, offset))
 
 
 def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:

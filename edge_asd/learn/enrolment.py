@@ -14,11 +14,11 @@ from datetime import datetime
 import numpy as np
 
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import BranchSpec, Domain, Manifest, ThresholdSpec
+from edge_asd.bundle.manifest import Domain, Manifest, ThresholdSpec
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import UsageError
 from edge_asd.events.event import utc_text
-from edge_asd.learn.banks import bank_of, bundle_banks
+from edge_asd.learn.banks import bank_of, site_banks
 from edge_asd.learn.calibration import (
     N_BLOCKS,
     held_out_scores,
@@ -28,10 +28,9 @@ from edge_asd.learn.calibration import (
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, Site
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
-from edge_asd.scoring.bank import Bank
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.fusion import fuse
-from edge_asd.scoring.normalisation import bank_gauges
+from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import window_queries
 
 __all__ = [
@@ -229,51 +228,42 @@ def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> Thr
 
 
 def _is_shared(manifest: Manifest, machine: str) -> bool:
-    outputs = any(branch.scorer.kind == "output" for branch in manifest.branches)
+    outputs = len(manifest.reference_scorers) < len(manifest.branches)
     return not (outputs or manifest.machines[machine].extractors)
 
 
 def _sound(bundle: Bundle, base: Learned, domain: Domain, heard: HeardSound) -> LearnedSound:
-    rows, gauges, held_out = {}, {}, {}
-    for branch in bundle.manifest.branches:
-        name, spec = branch.name, branch.scorer
+    rows, normalisations, held_out = {}, {}, {}
+    for name, spec in bundle.manifest.reference_scorers.items():
         embeddings = heard.embeddings[name]
         rows[name] = window_queries(embeddings, "embeddings")[:, 0]
-        gauges[name] = bank_gauges({domain: rows[name]}, spec)[domain]
-        held_out[name] = held_out_scores(
-            embeddings, heard.places, domain, spec, other=_source(bundle, base, branch, domain)
-        )
-    return LearnedSound(rows, gauges, heard.spectra, heard.levels_dbfs, held_out)
-
-
-def _source(bundle: Bundle, base: Learned, branch: BranchSpec, domain: Domain) -> Bank | None:
-    """The source bank, which helps to score the windows of a target."""
-    if domain == "source":
-        return None
-    if "source" in base.enrolled:
-        return bank_of([base.enrolled["source"]], branch)
-    return bundle_banks(bundle, base.site, branch, "exact").get("source")
+        normalisations[name] = spec.normalisations({domain: rows[name]})[domain]
+        other = None
+        if domain == "target":  # the source helps to score its windows
+            other = site_banks(bundle, base, name, spec, "exact").get("source")
+        held_out[name] = held_out_scores(embeddings, heard.places, domain, spec, other=other)
+    return LearnedSound(rows, normalisations, heard.spectra, heard.levels_dbfs, held_out)
 
 
 def _scores(bundle: Bundle, learned: Learned) -> dict[str, Floats]:
     """Normal scores of every enrolled window by branch, both domains together."""
     return {
-        branch.name: np.concatenate(
-            [_domain_scores(learned, domain, branch) for domain in sorted(learned.enrolled)]
+        name: np.concatenate(
+            [_domain_scores(learned, domain, name, spec) for domain in sorted(learned.enrolled)]
         )
-        for branch in bundle.manifest.branches
+        for name, spec in bundle.manifest.reference_scorers.items()
     }
 
 
-def _domain_scores(learned: Learned, domain: Domain, branch: BranchSpec) -> Floats:
+def _domain_scores(learned: Learned, domain: Domain, branch: str, scorer: ReferenceSpec) -> Floats:
     """Held-out scores, lowered by the references that came after the windows were scored."""
     sound = learned.enrolled[domain]
-    scores = sound.held_out[branch.name]
+    scores = sound.held_out[branch]
     later = list(learned.taught)
     if domain == "source" and "target" in learned.enrolled:
         later.append(learned.enrolled["target"])
     # What became of the segments of a window is not kept; their own scores are upper limits.
-    if not later or branch.scorer.average == "scores":
+    if not later or scorer.average == "scores":
         return scores
-    bank = bank_of(later, branch)
-    return np.minimum(scores, [bank.minimum(row) for row in sound.rows[branch.name]])
+    bank = bank_of(later, branch, scorer)
+    return np.minimum(scores, [bank.minimum(row) for row in sound.rows[branch]])

@@ -28,13 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from edge_asd.bundle.extractor_spec import Positive, Record
 from edge_asd.bundle.manifest import Domain, FileEntry, FusionSpec, ThresholdSpec
+from edge_asd.bundle.record import Positive, Record
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
 from edge_asd.scoring.density import Floats
-from edge_asd.scoring.normalisation import Gauge
+from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.state.record import first_problem
 
 __all__ = [
@@ -122,7 +122,7 @@ class LearnedSound:
     Attributes
     ----------
     rows : (n, dim) float32, of unit norm
-    gauges : of each reference
+    normalisations : of the distance to each reference
     spectra : of each window, n of them
     levels_dbfs : (n, 2) float64, near and far
     held_out : (n,) float64, score that each window gets from references that were
@@ -130,7 +130,7 @@ class LearnedSound:
     """
 
     rows: Mapping[str, NDArray[np.float32]]
-    gauges: Mapping[str, Gauge]
+    normalisations: Mapping[str, ScoreNormalisation]
     spectra: DomainSpectra
     levels_dbfs: Floats
     held_out: Mapping[str, Floats]
@@ -240,8 +240,8 @@ def _packed(sound: LearnedSound) -> bytes:
     }
     for branch, rows in sound.rows.items():
         arrays[f"rows/{branch}"] = rows
-        arrays[f"scale/{branch}"] = sound.gauges[branch].scale
-        arrays[f"offset/{branch}"] = sound.gauges[branch].offset
+        arrays[f"scale/{branch}"] = sound.normalisations[branch].scale
+        arrays[f"offset/{branch}"] = sound.normalisations[branch].offset
     arrays |= {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
     buffer = BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -259,7 +259,7 @@ def _unpacked(content: bytes) -> LearnedSound:
     rows, scales, offsets = of("rows"), of("scale"), of("offset")
     return LearnedSound(
         rows,
-        {branch: Gauge(scales[branch], offsets[branch]) for branch in rows},
+        {branch: ScoreNormalisation(scales[branch], offsets[branch]) for branch in rows},
         DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
         arrays["levels_dbfs"],
         of("held_out"),

@@ -14,9 +14,8 @@ from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.banks import site_banks, site_spectra
 from edge_asd.learn.learned import BundleStamp, Learned
 from edge_asd.learn.store import LearnedStore, learned_states
-from edge_asd.scoring.detector import BranchScorer, Detector
+from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
-from edge_asd.scoring.scorer import BankScorer
 from edge_asd.signal.reference import SignalReference
 from edge_asd.state.folder import StateFolder
 
@@ -94,29 +93,16 @@ def site_detector(
     ----------
     extractors : from :meth:`Bundle.extractors`, to share graphs
     """
-    manifest, site = bundle.manifest, learned.site
-    loaded = extractors or bundle.extractors(site.like, threads=threads)
-    return Detector(
+    site = learned.site
+    return bundle.detector_with(
+        lambda branch, scorer: site_banks(bundle, learned, branch, scorer, search),
+        like=site.like,
         machine=site.machine,
         # Its banks are in the scorers.
-        spec=manifest.machines[site.like].model_copy(
+        spec=bundle.manifest.machines[site.like].model_copy(
             update={"banks": {}, "fusion": site.fusion, "threshold": site.threshold}
         ),
-        sample_rate_hz=manifest.sample_rate_hz,
-        hop_s=manifest.hop_s,
-        extractors={
-            branch.extractor: loaded[manifest.extractor_name(site.like, branch.extractor)]
-            for branch in manifest.branches
-        },
-        branches=tuple(
-            BranchScorer(
-                branch.name,
-                branch.extractor,
-                branch.view,
-                BankScorer(site_banks(bundle, learned, branch, search), branch.scorer.average),
-            )
-            for branch in manifest.branches
-        ),
+        extractors=extractors or bundle.extractors(site.like, threads=threads),
     )
 
 

@@ -3,13 +3,14 @@
 The windows that were above the threshold become references of the target domain. The
 windows of one alarm are near-duplicates of each other, and a density measured among them
 would be tiny: they would accept themselves and nothing else. So a taught window gets the
-gauge of a typical normal one. No reference that was there before is changed; teaching makes
-nothing sound more anomalous than it did.
+score normalisation of a typical normal one. No reference that was there before is changed;
+teaching makes nothing sound more anomalous than it did.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -20,11 +21,11 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import StateError, UsageError
 from edge_asd.events.event import utc_text
 from edge_asd.explain.normal_spectra import measure_spectra
-from edge_asd.learn.banks import known_gauges
-from edge_asd.learn.calibration import typical_gauge
+from edge_asd.learn.banks import site_banks
 from edge_asd.learn.enrolment import calibrated
 from edge_asd.learn.learned import Learned, LearnedSound, Taught
 from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import window_queries
 
 __all__ = ["MOST_WINDOWS", "forget", "teach", "teachable"]
@@ -74,7 +75,8 @@ def teach(
         When the machine is scored without references, or the alarm was taught before.
     """
     site = before.site
-    if any(branch.scorer.kind == "output" for branch in bundle.manifest.branches):
+    scorers = bundle.manifest.reference_scorers
+    if len(scorers) < len(bundle.manifest.branches):
         raise UsageError(
             f"bundle {bundle.manifest.name!r} scores {site.machine!r} by what its network puts "
             "out, without references: nothing can be taught to it"
@@ -86,13 +88,16 @@ def teach(
         name: window_queries(np.stack([one[name] for one in embedded]), "embeddings")[:, 0]
         for name in embedded[0]
     }
-    gauges = {
-        branch.name: typical_gauge(known_gauges(bundle, before, branch), len(windows))
-        for branch in bundle.manifest.branches
+    untaught = replace(before, taught=())
+    normalisations = {
+        name: ScoreNormalisation.joined(
+            [bank.normalisation for bank in site_banks(bundle, untaught, name, scorer).values()]
+        ).typical(len(windows))
+        for name, scorer in scorers.items()
     }
     sound = LearnedSound(
         rows,
-        gauges,
+        normalisations,
         measure_spectra(windows, detector.sample_rate_hz),
         np.stack([level_dbfs(window) for window in windows]),
         held_out={},

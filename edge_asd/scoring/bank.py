@@ -1,8 +1,8 @@
-"""Memory banks: the references of one domain, and the least measured distance to them.
+"""Memory banks: the references of one domain, and the least normalised distance to them.
 
 Two searches stand behind one protocol. :class:`ExactBank` compares a query with every
 reference; :class:`edge_asd.scoring.hnsw.HnswBank` asks an index that has the densities folded into
-its space. The minimum is over the measured distance, never over the raw one: the nearest
+its space. The minimum is over the normalised distance, never over the raw one: the nearest
 reference is in general not the minimiser.
 """
 
@@ -16,11 +16,13 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, ScorerSpec
+from edge_asd.bundle.manifest import BankSpec, FileEntry
+from edge_asd.bundle.record import Domain
 from edge_asd.errors import BundleError, DataError
-from edge_asd.scoring.density import References, Rows, checked_rows
+from edge_asd.scoring.density import Distance, References, Rows, checked_rows
 from edge_asd.scoring.hnsw import HnswBank, build_index, folds, hnswlib_or_none, open_index
-from edge_asd.scoring.normalisation import Gauge, Nearest, bank_gauges
+from edge_asd.scoring.kinds import Banks, ReferenceSpec
+from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
 __all__ = [
     "EXACT_BELOW",
@@ -46,12 +48,17 @@ class Bank(Protocol):
         """How many references there are."""
         ...
 
-    def minimum(self, query: Rows) -> float:
-        """Return the least measured distance from `query`, (dim,), to the references."""
+    @property
+    def normalisation(self) -> ScoreNormalisation:
+        """Of the distance to each reference."""
         ...
 
-    def nearest(self, query: Rows, k: int) -> Nearest:
-        """Return the `k` references of least measured distance; all, if there are fewer."""
+    def minimum(self, query: Rows) -> float:
+        """Return the least normalised distance from `query`, (dim,), to the references."""
+        ...
+
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance; all, if there are fewer."""
         ...
 
 
@@ -62,10 +69,8 @@ class ExactBank:
     ----------
     references : (n, dim) float
         Taken as given.
-    gauge : Gauge
-        Of each reference.
-    spec : ScorerSpec
-        Names the distance.
+    normalisation : of the distance to each reference
+    distance : between embeddings
 
     Raises
     ------
@@ -73,39 +78,41 @@ class ExactBank:
         When a reference is not finite.
     """
 
-    def __init__(self, references: Rows, gauge: Gauge, spec: ScorerSpec) -> None:
-        self._references = References(references, spec)
-        self._gauge = gauge
+    def __init__(
+        self, references: Rows, normalisation: ScoreNormalisation, distance: Distance
+    ) -> None:
+        self._references = References(references, distance)
+        self.normalisation = normalisation
 
     def minimum(self, query: Rows) -> float:
-        """Return the least measured distance from `query`, (dim,), to the references.
+        """Return the least normalised distance from `query`, (dim,), to the references.
 
         Raises
         ------
         DataError
             When the query is not finite or of another width than the references.
         """
-        return float(self._gauge.minimum(self._references.distances(query[None]))[0])
+        return float(self.normalisation.minimum(self._references.distances(query[None]))[0])
 
     def __len__(self) -> int:
         return len(self._references)
 
-    def nearest(self, query: Rows, k: int) -> Nearest:
-        """Return the `k` references of least measured distance; all, if there are fewer.
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance; all, if there are fewer.
 
         Raises
         ------
         DataError
             When the query is not finite or of another width than the references.
         """
-        return self._gauge.nearest(self._references.distances(query[None])[0], k)
+        return self.normalisation.nearest(self._references.distances(query[None])[0], k)
 
 
 def write_banks(
     bundle_dir: Path,
     stem: str,
-    banks: Mapping[Domain, Rows],
-    spec: ScorerSpec,
+    banks: Banks,
+    spec: ReferenceSpec,
     *,
     held_out: Rows | None = None,
     index_from: int = EXACT_BELOW,
@@ -130,17 +137,18 @@ def write_banks(
         When a bank is empty or holds values that are not finite.
     """
     specs: dict[Domain, BankSpec] = {}
-    for domain, gauge in bank_gauges(banks, spec).items():
+    for domain, normalisation in spec.normalisations(banks).items():
         rows = np.ascontiguousarray(banks[domain], dtype=np.float32)
         file, gauge_file = f"{stem}.{domain}.npy", f"{stem}.{domain}.gauge.npy"
         (bundle_dir / file).parent.mkdir(parents=True, exist_ok=True)
         np.save(bundle_dir / file, rows, allow_pickle=False)
-        columns = np.stack([gauge.scale, gauge.offset], axis=1)
+        columns = np.stack([normalisation.scale, normalisation.offset], axis=1)
         np.save(bundle_dir / gauge_file, columns, allow_pickle=False)
         index = None
-        if len(rows) >= index_from and _can_index(gauge, spec):
+        if len(rows) >= index_from and _can_index(normalisation, spec):
+            hnsw_file = f"{stem}.{domain}.hnsw"
             index = build_index(
-                rows, gauge, spec, bundle_dir, f"{stem}.{domain}.hnsw", held_out=held_out
+                rows, normalisation, spec.distance, bundle_dir, hnsw_file, held_out=held_out
             )
             if index.recall < MIN_RECALL:
                 _log.warning(
@@ -159,7 +167,7 @@ def open_bank(
     bundle_dir: Path,
     bank: BankSpec,
     domain: Domain,
-    scorer: ScorerSpec,
+    scorer: ReferenceSpec,
     files: Mapping[str, FileEntry],
     search: Literal["auto", "exact", "hnsw"] = "auto",
 ) -> Bank:
@@ -176,21 +184,21 @@ def open_bank(
     Raises
     ------
     BundleError
-        When a bank or gauge file is missing, or is not what the manifest says.
+        When a file of the bank is missing, or is not what the manifest says.
     """
     rows = _load(bundle_dir / bank.file, np.float32, (bank.n, bank.dim))
-    gauge = _gauge(bundle_dir, bank, domain, scorer, rows)
+    normalisation = _read_normalisation(bundle_dir, bank, domain, scorer, rows)
     indexed = bank.index is not None and bank.n >= EXACT_BELOW
     wanted = search == "hnsw" or (search == "auto" and indexed)
-    if wanted and _can_index(gauge, scorer):
-        index = open_index(rows, gauge, scorer, bundle_dir, bank.index, files)
-        return HnswBank(rows, gauge, scorer, index)
-    return ExactBank(rows, gauge, scorer)
+    if wanted and _can_index(normalisation, scorer):
+        index = open_index(rows, normalisation, scorer.distance, bundle_dir, bank.index, files)
+        return HnswBank(rows, normalisation, scorer.distance, index)
+    return ExactBank(rows, normalisation, scorer.distance)
 
 
-def _can_index(gauge: Gauge, spec: ScorerSpec) -> bool:
+def _can_index(normalisation: ScoreNormalisation, spec: ReferenceSpec) -> bool:
     """Whether an index gives the minimiser here; says why when it does not."""
-    if not folds(gauge, spec):
+    if not folds(normalisation, spec.distance):
         _log.warning(
             "a %s score of %s distances has no index: exact search", spec.kind, spec.distance
         )
@@ -201,16 +209,16 @@ def _can_index(gauge: Gauge, spec: ScorerSpec) -> bool:
     return True
 
 
-def _gauge(
-    bundle_dir: Path, bank: BankSpec, domain: Domain, scorer: ScorerSpec, rows: Rows
-) -> Gauge:
+def _read_normalisation(
+    bundle_dir: Path, bank: BankSpec, domain: Domain, scorer: ReferenceSpec, rows: Rows
+) -> ScoreNormalisation:
     if bank.gauge_file is None:
-        return bank_gauges({domain: rows}, scorer)[domain]
+        return scorer.normalisations({domain: rows})[domain]
     path = bundle_dir / bank.gauge_file
     columns = _load(path, np.float64, (bank.n, 2))
     if (columns[:, 0] <= 0).any():
         raise BundleError(f"{path} holds scales that are not positive; export the bundle again")
-    return Gauge(columns[:, 0].copy(), columns[:, 1].copy())
+    return ScoreNormalisation(columns[:, 0].copy(), columns[:, 1].copy())
 
 
 def _load(path: Path, dtype: type[_Float], shape: tuple[int, int]) -> NDArray[_Float]:

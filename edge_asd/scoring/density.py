@@ -10,29 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, ScorerSpec
 from edge_asd.errors import DataError
 
 __all__ = [
     "NO_NEIGHBOUR",
     "SMALLEST_DENSITY",
+    "Distance",
+    "LeftOut",
+    "Neighbourhood",
     "References",
-    "Removal",
     "checked_queries",
     "checked_rows",
-    "lone_density",
+    "leave_one_out",
     "normalise_rows",
     "reference_density",
-    "removals",
     "row_blocks",
 ]
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.floating]
+Distance = Literal["euclidean", "squared-euclidean", "cosine"]
 
 SMALLEST_DENSITY = 1e-6  # floor in a bank of duplicates: 16 rounding steps of a float32 near 1
 NO_NEIGHBOUR = 1.0  # density where no bank has a neighbour to measure it with
@@ -41,8 +43,18 @@ _BLOCK_ROWS = 512  # rows of one block of distances: 80 MB against 20,000 refere
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """What some rows of a bank see of it once each of them has been taken out."""
+class Neighbourhood:
+    """How the density of a reference is measured."""
+
+    n_neighbours: int  # at most; 0: it is not measured
+    distance: Distance
+    aggregate: Literal["mean", "sum"] = "mean"
+    floor: float = 0.1  # fraction of the bank's median density
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Some rows of a bank, each compared with the bank that remains without it."""
 
     rows: slice
     distance: Floats  # (n_rows, n - 1), to the references that remain
@@ -104,8 +116,6 @@ class References:
     Parameters
     ----------
     rows : (n, dim) float
-    spec : ScorerSpec
-        Names the distance.
 
     Raises
     ------
@@ -113,8 +123,8 @@ class References:
         When a row is not finite, or has no direction and the distance is cosine.
     """
 
-    def __init__(self, rows: Rows, spec: ScorerSpec) -> None:
-        self._prepare, self._finish = _DISTANCES[spec.distance]
+    def __init__(self, rows: Rows, distance: Distance) -> None:
+        self._prepare, self._finish = _DISTANCES[distance]
         self._rows = self._prepare(checked_rows(rows))
         self._size = np.square(self._rows).sum(axis=1)
 
@@ -175,7 +185,7 @@ def _n_neighbours(n: int, k: int) -> int:
 
 
 def reference_density(
-    references: Rows, domain: Domain, spec: ScorerSpec, *, lone: float = NO_NEIGHBOUR
+    references: Rows, around: Neighbourhood, *, lone: float = NO_NEIGHBOUR
 ) -> Floats:
     """Return rho of each reference: how far its nearest others of the same bank are.
 
@@ -184,39 +194,23 @@ def reference_density(
     references : (n, dim) float
         The bank of one domain.
     lone : float
-        Density of a reference without neighbours; see :func:`lone_density`.
+        Density of a reference without neighbours.
 
     Returns
     -------
     (n,) float64
-        At least ``spec.density_floor`` times their median, and `SMALLEST_DENSITY`.
-        For ``nearest``, which looks at no neighbours, 1.
+        At least ``around.floor`` times their median, and `SMALLEST_DENSITY`.
     """
-    k = _n_neighbours(len(references), _K[spec.kind](spec, domain))
+    k = _n_neighbours(len(references), around.n_neighbours)
     if k == 0:
         return np.full(len(references), lone)
-    return _floored(
-        _AGGREGATES[spec.aggregate](References(references, spec).nearest_others(k)[0]), spec
-    )
+    nearest, _ = References(references, around.distance).nearest_others(k)
+    return _floored(_AGGREGATES[around.aggregate](nearest), around)
 
 
-def lone_density(banks: Mapping[Domain, Rows], domain: Domain, spec: ScorerSpec) -> float:
-    """Return the density to give a reference that is alone in the bank of `domain`.
-
-    It borrows the median density of the machine's other bank, so that scores of the two
-    domains share a scale; with no other bank of two or more, it is `NO_NEIGHBOUR`.
-    """
-    medians = [
-        float(np.median(reference_density(rows, other, spec)))
-        for other, rows in banks.items()
-        if other != domain and len(rows) > 1
-    ]
-    return medians[0] if medians else NO_NEIGHBOUR
-
-
-def removals(
-    references: Rows, domain: Domain, spec: ScorerSpec, *, lone: float = NO_NEIGHBOUR
-) -> Iterator[Removal]:
+def leave_one_out(
+    references: Rows, around: Neighbourhood, *, lone: float = NO_NEIGHBOUR
+) -> Iterator[LeftOut]:
     """Yield, in blocks of rows, the bank as each row sees it when it is not part of it.
 
     Taking out row i changes the density of reference j only when i is one of the K nearest
@@ -226,10 +220,10 @@ def removals(
     n = len(references)
     if n < 2:
         return
-    k = _n_neighbours(n - 1, _K[spec.kind](spec, domain))
-    bank = References(references, spec)
+    k = _n_neighbours(n - 1, around.n_neighbours)
+    bank = References(references, around.distance)
     distance_of, index_of = bank.nearest_others(k + 1)
-    aggregate = _AGGREGATES[spec.aggregate]
+    aggregate = _AGGREGATES[around.aggregate]
     kept = aggregate(distance_of[:, :k]) if k else np.full(n, lone)
     # Of column p: the density of reference j after its p-th neighbour has been taken out.
     replaced = [aggregate(np.delete(distance_of, p, axis=1)) for p in range(k)]
@@ -241,7 +235,7 @@ def removals(
             density[index_of[here, p] - rows.start, here] = replaced[p][here]
         remains = np.arange(n)[rows, None] != np.arange(n)
         distance, density = (a[remains].reshape(-1, n - 1) for a in (distance, density))
-        yield Removal(rows, distance, _floored(density, spec) if k else density)
+        yield LeftOut(rows, distance, _floored(density, around) if k else density)
 
 
 def row_blocks(n: int) -> Iterator[slice]:
@@ -250,9 +244,9 @@ def row_blocks(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _BLOCK_ROWS, n))
 
 
-def _floored(density: Floats, spec: ScorerSpec) -> Floats:
+def _floored(density: Floats, around: Neighbourhood) -> Floats:
     """Densities of one bank per row, raised to the floor of that bank."""
-    floor = spec.density_floor * np.median(density, axis=-1, keepdims=True)
+    floor = around.floor * np.median(density, axis=-1, keepdims=True)
     return np.maximum(density, np.maximum(floor, SMALLEST_DENSITY))
 
 
@@ -277,9 +271,4 @@ _DISTANCES: Mapping[str, _Distance] = {
 _AGGREGATES: Mapping[str, Callable[[Floats], Floats]] = {
     "mean": lambda nearest: nearest.mean(axis=1),
     "sum": lambda nearest: nearest.sum(axis=1),
-}
-_K: Mapping[str, Callable[[ScorerSpec, Domain], int]] = {
-    "dldn": lambda spec, domain: spec.k_source if domain == "source" else spec.k_target,
-    "nearest": lambda spec, domain: 0,
-    "varmin": lambda spec, domain: spec.k_varmin,
 }

@@ -1,9 +1,9 @@
-"""An HNSW index whose nearest neighbour is the minimiser of the measured distance.
+"""An HNSW index whose nearest neighbour is the minimiser of the normalised distance.
 
 ``s(x) |y - x|^2 + b(x)`` is the inner product of [y, |y|^2, 1] with
 [-2 s x, s, s |x|^2 + b]. Its minimum is therefore a maximum inner product, and with the
 references padded to one norm a nearest neighbour by angle: one query of the index returns
-the reference that minimises the measured distance, whatever its rank by raw distance. Two
+the reference that minimises the normalised distance, whatever its rank by raw distance. Two
 blocks of coordinates, in which every query is zero, make that search work: the padding, and
 the reference itself, which makes neighbours in the graph neighbours in sound.
 ``docs/scoring.md`` derives it.
@@ -25,10 +25,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import FileEntry, IndexSpec, ScorerSpec
+from edge_asd.bundle.manifest import FileEntry, IndexSpec
 from edge_asd.errors import BundleError
-from edge_asd.scoring.density import Floats, References, Rows, checked_queries, normalise_rows
-from edge_asd.scoring.normalisation import Gauge, Nearest
+from edge_asd.scoring.density import (
+    Distance,
+    Floats,
+    References,
+    Rows,
+    checked_queries,
+    normalise_rows,
+)
+from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
 __all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
 
@@ -49,24 +56,26 @@ class HnswBank:
     Parameters
     ----------
     references : (n, dim) float32
-    gauge : Gauge
-        Of each reference; the one folded into `index`.
-    spec : ScorerSpec
-        Names the distance.
+    normalisation : of the distance to each reference; the one folded into `index`
+    distance : between embeddings
     index : hnswlib.Index
         From :func:`open_index`.
     """
 
     def __init__(
-        self, references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec, index: Any
+        self,
+        references: NDArray[np.float32],
+        normalisation: ScoreNormalisation,
+        distance: Distance,
+        index: Any,
     ) -> None:
         self._references = references
-        self._gauge = gauge
-        self._spec = spec
+        self.normalisation = normalisation
+        self._distance = distance
         self._index = index
 
     def minimum(self, query: Rows) -> float:
-        """Return the least measured distance from `query`, (dim,), to the references found.
+        """Return the least normalised distance from `query`, (dim,), to the references found.
 
         Exact when the minimiser is among the index's `N_CANDIDATES` nearest.
 
@@ -80,8 +89,8 @@ class HnswBank:
     def __len__(self) -> int:
         return len(self._references)
 
-    def nearest(self, query: Rows, k: int) -> Nearest:
-        """Return the `k` references of least measured distance among those found.
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance among those found.
 
         Raises
         ------
@@ -90,11 +99,9 @@ class HnswBank:
         """
         exact = checked_queries(query[None], self._references.shape[1])
         rows = self._candidates(exact, max(k, N_CANDIDATES))
-        measured = Gauge(self._gauge.scale[rows], self._gauge.offset[rows])
-        found = measured.nearest(
-            References(self._references[rows], self._spec).distances(exact)[0], k
-        )
-        return Nearest(rows[found.rows], found.distance)
+        distances = References(self._references[rows], self._distance).distances(exact)[0]
+        found = self.normalisation.of(rows).nearest(distances, k)
+        return NearestReferences(rows[found.rows], found.distance)
 
     def _candidates(self, query: Floats, k: int) -> NDArray[np.intp]:
         size = np.square(query).sum(axis=1, keepdims=True)
@@ -108,13 +115,13 @@ class HnswBank:
         return np.asarray(labels[0], dtype=np.intp)
 
 
-def folds(gauge: Gauge, spec: ScorerSpec) -> bool:
-    """Whether the least measured distance is an inner product with a function of the query.
+def folds(normalisation: ScoreNormalisation, distance: Distance) -> bool:
+    """Whether the least normalised distance is an inner product with a function of the query.
 
     A Euclidean distance is one only when squared, and squaring keeps the minimiser only
     while nothing is added to the distance: not for ``varmin``.
     """
-    return spec.distance != "euclidean" or not gauge.offset.any()
+    return distance != "euclidean" or not normalisation.offset.any()
 
 
 def hnswlib_or_none() -> ModuleType | None:
@@ -132,8 +139,8 @@ def hnswlib_or_none() -> ModuleType | None:
 
 def build_index(
     references: NDArray[np.float32],
-    gauge: Gauge,
-    spec: ScorerSpec,
+    normalisation: ScoreNormalisation,
+    distance: Distance,
     bundle_dir: Path,
     file: str,
     *,
@@ -149,18 +156,18 @@ def build_index(
     ----------
     references : (n, dim) float32
         Rows of unit norm.
-    gauge : Gauge
-        Of each reference; `folds` must hold.
+    normalisation : of the distance to each reference; `folds` must hold
+    distance : between embeddings
     held_out : (m, dim) float, optional
         Rows of unit norm that are not references.
     """
-    index = _build(references, gauge, spec)
+    index = _build(references, normalisation, distance)
     index.save_index(str(bundle_dir / file))
-    queries = _recall_queries(references, spec)
+    queries = _recall_queries(references)
     if held_out is not None:
         queries = np.concatenate([queries, held_out.astype(np.float32)])
-    exact = gauge.minimum(References(references, spec).distances(queries))
-    bank = HnswBank(references, gauge, spec, index)
+    exact = normalisation.minimum(References(references, distance).distances(queries))
+    bank = HnswBank(references, normalisation, distance, index)
     found = np.array([bank.minimum(query) for query in queries])
     return IndexSpec(
         file=file,
@@ -176,8 +183,8 @@ def build_index(
 
 def open_index(
     references: NDArray[np.float32],
-    gauge: Gauge,
-    spec: ScorerSpec,
+    normalisation: ScoreNormalisation,
+    distance: Distance,
     bundle_dir: Path,
     index: IndexSpec | None,
     files: Mapping[str, FileEntry],
@@ -188,14 +195,14 @@ def open_index(
     """
     if index is None:
         _log.info("the bundle has no index of these %d references: building it", len(references))
-        return _build(references, gauge, spec)
+        return _build(references, normalisation, distance)
     refusal = _refusal(references, bundle_dir, index, files)
     if refusal:
         _log.warning(
             "index %s is not used: %s; building it again from its %d references",
             bundle_dir / index.file, refusal, len(references),
         )  # fmt: skip
-        return _build(references, gauge, spec)
+        return _build(references, normalisation, distance)
     loaded = _new_index(index.dim)
     loaded.load_index(str(bundle_dir / index.file), max_elements=index.n)
     loaded.set_ef(index.ef_search)  # hnswlib does not save it
@@ -238,8 +245,10 @@ def _new_index(dim: int) -> Any:
     return hnswlib.Index(space="cosine", dim=dim)
 
 
-def _build(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> Any:
-    folded = _fold(references, gauge, spec)
+def _build(
+    references: NDArray[np.float32], normalisation: ScoreNormalisation, distance: Distance
+) -> Any:
+    folded = _fold(references, normalisation, distance)
     index = _new_index(folded.shape[1])
     index.init_index(
         max_elements=len(folded), M=M, ef_construction=EF_CONSTRUCTION, random_seed=_SEED
@@ -251,10 +260,12 @@ def _build(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> A
     return index
 
 
-def _fold(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> NDArray[np.float32]:
-    """Unit vectors whose inner product with [y, |y|^2, 1, 0, ...] falls with the measure."""
+def _fold(
+    references: NDArray[np.float32], normalisation: ScoreNormalisation, distance: Distance
+) -> NDArray[np.float32]:
+    """Unit vectors whose inner product with [y, |y|^2, 1, 0, ...] falls with the distance."""
     x = references.astype(np.float64)
-    scale, offset = _SQUARED[spec.distance](gauge)
+    scale, offset = _SQUARED[distance](normalisation)
     size = np.square(x).sum(axis=1)
     product = np.column_stack([2.0 * scale[:, None] * x, -scale, -(scale * size + offset)])
     squared_norm = np.square(product).sum(axis=1)
@@ -264,13 +275,12 @@ def _fold(references: NDArray[np.float32], gauge: Gauge, spec: ScorerSpec) -> ND
     return normalise_rows(np.column_stack([product, padding, graph]))
 
 
-def _recall_queries(references: NDArray[np.float32], spec: ScorerSpec) -> NDArray[np.float32]:
+def _recall_queries(references: NDArray[np.float32]) -> NDArray[np.float32]:
     """References moved by the distance of their nearest neighbour; (n_queries, dim)."""
     rng = np.random.default_rng(_SEED)
     n = min(N_RECALL_QUERIES, len(references))
     rows = np.sort(rng.choice(len(references), size=n, replace=False))
-    euclidean = spec.model_copy(update={"distance": "euclidean"})
-    distance = References(references, euclidean).distances(references[rows])
+    distance = References(references, "euclidean").distances(references[rows])
     distance[np.arange(n), rows] = np.inf
     step = normalise_rows(rng.standard_normal((n, references.shape[1])))
     reach = distance.min(axis=1) if len(references) > 1 else np.ones(n)
@@ -278,8 +288,8 @@ def _recall_queries(references: NDArray[np.float32], spec: ScorerSpec) -> NDArra
 
 
 # The scale and offset of the squared Euclidean distance between unit vectors.
-_SQUARED: Mapping[str, Callable[[Gauge], tuple[Floats, Floats]]] = {
-    "euclidean": lambda gauge: (gauge.scale**2, gauge.offset),  # (scale D)^2, offset is 0
-    "squared-euclidean": lambda gauge: (gauge.scale, gauge.offset),
-    "cosine": lambda gauge: (gauge.scale / 2.0, gauge.offset),  # 1 - cos = D^2 / 2
+_SQUARED: Mapping[str, Callable[[ScoreNormalisation], tuple[Floats, Floats]]] = {
+    "euclidean": lambda one: (one.scale**2, one.offset),  # (scale D)^2, offset is 0
+    "squared-euclidean": lambda one: (one.scale, one.offset),
+    "cosine": lambda one: (one.scale / 2.0, one.offset),  # 1 - cos = D^2 / 2
 }

@@ -1,8 +1,8 @@
-"""From an embedding to an anomaly score: the least measured distance over both domains.
+"""From an embedding to an anomaly score: the least normalised distance over both domains.
 
 ``score(y) = min over domains d of min over references x of scale_d(x) D(y, x) + offset_d(x)``,
-higher being more anomalous. :mod:`edge_asd.scoring.normalisation` defines the scale and offset
-of each kind of scorer, :mod:`edge_asd.scoring.density` the densities behind them.
+higher being more anomalous. :mod:`edge_asd.scoring.kinds` defines the scale and offset of each
+kind of scorer, :mod:`edge_asd.scoring.density` the densities behind them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.record import Domain
 from edge_asd.errors import DataError
 from edge_asd.scoring.bank import Bank
 from edge_asd.scoring.density import (
@@ -23,24 +23,19 @@ from edge_asd.scoring.density import (
     Floats,
     References,
     Rows,
-    checked_rows,
-    lone_density,
+    leave_one_out,
     normalise_rows,
-    reference_density,
-    removals,
     row_blocks,
 )
-from edge_asd.scoring.normalisation import bank_gauges, kind_of, require_references
+from edge_asd.scoring.kinds import Banks, ReferenceSpec, require_references
 
 __all__ = [
     "BankScorer",
     "Neighbour",
-    "OutputScorer",
     "Scorer",
     "exact_scores",
     "leave_one_out_scores",
     "normalise_rows",
-    "reference_density",
     "window_queries",
 ]
 
@@ -55,7 +50,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A reference and the measured distance to it."""
+    """A reference and the normalised distance to it."""
 
     domain: Domain
     row: int  # of the bank of its domain
@@ -126,23 +121,6 @@ class BankScorer:
         return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:k])
 
 
-class OutputScorer:
-    """Takes one number of the network's output as the score, averaged over segments."""
-
-    def __init__(self, output: int) -> None:
-        self._output = output
-
-    def score(self, embeddings: Rows) -> float:
-        """Return the anomaly score of a window, (n_segments, dim).
-
-        Raises
-        ------
-        DataError
-            When the output is not finite.
-        """
-        return float(checked_rows(embeddings)[:, self._output].mean())
-
-
 def window_queries(
     embeddings: Rows, average: Literal["embeddings", "scores"]
 ) -> NDArray[np.float32]:
@@ -164,7 +142,7 @@ def window_queries(
     return normalise_rows(unit.mean(axis=-2, keepdims=True))
 
 
-def exact_scores(queries: Rows, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:
+def exact_scores(queries: Rows, banks: Banks, spec: ReferenceSpec) -> Floats:
     """Return the scores of many vectors against banks in memory, vectors taken as given.
 
     Parameters
@@ -181,17 +159,16 @@ def exact_scores(queries: Rows, banks: Mapping[Domain, Rows], spec: ScorerSpec) 
     DataError
         When there is no bank, or when one is empty or not finite.
     """
-    gauges = bank_gauges(banks, spec)
     scores = np.full(len(queries), np.inf)
-    for domain in banks:
-        bank = References(banks[domain], spec)
+    for domain, normalisation in spec.normalisations(banks).items():
+        bank = References(banks[domain], spec.distance)
         for rows in row_blocks(len(queries)):
-            near = gauges[domain].minimum(bank.distances(queries[rows]))
+            near = normalisation.minimum(bank.distances(queries[rows]))
             scores[rows] = np.minimum(scores[rows], near)
     return scores
 
 
-def leave_one_out_scores(banks: Mapping[Domain, Rows], spec: ScorerSpec) -> dict[Domain, Floats]:
+def leave_one_out_scores(banks: Banks, spec: ReferenceSpec) -> dict[Domain, Floats]:
     """Return the score that each reference would get if it were not part of its bank.
 
     The clip itself is excluded from the minimum, from the densities and from their floor,
@@ -220,29 +197,29 @@ def leave_one_out_scores(banks: Mapping[Domain, Rows], spec: ScorerSpec) -> dict
     return {domain: _left_out(domain, banks, spec) for domain in banks}
 
 
-def _left_out(domain: Domain, banks: Mapping[Domain, Rows], spec: ScorerSpec) -> Floats:
+def _left_out(domain: Domain, banks: Banks, spec: ReferenceSpec) -> Floats:
     """Leave-one-out scores of one bank."""
-    own, kind = banks[domain], kind_of(spec)
+    own = banks[domain]
     others = {other: rows for other, rows in banks.items() if other != domain}
     if len(own) == 1:
         return exact_scores(own, others, spec)
-    alpha, lone = kind.alpha(own, domain, spec), lone_density(banks, domain, spec)
-    gauges = bank_gauges(others, spec) if others else {}
-    references = {other: References(rows, spec) for other, rows in others.items()}
+    normalised, lone = spec.fit(own, domain), spec.lone_density(banks, domain)
+    normalisations = spec.normalisations(others) if others else {}
+    references = {other: References(rows, spec.distance) for other, rows in others.items()}
     scores = np.empty(len(own))
-    for removal in removals(own, domain, spec, lone=lone):
-        best = kind.gauge(removal.density, alpha).minimum(removal.distance)
+    for left_out in leave_one_out(own, spec.neighbourhood(domain), lone=lone):
+        best = normalised(left_out.density).minimum(left_out.distance)
         for other, bank in references.items():
-            gauge = gauges[other]
+            normalisation = normalisations[other]
             if len(bank) == 1:  # borrows its density from the bank that remains
-                gauge = kind.gauge(_borrowed(removal.density), 0.0)
-            best = np.minimum(best, gauge.minimum(bank.distances(own[removal.rows])))
-        scores[removal.rows] = best
+                normalisation = spec.fit(others[other], other)(_borrowed(left_out.density))
+            best = np.minimum(best, normalisation.minimum(bank.distances(own[left_out.rows])))
+        scores[left_out.rows] = best
     return scores
 
 
 def _borrowed(density: Floats) -> Floats:
-    """Density of a lone reference beside each bank of the removal; (n_rows, 1)."""
+    """Density of a lone reference beside each bank that remains; (n_rows, 1)."""
     if density.shape[1] < 2:
         return np.full((len(density), 1), NO_NEIGHBOUR)
     return np.asarray(np.median(density, axis=1, keepdims=True))

@@ -29,10 +29,10 @@ from edge_asd.bundle.manifest import (
     GoldenSpec,
     MachineSpec,
     Manifest,
-    ScorerSpec,
     TermSpec,
     ThresholdSpec,
 )
+from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import normalise_rows
 
 RATE_HZ = 16000
@@ -201,7 +201,7 @@ def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
             )
         },
         branches=tuple(
-            BranchSpec(extractor="fkie", view=view, scorer=ScorerSpec()) for view in ("near", "far")
+            BranchSpec(extractor="fkie", view=view, scorer=DldnSpec()) for view in ("near", "far")
         ),
         machines={
             MACHINE: MachineSpec(

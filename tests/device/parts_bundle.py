@@ -27,11 +27,11 @@ from edge_asd.bundle.manifest import (
     GoldenSpec,
     MachineSpec,
     Manifest,
-    ScorerSpec,
     SegmentSpec,
     TermSpec,
     ThresholdSpec,
 )
+from edge_asd.scoring.kinds import NearestSpec, OutputSpec
 from edge_asd.scoring.scorer import normalise_rows
 
 RATE_HZ = 16000
@@ -46,7 +46,7 @@ CENTRES = normalise_rows(np.random.default_rng(3).standard_normal((3, 4)))
 THRESHOLD = ThresholdSpec(
     threshold=1.0, clear_threshold=1.0, false_alarm_rate=0.1, method="none", n_scores=1
 )
-CENTRES_SCORER = ScorerSpec(kind="nearest", distance="cosine", average="scores")
+CENTRES_SCORER = NearestSpec(distance="cosine", average="scores")
 
 
 def bands(n_channels: int) -> NDArray[np.float32]:
@@ -156,9 +156,7 @@ def _write_manifest(folder: Path) -> None:
             "resnet": extractor_spec("resnet", "resnet.onnx", 2, 4, SEGMENTS),
         },
         branches=(
-            BranchSpec(
-                extractor="autoencoder", view="near", scorer=ScorerSpec(kind="output", output=1)
-            ),
+            BranchSpec(extractor="autoencoder", view="near", scorer=OutputSpec(output=1)),
             BranchSpec(extractor="resnet", view="stereo", scorer=CENTRES_SCORER),
         ),
         machines={

@@ -24,10 +24,10 @@ from edge_asd.bundle.manifest import (
     FeatureSpec,
     FusionSpec,
     MachineSpec,
-    ScorerSpec,
     TermSpec,
 )
 from edge_asd.bundle.system import SYSTEMS, Mix
+from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import normalise_rows
 
 MACHINE = "fan"
@@ -118,7 +118,7 @@ def _write_manifest(folder: Path) -> None:
             BranchSpec(
                 extractor=branch.extractor,
                 view=branch.view,
-                scorer=parts.CENTRES_SCORER if branch.extractor == "resnet" else ScorerSpec(),
+                scorer=parts.CENTRES_SCORER if branch.extractor == "resnet" else DldnSpec(),
             )
             for branch in SYSTEM.branches
         ),

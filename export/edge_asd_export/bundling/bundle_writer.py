@@ -24,6 +24,7 @@ from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank import write_banks
 from edge_asd.scoring.extractor import Extractor, fit_length
+from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.bundling.atomic_folder import atomic_folder
 from edge_asd_export.bundling.embedded_clips import (
     ClipReader,
@@ -135,11 +136,9 @@ def _write_banks(
     """Banks by machine, branch and domain; branches without references have none."""
     return {
         machine: {
-            branch: write_banks(
-                staging, f"banks/{machine}/{branch}", banks, job.scorings[branch].spec
-            )
+            branch: write_banks(staging, f"banks/{machine}/{branch}", banks, spec)
             for branch, banks in own.banks.items()
-            if banks
+            if isinstance(spec := job.scorings[branch].spec, ReferenceSpec)
         }
         for machine, own in embedded.items()
     }

@@ -13,10 +13,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
-from edge_asd.scoring.density import checked_rows
+from edge_asd.scoring.kinds import (
+    DirectSpec,
+    DldnSpec,
+    NearestSpec,
+    OutputSpec,
+    ScorerSpec,
+    VarminSpec,
+)
 from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, window_queries
 
 __all__ = [
@@ -44,17 +51,15 @@ class Scoring:
 
 
 SCORINGS: Mapping[str, Scoring] = {
-    "dldn-mean": Scoring(ScorerSpec()),
-    "dldn-sum": Scoring(ScorerSpec(aggregate="sum")),
-    "nearest": Scoring(ScorerSpec(kind="nearest")),
-    "varmin": Scoring(ScorerSpec(kind="varmin")),
+    "dldn-mean": Scoring(DldnSpec()),
+    "dldn-sum": Scoring(DldnSpec(aggregate="sum")),
+    "nearest": Scoring(NearestSpec()),
+    "varmin": Scoring(VarminSpec()),
     # 1 - the largest cosine to a class centre of the machine
-    "centres": Scoring(
-        ScorerSpec(kind="nearest", distance="cosine", average="scores"), references="centres"
-    ),
+    "centres": Scoring(NearestSpec(distance="cosine", average="scores"), references="centres"),
     # what the autoencoder itself puts out
-    "mse": Scoring(ScorerSpec(kind="output", output=0), references="none"),
-    "mahala": Scoring(ScorerSpec(kind="output", output=1), references="none"),
+    "mse": Scoring(OutputSpec(output=0), references="none"),
+    "mahala": Scoring(OutputSpec(output=1), references="none"),
 }
 
 DEFAULT = "dldn-mean"
@@ -104,8 +109,8 @@ def clip_scores(embeddings: NDArray[np.float32], banks: Banks, scoring: Scoring)
     (n_clips,) float64
     """
     spec = scoring.spec
-    if scoring.references == "none":
-        return np.asarray(checked_rows(embeddings)[..., spec.output].mean(axis=1))
+    if isinstance(spec, DirectSpec):
+        return spec.scores(embeddings)
     queries = window_queries(embeddings, spec.average)  # (n_clips, n_queries, dim)
     scores = exact_scores(queries.reshape(-1, queries.shape[-1]), banks, spec)
     return np.asarray(scores.reshape(len(queries), -1).mean(axis=1))
@@ -124,8 +129,9 @@ def normal_scores(
     ----------
     embeddings : by domain, (n_clips, n_segments, dim) float32
     """
-    if scoring.references != "clips":
+    spec = scoring.spec
+    if scoring.references != "clips" or isinstance(spec, DirectSpec):
         return {domain: clip_scores(rows, banks, scoring) for domain, rows in embeddings.items()}
     if sum(map(len, banks.values())) < 2:
         raise DataError("a threshold needs at least two training clips: record more")
-    return leave_one_out_scores(banks, scoring.spec)
+    return leave_one_out_scores(banks, spec)

@@ -49,8 +49,8 @@ def test_what_was_learned_is_read_as_it_was_written(state: StateFolder, learned:
     for branch, rows in learned.enrolled["source"].rows.items():
         sound = found.enrolled["source"]
         np.testing.assert_array_equal(sound.rows[branch], rows)
-        gauge = learned.enrolled["source"].gauges[branch]
-        np.testing.assert_array_equal(sound.gauges[branch].scale, gauge.scale)
+        expected = learned.enrolled["source"].normalisations[branch]
+        np.testing.assert_array_equal(sound.normalisations[branch].scale, expected.scale)
 
 
 def test_only_the_newest_versions_are_kept_and_numbers_go_on(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_asd.bundle.manifest import FusionSpec, ScorerSpec, TermSpec
+from edge_asd.bundle.manifest import FusionSpec, TermSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.learn.calibration import (
     WindowPlace,
@@ -12,13 +12,13 @@ from edge_asd.learn.calibration import (
     refitted,
     site_threshold,
     student_quantile,
-    typical_gauge,
 )
 from edge_asd.scoring.density import Floats
-from edge_asd.scoring.normalisation import Gauge
+from edge_asd.scoring.kinds import DldnSpec, NearestSpec
+from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, normalise_rows
 
-SPEC = ScorerSpec()
+SPEC = DldnSpec()
 
 
 def in_a_row(n: int, *, hop: int = 50, window: int = 100) -> list[WindowPlace]:
@@ -79,7 +79,7 @@ def test_the_other_domain_helps_to_score() -> None:
 
 def test_segments_are_averaged_after_scoring_where_the_scorer_says_so() -> None:
     embeddings = np.repeat(drifting(30), 3, axis=1)
-    spec = ScorerSpec(kind="nearest", distance="cosine", average="scores")
+    spec = NearestSpec(distance="cosine", average="scores")
 
     by_segment = held_out_scores(embeddings, in_a_row(30), "source", spec)
 
@@ -201,10 +201,13 @@ def test_terms_without_statistics_keep_none() -> None:
     assert refitted(fusion, {"a": np.arange(5.0)}) == fusion
 
 
-def test_a_typical_gauge_is_the_median_of_all() -> None:
-    known = [Gauge(np.array([1.0, 2.0]), np.zeros(2)), Gauge(np.array([9.0]), np.array([3.0]))]
+def test_a_typical_normalisation_is_the_median_of_all() -> None:
+    known = [
+        ScoreNormalisation(np.array([1.0, 2.0]), np.zeros(2)),
+        ScoreNormalisation(np.array([9.0]), np.array([3.0])),
+    ]
 
-    gauge = typical_gauge(known, 2)
+    typical = ScoreNormalisation.joined(known).typical(2)
 
-    assert gauge.scale.tolist() == [2.0, 2.0]
-    assert gauge.offset.tolist() == [0.0, 0.0]
+    assert typical.scale.tolist() == [2.0, 2.0]
+    assert typical.offset.tolist() == [0.0, 0.0]

@@ -10,27 +10,29 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytest
+from device.scorers import reference_scorer
 from numpy.typing import NDArray
 
 from edge_asd.bundle.bundle import file_entry
-from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec, ScorerSpec
+from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec
 from edge_asd.errors import BundleError, DataError
 from edge_asd.scoring import bank as bank_module
 from edge_asd.scoring import hnsw
 from edge_asd.scoring.bank import Bank, ExactBank, open_bank, write_banks
-from edge_asd.scoring.density import References
+from edge_asd.scoring.density import Distance, References, reference_density
 from edge_asd.scoring.hnsw import HnswBank, folds
-from edge_asd.scoring.normalisation import Gauge, bank_gauges
-from edge_asd.scoring.scorer import exact_scores, normalise_rows, reference_density
+from edge_asd.scoring.kinds import DldnSpec, VarminSpec
+from edge_asd.scoring.normalisation import ScoreNormalisation
+from edge_asd.scoring.scorer import exact_scores, normalise_rows
 
 ROUNDING = 1e-9  # relative, of float64 distances between float32 rows
 FOLDED = ["euclidean", "squared-euclidean", "cosine"]
 DIM = 16
 N_FACTORS = 12  # dimensions of one cluster
-SPEC = ScorerSpec()
+SPEC = DldnSpec()
 
 Rows = NDArray[np.float32]
-BankType = Callable[[Rows, Gauge, ScorerSpec], Bank]
+BankType = Callable[[Rows, ScoreNormalisation, Distance], Bank]
 
 
 def clustered(
@@ -49,8 +51,9 @@ def clustered(
     return normalise_rows(centres[cluster] + width[cluster, None] * inside), cluster
 
 
-def indexed(rows: Rows, gauge: Gauge, spec: ScorerSpec) -> HnswBank:
-    return HnswBank(rows, gauge, spec, hnsw.open_index(rows, gauge, spec, Path(), None, {}))
+def indexed(rows: Rows, normalisation: ScoreNormalisation, distance: Distance) -> HnswBank:
+    index = hnsw.open_index(rows, normalisation, distance, Path(), None, {})
+    return HnswBank(rows, normalisation, distance, index)
 
 
 class Written(NamedTuple):
@@ -107,17 +110,17 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.timeout(600)  # 15 s of one core; minutes on a computer that does much else
 def test_index_gives_the_exact_minimum_of_20000_references() -> None:
-    spec = ScorerSpec()
+    spec = DldnSpec()
     rows, cluster = clustered(20_000, 128)
     rho = np.empty(len(rows))
     for c in range(40):  # neighbours share their cluster, so that is all there is to search
-        rho[cluster == c] = reference_density(rows[cluster == c], "source", spec)
-    gauge = Gauge(1 / rho, np.zeros(len(rows)))
+        rho[cluster == c] = reference_density(rows[cluster == c], spec.neighbourhood("source"))
+    normalisation = ScoreNormalisation(1 / rho, np.zeros(len(rows)))
     step = np.random.default_rng(1).standard_normal((1000, 128)) / np.sqrt(128)
     queries = normalise_rows(rows[:1000] + 1.2 * rho[:1000, None] * step)
-    distance = References(rows, spec).distances(queries)
-    expected = gauge.minimum(distance)
-    bank = indexed(rows, gauge, spec)
+    distance = References(rows, spec.distance).distances(queries)
+    expected = normalisation.minimum(distance)
+    bank = indexed(rows, normalisation, spec.distance)
     found = np.array([bank.minimum(query) for query in queries])
     assert np.mean(np.isclose(found, expected, rtol=ROUNDING)) >= 0.999
     # Dividing at the raw neighbour fails on these queries: they do test the folding.
@@ -129,10 +132,13 @@ def test_index_gives_the_exact_minimum_of_20000_references() -> None:
 @pytest.mark.parametrize("kind", ["dldn", "nearest"])
 def test_index_equals_exact_search_for_every_distance(distance: str, kind: str) -> None:
     rows, _ = clustered(500, DIM)
-    spec = ScorerSpec.model_validate({"kind": kind, "distance": distance})
-    gauge = bank_gauges({"source": rows}, spec)["source"]
+    spec = reference_scorer(kind, distance=distance)
+    normalisation = spec.normalisations({"source": rows})["source"]
     queries, _ = clustered(50, DIM, seed=1)
-    bank, exact = indexed(rows, gauge, spec), ExactBank(rows, gauge, spec)
+    bank, exact = (
+        indexed(rows, normalisation, spec.distance),
+        ExactBank(rows, normalisation, spec.distance),
+    )
     found = [bank.minimum(query) for query in queries]
     assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
 
@@ -142,10 +148,10 @@ def test_the_nearest_references_come_in_the_order_of_measured_distance(
     bank_type: BankType,
 ) -> None:
     rows, _ = clustered(500, DIM)
-    gauge = bank_gauges({"source": rows}, SPEC)["source"]
+    normalisation = SPEC.normalisations({"source": rows})["source"]
     query = clustered(1, DIM, seed=1)[0][0]
-    measured = gauge.scale * References(rows, SPEC).distances(query[None])[0]
-    bank = bank_type(rows, gauge, SPEC)
+    measured = normalisation.scale * References(rows, SPEC.distance).distances(query[None])[0]
+    bank = bank_type(rows, normalisation, SPEC.distance)
 
     nearest = bank.nearest(query, 20)
 
@@ -157,7 +163,7 @@ def test_the_nearest_references_come_in_the_order_of_measured_distance(
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
 def test_a_small_bank_has_only_so_many_neighbours(bank_type: BankType) -> None:
     rows, _ = clustered(3, DIM)
-    bank = bank_type(rows, bank_gauges({"source": rows}, SPEC)["source"], SPEC)
+    bank = bank_type(rows, SPEC.normalisations({"source": rows})["source"], SPEC.distance)
 
     assert sorted(bank.nearest(rows[0], 8).rows) == [0, 1, 2]
 
@@ -165,11 +171,14 @@ def test_a_small_bank_has_only_so_many_neighbours(bank_type: BankType) -> None:
 @pytest.mark.parametrize("distance", ["squared-euclidean", "cosine"])
 def test_index_of_varmin_equals_exact_search_for_squared_distances(distance: str) -> None:
     rows, _ = clustered(500, DIM)
-    spec = ScorerSpec.model_validate({"kind": "varmin", "distance": distance})
-    gauge = bank_gauges({"source": rows}, spec)["source"]
+    spec = reference_scorer("varmin", distance=distance)
+    normalisation = spec.normalisations({"source": rows})["source"]
     queries, _ = clustered(50, DIM, seed=1)
-    bank, exact = indexed(rows, gauge, spec), ExactBank(rows, gauge, spec)
-    assert gauge.offset.any() and folds(gauge, spec)
+    bank, exact = (
+        indexed(rows, normalisation, spec.distance),
+        ExactBank(rows, normalisation, spec.distance),
+    )
+    assert normalisation.offset.any() and folds(normalisation, spec.distance)
     found = [bank.minimum(query) for query in queries]
     assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
 
@@ -178,7 +187,7 @@ def test_varmin_of_euclidean_distances_is_searched_exactly(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rows, _ = clustered(300, DIM)
-    spec = ScorerSpec(kind="varmin")
+    spec = VarminSpec()
     bank = write_banks(tmp_path, "b", {"source": rows}, spec, index_from=1)["source"]
     assert bank.index is None
     assert "no index" in caplog.text
@@ -187,17 +196,17 @@ def test_varmin_of_euclidean_distances_is_searched_exactly(
 
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
 def test_a_bank_of_one_and_a_bank_of_duplicates_can_be_searched(bank_type: BankType) -> None:
-    spec = ScorerSpec()
+    spec = DldnSpec()
     one = normalise_rows(np.ones((1, DIM)))
     for rows in (one, np.repeat(one, 30, axis=0)):
-        gauge = bank_gauges({"source": rows}, spec)["source"]
-        assert bank_type(rows, gauge, spec).minimum(rows[0]) == 0.0
+        normalisation = spec.normalisations({"source": rows})["source"]
+        assert bank_type(rows, normalisation, spec.distance).minimum(rows[0]) == 0.0
 
 
 def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> None:
     rows, _ = clustered(50, DIM)
-    spec = ScorerSpec()
-    gauge = bank_gauges({"source": rows}, spec)["source"]
+    spec = DldnSpec()
+    normalisation = spec.normalisations({"source": rows})["source"]
 
     class Disconnected:
         dim = hnsw.folded_dim(DIM)
@@ -205,7 +214,10 @@ def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> N
         def knn_query(self, *query: Any, **settings: Any) -> None:
             raise RuntimeError("Cannot return the results in a contiguous 2D array")
 
-    bank, exact = HnswBank(rows, gauge, spec, Disconnected()), ExactBank(rows, gauge, spec)
+    bank, exact = (
+        HnswBank(rows, normalisation, spec.distance, Disconnected()),
+        ExactBank(rows, normalisation, spec.distance),
+    )
     assert bank.minimum(-rows[0]) == pytest.approx(exact.minimum(-rows[0]), rel=ROUNDING)
 
 
@@ -218,9 +230,9 @@ def test_a_query_that_cannot_be_compared_is_refused(
     bank_type: BankType, query: NDArray[Any], message: str
 ) -> None:
     rows, _ = clustered(50, DIM)
-    gauge = bank_gauges({"source": rows}, ScorerSpec())["source"]
+    normalisation = DldnSpec().normalisations({"source": rows})["source"]
     with pytest.raises(DataError, match=message):
-        bank_type(rows, gauge, ScorerSpec()).minimum(query)
+        bank_type(rows, normalisation, DldnSpec().distance).minimum(query)
 
 
 def test_an_index_is_the_same_each_time_it_is_built(written: Written, tmp_path: Path) -> None:
@@ -325,7 +337,7 @@ def test_without_hnswlib_search_is_exact(
 def test_written_banks_score_as_those_in_memory(tmp_path: Path) -> None:
     rows, _ = clustered(60, DIM)
     banks: dict[Domain, Rows] = {"source": rows[:59], "target": rows[59:]}
-    spec = ScorerSpec()
+    spec = DldnSpec()
     written = write_banks(tmp_path, "b", banks, spec)
     queries, _ = clustered(5, DIM, seed=4)
     opened = [open_bank(tmp_path, bank, domain, spec, {}) for domain, bank in written.items()]
@@ -375,7 +387,7 @@ def test_a_gauge_that_is_not_positive_is_refused(written: Written) -> None:
 
 def test_writing_an_empty_bank_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected"):
-        write_banks(tmp_path, "b", {"source": np.empty((0, DIM), np.float32)}, ScorerSpec())
+        write_banks(tmp_path, "b", {"source": np.empty((0, DIM), np.float32)}, DldnSpec())
 
 
 @pytest.fixture(autouse=True)

@@ -1,33 +1,36 @@
-"""Densities, gauges, exact scores and leave-one-out scores."""
+"""Densities, score normalisation, exact scores and leave-one-out scores."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
+from device.scorers import reference_scorer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError
 from edge_asd.scoring.bank import ExactBank
-from edge_asd.scoring.density import SMALLEST_DENSITY, References, lone_density
-from edge_asd.scoring.normalisation import bank_gauges, kind_of
+from edge_asd.scoring.density import SMALLEST_DENSITY, References
+from edge_asd.scoring.density import reference_density as density_of
+from edge_asd.scoring.kinds import DldnSpec, ReferenceSpec, VarminSpec
+from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import (
     BankScorer,
     exact_scores,
     leave_one_out_scores,
     normalise_rows,
-    reference_density,
 )
 
 Floats = NDArray[np.float64]
 Banks = Mapping[Domain, NDArray[Any]]
 Numbers = tuple[float, ...]
+Normaliser = Callable[[Floats], ScoreNormalisation]
 
 PRINTED = 1e-6  # the worked example is printed with six decimals
 ROUNDING = 1e-9  # float64 distances from inner products, relative
@@ -43,8 +46,14 @@ TARGET_3D = np.array([(0, 0, 1), (0, 0.2, 1), (0.3, 0, 1)])
 QUERIES_3D = np.array([(0.95, 0.05, 0), (0.1, 0.1, 1), (0.5, 0.5, 0.5)])
 
 
-def spec(**settings: object) -> ScorerSpec:
-    return ScorerSpec.model_validate({"k_source": 2, "k_target": 1, **settings})
+def spec(**settings: Any) -> ReferenceSpec:
+    return reference_scorer(**{"k_source": 2, "k_target": 1, **settings})
+
+
+def reference_density(
+    rows: NDArray[Any], domain: Domain, settings: ReferenceSpec, **lone: float
+) -> Floats:
+    return density_of(rows, settings.neighbourhood(domain), **lone)
 
 
 @pytest.mark.parametrize(
@@ -130,16 +139,18 @@ def test_one_pooled_bank_is_local_density_normalisation(
     settings = spec(k_source=k)
     assert exact_scores(QUERIES, {"source": pooled}, settings) == pytest.approx(ratio, abs=PRINTED)
     varmin = spec(kind="varmin", k_varmin=k)
-    gauge = kind_of(varmin).gauge(reference_density(pooled, "source", varmin), 1.0)
-    distance = References(pooled, varmin).distances(QUERIES)
-    assert gauge.minimum(distance) == pytest.approx(difference, abs=PRINTED)
+    rho = reference_density(pooled, "source", varmin)
+    distance = References(pooled, varmin.distance).distances(QUERIES)
+    assert ScoreNormalisation(np.ones_like(rho), -rho).minimum(distance) == pytest.approx(
+        difference, abs=PRINTED
+    )
 
 
 def test_varmin_alpha_makes_the_variance_of_normal_scores_smallest() -> None:
     rng = np.random.default_rng(0)
     bank = rng.standard_normal((60, 3)) * rng.uniform(0.2, 2, (60, 1))
-    settings = spec(kind="varmin")
-    alpha = kind_of(settings).alpha(bank, "source", settings)
+    settings = VarminSpec()
+    alpha = settings.alpha(bank, "source")
     nearest, density = [], []
     for i in range(len(bank)):
         rest = np.delete(bank, i, axis=0)
@@ -180,7 +191,7 @@ def test_a_bank_of_duplicates_gives_zero_to_itself_and_finite_scores_to_others()
     rng = np.random.default_rng(3)
     same = normalise_rows(np.repeat(rng.standard_normal((1, 64)), 5, axis=0))
     other = normalise_rows(rng.standard_normal((1, 64)))
-    settings = ScorerSpec()
+    settings = DldnSpec()
     assert np.all(reference_density(same, "source", settings) == SMALLEST_DENSITY)
     scores = exact_scores(np.concatenate([same[:1], other]), {"source": same}, settings)
     assert scores[0] == 0.0
@@ -190,7 +201,7 @@ def test_a_bank_of_duplicates_gives_zero_to_itself_and_finite_scores_to_others()
 def test_a_lone_reference_borrows_the_median_density_of_the_other_bank() -> None:
     banks: Banks = {"source": BANKS["source"], "target": np.array([(6.0, 0.0)])}
     median = np.median(reference_density(BANKS["source"], "source", spec()))
-    assert lone_density(banks, "target", spec()) == median
+    assert spec().lone_density(banks, "target") == median
     assert exact_scores(np.array([(6.0, 1.0)]), banks, spec())[0] == pytest.approx(
         min(
             1 / median, exact_scores(np.array([(6.0, 1.0)]), {"source": BANKS["source"]}, spec())[0]
@@ -214,7 +225,7 @@ def test_values_that_are_not_finite_are_refused(value: float) -> None:
     bad = BANKS["source"].copy()
     bad[2, 1] = value
     with pytest.raises(DataError, match=r"1 of 4 embeddings are not finite, the first in row 2"):
-        bank_gauges({"source": bad}, spec())
+        spec().normalisations({"source": bad})
     with pytest.raises(DataError, match="not finite"):
         exact_scores(bad, BANKS, spec())
     with pytest.raises(DataError, match="not finite"):
@@ -233,13 +244,13 @@ def test_an_embedding_without_direction_is_refused() -> None:
 )
 def test_banks_without_comparable_references_are_refused(banks: Banks) -> None:
     with pytest.raises(DataError, match="expected"):
-        bank_gauges(banks, spec())
+        spec().normalisations(banks)
 
 
 def test_scorer_normalises_the_embedding_and_takes_the_smaller_domain() -> None:
     banks = {domain: normalise_rows(rows + 1) for domain, rows in BANKS.items()}
-    gauges = bank_gauges(banks, spec())
-    scorer = BankScorer({d: ExactBank(banks[d], gauges[d], spec()) for d in banks})
+    found = spec().normalisations(banks)
+    scorer = BankScorer({d: ExactBank(banks[d], found[d], "euclidean") for d in banks})
     expected = exact_scores(normalise_rows(QUERIES), banks, spec())
     assert [scorer.score(3.0 * query[None]) for query in QUERIES] == pytest.approx(
         expected, rel=ROUNDING
@@ -247,23 +258,27 @@ def test_scorer_normalises_the_embedding_and_takes_the_smaller_domain() -> None:
 
 
 def test_scorer_refuses_an_embedding_of_another_encoder() -> None:
-    gauge = bank_gauges({"source": SOURCE_3D}, spec())["source"]
-    scorer = BankScorer({"source": ExactBank(SOURCE_3D, gauge, spec())})
+    normalisation = spec().normalisations({"source": SOURCE_3D})["source"]
+    scorer = BankScorer({"source": ExactBank(SOURCE_3D, normalisation, "euclidean")})
     with pytest.raises(DataError, match="3 wide"):
         scorer.score(np.ones((1, 4)))
 
 
 def _without(
-    banks: Banks, domain: Domain, i: int, settings: ScorerSpec, alpha: Mapping[Domain, float]
+    banks: Banks,
+    domain: Domain,
+    i: int,
+    settings: ReferenceSpec,
+    fitted: Mapping[Domain, Normaliser],
 ) -> float:
     """Score of one reference against banks built without it."""
     rest = {**banks, domain: np.delete(banks[domain], i, axis=0)}
     rest = {d: rows for d, rows in rest.items() if len(rows)}
     scores = []
     for d, rows in rest.items():
-        density = reference_density(rows, d, settings, lone=lone_density(rest, d, settings))
-        gauge = kind_of(settings).gauge(density, alpha[d])
-        scores.append(gauge.minimum(References(rows, settings).distances(banks[domain][[i]]))[0])
+        density = reference_density(rows, d, settings, lone=settings.lone_density(rest, d))
+        distance = References(rows, settings.distance).distances(banks[domain][[i]])
+        scores.append(fitted[d](density).minimum(distance)[0])
     return float(min(scores))
 
 
@@ -297,16 +312,14 @@ def test_leave_one_out_equals_removing_each_clip(
     banks: dict[Domain, Floats] = {"target": places[rng.integers(0, n_places, n_target)]}
     if n_source:
         banks["source"] = places[rng.integers(0, n_places, n_source)] * 1.5
-    settings = ScorerSpec.model_validate(
-        {
-            "kind": kind, "distance": distance, "aggregate": aggregate,
-            "k_source": k, "k_target": k + 1, "k_varmin": k, "density_floor": floor,
-        }
+    settings = reference_scorer(
+        kind, distance=distance, aggregate=aggregate,
+        k_source=k, k_target=k + 1, k_varmin=k, density_floor=floor,
     )  # fmt: skip
-    alpha = {d: kind_of(settings).alpha(rows, d, settings) for d, rows in banks.items()}
+    fitted = {domain: settings.fit(rows, domain) for domain, rows in banks.items()}
     found = leave_one_out_scores(banks, settings)
     for domain, rows in banks.items():
-        expected = [_without(banks, domain, i, settings, alpha) for i in range(len(rows))]
+        expected = [_without(banks, domain, i, settings, fitted) for i in range(len(rows))]
         # A distance of 1e-9 over the smallest density of 1e-6 is the largest rounding here.
         assert found[domain] == pytest.approx(expected, rel=1e-6, abs=1e-3 * SMALLEST_DENSITY)
 
@@ -326,6 +339,6 @@ def test_leave_one_out_of_a_thousand_clips_takes_less_than_a_few_seconds() -> No
     rng = np.random.default_rng(0)
     rows = normalise_rows(rng.standard_normal((1000, 256)))
     start = time.process_time()
-    leave_one_out_scores({"source": rows[:990], "target": rows[990:]}, ScorerSpec())
+    leave_one_out_scores({"source": rows[:990], "target": rows[990:]}, DldnSpec())
     # About 0.2 s on one core; n x n x n work would take minutes.
     assert time.process_time() - start < 30

@@ -10,20 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError
 from edge_asd.scoring.bank import ExactBank
-from edge_asd.scoring.normalisation import bank_gauges
+from edge_asd.scoring.kinds import DldnSpec, OutputSpec
 from edge_asd.scoring.scorer import (
     BankScorer,
-    OutputScorer,
     exact_scores,
     normalise_rows,
     window_queries,
 )
 
 ROUNDING = 1e-6  # float32 unit vectors
-SPEC = ScorerSpec(k_source=3, k_target=2)
+SPEC = DldnSpec(k_source=3, k_target=2)
 SEGMENTS = np.random.default_rng(5).standard_normal((6, 8)).astype(np.float32)
 
 
@@ -37,8 +36,8 @@ def banks() -> dict[Domain, NDArray[np.float32]]:
 
 
 def bank_scorer(banks: dict[Domain, NDArray[np.float32]], average: str) -> BankScorer:
-    gauges = bank_gauges(banks, SPEC)
-    opened = {domain: ExactBank(rows, gauges[domain], SPEC) for domain, rows in banks.items()}
+    found = SPEC.normalisations(banks)
+    opened = {d: ExactBank(rows, found[d], SPEC.distance) for d, rows in banks.items()}
     return BankScorer(opened, average)  # type: ignore[arg-type]
 
 
@@ -93,13 +92,13 @@ def test_segments_that_cancel_out_have_no_mean_direction() -> None:
 
 @pytest.mark.parametrize("output", [0, 2])
 def test_an_output_is_averaged_over_segments(output: int) -> None:
-    score = OutputScorer(output).score(SEGMENTS)
+    score = OutputSpec(output=output).score(SEGMENTS)
 
     assert score == pytest.approx(fmean(map(float, SEGMENTS[:, output])))
 
 
 def test_an_output_of_zeros_is_a_score() -> None:
-    assert OutputScorer(0).score(np.zeros((2, 2), np.float32)) == 0.0
+    assert OutputSpec(output=0).score(np.zeros((2, 2), np.float32)) == 0.0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -108,7 +107,7 @@ def test_an_output_that_is_not_finite_is_refused(value: float) -> None:
     bad[3, 1] = value
 
     with pytest.raises(DataError, match="1 of 6 embeddings are not finite"):
-        OutputScorer(0).score(bad)
+        OutputSpec(output=0).score(bad)
 
 
 def test_a_bank_scorer_without_banks_is_refused() -> None:

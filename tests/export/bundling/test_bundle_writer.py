@@ -16,11 +16,12 @@ from edge_asd.audio import decode
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import Domain, ScorerSpec
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd.explain.explainer import Explainer
 from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import leave_one_out_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.bundling.encoder_choice import Quantize
@@ -157,7 +158,7 @@ def test_leave_one_out_scores_are_computed_once(
 ) -> None:
     computed: list[int] = []
 
-    def counting_scores(banks: Banks, spec: ScorerSpec) -> dict[Domain, Floats]:
+    def counting_scores(banks: Banks, spec: ReferenceSpec) -> dict[Domain, Floats]:
         computed.append(sum(map(len, banks.values())))
         return leave_one_out_scores(banks, spec)
 

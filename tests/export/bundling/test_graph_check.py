@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edge_asd.bundle.manifest import ScorerSpec
+from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import leave_one_out_scores, normalise_rows
 from edge_asd_export.bundling import graph_check
 from edge_asd_export.bundling.graph_check import Group, Tolerance, compare_encoders
@@ -66,7 +66,7 @@ def score(groups: Sequence[Group], embeddings: NDArray[np.float32]) -> NDArray[n
     banks: Banks = {"source": rows[::2], "target": rows[1::2]}
     scores = np.empty(len(groups))
     for i, domain in enumerate(banks):
-        scores[i::2] = leave_one_out_scores(banks, ScorerSpec())[domain]
+        scores[i::2] = leave_one_out_scores(banks, DldnSpec())[domain]
     return scores
 
 

@@ -12,10 +12,9 @@ from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import Mix, System, system_named
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.bank import ExactBank
-from edge_asd.scoring.normalisation import bank_gauges
+from edge_asd.scoring.kinds import DirectSpec, ReferenceSpec
 from edge_asd.scoring.scorer import (
     BankScorer,
-    OutputScorer,
     Scorer,
     leave_one_out_scores,
     normalise_rows,
@@ -53,11 +52,12 @@ def centres() -> Banks:
 
 def device_scorer(banks: Banks, scoring: Scoring) -> Scorer:
     """What a bundle with this scorer and these banks opens."""
-    if scoring.spec.kind == "output":
-        return OutputScorer(scoring.spec.output)
-    gauges = bank_gauges(banks, scoring.spec)
-    opened = {d: ExactBank(rows, gauges[d], scoring.spec) for d, rows in banks.items()}
-    return BankScorer(opened, scoring.spec.average)
+    spec = scoring.spec
+    if isinstance(spec, DirectSpec):
+        return spec
+    found = spec.normalisations(banks)
+    opened = {d: ExactBank(rows, found[d], spec.distance) for d, rows in banks.items()}
+    return BankScorer(opened, spec.average)
 
 
 @pytest.mark.parametrize("name", SCORINGS)
@@ -89,6 +89,7 @@ def test_a_training_clip_is_scored_without_itself(
 
     scores = normal_scores(train, banks, scoring)
 
+    assert isinstance(scoring.spec, ReferenceSpec)
     expected = leave_one_out_scores(banks, scoring.spec)
     for domain, rows in train.items():
         np.testing.assert_array_equal(scores[domain], expected[domain])
