@@ -7,7 +7,6 @@ enrolment. Only sound without a warning or an alarm counts.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +18,8 @@ from edge_asd.audio.decode import level_dbfs
 from edge_asd.drift.daily_sound import DailySound, Day, Today
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
-from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.events.fault import Report
+from edge_asd.events.latch import FaultLatch
 from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import DriftSettings
 
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Drift", "NormalSummary"]
 
-_log = logging.getLogger(__name__)
-
 _SAVE_EVERY_S = 900.0  # memory cards wear out; a crash loses so much of the day's summary
-_SUBJECT = "daily"
 _BACK = 0.5  # share of the limits within which normal is where it was
 
 
@@ -43,6 +40,7 @@ class Drift(Watcher):
     normal : of the enrolment; None: the first whole day stands in for it
     file : where the days are kept; None: nowhere
     report : hears of a file that cannot be written
+    sample_rate_hz : of the windows
     scored_by : what gives the scores, say the bundle's name and what was learned; scores of
         something else cannot be compared
     clock : seconds that never run backwards
@@ -54,16 +52,17 @@ class Drift(Watcher):
         *,
         normal: NormalSummary | None,
         file: Path | None,
-        report: Report | None = None,
+        report: Report,
+        sample_rate_hz: int,
         scored_by: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._file = file
-        self._report = report
+        self._rate_hz = sample_rate_hz
         self._clock = clock
         self._saved_s = clock()
-        self._unwritable = False
+        self._disk = FaultLatch(report, "disk", subject="daily")
         self._heard_until_s = 0.0  # of the stream
         self._sound = (DailySound.load_or_set_aside(file) if file else None) or DailySound(
             scored_by=scored_by, enrolled=normal
@@ -101,7 +100,7 @@ class Drift(Watcher):
         values = (window.result.score, near_dbfs, far_dbfs)
         if not all(map(math.isfinite, values)):
             return
-        window_s = window.audio.shape[1] * at.stream_time_s / window.end_sample
+        window_s = window.audio.shape[1] / self._rate_hz
         new_s = max(at.stream_time_s - self._heard_until_s, 0.0)
         self._heard_until_s = at.stream_time_s
         self._sound.today = self._sound.today or Today(day=day)
@@ -141,18 +140,9 @@ class Drift(Watcher):
         try:
             self._sound.save(self._file)
         except OSError as error:
-            self._tell(unwritable=True, detail=f"cannot write {self._file}: {error.strerror}")
+            self._disk.update(True, f"cannot write {self._file}: {error.strerror}")
         else:
-            self._tell(unwritable=False, detail=f"{self._file} is written again")
-
-    def _tell(self, *, unwritable: bool, detail: str) -> None:
-        if self._unwritable == unwritable:
-            return
-        self._unwritable = unwritable
-        _log.warning("%s", detail)
-        if self._report:
-            change = noticed if unwritable else ended
-            self._report(change("disk", detail, subject=_SUBJECT))
+            self._disk.update(False, f"{self._file} is written again")
 
 
 def _notice(

@@ -165,7 +165,7 @@ def enrol(
             "enrolled": {**base.site.enrolled, domain: enrolled},
             "created_utc": utc_text(origin.utc),
             "change": f"enrolled {heard.seconds / 60:.1f} min of {domain} sound",
-            "signal": heard.reference.to_dict() if heard.reference else None,
+            "signal": heard.reference,
         }
     )
     learned = Learned(site, sounds, base.taught)

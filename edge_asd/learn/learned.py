@@ -35,6 +35,7 @@ from edge_asd.errors import StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.normalisation import ScoreNormalisation
+from edge_asd.signal.reference import SignalReference
 from edge_asd.state.record import first_problem
 
 __all__ = [
@@ -97,7 +98,7 @@ class Site(Record):
     taught: tuple[Taught, ...] = ()
     fusion: FusionSpec
     threshold: ThresholdSpec
-    signal: dict[str, Any] | None = None  # a SignalReference
+    signal: SignalReference | None = None
     normal: NormalSummary | None = None
     files: dict[str, FileEntry] = Field(default_factory=dict)
 

@@ -73,7 +73,7 @@ def open_machine(
     return OpenedMachine(
         site_detector(bundle, learned, threads=threads, search=search),
         version,
-        SignalReference.from_dict(site.signal) if site.signal else None,
+        site.signal,
         site.normal,
         site_spectra(bundle, learned),
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +145,7 @@ class SiteRecording:
                 np.concatenate([spectra.spread_db for spectra in self._spectra]),
             ),
             np.stack(self._levels),
-            _mean(self._references) if self._references else None,
+            SignalReference.mean(self._references) if self._references else None,
             self._seconds,
             self.n_unusable,
         )
@@ -183,11 +182,3 @@ class SiteRecording:
         return DataError(
             f"{self.n_unusable} of {n_windows} windows cannot be used: {why}; nothing was learned"
         )
-
-
-def _mean(references: list[SignalReference]) -> SignalReference:
-    """The mean of references of windows of one length."""
-    return SignalReference(
-        {name: fmean(one.level_dbfs[name] for one in references) for name in ("near", "far")},
-        np.mean([one.bands_db for one in references], axis=0),
-    )

@@ -117,6 +117,7 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
             normal=opened.normal,
             file=state.daily_file,
             report=report,
+            sample_rate_hz=rate_hz,
             scored_by=_scored_by(setup, opened),
         )
         watchers.append(drift)

@@ -68,7 +68,5 @@ class RunningComparison:
         self._bands_db = self._bands_db + weight * (bands_db - self._bands_db)
         if self._heard_s < _KNOWN_S:
             return None
-        reference = self._reference
-        enrolled_dbfs = np.array([reference.level_dbfs["near"], reference.level_dbfs["far"]])
-        contrast = reference.contrast(self._bands_db)
-        return Comparison(self._level_dbfs, enrolled_dbfs, contrast, self._tolerance_db)
+        contrast = self._reference.contrast(self._bands_db)
+        return Comparison(self._level_dbfs, self._reference.levels, contrast, self._tolerance_db)

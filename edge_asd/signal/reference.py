@@ -7,22 +7,22 @@ was turned down, moved, or plugged into the other socket.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Self
+from typing import Annotated, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from edge_asd.audio.decode import SILENCE_DBFS
-from edge_asd.errors import DataError, StateError
+from edge_asd.errors import DataError
+from edge_asd.state.record import Finite, StateRecord
 
 __all__ = ["SignalReference", "band_levels_db"]
 
 Floats = NDArray[np.float64]
-
-CHANNELS = ("near", "far")
+Bands = Annotated[tuple[Finite, ...], Field(min_length=1)]
 
 _CHUNK_S = 1.0  # as the monitor averages
 _FRAME_S = 0.128  # resolves a third of an octave at 100 Hz
@@ -34,17 +34,40 @@ _BANDS_PER_OCTAVE = 3
 _DISTINCT_DB = 1.25
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SignalReference:
+T = TypeVar("T")
+
+
+class NearFar(StateRecord, Generic[T]):
+    """A value of each channel."""
+
+    near: T
+    far: T
+
+
+class SignalReference(StateRecord):
     """Mean levels of near and far."""
 
-    level_dbfs: dict[str, float]  # near, far; root mean square without a constant offset
-    bands_db: Floats  # (2, n_bands), thirds of an octave from 100 Hz up
+    level_dbfs: NearFar[Finite]  # root mean square without a constant offset
+    bands_db: NearFar[Bands]  # thirds of an octave from 100 Hz up
+
+    @model_validator(mode="after")
+    def _channels_have_the_same_bands(self) -> Self:
+        if len(self.bands_db.near) != len(self.bands_db.far):
+            raise ValueError("near and far have different numbers of bands")
+        return self
 
     @classmethod
-    def measure(
-        cls, windows: Iterable[NDArray[np.float32]], sample_rate_hz: int
-    ) -> SignalReference:
+    def of(cls, level_dbfs: Floats, bands_db: Floats) -> Self:
+        """Return the reference with these levels (2,) and band levels (2, n_bands)."""
+        near, far = np.round(bands_db, 2).tolist()
+        near_dbfs, far_dbfs = np.round(level_dbfs, 2).tolist()
+        return cls(
+            level_dbfs=NearFar(near=near_dbfs, far=far_dbfs),
+            bands_db=NearFar(near=tuple(near), far=tuple(far)),
+        )
+
+    @classmethod
+    def measure(cls, windows: Iterable[NDArray[np.float32]], sample_rate_hz: int) -> Self:
         """Return the mean over windows (2, n) of normal sound, second by second.
 
         Raises
@@ -52,19 +75,34 @@ class SignalReference:
         DataError
             When there are none.
         """
-        n_chunks = 0
-        levels, bands = np.zeros(2), np.zeros((2, n_bands(sample_rate_hz)))
+        levels, bands = [], []
         for window in windows:
             chunk_samples = min(round(_CHUNK_S * sample_rate_hz), window.shape[1])
             for start in range(0, window.shape[1] - chunk_samples + 1, chunk_samples):
                 chunk = window[:, start : start + chunk_samples]
-                n_chunks += 1
-                levels += _moving_dbfs(chunk)
-                bands += band_levels_db(chunk, sample_rate_hz)
-        if not n_chunks:
+                levels.append(_moving_dbfs(chunk))
+                bands.append(band_levels_db(chunk, sample_rate_hz))
+        if not levels:
             raise DataError("a reference for the signal needs windows of sound, found none")
-        near, far = (levels / n_chunks).tolist()
-        return cls({"near": near, "far": far}, bands / n_chunks)
+        return cls.of(np.mean(levels, axis=0), np.mean(bands, axis=0))
+
+    @classmethod
+    def mean(cls, references: Sequence[Self]) -> Self:
+        """Return the mean of some."""
+        return cls.of(
+            np.mean([one.levels for one in references], axis=0),
+            np.mean([one.bands for one in references], axis=0),
+        )
+
+    @property
+    def levels(self) -> Floats:
+        """Levels of near and far in dBFS, (2,)."""
+        return np.array([self.level_dbfs.near, self.level_dbfs.far])
+
+    @property
+    def bands(self) -> Floats:
+        """Band levels of near and far in dB, (2, n_bands)."""
+        return np.array([self.bands_db.near, self.bands_db.far])
 
     def contrast(self, bands_db: Floats) -> float:
         """How the channels differ in `bands_db` (2, n_bands), as against here.
@@ -74,43 +112,9 @@ class SignalReference:
         both spectra on the enrolled one, half the difference between the squared
         distances of both orders to the reference.
         """
-        enrolled, found = _difference(self.bands_db), _difference(bands_db)
+        enrolled, found = _difference(self.bands), _difference(bands_db)
         least = enrolled.size * _DISTINCT_DB**2
         return float(found @ enrolled) / max(float(enrolled @ enrolled), least)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Content as JSON knows it."""
-        return {
-            "level_dbfs": {name: round(level, 2) for name, level in self.level_dbfs.items()},
-            "bands_db": {
-                name: np.round(bands, 2).tolist()
-                for name, bands in zip(CHANNELS, self.bands_db, strict=True)
-            },
-        }
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Self:
-        """Return what :meth:`to_dict` wrote.
-
-        Raises
-        ------
-        StateError
-            When something is missing or is no finite number.
-        """
-        try:
-            level_dbfs = {name: float(content["level_dbfs"][name]) for name in CHANNELS}
-            bands_db = np.array([content["bands_db"][name] for name in CHANNELS], np.float64)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StateError(
-                f"the signal reference is damaged ({error!r}); enroll again"
-            ) from error
-        finite = np.isfinite(bands_db).all() and all(map(math.isfinite, level_dbfs.values()))
-        if bands_db.ndim != 2 or not bands_db.size or not finite:
-            raise StateError(
-                f"the signal reference has bands of shape {bands_db.shape} or values that are not "
-                "finite, expected 2 rows of finite levels; enroll again"
-            )
-        return cls(level_dbfs, bands_db)
 
 
 def n_bands(sample_rate_hz: int) -> int:

@@ -10,12 +10,14 @@ import pytest
 from device.stream import noise
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from edge_asd.errors import DataError, StateError
+from edge_asd.errors import DataError
 from edge_asd.signal.reference import SignalReference, band_levels_db
 
 RATE_HZ = 16000
 GAIN_TOLERANCE = 1e-9
+LEVELS_DBFS = np.array([-30.0, -30.0])
 
 
 def tone(frequency_hz: float, *, rms: float = 0.1, seconds: float = 2.0) -> np.ndarray:
@@ -30,10 +32,7 @@ def reference(near: np.ndarray, far: np.ndarray) -> SignalReference:
 def test_levels_are_those_of_the_sound_without_its_offset() -> None:
     found = reference(tone(440, rms=0.1) + np.float32(0.2), tone(1000, rms=0.01))
 
-    assert found.level_dbfs == {
-        "near": pytest.approx(-20.0, abs=0.01),
-        "far": pytest.approx(-40.0, abs=0.01),
-    }
+    assert found.levels == pytest.approx([-20.0, -40.0], abs=0.01)
 
 
 @pytest.mark.parametrize("frequency_hz", [100, 200, 400, 1600, 6400])
@@ -58,13 +57,13 @@ def test_the_mean_is_taken_over_seconds_of_all_windows() -> None:
     found = SignalReference.measure([quiet, np.tile(loud, 3)], RATE_HZ)
 
     expected = 10 * np.log10(1 / 3) - 20 - 20 / 4
-    assert found.level_dbfs["near"] == pytest.approx(expected, abs=0.1)
+    assert found.level_dbfs.near == pytest.approx(expected, abs=0.1)
 
 
 def test_windows_shorter_than_a_second_are_enough() -> None:
     found = SignalReference.measure([noise(RATE_HZ // 2), noise(RATE_HZ // 2, seed=1)], RATE_HZ)
 
-    assert found.level_dbfs["far"] == pytest.approx(-4.8, abs=0.1)
+    assert found.level_dbfs.far == pytest.approx(-4.8, abs=0.1)
 
 
 def test_a_reference_of_nothing_is_refused() -> None:
@@ -75,14 +74,14 @@ def test_a_reference_of_nothing_is_refused() -> None:
 def test_contrast_is_one_as_enrolled_and_minus_one_exchanged() -> None:
     found = reference(noise(RATE_HZ * 2)[0], tone(1000) + noise(RATE_HZ * 2)[1] * np.float32(0.01))
 
-    assert found.contrast(found.bands_db) == pytest.approx(1)
-    assert found.contrast(found.bands_db[::-1]) == pytest.approx(-1)
+    assert found.contrast(found.bands) == pytest.approx(1)
+    assert found.contrast(found.bands[::-1]) == pytest.approx(-1)
 
 
 @given(near_db=st.floats(-40, 40), far_db=st.floats(-40, 40), seed=st.integers(0, 50))
 def test_gains_do_not_change_the_contrast(near_db: float, far_db: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    enrolled = SignalReference({"near": -30.0, "far": -30.0}, rng.normal(-50, 6, (2, 19)))
+    enrolled = SignalReference.of(LEVELS_DBFS, rng.normal(-50, 6, (2, 19)))
     bands = rng.normal(-50, 6, (2, 19))
 
     louder = enrolled.contrast(bands + np.array([[near_db], [far_db]]))
@@ -95,7 +94,7 @@ def test_gains_do_not_change_the_contrast(near_db: float, far_db: float, seed: i
 def test_channels_that_sound_alike_have_hardly_any_contrast(seed: int) -> None:
     rng = np.random.default_rng(seed)
     common = rng.normal(-50, 6, 19)
-    alike = SignalReference({"near": -30.0, "far": -30.0}, common + rng.normal(0, 0.2, (2, 19)))
+    alike = SignalReference.of(LEVELS_DBFS, common + rng.normal(0, 0.2, (2, 19)))
 
     contrast = alike.contrast(common + rng.normal(0, 1.0, (2, 19)))
 
@@ -105,10 +104,17 @@ def test_channels_that_sound_alike_have_hardly_any_contrast(seed: int) -> None:
 def test_a_reference_survives_json() -> None:
     found = reference(noise(RATE_HZ)[0], noise(RATE_HZ)[1] * np.float32(0.1))
 
-    copy = SignalReference.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert SignalReference.model_validate_json(found.model_dump_json()) == found
 
-    assert copy.level_dbfs == pytest.approx(found.level_dbfs, abs=0.01)
-    assert copy.bands_db == pytest.approx(found.bands_db, abs=0.01)
+
+def test_the_mean_of_references_is_that_of_their_levels_and_bands() -> None:
+    one = SignalReference.of(LEVELS_DBFS, np.full((2, 3), -50.0))
+    other = SignalReference.of(LEVELS_DBFS - 10, np.full((2, 3), -60.0))
+
+    mean = SignalReference.mean([one, other])
+
+    assert mean.levels == pytest.approx(LEVELS_DBFS - 5)
+    assert mean.bands == pytest.approx(-55)
 
 
 GOOD: dict[str, Any] = {
@@ -131,7 +137,7 @@ GOOD: dict[str, Any] = {
     ],
 )
 def test_a_damaged_reference_is_refused(change: dict[str, Any]) -> None:
-    assert SignalReference.from_dict(GOOD).level_dbfs["near"] == -30.0
+    assert SignalReference.model_validate_json(json.dumps(GOOD)).level_dbfs.near == -30.0
 
-    with pytest.raises(StateError, match="signal reference"):
-        SignalReference.from_dict(GOOD | change)
+    with pytest.raises(ValidationError, match="SignalReference"):
+        SignalReference.model_validate_json(json.dumps(GOOD | change))
