@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
+    "HOT_C",
+    "Zone",
     "available_bytes",
     "board",
+    "firmware_bits",
     "first_line",
     "governor",
+    "hottest",
     "processor",
     "processor_flags",
     "read_text",
     "resident_bytes",
+    "throttling",
+    "zones",
 ]
 
+HOT_C = 80.0  # where a zone names no limit; a Raspberry Pi slows down there
+
 _MAX_CHARS = 1 << 20
+_FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"  # of a Raspberry Pi
+# Bits of `vcgencmd get_throttled`; the same, 16 higher: since it was switched on.
+_BITS = {0: "under-voltage", 1: "capped frequency", 2: "throttling", 3: "soft heat limit"}
+_SINCE_BOOT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """A place with a thermometer."""
+
+    name: str
+    temperature_c: float
+    limit_c: float = HOT_C  # from here on the system slows down
 
 
 def read_text(path: Path) -> str:
@@ -67,6 +90,48 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
+def zones(root: Path) -> list[Zone]:
+    """Return every thermometer of the system."""
+    found = []
+    for folder in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
+        temperature_c = _celsius(folder / "temp")
+        if temperature_c is None:
+            continue
+        limits = [
+            limit_c
+            for kind in folder.glob("trip_point_*_type")
+            if first_line(kind) in {"passive", "hot"}
+            and (limit_c := _celsius(kind.with_name(kind.name.replace("_type", "_temp"))))
+        ]
+        name = first_line(folder / "type") or folder.name
+        found.append(Zone(name, temperature_c, min(limits, default=HOT_C)))
+    return found
+
+
+def hottest(found: Iterable[Zone]) -> Zone | None:
+    """Return the zone that is nearest to its limit."""
+    return max(found, key=lambda zone: zone.temperature_c - zone.limit_c, default=None)
+
+
+def firmware_bits(root: Path) -> str:
+    """Return what a Raspberry Pi's firmware says; "" on other boards."""
+    return first_line(root / _FIRMWARE)
+
+
+def throttling(bits: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """Read ``throttled=0x50005`` or ``50005``: what slows it down now, and since it is on.
+
+    None: it is not such a number.
+    """
+    try:
+        value = int(bits.rpartition("=")[2], 16)
+    except ValueError:
+        return None
+    now = tuple(name for bit, name in _BITS.items() if value >> bit & 1)
+    since = tuple(name for bit, name in _BITS.items() if value >> bit + _SINCE_BOOT & 1)
+    return now, since
+
+
 def _fields(path: Path) -> dict[str, str]:
     """Lines ``name : value``, the first of each name."""
     fields: dict[str, str] = {}
@@ -75,3 +140,10 @@ def _fields(path: Path) -> dict[str, str]:
         if colon:
             fields.setdefault(name.strip(), value.strip())
     return fields
+
+
+def _celsius(path: Path) -> float | None:
+    try:
+        return int(first_line(path)) / 1e3
+    except ValueError:
+        return None

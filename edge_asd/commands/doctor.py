@@ -13,7 +13,7 @@ from edge_asd.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from edge_asd.doctor.examination import Finding
+    from edge_asd.doctor.verdict import Verdict
 
 __all__ = ["doctor"]
 
@@ -87,9 +87,7 @@ def doctor(
             environment=os.environ,
             recording=Path(folder) / "recording.npy" if with_audio else None,
         )
-        found = []
-        for finding in _with_progress(examine(installation)):
-            found.append(finding)
+        found = list(_with_progress(examine(installation)))
         content = to_dict(found)
         if as_json:
             typer.echo(json.dumps(content))
@@ -116,16 +114,16 @@ def _state_root(of_profile: str) -> Path:
     return STATE if os.access(STATE, os.R_OK | os.X_OK) else default_root(os.environ)
 
 
-def _with_progress(findings: Iterable[Finding]) -> Iterable[Finding]:
+def _with_progress(verdicts: Iterable[tuple[str, Verdict]]) -> Iterable[tuple[str, Verdict]]:
     from rich.console import Console
 
     with Console(stderr=True).status("examining this device") as status:
-        for finding in findings:
-            status.update(f"examined: {finding.group}")
-            yield finding
+        for group, verdict in verdicts:
+            status.update(f"examined: {group}")
+            yield group, verdict
 
 
-def _print(findings: list[Finding]) -> None:
+def _print(verdicts: list[tuple[str, Verdict]]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -135,11 +133,10 @@ def _print(findings: list[Finding]) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     page = Table.grid(padding=(0, 2))
-    group = ""
-    for finding in findings:
-        verdict = finding.verdict
-        if finding.group != group:
-            group = finding.group
+    above = ""
+    for group, verdict in verdicts:
+        if group != above:
+            above = group
             page.add_row(Text(group, style="bold"))
         found = Text(verdict.found)  # names may hold brackets
         if verdict.advice:
@@ -147,7 +144,7 @@ def _print(findings: list[Finding]) -> None:
         state = Text(verdict.state, style=styles[verdict.state])
         page.add_row(Text(f"  {verdict.check}"), state, found)
     console.print(page)
-    states = [finding.verdict.state for finding in findings]
+    states = [verdict.state for _, verdict in verdicts]
     counts = {state: states.count(state) for state in ("problem", "warning") if state in states}
     said = ", ".join(f"{n} {state}{'s' * (n > 1)}" for state, n in counts.items())
     console.print(said or "no problem found")

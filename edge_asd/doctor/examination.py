@@ -1,10 +1,10 @@
-"""The table of checks, and the page that comes of it."""
+"""The table of checks, and the page that it gives."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from edge_asd.doctor import (
@@ -20,63 +20,54 @@ from edge_asd.doctor import (
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, problem
 
-__all__ = ["CHECKS", "Check", "Finding", "examine", "to_dict"]
+__all__ = ["CHECKS", "examine", "to_dict"]
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A question or some that belong together."""
+Check = Callable[[Installation], Iterable[Verdict]]
 
-    group: str
-    ask: Callable[[Installation], Iterable[Verdict]]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A verdict and where it stands on the page."""
-
-    group: str
-    verdict: Verdict
-
-
-CHECKS: Sequence[Check] = (
-    Check("software", software.system),
-    Check("software", software.versions),
-    Check("software", software.libraries),
-    Check("processor", processor.cores),
-    Check("processor", processor.temperatures),
-    Check("processor", processor.memory_left),
-    Check("time", time_of_day.clock),
-    Check("storage", storage.disk),
-    Check("sound", sound.sound_card),
-    Check("bundle", model.bundle),
-    Check("outputs", reach.outputs),
-    Check("monitors", monitors.monitors),
-    Check("monitors", monitors.services),
+CHECKS: Sequence[tuple[str, Check]] = (
+    ("software", software.system),
+    ("software", software.versions),
+    ("software", software.libraries),
+    ("processor", processor.cores),
+    ("processor", processor.temperatures),
+    ("processor", processor.memory_left),
+    ("time", time_of_day.clock),
+    ("storage", storage.disk),
+    ("sound", sound.sound_card),
+    ("bundle", model.bundle),
+    ("outputs", reach.outputs),
+    ("monitors", monitors.monitors),
+    ("monitors", monitors.services),
 )
 
 
-def examine(installation: Installation, checks: Sequence[Check] = CHECKS) -> Iterator[Finding]:
-    """Every finding, as soon as it is there; a check that fails is a problem of its own."""
-    for check in checks:
+def examine(
+    installation: Installation, checks: Sequence[tuple[str, Check]] = CHECKS
+) -> Iterator[tuple[str, Verdict]]:
+    """Return every verdict with its group, as soon as it is known.
+
+    A check that fails is a problem of its own.
+    """
+    for group, check in checks:
         try:
-            for verdict in check.ask(installation):
-                yield Finding(check.group, verdict)
+            for verdict in check(installation):
+                yield group, verdict
         except Exception as error:  # the other checks still have something to say
-            _log.debug("check %s failed", check.ask.__name__, exc_info=True)
+            _log.debug("check %s failed", check.__name__, exc_info=True)
             found = f"the check failed: {type(error).__name__}: {error}"
             advice = "report it: edge-asd doctor --archive support.tar.gz"
-            yield Finding(check.group, problem(check.ask.__name__, found, advice))
+            yield group, problem(check.__name__, found, advice)
 
 
-def to_dict(findings: Sequence[Finding]) -> dict[str, Any]:
-    """Everything as JSON knows it, the verdict first."""
-    states = [finding.verdict.state for finding in findings]
+def to_dict(verdicts: Sequence[tuple[str, Verdict]]) -> dict[str, Any]:
+    """Return the page as JSON knows it, the summary first."""
+    states = [verdict.state for _, verdict in verdicts]
     return {
         "healthy": "problem" not in states,
         "problems": states.count("problem"),
         "warnings": states.count("warning"),
-        "findings": [{"group": f.group, **asdict(f.verdict)} for f in findings],
+        "findings": [{"group": group, **asdict(verdict)} for group, verdict in verdicts],
     }

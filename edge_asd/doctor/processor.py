@@ -13,7 +13,7 @@ from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.errors import EdgeAsdError
 from edge_asd.service import systemd
-from edge_asd.service.heat import Zone, firmware_bits, hottest, throttling, zones
+from edge_asd.system_files import Zone, firmware_bits, hottest, throttling, zones
 
 __all__ = [
     "cores",

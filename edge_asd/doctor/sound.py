@@ -42,10 +42,10 @@ def sound_card(installation: Installation) -> Iterator[Verdict]:
         yield listening
         return
     yield card_verdict(installation.device, card)
-    if not card.get("rates_hz"):
+    if card.get("rates_hz"):
+        yield from _recording(installation, card)
+    else:
         yield not_checked("recording", "no sound card to record from")
-        return
-    yield from _recording(installation, card)
 
 
 def access(user: str, groups: set[str], *, is_root: bool) -> Verdict:
@@ -79,32 +79,26 @@ def in_use(trouble: str, installation: Installation) -> Verdict | None:
 
 
 def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Verdict]:
-    rates_hz: list[int] = card["rates_hz"]
-    rate_hz = card["default_rate_hz"]
-    if rate_hz not in rates_hz:
-        rate_hz = min(rates_hz, key=lambda rate: abs(rate - _USUAL_RATE_HZ))
+    usual_hz = card["default_rate_hz"]
+    rate_hz = min(card["rates_hz"], key=lambda hz: (hz != usual_hz, abs(hz - _USUAL_RATE_HZ)))
+    warmup_s, seconds = installation.profile.capture.warmup_s, installation.seconds
     with tempfile.TemporaryDirectory() as folder:
         file = installation.recording or Path(folder) / "recording.npy"
         answer = ask_task(
             "record",
-            timeout_s=_OPEN_TIMEOUT_S
-            + installation.profile.capture.warmup_s
-            + installation.seconds,
+            timeout_s=_OPEN_TIMEOUT_S + warmup_s + seconds,
             index=card["index"],
             rate_hz=rate_hz,
-            seconds=installation.seconds,
-            warmup_s=installation.profile.capture.warmup_s,
+            seconds=seconds,
+            warmup_s=warmup_s,
             file=str(file),
         )
         if error := answer.get("error"):
-            if listening := in_use(error, installation):
-                yield listening
-                return
             advice = "does a monitor use it? edge-asd service status; else unplug it once"
-            yield problem("recording", error, advice)
+            yield in_use(error, installation) or problem("recording", error, advice)
             return
         audio = np.load(file, allow_pickle=False)
-    yield ok("recording", f"{installation.seconds:g} s at {rate_hz} Hz")
+    yield ok("recording", f"{seconds:g} s at {rate_hz} Hz")
     monitor_rate_hz = _monitor_rate_hz(installation.bundle)
     yield from recorded.verdicts(audio, rate_hz, monitor_rate_hz=monitor_rate_hz)
 

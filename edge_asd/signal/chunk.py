@@ -7,6 +7,7 @@ far quieter than a well adjusted input, so that the margins below are the small 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.decode import SILENCE_DBFS
 
-__all__ = ["CLIPPED", "SLICES", "Chunk", "chunk_samples", "is_flat", "measure_chunk"]
+__all__ = ["CLIPPED", "SLICES", "Chunk", "by_channel", "chunk_samples", "is_flat", "measure_chunk"]
 
 Floats = NDArray[np.float64]
 
@@ -98,18 +99,17 @@ class Chunk:
     @property
     def figures(self) -> dict[str, float]:
         """What was measured, for people and events."""
-        near_dbfs, far_dbfs = self.level_dbfs.tolist()
-        near_clipped, far_clipped = self.clipped.tolist()
-        near_offset, far_offset = self.offset.tolist()
-        return {
-            "near_dbfs": near_dbfs,
-            "far_dbfs": far_dbfs,
-            "near_clipped": near_clipped,
-            "far_clipped": far_clipped,
-            "near_offset": near_offset,
-            "far_offset": far_offset,
-            "gain": self.gain or 0.0,
-        }
+        measured = {"dbfs": self.level_dbfs, "clipped": self.clipped, "offset": self.offset}
+        return by_channel(measured) | {"gain": self.gain or 0.0}
+
+
+def by_channel(measured: Mapping[str, Floats]) -> dict[str, float]:
+    """Return values (2,) as ``near_NAME`` and ``far_NAME``."""
+    return {
+        f"{channel}_{name}": float(value)
+        for name, values in measured.items()
+        for channel, value in zip(("near", "far"), values, strict=True)
+    }
 
 
 def chunk_samples(sample_rate_hz: int) -> int:

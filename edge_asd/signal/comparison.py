@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.signal.chunk import by_channel
 from edge_asd.signal.reference import SignalReference
 
-__all__ = ["Comparison", "RunningComparison"]
+__all__ = ["EnrolledComparison", "RunningComparison"]
 
 Floats = NDArray[np.float64]
 
@@ -18,7 +19,7 @@ _KNOWN_S = 20.0  # before that, an average says nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Comparison:
+class EnrolledComparison:
     """Levels now and when enrolled, near and far, and how alike the channels are."""
 
     level_dbfs: Floats  # (2,)
@@ -39,15 +40,8 @@ class Comparison:
     @property
     def figures(self) -> dict[str, float]:
         """What was measured, for people and events."""
-        near_dbfs, far_dbfs = self.level_dbfs.tolist()
-        near_enrolled_dbfs, far_enrolled_dbfs = self.enrolled_dbfs.tolist()
-        return {
-            "near_dbfs": near_dbfs,
-            "far_dbfs": far_dbfs,
-            "near_enrolled_dbfs": near_enrolled_dbfs,
-            "far_enrolled_dbfs": far_enrolled_dbfs,
-            "contrast": self.contrast,
-        }
+        measured = {"dbfs": self.level_dbfs, "enrolled_dbfs": self.enrolled_dbfs}
+        return by_channel(measured) | {"contrast": self.contrast}
 
 
 class RunningComparison:
@@ -60,7 +54,9 @@ class RunningComparison:
         self._level_dbfs: Floats = np.zeros(2)
         self._bands_db: Floats = np.zeros(1)
 
-    def add(self, level_dbfs: Floats, bands_db: Floats, duration_s: float) -> Comparison | None:
+    def add(
+        self, level_dbfs: Floats, bands_db: Floats, duration_s: float
+    ) -> EnrolledComparison | None:
         """Take levels (2,) and band levels (2, n_bands); None until enough was heard."""
         self._heard_s += duration_s
         weight = duration_s / min(self._heard_s, _AVERAGE_S)
@@ -69,4 +65,6 @@ class RunningComparison:
         if self._heard_s < _KNOWN_S:
             return None
         contrast = self._reference.contrast(self._bands_db)
-        return Comparison(self._level_dbfs, self._reference.levels, contrast, self._tolerance_db)
+        return EnrolledComparison(
+            self._level_dbfs, self._reference.levels, contrast, self._tolerance_db
+        )

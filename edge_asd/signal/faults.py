@@ -15,7 +15,7 @@ import numpy as np
 from edge_asd.events.fault import FAULTS, Fault, FaultChange
 from edge_asd.events.latch import Latch
 from edge_asd.signal.chunk import Chunk
-from edge_asd.signal.comparison import Comparison
+from edge_asd.signal.comparison import EnrolledComparison
 
 __all__ = ["CHUNK_FAULTS", "ENROLLED_FAULTS", "SignalFault"]
 
@@ -31,17 +31,22 @@ class Measured(Protocol):
 M = TypeVar("M", bound=Measured)
 
 
+_LEVELS = "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS"
+
+
 @dataclass(frozen=True)  # slots do not go with Generic
 class SignalFault(Generic[M]):
     """One of them; `found` and `over` may name figures."""
 
     fault: Fault
     holds: Callable[[M], bool | None]  # None: this second says nothing about it
-    raise_s: float
-    clear_s: float
     found: str
     advice: str
-    over: str = "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS"
+    over: str = _LEVELS
+    # What makes windows unusable clears so slowly that drop-outs in every window count, too: with
+    # 3 s and 30 s, one in eleven seconds.
+    raise_s: float = 3.0
+    clear_s: float = 30.0
 
     def latch(self) -> Latch:
         """Return a new latch with its times."""
@@ -66,12 +71,8 @@ _SWAPPED = -0.5
 _NOT_SWAPPED = 0.0
 
 
-def _near_dead(chunk: Chunk) -> bool | None:
-    return None if chunk.silent or chunk.stuck else bool(chunk.dead[0])
-
-
-def _far_dead(chunk: Chunk) -> bool | None:
-    return None if chunk.silent or chunk.stuck else bool(chunk.dead[1])
+def _dead(channel: int) -> Callable[[Chunk], bool | None]:
+    return lambda chunk: None if chunk.silent or chunk.stuck else bool(chunk.dead[channel])
 
 
 def _clipping(chunk: Chunk) -> bool | None:
@@ -92,7 +93,7 @@ def _identical(chunk: Chunk) -> bool | None:
     return chunk.gain is not None if chunk.alive else None
 
 
-def _swapped(comparison: Comparison) -> bool | None:
+def _swapped(comparison: EnrolledComparison) -> bool | None:
     # Another machine state, or none at all, says nothing about the order of the channels.
     if not (comparison.as_enrolled or comparison.as_exchanged):
         return None
@@ -101,95 +102,81 @@ def _swapped(comparison: Comparison) -> bool | None:
     return None if comparison.contrast < _NOT_SWAPPED else False
 
 
-def _level(comparison: Comparison) -> bool:
-    return not comparison.as_enrolled
-
-
-# What makes windows unusable clears so slowly that drop-outs in every window count, too: with
-# 3 s and 30 s, one in eleven seconds.
 CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
     SignalFault(
         FAULTS["signal_silent"],
         lambda chunk: chunk.silent,
-        3.0,
-        30.0,
         "not one sample differs from zero",
         "is the input muted or turned down, or are both microphones unplugged?",
     ),
     SignalFault(
         FAULTS["signal_stuck"],
         lambda chunk: chunk.stuck,
-        3.0,
-        30.0,
         "the sound card delivers one value, or one block, again and again",
         "plug it in anew, or try another port",
     ),
     SignalFault(
         FAULTS["signal_near_dead"],
-        _near_dead,
-        3.0,
-        30.0,
-        "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS",
+        _dead(0),
+        _LEVELS,
         "check the near microphone, its plug and its supply",
     ),
     SignalFault(
         FAULTS["signal_far_dead"],
-        _far_dead,
-        3.0,
-        30.0,
+        _dead(1),
         "far {far_dbfs:.0f} dBFS, near {near_dbfs:.0f} dBFS",
         "check the far microphone, its plug and its supply",
     ),
     SignalFault(
         FAULTS["signal_clipping"],
         _clipping,
-        5.0,
-        30.0,
         "{near_clipped:.1%} of the near and {far_clipped:.1%} of the far samples are at full scale",
         "turn the gain down",
         "near {near_clipped:.1%}, far {far_clipped:.1%} at full scale",
+        raise_s=5.0,
     ),
     SignalFault(
         FAULTS["signal_dc"],
         _offset,
-        10.0,
-        30.0,
         "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale, expected 0",
         "a microphone, its supply or the sound card is broken",
         "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale",
+        raise_s=10.0,
     ),
     SignalFault(
         FAULTS["signal_identical"],
         _identical,
-        10.0,
-        30.0,
         "far is near times {gain:+.2f} and nothing else",
         "use an input with two channels, and give each microphone its own",
         "near and far differ",
+        raise_s=10.0,
     ),
 )
 
+_BESIDE_ENROLLED = (
+    "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
+    "enrolled {far_enrolled_dbfs:.0f}"
+)
+
 # Of averages over a minute, which are compared with the enrolled sound.
-ENROLLED_FAULTS: Sequence[SignalFault[Comparison]] = (
+ENROLLED_FAULTS: Sequence[SignalFault[EnrolledComparison]] = (
     SignalFault(
         FAULTS["signal_swapped"],
         _swapped,
-        60.0,
-        60.0,
         "the near microphone sounds as the far one did when enrolled, and the far one as the near "
         "one",
         "exchange the plugs",
         "near and far sound as enrolled",
+        raise_s=60.0,
+        clear_s=60.0,
     ),
     SignalFault(
         FAULTS["signal_level"],
-        _level,
-        60.0,
-        60.0,
-        "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
-        "enrolled {far_enrolled_dbfs:.0f}",
+        lambda comparison: not comparison.as_enrolled,
+        _BESIDE_ENROLLED,
         "did the gain, the distance or the machine change?",
-        "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
-        "enrolled {far_enrolled_dbfs:.0f}",
+        _BESIDE_ENROLLED,
+        raise_s=60.0,
+        clear_s=60.0,
     ),
 )

@@ -18,7 +18,7 @@ from edge_asd.events.fault import Report
 from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import SignalSettings
 from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure_chunk
-from edge_asd.signal.comparison import Comparison, RunningComparison
+from edge_asd.signal.comparison import EnrolledComparison, RunningComparison
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
 
@@ -57,7 +57,7 @@ class SignalQuality(Watcher):
         self._unusable: deque[tuple[int, int]] = deque(maxlen=60 * SLICES)  # in samples
         self._latches = [(fault, fault.latch()) for fault in faults]
         self._enrolled_latches = [(fault, fault.latch()) for fault in ENROLLED_FAULTS]
-        self._compared: Comparison | None = None
+        self._compared: EnrolledComparison | None = None
         self._comparison: RunningComparison | None = None
         self.compare_with(reference)
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge_asd.audio.decode import SILENCE_DBFS
+from edge_asd.audio.decode import SILENCE_DBFS, level_dbfs
 from edge_asd.errors import DataError
 from edge_asd.state.record import Finite, StateRecord
 
@@ -80,7 +80,7 @@ class SignalReference(StateRecord):
             chunk_samples = min(round(_CHUNK_S * sample_rate_hz), window.shape[1])
             for start in range(0, window.shape[1] - chunk_samples + 1, chunk_samples):
                 chunk = window[:, start : start + chunk_samples]
-                levels.append(_moving_dbfs(chunk))
+                levels.append(level_dbfs(chunk - chunk.mean(axis=1, keepdims=True)))
                 bands.append(band_levels_db(chunk, sample_rate_hz))
         if not levels:
             raise DataError("a reference for the signal needs windows of sound, found none")
@@ -145,11 +145,6 @@ def _frames(sample_rate_hz: int) -> tuple[NDArray[np.float32], NDArray[np.intp]]
     edges_hz = _LOWEST_HZ * 2 ** (steps / _BANDS_PER_OCTAVE)
     edges = np.round(edges_hz * n_samples / sample_rate_hz).astype(np.intp)
     return np.hanning(n_samples).astype(np.float32), edges
-
-
-def _moving_dbfs(audio: NDArray[np.float32]) -> Floats:
-    power = np.var(audio, axis=1, dtype=np.float64)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
 
 
 def _difference(bands_db: Floats) -> Floats:

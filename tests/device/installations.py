@@ -11,7 +11,7 @@ from edge_asd.doctor.verdict import Verdict
 from edge_asd.profile import load_profile
 
 
-def patient_of(folder: Path, *, profile: str = "", **changes: Any) -> Installation:
+def installation_of(folder: Path, *, profile: str = "", **changes: Any) -> Installation:
     site = folder / "site.toml"
     site.write_text(profile, encoding="utf-8")
     facts: dict[str, Any] = {

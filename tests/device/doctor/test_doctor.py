@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from device.fake_card import FakeCards, require_portaudio
-from device.installations import patient_of, states, written
+from device.installations import installation_of, states, written
 from device.mini_bundle import machine_sound
 
 from edge_asd.control.control_socket import ControlServer
@@ -27,7 +27,7 @@ from edge_asd.doctor import (
     sound,
 )
 from edge_asd.doctor.child import Ending, ask_task, run_python
-from edge_asd.doctor.examination import CHECKS, Check, Finding, examine, to_dict
+from edge_asd.doctor.examination import CHECKS, examine, to_dict
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, ok, problem, warning
 from edge_asd.service.systemd import UnitState
@@ -115,7 +115,7 @@ SPEED: dict[str, Any] = {
 
 
 def test_without_a_bundle_nothing_is_judged(tmp_path: Path) -> None:
-    verdicts = states(model.bundle(patient_of(tmp_path)))
+    verdicts = states(model.bundle(installation_of(tmp_path)))
 
     assert verdicts == {"bundle": "not checked", "speed": "not checked"}
 
@@ -137,7 +137,7 @@ def test_the_hop_of_the_profile_counts() -> None:
 
 
 def test_a_damaged_bundle_is_a_problem_and_not_timed(tmp_path: Path) -> None:
-    verdicts = states(model.bundle(patient_of(tmp_path, bundle=tmp_path / "gone")))
+    verdicts = states(model.bundle(installation_of(tmp_path, bundle=tmp_path / "gone")))
 
     assert verdicts == {"bundle": "problem", "speed": "not checked"}
 
@@ -162,7 +162,7 @@ def test_a_monitor_that_runs_is_asked(tmp_path: Path) -> None:
     folder.make()
     server = ControlServer(folder.control_socket)
     with closing(server):
-        findings = _answered(server, patient_of(tmp_path))
+        findings = _answered(server, installation_of(tmp_path))
 
     assert [(v.check, v.state) for v in findings] == [("monitor pump", "ok")]
 
@@ -170,7 +170,7 @@ def test_a_monitor_that_runs_is_asked(tmp_path: Path) -> None:
 def test_a_monitor_that_ended_is_not_judged(tmp_path: Path) -> None:
     written(tmp_path / "state/pump/control.sock", "")
 
-    assert states(monitors.monitors(patient_of(tmp_path))) == {"monitor pump": "not checked"}
+    assert states(monitors.monitors(installation_of(tmp_path))) == {"monitor pump": "not checked"}
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_a_check_that_fails_is_a_problem_and_stops_no_other(tmp_path: Path) -> N
     def fine(installation: Installation) -> Iterator[Verdict]:
         yield ok("last", "fine")
 
-    found = list(examine(patient_of(tmp_path), [Check("a", broken), Check("b", fine)]))
+    found = list(examine(installation_of(tmp_path), [("a", broken), ("b", fine)]))
 
-    assert [(f.verdict.check, f.verdict.state) for f in found] == [
+    assert [(verdict.check, verdict.state) for _, verdict in found] == [
         ("first", "ok"),
         ("broken", "problem"),
         ("last", "ok"),
@@ -216,19 +216,19 @@ def test_a_check_that_fails_is_a_problem_and_stops_no_other(tmp_path: Path) -> N
 
 
 def test_one_problem_is_enough() -> None:
-    findings = [Finding("a", ok("x", "")), Finding("a", warning("y", "", "do"))]
+    findings = [("a", ok("x", "")), ("a", warning("y", "", "do"))]
 
     assert to_dict(findings)["healthy"]
-    assert not to_dict([*findings, Finding("a", problem("z", "", "do"))])["healthy"]
+    assert not to_dict([*findings, ("a", problem("z", "", "do"))])["healthy"]
 
 
 def test_every_verdict_that_is_not_fine_says_what_to_do(tmp_path: Path) -> None:
     profile = '[sinks.mqtt]\nhost = "127.0.0.1"\nport = 1\n[detector]\nthreads = 4096\n'
-    installation = patient_of(tmp_path, profile=profile, bundle=tmp_path / "gone")
+    installation = installation_of(tmp_path, profile=profile, bundle=tmp_path / "gone")
     skipped = {software.libraries, sound.sound_card}  # seconds each
 
-    checks = [check for check in CHECKS if check.ask not in skipped]
-    found = [f.verdict for f in examine(installation, checks)]
+    checks = [(group, check) for group, check in CHECKS if check not in skipped]
+    found = [verdict for _, verdict in examine(installation, checks)]
 
     wrong = [v for v in found if v.state in ("warning", "problem")]
     assert {"threads", "bundle", "MQTT"} <= {v.check for v in wrong}

@@ -8,14 +8,14 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from device.installations import patient_of, written
+from device.installations import installation_of, written
 from typer.testing import CliRunner
 
 from edge_asd.cli import app
 from edge_asd.doctor import (
     archive,
 )
-from edge_asd.doctor.examination import Finding, to_dict
+from edge_asd.doctor.examination import to_dict
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import problem
 from edge_asd.errors import StateError
@@ -39,7 +39,7 @@ def leaky(tmp_path: Path) -> Installation:
     written(event / "event.json", json.dumps({"note": everything, "score": 1.0}))
     written(event / "audio.flac", "sound")
     written(tmp_path / "state/pump/alarm.json", json.dumps({"note": everything}))
-    return patient_of(
+    return installation_of(
         tmp_path,
         profile=f"""
 [sinks.mqtt]
@@ -65,7 +65,7 @@ def packed(
     installation: Installation, tmp_path: Path, *, with_audio: bool = False
 ) -> dict[str, bytes]:
     path = tmp_path / "support.tar.gz"
-    findings = to_dict([Finding("a", problem("x", " ".join(SECRETS), "do"))])
+    findings = to_dict([("a", problem("x", " ".join(SECRETS), "do"))])
     archive.write_archive(path, archive.members(installation, findings, with_audio=with_audio))
     return unpacked(path)
 

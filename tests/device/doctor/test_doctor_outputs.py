@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from device.installations import patient_of, states, written
+from device.installations import installation_of, states, written
 
 from edge_asd.doctor import (
     reach,
@@ -16,7 +16,7 @@ from edge_asd.doctor.reach import Secret
 
 
 def test_a_profile_without_outputs_says_so(tmp_path: Path) -> None:
-    assert states(reach.outputs(patient_of(tmp_path))) == {"outputs": "not checked"}
+    assert states(reach.outputs(installation_of(tmp_path))) == {"outputs": "not checked"}
 
 
 def test_a_server_that_listens_answers() -> None:
@@ -31,7 +31,7 @@ def test_a_server_that_listens_answers() -> None:
 def test_a_secret_address_is_reached_but_not_shown(tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}/hooks/h0okk3y"
-        installation = patient_of(
+        installation = installation_of(
             tmp_path,
             profile='[sinks.webhook]\nurl_env = "HOOK"\n',
             environment={"HOOK": url},
@@ -76,7 +76,9 @@ def test_a_variable_of_the_service_is_not_expected_here() -> None:
 
 
 def test_endpoints_that_are_open_to_the_network_are_a_warning(tmp_path: Path) -> None:
-    installation = patient_of(tmp_path, profile='[sinks.http]\nport = 9000\nhost = "0.0.0.0"\n')
+    installation = installation_of(
+        tmp_path, profile='[sinks.http]\nport = 9000\nhost = "0.0.0.0"\n'
+    )
 
     assert states(reach.outputs(installation)) == {"http": "warning"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device.installations import patient_of, states
+from device.installations import installation_of, states
 from device.mini_bundle import machine_sound
 from numpy.typing import NDArray
 
@@ -185,6 +185,6 @@ def test_a_card_is_in_use_when_it_is_busy_and_a_monitor_runs(
 ) -> None:
     monkeypatch.setattr(sound, "listeners", lambda installation: machines)
 
-    verdict = sound.in_use(trouble, patient_of(tmp_path))
+    verdict = sound.in_use(trouble, installation_of(tmp_path))
 
     assert (verdict is not None and verdict.state == "not checked") == in_use

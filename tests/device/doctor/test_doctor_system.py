@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from device.installations import patient_of, states, written
+from device.installations import installation_of, states, written
 
 from edge_asd.doctor import (
     processor,
@@ -14,7 +14,7 @@ from edge_asd.doctor import (
     time_of_day,
 )
 from edge_asd.doctor.storage import WriteSpeed
-from edge_asd.service.heat import Zone
+from edge_asd.system_files import Zone
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_the_flags_come_from_cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     written(tmp_path / "root/proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd asimddp\n")
 
-    verdict = next(iter(processor.cores(patient_of(tmp_path))))
+    verdict = next(iter(processor.cores(installation_of(tmp_path))))
 
     assert (verdict.state, verdict.found) == ("ok", "fast: asimddp")
 
@@ -78,7 +78,7 @@ def test_thermometers_are_read_with_their_limits(tmp_path: Path) -> None:
     }.items():
         written(zone / name, f"{text}\n")
 
-    verdict = next(iter(processor.temperatures(patient_of(tmp_path))))
+    verdict = next(iter(processor.temperatures(installation_of(tmp_path))))
 
     assert verdict.state == "warning"
     assert verdict.found == "cpu-thermal 84 °C, slows down at 85 °C"
@@ -110,7 +110,7 @@ def test_little_memory_is_said(free_bytes: int | None, state: str) -> None:
 def test_memory_comes_from_meminfo(tmp_path: Path) -> None:
     written(tmp_path / "root/proc/meminfo", "MemTotal: 999 kB\nMemAvailable:  307200 kB\n")
 
-    (verdict,) = processor.memory_left(patient_of(tmp_path))
+    (verdict,) = processor.memory_left(installation_of(tmp_path))
 
     assert (verdict.state, verdict.found) == ("warning", "300 MiB available")
 
@@ -154,7 +154,7 @@ def test_a_worn_card_is_a_warning() -> None:
 
 
 def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path) -> None:
-    installation = patient_of(tmp_path, state=tmp_path / "not/yet")
+    installation = installation_of(tmp_path, state=tmp_path / "not/yet")
 
     verdicts = states(storage.disk(installation))
 

@@ -10,7 +10,8 @@ import pytest
 
 from edge_asd.events.event import NoticeEvent
 from edge_asd.monitor.watcher import Moment
-from edge_asd.service.heat import HeatWatcher, Zone, hottest, throttling, zones
+from edge_asd.service.heat import HeatWatcher
+from edge_asd.system_files import Zone, hottest, throttling, zones
 
 AUDIO = np.zeros((2, 10), np.float32)
 FIRMWARE = "sys/devices/platform/soc/soc:firmware/get_throttled"
