@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain, FusionSpec, TermSpec, ThresholdSpec
-from edge_asd.errors import DataError, UsageError
+from edge_asd.errors import DataError
 from edge_asd.scoring.bank import Bank
-from edge_asd.scoring.density import Floats, checked_rows
-from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.density import Floats
+from edge_asd.scoring.fusion import standardised
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import exact_scores, window_queries
+from edge_asd.scoring.threshold import Quantile, empirical_quantile, normal_threshold
 
 __all__ = [
     "N_BLOCKS",
@@ -41,9 +42,6 @@ __all__ = [
 
 N_BLOCKS = 10  # one minute each of the ten that are recommended
 MIN_EXCEEDANCES = 100  # scores above an empirical threshold; windows that overlap rise together
-CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
-SIGMA_FLOOR = 0.01  # of the mean size of the scores; a smaller spread is not a scale
-_CONSTANT = 1e-9  # relative spread of scores that is rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,19 +136,13 @@ def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:
     ----------
     scores : (n,) float64 by branch
     """
-    return fusion.model_copy(
-        update={"terms": tuple(_refitted_term(term, scores) for term in fusion.terms)}
-    )
 
+    def refit(term: TermSpec) -> TermSpec:
+        if isinstance(term.of, FusionSpec):
+            term = term.model_copy(update={"of": refitted(term.of, scores)})
+        return term if (term.mean, term.std) == (0.0, 1.0) else standardised(term, scores)
 
-def _refitted_term(term: TermSpec, scores: Mapping[str, Floats]) -> TermSpec:
-    of = refitted(term.of, scores) if isinstance(term.of, FusionSpec) else term.of
-    if (term.mean, term.std) == (0.0, 1.0):
-        return term.model_copy(update={"of": of})
-    normal = np.asarray(fuse(of, dict(scores)) if isinstance(of, FusionSpec) else scores[of])
-    size = float(np.sqrt(np.square(normal).mean()))
-    std = max(float(normal.std()), SIGMA_FLOOR * size) or 1.0
-    return term.model_copy(update={"of": of, "mean": float(normal.mean()), "std": std})
+    return fusion.model_copy(update={"terms": tuple(map(refit, fusion.terms))})
 
 
 def site_threshold(
@@ -164,42 +156,24 @@ def site_threshold(
     about as many independent looks at the machine as there are blocks, so Student's
     distribution stands in for the normal one. It is never below the quantile of the sample.
 
+    Other parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
+
     Parameters
     ----------
-    scores : (n,) float64
-        Fused scores of normal windows.
-    kind : what the scores are, for the method in words
     n_blocks : stretches of time that the scores come from
-
-    Raises
-    ------
-    UsageError
-        When the rate is not in (0, 1).
-    DataError
-        When there are no scores, or one is not finite.
     """
-    if not 0 < false_alarm_rate < 1:
-        raise UsageError(f"a false-alarm rate lies between 0 and 1, found {false_alarm_rate}")
-    if not len(scores):
-        raise DataError("a threshold needs the scores of normal windows: record some")
-    normal = checked_rows(scores[:, None])[:, 0]
-    clear_rate = max(false_alarm_rate, min(CLEAR_RATE_FACTOR * false_alarm_rate, 0.5))
-    threshold, method = _upper(normal, false_alarm_rate, n_blocks)
-    return ThresholdSpec(
-        threshold=threshold,
-        clear_threshold=min(_upper(normal, clear_rate, n_blocks)[0], threshold),
-        false_alarm_rate=false_alarm_rate,
-        method=f"{method} of {kind}",
-        n_scores=len(normal),
-    )
+
+    def tail(normal: Floats, false_alarm_rate: float) -> tuple[Quantile, str]:
+        method = _upper(normal, false_alarm_rate, n_blocks)[1]
+        return lambda rate: _upper(normal, rate, n_blocks)[0], method
+
+    return normal_threshold(scores, false_alarm_rate, tail, kind=kind)
 
 
 def _upper(normal: Floats, rate: float, n_blocks: int) -> tuple[float, str]:
     """The level that a share `rate` lies above, and how it is found."""
-    if len(normal) < 2 or np.ptp(normal) <= _CONSTANT * np.abs(normal).max():
-        return float(normal.max()), "common value"
     if len(normal) * rate >= MIN_EXCEEDANCES:
-        return float(np.quantile(normal, 1.0 - rate, method="higher")), "empirical quantile"
+        return empirical_quantile(normal, rate), "empirical quantile"
     n_looks = max(min(n_blocks, len(normal)), 2)
     positive = bool(normal.min() > 0)
     values = np.log(normal) if positive else normal

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import FusionSpec, TermSpec
 from edge_asd.errors import DataError
 
-__all__ = ["fuse"]
+__all__ = ["SIGMA_FLOOR", "fuse", "standardised"]
+
+SIGMA_FLOOR = 0.01  # of the mean size of the scores; a smaller spread is not a scale
 
 Score = TypeVar("Score", float, NDArray[np.float64])
 
@@ -41,13 +43,31 @@ def fuse(spec: FusionSpec, scores: Mapping[str, Score]) -> Score:
     return total
 
 
+def standardised(term: TermSpec, normal: Mapping[str, NDArray[np.float64]]) -> TermSpec:
+    """Return a term with the mean and the standard deviation of its normal scores.
+
+    The latter is at least `SIGMA_FLOOR` of their root mean square.
+
+    Parameters
+    ----------
+    normal : (n,) float64 by branch
+    """
+    scores = np.asarray(_fused(term, normal))
+    size = float(np.sqrt(np.square(scores).mean()))
+    std = max(float(scores.std()), SIGMA_FLOOR * size) or 1.0
+    return term.model_copy(update={"mean": float(scores.mean()), "std": std})
+
+
 def _weighted(term: TermSpec, scores: Mapping[str, Score]) -> Score:
+    return term.weight * (_fused(term, scores) - term.mean) / term.std
+
+
+def _fused(term: TermSpec, scores: Mapping[str, Score]) -> Score:
+    """Scores of what a term is of."""
     if isinstance(term.of, FusionSpec):
-        score = fuse(term.of, scores)
-    elif term.of in scores:
-        score = scores[term.of]
-    else:
-        raise DataError(
-            f"no score of branch {term.of!r} to fuse; there are: {', '.join(scores) or 'none'}"
-        )
-    return term.weight * (score - term.mean) / term.std
+        return fuse(term.of, scores)
+    if term.of in scores:
+        return scores[term.of]
+    raise DataError(
+        f"no score of branch {term.of!r} to fuse; there are: {', '.join(scores) or 'none'}"
+    )

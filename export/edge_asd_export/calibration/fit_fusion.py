@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import FusionSpec, TermSpec
 from edge_asd.bundle.system import Mix
 from edge_asd.errors import DataError
-from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.fusion import fuse, standardised
 from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
 
 __all__ = [
@@ -33,7 +33,6 @@ __all__ = [
 Floats = NDArray[np.float64]
 Scores = Mapping[str, Floats]  # by branch, or by part of a mix; as many clips each
 
-SIGMA_FLOOR = 0.01  # of the mean size of the scores; a smaller spread is not a scale
 _TIE = 1e-9  # objectives closer than this are equal
 
 
@@ -143,8 +142,8 @@ def fit_fusions(
     """Return the fusion of each machine.
 
     Mixes inside `mix` are fitted first and then count as one part. A mix that standardises
-    takes the mean and the standard deviation of each part from that machine's normal scores,
-    the latter at least `SIGMA_FLOOR` of their root mean square.
+    takes the mean and the standard deviation of each part from that machine's normal scores
+    (:func:`edge_asd.scoring.fusion.standardised`).
 
     Parameters
     ----------
@@ -194,11 +193,7 @@ def _standardised(part: str | FusionSpec, mix: Mix, scores: ClipScores) -> TermS
     if normal.size == 0 or not np.isfinite(normal).all():
         name = part if isinstance(part, str) else "a nested mix"
         raise DataError(f"the normal scores of {name} are empty or not finite")
-    if not mix.standardise:
-        return alone
-    size = float(np.sqrt(np.square(normal).mean()))
-    std = max(float(normal.std()), SIGMA_FLOOR * size) or 1.0
-    return alone.model_copy(update={"mean": float(normal.mean()), "std": std})
+    return standardised(alone, scores.normal) if mix.standardise else alone
 
 
 def _by_part(terms: Sequence[TermSpec], scores: ClipScores) -> ClipScores:
