@@ -109,7 +109,7 @@ class BranchSpec(Record):
 
 
 class TermSpec(Record):
-    """``weight * (score - mean) / std`` of a branch or of a nested mix."""
+    """``weight * (score - mean) / std`` of a branch or of a nested sum."""
 
     of: str | FusionSpec
     weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -12,7 +12,7 @@ from typing import Literal
 from edge_asd.audio.view import view_named
 from edge_asd.errors import UsageError
 
-__all__ = ["SYSTEMS", "Branch", "Mix", "System", "system_named"]
+__all__ = ["SYSTEMS", "Branch", "System", "WeightedSum", "system_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
-    """A weighted sum of branch scores or of other mixes.
+class WeightedSum:
+    """How branch scores, or other sums, become one score.
 
     ``over`` says what the parts are. The weights of ``channels`` (near first) and of
     ``models`` are chosen when the bundle is built, each by a rule of its own; ``systems``
@@ -47,14 +47,14 @@ class Mix:
     before it is weighted.
     """
 
-    parts: tuple[str | Mix, ...]
+    parts: tuple[str | WeightedSum, ...]
     over: Literal["channels", "models", "systems"] = "channels"
     standardise: bool = False
 
     def branches(self) -> Iterator[str]:
-        """Names of the branches below this mix, in order."""
+        """Names of the branches below this sum, in order."""
         for part in self.parts:
-            if isinstance(part, Mix):
+            if isinstance(part, WeightedSum):
                 yield from part.branches()
             else:
                 yield part
@@ -66,7 +66,7 @@ class System:
 
     name: str
     summary: str
-    fusion: Mix
+    fusion: WeightedSum
     # How an extractor's branches are scored, where the system does not leave that open;
     # names of the scorers of the workstation.
     scorers: Mapping[str, str] = field(default_factory=dict)
@@ -92,9 +92,9 @@ class System:
         return self.trained_on.get(extractor, own)
 
 
-_FKIE = Mix(("fkie@near", "fkie@far"))
-_BEATS = Mix(("beats@near", "beats@far"))
-_SYSTEM1 = Mix((_BEATS, _FKIE), over="models")
+_FKIE = WeightedSum(("fkie@near", "fkie@far"))
+_BEATS = WeightedSum(("beats@near", "beats@far"))
+_SYSTEM1 = WeightedSum((_BEATS, _FKIE), over="models")
 _CENTRES = {"resnet": "centres"}
 
 SYSTEMS: Mapping[str, System] = {
@@ -102,25 +102,28 @@ SYSTEMS: Mapping[str, System] = {
     for system in (
         System("system1", "BEATs and the FKIE CNN, each near and far", _SYSTEM1),
         System(
-            "system2", "a ResNet on both microphones at once", Mix(("resnet@stereo",)), _CENTRES
+            "system2",
+            "a ResNet on both microphones at once",
+            WeightedSum(("resnet@stereo",)),
+            _CENTRES,
         ),
         System(
             "system3",
             "mean of the standardised scores of system1 and system2",
-            Mix((_SYSTEM1, "resnet@stereo"), over="systems", standardise=True),
+            WeightedSum((_SYSTEM1, "resnet@stereo"), over="systems", standardise=True),
             _CENTRES,
         ),
         System("system4", "the FKIE CNN, near and far", _FKIE),
         System(
             "baseline-mse",
             "the challenge's autoencoder, mean squared error",
-            Mix(("autoencoder@near",)),
+            WeightedSum(("autoencoder@near",)),
             {"autoencoder": "mse"},
         ),
         System(
             "baseline-mahala",
             "the challenge's autoencoder, selective Mahalanobis distance",
-            Mix(("autoencoder@near",)),
+            WeightedSum(("autoencoder@near",)),
             {"autoencoder": "mahala"},
         ),
     )

@@ -26,7 +26,7 @@ from edge_asd.bundle.manifest import (
     MachineSpec,
     TermSpec,
 )
-from edge_asd.bundle.system import SYSTEMS, Mix
+from edge_asd.bundle.system import SYSTEMS, WeightedSum
 from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import normalise_rows
 
@@ -89,14 +89,17 @@ def _extractors() -> dict[str, ExtractorSpec]:
     }
 
 
-def _fusion(mix: Mix) -> FusionSpec:
-    normal = NORMAL if mix.standardise else ((0.0, 1.0),) * len(mix.parts)
+def _fusion(weighted: WeightedSum) -> FusionSpec:
+    normal = NORMAL if weighted.standardise else ((0.0, 1.0),) * len(weighted.parts)
     return FusionSpec(
         terms=tuple(
             TermSpec(
-                of=_fusion(part) if isinstance(part, Mix) else part, weight=0.5, mean=mean, std=std
+                of=_fusion(part) if isinstance(part, WeightedSum) else part,
+                weight=0.5,
+                mean=mean,
+                std=std,
             )
-            for part, (mean, std) in zip(mix.parts, normal, strict=True)
+            for part, (mean, std) in zip(weighted.parts, normal, strict=True)
         ),
         method="equal",
     )

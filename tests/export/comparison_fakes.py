@@ -94,7 +94,7 @@ def manifest(
             "hop_s": 0.05,
             "extractors": extractors,
             "branches": [
-                {"extractor": branch.extractor, "view": branch.view, "scorer": {}}
+                {"extractor": branch.extractor, "view": branch.view, "scorer": {"kind": "dldn"}}
                 for branch in branches
             ],
             "machines": {

@@ -62,7 +62,7 @@ def manifest(machines: Sequence[str] = ("fan",), *, labels: str | None = None) -
         "embedding_dim": 256,
     }
     scorers: list[dict[str, object]] = [
-        {"extractor": "fkie", "view": view, "scorer": {}} for view in ("near", "far")
+        {"extractor": "fkie", "view": view, "scorer": {"kind": "dldn"}} for view in ("near", "far")
     ]
     return Manifest.model_validate(
         {

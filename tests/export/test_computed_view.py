@@ -14,14 +14,16 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import View
 from edge_asd.bundle import system
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.system import Mix, System
+from edge_asd.bundle.system import System, WeightedSum
 from edge_asd.cli import app
 
 DIFFERENCE = View("difference", 1, lambda audio: audio[:1] - audio[1:])
 # Trained on what the microphones hear, and scored on what is computed of it.
 SYSTEMS = (
-    System("difference", "", Mix(("fkie@difference",))),
-    System("transferred", "", Mix(("fkie@difference",)), trained_on={"fkie": ("near", "far")}),
+    System("difference", "", WeightedSum(("fkie@difference",))),
+    System(
+        "transferred", "", WeightedSum(("fkie@difference",)), trained_on={"fkie": ("near", "far")}
+    ),
 )
 
 

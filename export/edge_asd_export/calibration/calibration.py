@@ -73,7 +73,7 @@ def calibrate(
     Parameters
     ----------
     normal : scores of the training clips by machine and branch, (n_clips,) each
-    weight_rules : label-free rule by what a mix is over, used when `labelled` is None
+    weight_rules : label-free rule by what a sum is over, used when `labelled` is None
     kind : what the normal scores are, in words
     labelled, labelled_scores : clips whose labels choose the weights, and their scores by
         machine and branch

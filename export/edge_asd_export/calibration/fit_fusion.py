@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import FusionSpec, TermSpec
-from edge_asd.bundle.system import Mix
+from edge_asd.bundle.system import WeightedSum
 from edge_asd.errors import DataError
 from edge_asd.scoring.fusion import fuse, standardised
 from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
-Scores = Mapping[str, Floats]  # by branch, or by part of a mix; as many clips each
+Scores = Mapping[str, Floats]  # by branch, or by part of a sum; as many clips each
 
 _TIE = 1e-9  # objectives closer than this are equal
 
@@ -45,7 +45,7 @@ class ClipScores:
 
 
 class WeightRule(Protocol):
-    """How the parts of one mix are weighted."""
+    """How the parts of one sum are weighted."""
 
     @property
     def method(self) -> str:
@@ -86,7 +86,7 @@ class LabelFree:
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """All the weight of a mix of one part."""
+    """All the weight of a sum of one part."""
 
     method: str = "one branch"
     labels: str | None = None
@@ -137,22 +137,22 @@ class GridSearch:
 
 
 def fit_fusions(
-    mix: Mix, machines: Mapping[str, ClipScores], rules: Mapping[str, WeightRule]
+    weighted: WeightedSum, machines: Mapping[str, ClipScores], rules: Mapping[str, WeightRule]
 ) -> dict[str, FusionSpec]:
     """Return the fusion of each machine.
 
-    Mixes inside `mix` are fitted first and then count as one part. A mix that standardises
+    Sums inside `weighted` are fitted first and then count as one part. A sum that standardises
     takes the mean and the standard deviation of each part from that machine's normal scores
     (:func:`edge_asd.scoring.fusion.standardised`).
 
     Parameters
     ----------
-    mix : Mix
+    weighted : WeightedSum
         Of a system.
     machines : mapping of machine to ClipScores
         Scores are keyed by branch.
-    rules : mapping of what a mix is over to WeightRule
-        Mixes over what has no rule weigh their parts equally.
+    rules : mapping of what a sum is over to WeightRule
+        Sums over what has no rule weigh their parts equally.
 
     Raises
     ------
@@ -160,16 +160,18 @@ def fit_fusions(
         When scores that are needed are missing, or are not finite.
     """
     inner = {
-        part: fit_fusions(part, machines, rules) for part in mix.parts if isinstance(part, Mix)
+        part: fit_fusions(part, machines, rules)
+        for part in weighted.parts
+        if isinstance(part, WeightedSum)
     }
     terms = {
         machine: [
-            _standardised(part if isinstance(part, str) else inner[part][machine], mix, scores)
-            for part in mix.parts
+            _standardised(part if isinstance(part, str) else inner[part][machine], weighted, scores)
+            for part in weighted.parts
         ]
         for machine, scores in machines.items()
     }
-    chosen = rules.get(mix.over, LabelFree("equal")) if len(mix.parts) > 1 else _Whole()
+    chosen = rules.get(weighted.over, LabelFree("equal")) if len(weighted.parts) > 1 else _Whole()
     weights = chosen.weights(
         {machine: _by_part(terms[machine], scores) for machine, scores in machines.items()}
     )
@@ -186,14 +188,14 @@ def fit_fusions(
     }
 
 
-def _standardised(part: str | FusionSpec, mix: Mix, scores: ClipScores) -> TermSpec:
+def _standardised(part: str | FusionSpec, weighted: WeightedSum, scores: ClipScores) -> TermSpec:
     """A term of weight 1 with the statistics of its normal scores."""
     alone = TermSpec(of=part, weight=1.0)
     normal = _scores_of(alone, scores.normal)
     if normal.size == 0 or not np.isfinite(normal).all():
-        name = part if isinstance(part, str) else "a nested mix"
+        name = part if isinstance(part, str) else "a nested sum"
         raise DataError(f"the normal scores of {name} are empty or not finite")
-    return standardised(alone, scores.normal) if mix.standardise else alone
+    return standardised(alone, scores.normal) if weighted.standardise else alone
 
 
 def _by_part(terms: Sequence[TermSpec], scores: ClipScores) -> ClipScores:

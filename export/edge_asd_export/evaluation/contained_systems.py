@@ -1,7 +1,7 @@
 """Which systems a bundle holds, and what is left of a system without some of its parts.
 
-A larger system's fusion holds those of the systems that it is made of: mixes inside a mix
-are fitted first and know nothing of the mix around them
+A larger system's fusion holds those of the systems that it is made of: sums inside a sum
+are fitted first and know nothing of the sum around them
 (:mod:`edge_asd_export.calibration.fit_fusion`). So one bundle of the
 largest gives the scores of all of them, as bundles of their own would.
 """
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from edge_asd.bundle.manifest import FusionSpec, Manifest, TermSpec
-from edge_asd.bundle.system import SYSTEMS, Branch, Mix, System
+from edge_asd.bundle.system import SYSTEMS, Branch, System, WeightedSum
 
 __all__ = [
     "Ablation",
@@ -47,8 +47,8 @@ def contains(larger: System, smaller: System) -> bool:
 
     Extractors must be scored alike too: the two baselines share a network and are two systems.
     """
-    mix = smaller.fusion
-    part = mix.parts[0] if len(mix.parts) == 1 else mix
+    weighted = smaller.fusion
+    part = weighted.parts[0] if len(weighted.parts) == 1 else weighted
     scored_alike = all(
         larger.scorers.get(extractor) == smaller.scorers.get(extractor)
         for extractor in smaller.extractors
@@ -163,11 +163,11 @@ def precision_of(manifest: Manifest, fusions: Fusions) -> str:
     return ", ".join(f"{extractor} {precision}" for extractor, precision in listed.items())
 
 
-def _parts(mix: Mix) -> Iterator[str | Mix]:
-    """A mix and everything below it."""
-    yield mix
-    for part in mix.parts:
-        if isinstance(part, Mix):
+def _parts(weighted: WeightedSum) -> Iterator[str | WeightedSum]:
+    """A sum and everything below it."""
+    yield weighted
+    for part in weighted.parts:
+        if isinstance(part, WeightedSum):
             yield from _parts(part)
         else:
             yield part
@@ -188,7 +188,8 @@ def _part(fusion: FusionSpec, branches: set[str]) -> FusionSpec | None:
 
 def _standardises(system: str) -> bool:
     return any(
-        isinstance(part, Mix) and part.standardise for part in _parts(SYSTEMS[system].fusion)
+        isinstance(part, WeightedSum) and part.standardise
+        for part in _parts(SYSTEMS[system].fusion)
     )
 
 

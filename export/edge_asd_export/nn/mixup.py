@@ -21,7 +21,7 @@ def n_label_columns(kind: MixupKind, n_classes: int) -> int:
 def mix_batch(
     audio: Tensor, label: Tensor, n_classes: int, kind: MixupKind, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix each clip with its partner in the reversed batch.
+    """WeightedSum each clip with its partner in the reversed batch.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import FusionSpec
-from edge_asd.bundle.system import Mix
+from edge_asd.bundle.system import WeightedSum
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.fusion import fuse
 from edge_asd_export.calibration.channel_weights import WEIGHT_RULES, channel_weights
@@ -22,9 +22,11 @@ from edge_asd_export.calibration.fit_fusion import (
 
 Floats = NDArray[np.float64]
 
-CHANNELS = Mix(("near", "far"))
+CHANNELS = WeightedSum(("near", "far"))
 FIRST = {"channels": LabelFree("first")}
-NESTED = Mix((Mix(("a@near", "a@far")), "b@stereo"), over="systems", standardise=True)
+NESTED = WeightedSum(
+    (WeightedSum(("a@near", "a@far")), "b@stereo"), over="systems", standardise=True
+)
 
 
 @pytest.fixture
@@ -114,8 +116,8 @@ def test_fusion_standardises_with_leave_one_out_statistics() -> None:
 
 def test_a_spread_that_is_only_rounding_is_raised_to_the_floor() -> None:
     normal = {"near": np.full(10, 2.0), "far": np.zeros(10)}
-    mix = Mix(("near", "far"), over="systems", standardise=True)
-    near, far = fit_fusions(mix, {"fan": ClipScores(normal)}, {})["fan"].terms
+    weighted = WeightedSum(("near", "far"), over="systems", standardise=True)
+    near, far = fit_fusions(weighted, {"fan": ClipScores(normal)}, {})["fan"].terms
     assert near.std == pytest.approx(0.02)
     assert far.std == 1.0
 
@@ -155,9 +157,9 @@ def test_grid_search_breaks_ties_towards_equal_weights() -> None:
     clip_scores = ClipScores(scores, labelled=scores)
     rule = GridSearch(lambda fused: 1.0, labels="none in truth")
     two = fit_fusions(CHANNELS, {"fan": clip_scores}, {"channels": rule})["fan"]
-    three = fit_fusions(Mix(("near", "far", "other")), {"fan": clip_scores}, {"channels": rule})[
-        "fan"
-    ]
+    three = fit_fusions(
+        WeightedSum(("near", "far", "other")), {"fan": clip_scores}, {"channels": rule}
+    )["fan"]
     assert [term.weight for term in two.terms] == [0.5, 0.5]
     assert [term.weight for term in three.terms] == [0.35, 0.35, 0.3]
 
@@ -206,8 +208,10 @@ def nested_scores() -> ClipScores:
     return ClipScores(normal)
 
 
-MODELS = Mix((Mix(("a@near", "a@far")), Mix(("b@near", "b@far"))), over="models")
-ENSEMBLE = Mix((MODELS, "c@stereo"), over="systems", standardise=True)
+MODELS = WeightedSum(
+    (WeightedSum(("a@near", "a@far")), WeightedSum(("b@near", "b@far"))), over="models"
+)
+ENSEMBLE = WeightedSum((MODELS, "c@stereo"), over="systems", standardise=True)
 
 
 def test_channels_and_models_are_weighted_by_rules_of_their_own() -> None:

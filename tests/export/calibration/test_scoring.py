@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
-from edge_asd.bundle.system import Mix, System, system_named
+from edge_asd.bundle.system import System, WeightedSum, system_named
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.bank import ExactBank
 from edge_asd.scoring.kinds import DirectSpec, ReferenceSpec
@@ -134,7 +134,7 @@ def test_centres_of_a_network_without_any_are_refused(
         make_banks(train, SCORINGS["centres"], {})
 
 
-TWO = System("two", "", Mix(("a@near", "a@far", "b@stereo")))
+TWO = System("two", "", WeightedSum(("a@near", "a@far", "b@stereo")))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_asd.bundle.system import SYSTEMS, Mix, System
+from edge_asd.bundle.system import SYSTEMS, System, WeightedSum
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import MachineClips, scan
 from edge_asd_export.training.config import TrainConfig
@@ -66,15 +66,15 @@ def test_classes_can_be_shared_by_views(machines: Mapping[str, MachineClips]) ->
 
 
 def test_a_network_cannot_hear_one_and_two_microphones() -> None:
-    mixed = System("mixed", "", Mix(("fkie@near", "fkie@stereo")))
+    mixed = System("mixed", "", WeightedSum(("fkie@near", "fkie@stereo")))
 
     with pytest.raises(UsageError, match=r"'fkie' cannot take .*: near, stereo; train"):
         views_of("fkie", [SYSTEMS["system2"], mixed])
 
 
 def test_views_of_several_systems_are_joined() -> None:
-    near = System("near", "", Mix(("fkie@near",)))
-    far = System("far", "", Mix(("fkie@far", "resnet@stereo")))
+    near = System("near", "", WeightedSum(("fkie@near",)))
+    far = System("far", "", WeightedSum(("fkie@far", "resnet@stereo")))
 
     assert views_of("fkie", [near, far, near]) == ["near", "far"]
 

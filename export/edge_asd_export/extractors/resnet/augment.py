@@ -23,7 +23,7 @@ def random_windows(spectrogram: Tensor, n_frames: int, generator: torch.Generato
 def mix(
     spectrogram: Tensor, label: Tensor, share: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Mix some clips with their partners in the reversed batch, and their labels likewise.
+    """WeightedSum some clips with their partners in the reversed batch, and their labels likewise.
 
     Parameters
     ----------
