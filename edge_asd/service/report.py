@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class ServicePage:
         return {
             "unit": self.unit,
             "healthy": self.healthy,
-            "systemd": asdict(self.systemd),
+            "systemd": self.systemd.model_dump(),
             "monitor": self.monitor,
             "trouble": self.trouble,
         }

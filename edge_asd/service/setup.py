@@ -56,8 +56,11 @@ def install(setup: Setup, *, profile: str | None, root: Path, start: bool) -> It
     ProfileError
         When the profile cannot be obeyed; nothing is written then.
     """
-    text = _profile_text(setup, profile, root)
-    settings = load_profile(profile or _installed_profile(setup, root) or "default")
+    installed = below(root, setup.profile)
+    source = profile or (str(installed) if installed.is_file() else "default")
+    settings = load_profile(source)
+    builtin = builtin_folder() / f"{source}.toml" if source in builtin_profiles() else None
+    text = (builtin or Path(source)).read_text(encoding="utf-8")
     env = _read(below(root, setup.env)) or ""
     for file in planned_files(setup, settings, profile_text=text, env=env):
         yield from _writing(file, root)
@@ -166,19 +169,6 @@ def _link(setup: Setup, root: Path) -> None:
 
 def _command(*command: str) -> Step:
     return Step(f"run {' '.join(command)}", lambda: systemd.run(*command))
-
-
-def _profile_text(setup: Setup, profile: str | None, root: Path) -> str:
-    source = profile or _installed_profile(setup, root) or "default"
-    load_profile(source)  # which explains what is wrong with it
-    if source in builtin_profiles():
-        return (builtin_folder() / f"{source}.toml").read_text(encoding="utf-8")
-    return Path(source).read_text(encoding="utf-8")
-
-
-def _installed_profile(setup: Setup, root: Path) -> str | None:
-    path = below(root, setup.profile)
-    return str(path) if path.is_file() else None
 
 
 def _read(path: Path) -> str | None:

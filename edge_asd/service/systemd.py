@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from edge_asd.errors import EdgeAsdError
 from edge_asd.service.plan import UNIT, UNITS, WANTS
@@ -12,28 +13,30 @@ from edge_asd.service.plan import UNIT, UNITS, WANTS
 __all__ = ["UnitState", "enabled_instances", "parse_show", "run", "running", "unit_state"]
 
 _TIMEOUT_S = 60
-_PROPERTIES = (
-    *("ActiveState", "SubState", "ActiveEnterTimestamp", "ExecMainStatus", "NRestarts"),
-    *("Result", "StatusText", "WatchdogUSec", "WatchdogTimestamp", "MainPID"),
-)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnitState:
+class UnitState(BaseModel):
     """One machine's service; what only a running systemd knows is None without one."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     instance: str
     installed: bool
     enabled: bool  # starts at boot
-    active: str | None = None  # "active", "activating", "failed", "inactive", ...
-    sub: str | None = None  # "running", "auto-restart", ...
-    since: str | None = None
-    exit_code: int | None = None  # of the last process that ended
-    result: str | None = None  # why it ended: "success", "exit-code", "watchdog", ...
-    restarts: int | None = None  # by systemd
-    watchdog: str | None = None  # time without a ping after which it is started again
-    pinged: str | None = None
-    says: str | None = None  # its status line
+    # "active", "activating", "failed", "inactive", ...
+    active: str | None = Field(default=None, validation_alias="ActiveState")
+    sub: str | None = Field(
+        default=None, validation_alias="SubState"
+    )  # "running", "auto-restart", ...
+    since: str | None = Field(default=None, validation_alias="ActiveEnterTimestamp")
+    # Of the last process that ended, and why it ended: "success", "exit-code", "watchdog", ...
+    exit_code: int | None = Field(default=None, validation_alias="ExecMainStatus")
+    result: str | None = Field(default=None, validation_alias="Result")
+    restarts: int | None = Field(default=None, validation_alias="NRestarts")  # by systemd
+    # Time without a ping after which it is started again.
+    watchdog: str | None = Field(default=None, validation_alias="WatchdogUSec")
+    pinged: str | None = Field(default=None, validation_alias="WatchdogTimestamp")
+    says: str | None = Field(default=None, validation_alias="StatusText")  # its status line
 
     @property
     def healthy(self) -> bool:
@@ -80,32 +83,18 @@ def unit_state(instance: str, root: Path = Path("/")) -> UnitState:
     enabled = (root / WANTS.relative_to("/") / unit).is_symlink()
     if not running(root):
         return UnitState(instance=instance, installed=installed, enabled=enabled)
-    shown = run("systemctl", "show", f"--property={','.join(_PROPERTIES)}", "--", unit)
+    properties = ",".join(
+        field.validation_alias
+        for field in UnitState.model_fields.values()
+        if isinstance(field.validation_alias, str)
+    )
+    shown = run("systemctl", "show", f"--property={properties}", "--", unit)
     return parse_show(shown, instance, installed=installed, enabled=enabled)
 
 
 def parse_show(text: str, instance: str, *, installed: bool, enabled: bool) -> UnitState:
     """Read what ``systemctl show`` prints."""
     shown = {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
-
-    def known(name: str) -> str | None:
-        return shown.get(name) or None
-
-    def count(name: str) -> int | None:
-        value = shown.get(name, "")
-        return int(value) if value.isdecimal() else None
-
-    return UnitState(
-        instance=instance,
-        installed=installed,
-        enabled=enabled,
-        active=known("ActiveState"),
-        sub=known("SubState"),
-        since=known("ActiveEnterTimestamp"),
-        exit_code=count("ExecMainStatus"),
-        result=known("Result"),
-        restarts=count("NRestarts"),
-        watchdog=known("WatchdogUSec"),
-        pinged=known("WatchdogTimestamp"),
-        says=known("StatusText"),
-    )
+    known = {name: value for name, value in shown.items() if value}
+    facts = {"instance": instance, "installed": installed, "enabled": enabled}
+    return UnitState.model_validate(known | facts)
