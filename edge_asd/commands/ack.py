@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
+
+from edge_asd.commands.options import (
+    MachineOption,
+    NoteOption,
+    ProfileOption,
+    StateOption,
+    known_state_roots,
+)
 
 __all__ = ["ack"]
 
 
 def ack(
-    machine: Annotated[
-        str | None, typer.Option(help="Machine; may be left out if one monitor runs.")
-    ] = None,
-    note: Annotated[
-        str, typer.Option(help="What is known or done about it, in 200 characters.")
-    ] = "",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the monitor's state; the usual one if left out.")
-    ] = None,
+    machine: MachineOption = None,
+    note: NoteOption = "",
+    profile: ProfileOption = "default",
+    state: StateOption = None,
 ) -> None:
     """Acknowledge the alarm that is on: somebody has seen it.
 
@@ -32,11 +32,9 @@ def ack(
 
         edge-asd ack --machine pump-3 --note "bearing ordered"
     """
-    import os
-
     from edge_asd.control.control_socket import ask, plain_text
     from edge_asd.control.monitors import control_socket
 
-    path = control_socket(state, machine, os.environ)
+    path = control_socket(known_state_roots(state, profile), machine)
     reply = ask(path, "ack", note=plain_text(note))
     typer.echo(f"acknowledged {plain_text(str(reply.get('alarm_id')))}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import LATEST_BUNDLE, BundleOption, MachineOption, ThreadsOption
 from edge_asd.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -16,14 +17,12 @@ __all__ = ["bench"]
 
 
 def bench(
-    bundle: Annotated[Path, typer.Option(help="Bundle to time.")] = Path("bundles/latest"),
-    machine: Annotated[
-        str | None, typer.Option(help="Machine of the bundle; may be left out if it has one.")
-    ] = None,
+    bundle: BundleOption = LATEST_BUNDLE,
+    machine: MachineOption = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="How long to score; ten windows at least.")
     ] = 10.0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
+    threads: ThreadsOption = 1,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write everything measured to this file.")
     ] = None,

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from edge_asd.commands.options import LATEST_BUNDLE, ThreadsOption
+
 __all__ = ["check"]
 
 
 def check(
-    bundle: Annotated[Path, typer.Argument(help="Bundle to verify.")] = Path("bundles/latest"),
-    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
+    bundle: Annotated[Path, typer.Argument(help="Bundle to verify.")] = LATEST_BUNDLE,
+    threads: ThreadsOption = 1,
 ) -> None:
     """Verify a bundle on this computer.
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import typer
+
+from edge_asd.commands.options import JsonOption
 
 __all__ = ["devices"]
 
 
 def devices(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per device on stdout.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List the sound devices that can record, and how to name them in a profile.
 

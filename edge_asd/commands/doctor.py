@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_asd.command_line import as_typed
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    JsonOption,
+    MachineOption,
+    ProfileOption,
+    StateOption,
+)
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -17,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_LATEST = Path("bundles/latest")
-
 
 def doctor(
     device: Annotated[
@@ -27,17 +32,13 @@ def doctor(
     bundle: Annotated[
         Path | None, typer.Option(help="Bundle to check and time; else bundles/latest.")
     ] = None,
-    machine: Annotated[str | None, typer.Option(help="Machine of the bundle.")] = None,
-    profile: Annotated[
-        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
-    ] = "default",
-    state: Annotated[
-        Path | None, typer.Option(help="State folder of the monitors; else the profile's.")
-    ] = None,
+    machine: MachineOption = None,
+    profile: ProfileOption = "default",
+    state: StateOption = None,
     seconds: Annotated[
         float, typer.Option(min=1.0, max=60.0, help="Length of the short recording.")
     ] = 3.0,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    as_json: JsonOption = False,
     archive: Annotated[
         Path | None, typer.Option(help="Also write a support archive, such as support.tar.gz.")
     ] = None,
@@ -68,10 +69,12 @@ def doctor(
     import os
     import tempfile
 
+    from edge_asd.control.monitors import root_in_use
     from edge_asd.doctor import archive as support
     from edge_asd.doctor.examination import examine, to_dict
     from edge_asd.doctor.installation import Installation
     from edge_asd.profile import load_profile
+    from edge_asd.state.places import state_roots
 
     if with_audio and archive is None:
         raise UsageError("--with-audio is about the archive: give --archive FILE.tar.gz, too")
@@ -80,9 +83,9 @@ def doctor(
         installation = Installation(
             profile=settings,
             device=device or settings.capture.device,
-            bundle=bundle or (_LATEST if _LATEST.is_dir() else None),
+            bundle=bundle or (LATEST_BUNDLE if LATEST_BUNDLE.is_dir() else None),
             machine=machine,
-            state=state or _state_root(settings.site.state_dir),
+            state=root_in_use(state_roots(state, settings, os.environ)),
             seconds=seconds,
             environment=os.environ,
             recording=Path(folder) / "recording.npy" if with_audio else None,
@@ -100,18 +103,6 @@ def doctor(
             typer.echo(f"wrote {archive}", err=True)
     if not content["healthy"]:
         raise typer.Exit(1)
-
-
-def _state_root(of_profile: str) -> Path:
-    """Where monitors keep their state: the service's folder, where it can be seen."""
-    import os
-
-    from edge_asd.service.plan import STATE
-    from edge_asd.state.folder import default_root
-
-    if of_profile:
-        return Path(of_profile)
-    return STATE if os.access(STATE, os.R_OK | os.X_OK) else default_root(os.environ)
 
 
 def _with_progress(verdicts: Iterable[tuple[str, Verdict]]) -> Iterable[tuple[str, Verdict]]:

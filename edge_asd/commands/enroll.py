@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    StateOption,
+)
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,15 +53,9 @@ def enroll(
         str | None,
         typer.Option(help="Machine of the bundle whose networks and window length it shares."),
     ] = None,
-    bundle: Annotated[Path, typer.Option(help="The bundle that will listen.")] = Path(
-        "bundles/latest"
-    ),
-    profile: Annotated[
-        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
-    ] = "default",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
-    ] = None,
+    bundle: BundleOption = LATEST_BUNDLE,
+    profile: ProfileOption = "default",
+    state: StateOption = None,
     false_alarm_rate: Annotated[
         float,
         typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold."),
@@ -66,7 +67,7 @@ def enroll(
     yes: Annotated[
         bool, typer.Option("--yes", help="After Ctrl-C, keep what was heard without asking.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Learn the normal sound of a machine on the device, from minutes of it.
 
@@ -87,12 +88,13 @@ def enroll(
     from datetime import UTC, datetime
 
     from edge_asd.bundle.bundle import Bundle
-    from edge_asd.learn.change import state_root, tell_monitor
+    from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import Origin, base_for, enrol
     from edge_asd.learn.listening import Wanted
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder, require_name
+    from edge_asd.state.places import state_root
 
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
@@ -118,7 +120,7 @@ def enroll(
             false_alarm_rate=false_alarm_rate,
         )
         version = store.add(learned)
-    _report(learned, version, of, tell_monitor(folder), as_json=as_json)
+    _report(learned, version, of, reload_monitor(folder), as_json=as_json)
 
 
 def _hear(

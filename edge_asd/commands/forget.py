@@ -7,6 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    BundleOption,
+    JsonOption,
+    MachineOption,
+    ProfileOption,
+    StateOption,
+    known_state_roots,
+)
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,19 +38,11 @@ def forget(
         typer.Option(help="Go to a version as it was, such as v0002; bundle: learned nothing."),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show what was learned.")] = False,
-    bundle: Annotated[Path, typer.Option(help="The bundle that listens.")] = Path("bundles/latest"),
-    machine: Annotated[
-        str | None, typer.Option(help="May be left out where one machine has learned anything.")
-    ] = None,
-    profile: Annotated[
-        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
-    ] = "default",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
-    ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="With --list, one JSON object per version.")
-    ] = False,
+    bundle: BundleOption = LATEST_BUNDLE,
+    machine: MachineOption = None,
+    profile: ProfileOption = "default",
+    state: StateOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Take back what `teach` and `enroll` did, or show what it was.
 
@@ -56,16 +57,12 @@ def forget(
 
         edge-asd forget --machine pump-3 --to v0001
     """
-    import os
-
-    from edge_asd.learn.change import state_roots, tell_monitor
+    from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.store import LearnedStore
-    from edge_asd.profile import load_profile
 
     if sum((event is not None, last, everything, to is not None, show)) != 1:
         raise UsageError("say what to forget: an EVENT, --last, --all or --to; or ask for --list")
-    settings = load_profile(profile)
-    folder = _state_of(state_roots(state, settings, os.environ), machine)
+    folder = _state_of(known_state_roots(state, profile), machine)
     store = LearnedStore(folder)
     if show:
         _list(store, as_json=as_json)
@@ -76,7 +73,7 @@ def forget(
         typer.echo(f"{folder.machine}: {to} is in use")
     else:
         _forget(store, bundle, event, last=last)
-    typer.echo(tell_monitor(folder), err=True)
+    typer.echo(reload_monitor(folder), err=True)
 
 
 def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool) -> None:

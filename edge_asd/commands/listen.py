@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import LATEST_BUNDLE, BundleOption, MachineOption, ProfileOption
 from edge_asd.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -34,14 +35,9 @@ def listen(
         int | None,
         typer.Option(min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
     ] = None,
-    bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
-    machine: Annotated[
-        str | None,
-        typer.Option(help="Machine of the bundle, or one that was enrolled here."),
-    ] = None,
-    profile: Annotated[
-        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
-    ] = "default",
+    bundle: BundleOption = LATEST_BUNDLE,
+    machine: MachineOption = None,
+    profile: ProfileOption = "default",
     wait: Annotated[
         float | None,
         typer.Option(min=0, help="Seconds to wait for a missing sound card; 0 ends at once."),

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    BundleOption,
+    JsonOption,
+    MachineOption,
+    ThreadsOption,
+)
 from edge_asd.errors import EdgeAsdError
 
 if TYPE_CHECKING:
@@ -20,10 +27,8 @@ _PLAIN_COLUMNS = 54  # characters of file, score, max and verdict
 
 def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
-    bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
-    machine: Annotated[
-        str | None, typer.Option(help="Machine of the bundle, or with --state one enrolled here.")
-    ] = None,
+    bundle: BundleOption = LATEST_BUNDLE,
+    machine: MachineOption = None,
     hop_s: Annotated[
         float | None,
         typer.Option(
@@ -34,11 +39,9 @@ def score(
         Path | None,
         typer.Option(help="Folder of the monitors' state, to use what was learned on site."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
+    threads: ThreadsOption = 1,
     windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per file on stdout.")
-    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score recordings exactly as `listen` would.
 

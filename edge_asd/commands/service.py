@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edge_asd.command_line import as_typed
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    BundleOption,
+    JsonOption,
+    MachineOption,
+    StateOption,
+)
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -26,16 +33,13 @@ service = typer.Typer(
 _Root = Annotated[
     Path, typer.Option(help="Another system's root folder, to prepare an image.", file_okay=False)
 ]
-_Machine = Annotated[
-    str | None, typer.Option(help="Machine; may be left out where there is only one.")
-]
 _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @service.command("install")
 def install(
-    bundle: Annotated[Path, typer.Option(help="What normal sounds like.")] = Path("bundles/latest"),
-    machine: _Machine = None,
+    bundle: BundleOption = LATEST_BUNDLE,
+    machine: MachineOption = None,
     profile: Annotated[
         str | None,
         typer.Option(help="Profile to copy: a built-in name or a .toml file; else the installed."),
@@ -87,7 +91,9 @@ def install(
 
 
 @service.command("uninstall")
-def uninstall(machine: _Machine = None, root: _Root = Path("/"), dry_run: _DryRun = False) -> None:
+def uninstall(
+    machine: MachineOption = None, root: _Root = Path("/"), dry_run: _DryRun = False
+) -> None:
     """Stop the monitor of a machine and no longer start it at boot.
 
     Its profile and environment file in /etc/edge-asd stay, and so does all that it learned.
@@ -106,14 +112,13 @@ def uninstall(machine: _Machine = None, root: _Root = Path("/"), dry_run: _DryRu
 
 @service.command("status")
 def status(
-    machine: _Machine = None,
+    machine: MachineOption = None,
     root: _Root = Path("/"),
-    state: Annotated[
-        Path | None, typer.Option(help="State folder of the monitors; else the service's.")
+    profile: Annotated[
+        str | None, typer.Option(help="Profile of the monitor; else the one that is installed.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object per machine on stdout.")
-    ] = False,
+    state: StateOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how systemd and the monitors themselves say that they are.
 
@@ -129,7 +134,7 @@ def status(
 
     from edge_asd.service.report import report, service_lines
 
-    pages = report(root, machine=machine, state=state)
+    pages = report(root, machine=machine, profile=profile, state=state)
     for page in pages:
         if as_json:
             typer.echo(json.dumps(page.to_dict()))
@@ -151,8 +156,8 @@ def _require_root(root: Path, *, dry_run: bool) -> None:
 def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     """Name of the machine; one that the bundle does not know has to be enrolled."""
     from edge_asd.bundle.bundle import Bundle
-    from edge_asd.service.setup import below
     from edge_asd.state.folder import require_name
+    from edge_asd.state.places import below
 
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
@@ -165,8 +170,8 @@ def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
 
 def _installed(machine: str | None, root: Path) -> Setup:
     from edge_asd.service.plan import Setup
-    from edge_asd.service.setup import below
     from edge_asd.service.systemd import enabled_instances
+    from edge_asd.state.places import below
 
     instances = enabled_instances(root)
     if machine is None and len(instances) != 1:

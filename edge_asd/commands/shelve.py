@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.commands.options import (
+    MachineOption,
+    NoteOption,
+    ProfileOption,
+    StateOption,
+    known_state_roots,
+)
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,13 +31,10 @@ def shelve(
         str | None, typer.Option(help="Or until when, in UTC: 2026-11-23T06:00Z.")
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Raise alarms again, now.")] = False,
-    machine: Annotated[
-        str | None, typer.Option(help="Machine; may be left out if one monitor runs.")
-    ] = None,
-    note: Annotated[str, typer.Option(help="Why, in 200 characters.")] = "",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the monitor's state; the usual one if left out.")
-    ] = None,
+    machine: MachineOption = None,
+    note: NoteOption = "",
+    profile: ProfileOption = "default",
+    state: StateOption = None,
 ) -> None:
     """Raise no alarm for a while: the machine is cleaned, moved or repaired.
 
@@ -46,7 +49,6 @@ def shelve(
 
         edge-asd shelve --off
     """
-    import os
     from datetime import UTC, datetime
 
     from edge_asd.control.control_socket import ask, plain_text
@@ -56,7 +58,7 @@ def shelve(
     if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
         raise UsageError("give one of --for, --until and --off")
     end = None if off else _end(duration, until, datetime.now(UTC))
-    path = control_socket(state, machine, os.environ)
+    path = control_socket(known_state_roots(state, profile), machine)
     if end is None:
         ask(path, "unshelve")
         typer.echo("alarms are raised again")

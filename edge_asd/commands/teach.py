@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_asd.commands.options import (
+    LATEST_BUNDLE,
+    BundleOption,
+    JsonOption,
+    ProfileOption,
+    StateOption,
+)
 
 if TYPE_CHECKING:
     from edge_asd.learn.learned import Learned
@@ -17,17 +24,13 @@ def teach(
     event: Annotated[
         str, typer.Argument(help="Id of the alarm, from `edge-asd alarms`, or its folder.")
     ],
-    bundle: Annotated[Path, typer.Option(help="The bundle that listens.")] = Path("bundles/latest"),
+    bundle: BundleOption = LATEST_BUNDLE,
     machine: Annotated[
         str | None, typer.Option(help="Only look among the alarms of this machine.")
     ] = None,
-    profile: Annotated[
-        str, typer.Option(help="Device profile: a built-in name or a .toml file.")
-    ] = "default",
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the monitors' state; the usual one if left out.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The result as one JSON object.")] = False,
+    profile: ProfileOption = "default",
+    state: StateOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Teach that the sound of an alarm is normal, so that it raises no alarm again.
 
@@ -45,7 +48,7 @@ def teach(
     from datetime import UTC, datetime
 
     from edge_asd.bundle.bundle import Bundle
-    from edge_asd.learn.change import kept_states, state_roots, tell_monitor
+    from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import untouched_site
     from edge_asd.learn.event_sound import find_event, read_event
     from edge_asd.learn.learned import Learned
@@ -55,12 +58,11 @@ def teach(
     from edge_asd.learn.teaching import teachable
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder
+    from edge_asd.state.places import state_roots, states_in
 
     settings = load_profile(profile)
     roots = state_roots(state, settings, os.environ)
-    states = [one for root in roots for one in kept_states(root)]
-    if machine is not None:
-        states = [StateFolder(root, machine) for root in roots]
+    states = [StateFolder(root, machine) for root in roots] if machine else states_in(roots)
     folder, alarm_id = find_event(states, event)
     sound = read_event(folder, alarm_id)
     folder = StateFolder(folder.path.parent, sound.machine)
@@ -77,7 +79,7 @@ def teach(
         learned = taught_with(opened, before, detector, alarm_id, windows, datetime.now(UTC))
         version = store.add(learned)
     _report(before, learned, version, as_json=as_json)
-    typer.echo(tell_monitor(folder), err=True)
+    typer.echo(reload_monitor(folder), err=True)
 
 
 def _report(before: Learned, learned: Learned, version: str, *, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,11 +14,19 @@ from edge_asd.clips.folder import EVENT_FILE, STAMPED, EventRecord
 from edge_asd.control.control_socket import ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
-from edge_asd.state.folder import StateFolder, default_root
+from edge_asd.state.folder import StateFolder, folder_name
+from edge_asd.state.places import states_in
 
-__all__ = ["MonitorReport", "control_socket", "find_monitors", "recent_alarms", "report_on"]
+__all__ = [
+    "MonitorReport",
+    "control_socket",
+    "find_monitors",
+    "recent_alarms",
+    "reload_monitor",
+    "report_on",
+    "root_in_use",
+]
 
-_SERVICE_ROOT = Path("/var/lib/edge-asd")  # StateDirectory= of the system's service
 _MOST_RECORD_BYTES = 1_000_000
 
 
@@ -33,60 +42,54 @@ class MonitorReport:
     alarms: list[dict[str, Any]]  # see edge_asd.clips.folder; the latest first
 
 
-def find_monitors(
-    state: Path | None, environment: Mapping[str, str], *, service_root: Path = _SERVICE_ROOT
-) -> list[StateFolder]:
+def find_monitors(roots: Iterable[Path]) -> list[StateFolder]:
     """Return the state of every monitor that ever ran.
 
-    Where `state` is None, those of the service count, too, unless one of this user runs.
+    Parameters
+    ----------
+    roots : from :func:`edge_asd.state.places.state_roots`
 
     Raises
     ------
-    ControlError
+    StateError
         When the state belongs to somebody else.
     """
+    return [folder for folder in states_in(roots) if _has_run(folder)]
+
+
+def root_in_use(roots: Sequence[Path]) -> Path:
+    """Return the first place where a monitor runs, has run, or could keep its state."""
     found: list[StateFolder] = []
-    for root in _roots(state, environment, service_root):
-        try:
-            found += _monitors_in(root)
-        except ControlError:
-            if not found:  # else the user means the own ones
-                raise
-        if any(_runs(folder) for folder in found):
-            break
-    return found
+    with suppress(StateError):
+        found = find_monitors(roots)
+    used = [folder.path.parent for folder in [*filter(_runs, found), *found]]
+    return [*used, *(root for root in roots if os.access(root, os.R_OK | os.X_OK)), *roots][0]
 
 
-def control_socket(
-    state: Path | None,
-    machine: str | None,
-    environment: Mapping[str, str],
-    *,
-    service_root: Path = _SERVICE_ROOT,
-) -> Path:
+def control_socket(roots: Sequence[Path], machine: str | None) -> Path:
     """Return the socket of the monitor of a machine, or of the only one that runs.
 
     Raises
     ------
     ControlError
-        When it does not run, or belongs to somebody else.
+        When it does not run.
+    StateError
+        When its state belongs to somebody else.
     UsageError
         When several run and no machine is named.
     """
-    found = find_monitors(state, environment, service_root=service_root)
-    running = [folder for folder in found if _runs(folder)]
+    running = [folder for folder in find_monitors(roots) if _runs(folder)]
     names = ", ".join(folder.machine for folder in running)
     if machine is None and len(running) > 1:
         raise UsageError(f"monitors of {names} are running; name one with --machine")
     for folder in running:
-        if machine is None or folder.path.name == StateFolder(Path(), machine).path.name:
+        if machine is None or folder.path.name == folder_name(machine):
             return folder.control_socket
-    roots = " or ".join(map(str, _roots(state, environment, service_root)))
     wanted = f" of {machine!r}" if machine else ""
     others = f"; running: {names}" if names else ""
     raise ControlError(
-        f"no monitor{wanted} runs with its state in {roots}{others}; "
-        "start one with 'edge-asd listen' or name the folder with --state"
+        f"no monitor{wanted} runs with its state in {' or '.join(map(str, roots))}{others}; "
+        "start one with 'edge-asd listen', or give the --profile or --state that it has"
     )
 
 
@@ -125,23 +128,23 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
             yield {"folder": str(path.parent)} | record.model_dump(mode="json")
 
 
-def _roots(state: Path | None, environment: Mapping[str, str], service_root: Path) -> list[Path]:
-    if state is not None:
-        return [state]
-    return list(dict.fromkeys([default_root(environment), service_root]))
-
-
-def _monitors_in(root: Path) -> list[StateFolder]:
+def reload_monitor(folder: StateFolder) -> str:
+    """Have a running monitor take over what was learned; return in words whether it did."""
     try:
-        names = sorted(path.name for path in root.iterdir())
-        found = [StateFolder(root, name) for name in names]
-        return [folder for folder in found if (folder.path / "lock").exists()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except PermissionError as error:
-        raise ControlError(
-            f"{error.filename} belongs to another user; ask as that user, or as root"
-        ) from None
+        if not answers(folder.control_socket):
+            root = folder.path.parent
+            return f"no monitor of it runs with its state in {root}; the next one there uses it"
+        ask(folder.control_socket, "reload")
+    except (ControlError, OSError) as error:
+        return f"the running monitor did not take it over ({error}); start it again"
+    return "the running monitor uses it from now on"
+
+
+def _has_run(folder: StateFolder) -> bool:
+    try:
+        return (folder.path / "lock").exists()
+    except OSError:
+        return True  # of another user, as asking it will tell
 
 
 def _runs(folder: StateFolder) -> bool:

@@ -27,8 +27,8 @@ from edge_asd.doctor.reach import secrets_of
 from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
-from edge_asd.service.plan import CONFIG
 from edge_asd.state.atomic import atomic_file
+from edge_asd.state.places import SERVICE_CONFIG, below
 from edge_asd.system_files import first_line, read_text
 
 __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
@@ -157,7 +157,7 @@ def _service_environments(root: Path) -> list[dict[str, str]]:
             name.strip(): value.strip().strip("\"'")
             for name, _, value in (line.partition("=") for line in read_text(path).splitlines())
         }
-        for path in sorted((root / CONFIG.relative_to("/")).glob("*.env"))
+        for path in sorted(below(root, SERVICE_CONFIG).glob("*.env"))
     ]
 
 

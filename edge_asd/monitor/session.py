@@ -24,7 +24,8 @@ from edge_asd.monitor.standard_output import standard_output
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import Profile
-from edge_asd.state.folder import StateFolder, default_root
+from edge_asd.state.folder import StateFolder
+from edge_asd.state.places import state_root
 from edge_asd.state.start_record import StartRecord
 
 __all__ = ["Recording", "Session"]
@@ -82,9 +83,7 @@ class Session:
         """State of live monitoring; a recording leaves none unless asked to."""
         if self.recording is not None and self.state is None:
             return None
-        usual = self.profile.site.state_dir
-        root = self.state or (Path(usual) if usual else default_root(self.environment))
-        return StateFolder(root, machine)
+        return StateFolder(state_root(self.state, self.profile, self.environment), machine)
 
     def _listen(
         self,

@@ -23,11 +23,10 @@ from pathlib import Path
 from edge_asd.errors import UsageError
 from edge_asd.profile import Profile, builtin_folder
 from edge_asd.state.folder import folder_name
+from edge_asd.state.places import SERVICE_CONFIG, SERVICE_STATE
 
 __all__ = [
-    "CONFIG",
     "DEFAULT_USER",
-    "STATE",
     "UNIT",
     "UNITS",
     "WANTS",
@@ -40,8 +39,6 @@ __all__ = [
     "usb_card",
 ]
 
-CONFIG = Path("/etc/edge-asd")
-STATE = Path("/var/lib/edge-asd")
 UNITS = Path("/etc/systemd/system")
 WANTS = UNITS / "multi-user.target.wants"
 UNIT = "edge-asd@.service"
@@ -91,11 +88,11 @@ class Setup:
 
     @property
     def profile(self) -> Path:
-        return CONFIG / f"{self.instance}.toml"
+        return SERVICE_CONFIG / f"{self.instance}.toml"
 
     @property
     def env(self) -> Path:
-        return CONFIG / f"{self.instance}.env"
+        return SERVICE_CONFIG / f"{self.instance}.env"
 
     @property
     def drop_in(self) -> Path:
@@ -210,7 +207,7 @@ def _unit_word(word: str) -> str:
 
 
 def _sysusers_text() -> str:
-    return f'u {DEFAULT_USER} - "edge-asd monitor" {STATE}\nm {DEFAULT_USER} audio\n'
+    return f'u {DEFAULT_USER} - "edge-asd monitor" {SERVICE_STATE}\nm {DEFAULT_USER} audio\n'
 
 
 def _places(profile: Profile) -> Iterator[Path]:
@@ -221,7 +218,7 @@ def _places(profile: Profile) -> Iterator[Path]:
     ):
         if wanted is None or not wanted.is_absolute():
             continue  # below the state directory, where the service works
-        if not any(wanted.is_relative_to(place) for place in (STATE, _LOGS)):
+        if not any(wanted.is_relative_to(place) for place in (SERVICE_STATE, _LOGS)):
             yield wanted
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from edge_asd.control.control_socket import ask
 from edge_asd.errors import EdgeAsdError
 from edge_asd.profile import load_profile
-from edge_asd.service.plan import CONFIG, STATE, UNIT
+from edge_asd.service.plan import UNIT
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
 from edge_asd.state.folder import StateFolder, folder_name
+from edge_asd.state.places import SERVICE_CONFIG, below, service_root
 
 __all__ = ["ServicePage", "report", "service_lines"]
 
@@ -44,10 +45,18 @@ class ServicePage:
         }
 
 
-def report(root: Path, *, machine: str | None, state: Path | None) -> list[ServicePage]:
-    """A page for every service that starts at boot, or for one machine's."""
+def report(
+    root: Path, *, machine: str | None, profile: str | None, state: Path | None
+) -> list[ServicePage]:
+    """A page for every service that starts at boot, or for one machine's.
+
+    Parameters
+    ----------
+    profile : of the monitors; None: those that are installed
+    state : folder of their state; None: what the profile says
+    """
     instances = enabled_instances(root) if machine is None else [folder_name(machine)]
-    return [_page(instance, root, state) for instance in instances]
+    return [_page(instance, root, profile, state) for instance in instances]
 
 
 def service_lines(page: ServicePage) -> dict[str, str]:
@@ -94,18 +103,13 @@ def _monitor_lines(status: dict[str, Any]) -> dict[str, str]:
     return lines
 
 
-def _page(instance: str, root: Path, state: Path | None) -> ServicePage:
+def _page(instance: str, root: Path, profile: str | None, state: Path | None) -> ServicePage:
     monitor, trouble = None, ""
     try:
-        folder = StateFolder(state or _state_root(instance, root), instance)
+        installed = below(root, SERVICE_CONFIG / f"{instance}.toml")
+        settings = load_profile(profile or (str(installed) if installed.is_file() else "default"))
+        folder = StateFolder(state or service_root(settings, root), instance)
         monitor = dict(ask(folder.control_socket, "status")["status"])
     except (EdgeAsdError, OSError) as error:
         trouble = str(error)
     return ServicePage(unit_state(instance, root), monitor, trouble)
-
-
-def _state_root(instance: str, root: Path) -> Path:
-    """Where the service keeps its state: its profile knows."""
-    profile = root / CONFIG.relative_to("/") / f"{instance}.toml"
-    wanted = load_profile(str(profile)).site.state_dir if profile.is_file() else ""
-    return root / (Path(wanted) if wanted.startswith("/") else STATE).relative_to("/")

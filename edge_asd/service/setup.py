@@ -27,6 +27,7 @@ from edge_asd.service.plan import (
     planned_files,
 )
 from edge_asd.state.atomic import write_atomically
+from edge_asd.state.places import below
 
 __all__ = ["Step", "edge_asd_command", "install", "next_commands", "require_reach", "uninstall"]
 
@@ -135,11 +136,6 @@ def require_reach(paths: list[Path], user: str) -> None:
                         f"{folder} is closed to other users, so that user {user} cannot reach "
                         f"{path}; put it below /opt, or give --user {folder.owner()}"
                     )
-
-
-def below(root: Path, path: Path) -> Path:
-    """Where an absolute path of the device is in the system below `root`."""
-    return root / path.relative_to("/")
 
 
 def _writing(file: PlannedFile, root: Path) -> Iterator[Step]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge_asd.errors import EdgeAsdError
 from edge_asd.service.plan import UNIT, UNITS, WANTS
+from edge_asd.state.places import below
 
 __all__ = ["UnitState", "enabled_instances", "parse_show", "run", "running", "unit_state"]
 
@@ -72,15 +73,15 @@ def run(*command: str) -> str:
 def enabled_instances(root: Path = Path("/")) -> list[str]:
     """Machines whose service starts at boot, by what stands behind the ``@``."""
     before, after = UNIT.split("@")
-    links = (root / WANTS.relative_to("/")).glob(f"{before}@?*{after}")
+    links = below(root, WANTS).glob(f"{before}@?*{after}")
     return sorted(link.name.removeprefix(f"{before}@").removesuffix(after) for link in links)
 
 
 def unit_state(instance: str, root: Path = Path("/")) -> UnitState:
     """How the service of one machine is."""
     unit = UNIT.replace("@", f"@{instance}")
-    installed = (root / UNITS.relative_to("/") / UNIT).is_file()
-    enabled = (root / WANTS.relative_to("/") / unit).is_symlink()
+    installed = below(root, UNITS / UNIT).is_file()
+    enabled = below(root, WANTS / unit).is_symlink()
     if not running(root):
         return UnitState(instance=instance, installed=installed, enabled=enabled)
     properties = ",".join(

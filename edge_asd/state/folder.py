@@ -20,7 +20,6 @@ import fcntl
 import hashlib
 import re
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
@@ -28,21 +27,12 @@ from edge_asd.errors import StateError, UsageError
 
 __all__ = [
     "StateFolder",
-    "default_root",
     "folder_name",
     "require_name",
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
 _LONGEST_NAME = 100  # of a machine, in characters
-
-
-def default_root(environment: Mapping[str, str]) -> Path:
-    """Return systemd's state directory of the service, or the user's."""
-    if service := environment.get("STATE_DIRECTORY", "").split(":")[0]:
-        return Path(service)
-    home = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME', '/root')}/.local/state"
-    return Path(home) / "edge-asd"
 
 
 def folder_name(machine: str) -> str:

@@ -18,7 +18,6 @@ from edge_asd.profile import load_profile
 from edge_asd.service import setup as service_setup
 from edge_asd.service import systemd
 from edge_asd.service.plan import (
-    CONFIG,
     UNIT,
     UNITS,
     WANTS,
@@ -29,7 +28,7 @@ from edge_asd.service.plan import (
     read_env,
     usb_card,
 )
-from edge_asd.service.setup import below
+from edge_asd.state.places import SERVICE_CONFIG, below
 
 SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))
 
@@ -119,7 +118,7 @@ def test_a_replaced_profile_is_kept_aside(installed: Path, mini_bundle: Path) ->
     )
 
     assert load_profile(str(below(installed, SETUP.profile))) == load_profile("x86-64")
-    kept = below(installed, CONFIG / "pump.toml.old")
+    kept = below(installed, SERVICE_CONFIG / "pump.toml.old")
     assert kept.read_text() == "[alarm]\nholdoff_s = 60\n"
 
 

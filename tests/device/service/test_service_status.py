@@ -15,9 +15,9 @@ from typer.testing import CliRunner, Result
 from edge_asd.cli import app
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.service import systemd
-from edge_asd.service.plan import STATE, Setup
-from edge_asd.service.setup import below
+from edge_asd.service.plan import Setup
 from edge_asd.state.folder import StateFolder
+from edge_asd.state.places import SERVICE_STATE, below
 
 SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))
 
@@ -84,7 +84,7 @@ def test_a_running_enabled_service_is_healthy() -> None:
 @contextmanager
 def monitor(root: Path, status: dict[str, Any]) -> Iterator[None]:
     """A monitor of ``pump`` that answers every request with its status."""
-    folder = StateFolder(below(root, STATE), "pump")
+    folder = StateFolder(below(root, SERVICE_STATE), "pump")
     folder.make()
     ended = threading.Event()
 
