@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio.decode import SILENCE_DBFS
+from edge_asd.scoring.mel import band_edges_hz
 
 __all__ = ["N_BANDS", "Spectrograph", "spectrograph"]
 
@@ -90,16 +91,10 @@ def spectrograph(sample_rate_hz: int) -> Spectrograph:
 
 def _band_bins(sample_rate_hz: int, n_fft: int) -> NDArray[np.intp]:
     """First bin of every band, and the first behind all bins; no band is empty."""
-    mel = np.linspace(_mel(_LOWEST_HZ), _mel(sample_rate_hz / 2), N_BANDS + 1)
-    hz = 700.0 * (10 ** (mel / 2595.0) - 1.0)
+    hz = band_edges_hz(N_BANDS + 1, _LOWEST_HZ, sample_rate_hz / 2, scale="htk")
     bins = np.rint(hz * n_fft / sample_rate_hz).astype(np.intp)
     bins[-1] = n_fft // 2 + 1
     return np.asarray(np.maximum(bins, bins[0] + np.arange(N_BANDS + 1)))
-
-
-def _mel(hz: float) -> float:
-    """O'Shaughnessy, Speech Communication (1987), p. 150."""
-    return float(2595.0 * np.log10(1.0 + hz / 700.0))
 
 
 def _decibels(power: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -11,7 +11,12 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MagnitudeSpectrogram", "mel_filter_bank", "windowed_dft"]
+from edge_asd.scoring.mel import mel_filter_bank
+
+__all__ = ["MagnitudeSpectrogram", "windowed_dft"]
+
+# The band edges that the FKIE code passes to its (unused) mel layer.
+F_MIN_HZ, F_MAX_HZ = 200.0, 8_000.0
 
 
 class MagnitudeSpectrogram(nn.Module):
@@ -24,7 +29,8 @@ class MagnitudeSpectrogram(nn.Module):
     Parameters
     ----------
     n_fft, hop_length : samples
-    n_mels : number of mel bands, or None for all ``n_fft // 2 + 1`` linear bins
+    n_mels : number of mel bands of unit sum, so that the output stays a mean magnitude on the
+        scale of the linear bins; None for all ``n_fft // 2 + 1`` linear bins
     sample_rate_hz : of the audio; only the mel bands depend on it
     """
 
@@ -41,7 +47,12 @@ class MagnitudeSpectrogram(nn.Module):
         super().__init__()
         self.hop_length = hop_length
         self.register_buffer("kernel", windowed_dft(n_fft), persistent=False)
-        mel = None if n_mels is None else mel_filter_bank(n_mels, n_fft, sample_rate_hz)
+        mel = None
+        if n_mels is not None:
+            filters = mel_filter_bank(
+                n_mels, n_fft, sample_rate_hz, F_MIN_HZ, F_MAX_HZ, scale="htk", normalise="sum"
+            )
+            mel = torch.from_numpy(filters)
         self.register_buffer("mel", mel, persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
@@ -64,32 +75,3 @@ def windowed_dft(n_fft: int) -> Tensor:
     window = 0.5 - 0.5 * torch.cos(2 * math.pi * sample / n_fft)
     kernel = torch.cat([angle.cos() * window, -angle.sin() * window]).float()
     return kernel[:, None, :]
-
-
-def mel_filter_bank(
-    n_mels: int,
-    n_fft: int,
-    sample_rate_hz: int,
-    f_min_hz: float = 200.0,
-    f_max_hz: float = 8_000.0,
-) -> Tensor:
-    """Triangular HTK mel filters (n_mels, n_fft // 2 + 1), each of unit sum.
-
-    The band edges are those that the FKIE code passes to its (unused) mel layer. Unit
-    sums keep the output a mean magnitude, on the scale of the linear bins; a band
-    narrower than a bin takes the nearest bin, so that no band is empty.
-    """
-
-    def hz_to_mel(hz: float) -> float:
-        return 2595.0 * math.log10(1.0 + hz / 700.0)
-
-    mels = torch.linspace(hz_to_mel(f_min_hz), hz_to_mel(f_max_hz), n_mels + 2, dtype=torch.float64)
-    edges_hz = 700.0 * (10.0 ** (mels / 2595.0) - 1.0)
-    bins_hz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1, dtype=torch.float64)
-    lower, centre, upper = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    rising = (bins_hz - lower) / (centre - lower)
-    falling = (upper - bins_hz) / (upper - centre)
-    weights = torch.minimum(rising, falling).clamp(min=0)
-    nearest = nn.functional.one_hot((bins_hz - centre).abs().argmin(1), bins_hz.numel())
-    weights = torch.where(weights.sum(1, keepdim=True) > 0, weights, nearest.double())
-    return (weights / weights.sum(1, keepdim=True)).float()

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from edge_asd.scoring.mel import mel_filter_bank
 from edge_asd_export.nn.frontend import windowed_dft
 
-__all__ = ["LogMel", "slaney_filter_bank"]
-
-# Slaney's Auditory Toolbox: linear up to 1 kHz, then 27 steps to each factor of 6.4.
-LINEAR_HZ_PER_MEL = 200 / 3
-BREAK_HZ = 1_000.0
-LOG_STEP = math.log(6.4) / 27
+__all__ = ["LogMel"]
 
 
 class LogMel(nn.Module):
@@ -62,8 +57,10 @@ class LogMel(nn.Module):
         self.top_db = top_db
         # A leading axis of one more: the kernel slides over the channels, too.
         self.register_buffer("kernel", windowed_dft(n_fft)[:, None], persistent=False)
-        mel = slaney_filter_bank(n_mels, n_fft, sample_rate_hz, f_min_hz, f_max_hz)
-        self.register_buffer("mel", mel, persistent=False)
+        mel = mel_filter_bank(
+            n_mels, n_fft, sample_rate_hz, f_min_hz, f_max_hz, scale="slaney", normalise="area"
+        )
+        self.register_buffer("mel", torch.from_numpy(mel), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
         """Map audio (B, C, n_samples) to dB (B, C, n_mels, 1 + n_samples // hop_length)."""
@@ -76,26 +73,3 @@ class LogMel(nn.Module):
             return level_db
         floor_db = level_db.amax(dim=(1, 2, 3), keepdim=True) - self.top_db
         return torch.maximum(level_db, floor_db)
-
-
-def slaney_filter_bank(
-    n_mels: int, n_fft: int, sample_rate_hz: int, f_min_hz: float, f_max_hz: float
-) -> Tensor:
-    """Triangular filters (n_mels, n_fft // 2 + 1) of equal area, as ``librosa.filters.mel``."""
-    mels = torch.linspace(_mel(f_min_hz), _mel(f_max_hz), n_mels + 2, dtype=torch.float64)
-    linear_hz = LINEAR_HZ_PER_MEL * mels
-    break_mel = BREAK_HZ / LINEAR_HZ_PER_MEL
-    log_hz = BREAK_HZ * torch.exp(LOG_STEP * (mels - break_mel))
-    edges_hz = torch.where(mels < break_mel, linear_hz, log_hz)
-    bins_hz = torch.linspace(0, sample_rate_hz / 2, n_fft // 2 + 1, dtype=torch.float64)
-    lower, centre, upper = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
-    rising = (bins_hz - lower) / (centre - lower)
-    falling = (upper - bins_hz) / (upper - centre)
-    triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles * 2 / (upper - lower)).float()
-
-
-def _mel(frequency_hz: float) -> float:
-    if frequency_hz < BREAK_HZ:
-        return frequency_hz / LINEAR_HZ_PER_MEL
-    return BREAK_HZ / LINEAR_HZ_PER_MEL + math.log(frequency_hz / BREAK_HZ) / LOG_STEP

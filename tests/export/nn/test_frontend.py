@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from edge_asd_export.nn.frontend import MagnitudeSpectrogram, mel_filter_bank
+from edge_asd.scoring.mel import mel_filter_bank
+from edge_asd_export.nn.frontend import MagnitudeSpectrogram
 
 ABSOLUTE = 1e-3  # float32 sums of 1024 products of size one
 
@@ -37,19 +38,12 @@ def test_loud_hum_does_not_hide_a_quiet_tone() -> None:
     np.testing.assert_allclose(found[tone_bin], reference_magnitude(audio)[tone_bin], rtol=5e-3)
 
 
-def test_mel_bands_are_never_empty_and_sum_to_one() -> None:
-    weights = mel_filter_bank(128, 1024, 16_000)
-
-    assert weights.shape == (128, 513)
-    torch.testing.assert_close(weights.sum(1), torch.ones(128))
-    assert (weights >= 0).all()
-
-
 def test_a_tone_lands_in_the_mel_band_around_it() -> None:
     time_s = torch.arange(16_000) / 16_000
     tone = torch.sin(2 * torch.pi * 2000 * time_s)[None, None]
 
     band = MagnitudeSpectrogram(n_mels=128)(tone)[0, 0].mean(1).argmax()
 
-    centre_hz = (mel_filter_bank(128, 1024, 16_000)[band] * torch.linspace(0, 8000, 513)).sum()
+    filters = mel_filter_bank(128, 1024, 16_000, 200.0, 8_000.0, scale="htk", normalise="sum")
+    centre_hz = (filters[band] * np.linspace(0, 8000, 513)).sum()
     assert abs(centre_hz - 2000) < 100

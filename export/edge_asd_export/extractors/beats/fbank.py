@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from edge_asd.scoring.mel import mel_filter_bank
+
 __all__ = ["N_MELS", "SAMPLE_RATE_HZ", "Fbank", "n_frames"]
 
 SAMPLE_RATE_HZ = 16_000
@@ -74,15 +76,8 @@ def _kernel() -> Tensor:
 
 def _mel_filters() -> Tensor:
     """Triangles over the bins (N_BINS, N_MELS), linear in mel as Kaldi draws them."""
-    edges = torch.linspace(_mel(LOW_HZ), _mel(HIGH_HZ), N_MELS + 2, dtype=torch.float64)
-    bins = torch.tensor(
-        [_mel(k * SAMPLE_RATE_HZ / N_FFT) for k in range(N_BINS)], dtype=torch.float64
-    )[:, None]
-    lower, centre, upper = edges[:-2], edges[1:-1], edges[2:]
-    rising = (bins - lower) / (centre - lower)
-    falling = (upper - bins) / (upper - centre)
-    return torch.minimum(rising, falling).clamp(min=0).float()
-
-
-def _mel(frequency_hz: float) -> float:
-    return 1127.0 * math.log(1.0 + frequency_hz / 700.0)
+    filters = mel_filter_bank(
+        N_MELS, N_FFT, SAMPLE_RATE_HZ, LOW_HZ, HIGH_HZ,
+        scale="kaldi", normalise="peak", linear_in_mel=True,
+    )  # fmt: skip
+    return torch.from_numpy(filters[:, :N_BINS].T.copy())
