@@ -8,13 +8,12 @@ from typing import Any
 from edge_asd.doctor.child import ask_task
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.scoring.real_time import MAX_LOAD, WIDEST_HOP_WINDOWS
 
 __all__ = ["bundle", "bundle_verdict", "speed_verdict"]
 
 _TIMEOUT_S = 300.0  # a large bundle on a slow card
 _MEASURE_S = 2.0
-_MAX_LOAD = 0.8  # of the hop; the rest is left to capture, outputs and hiccups
-_WIDEST_WINDOWS = 4  # what "auto" of detector.max_hop_s means
 
 
 def bundle(installation: Installation) -> Iterator[Verdict]:
@@ -61,8 +60,8 @@ def speed_verdict(
     if error := speed.get("error"):
         return problem("speed", error, "name the machine: --machine; or see 'edge-asd bench'")
     hop_s = hop_s or float(speed["hop_s"])
-    max_hop_s = max_hop_s or max(hop_s, _WIDEST_WINDOWS * float(speed["window_s"]))
-    needed_s = float(speed["p95_s"]) / _MAX_LOAD
+    max_hop_s = max_hop_s or max(hop_s, WIDEST_HOP_WINDOWS * float(speed["window_s"]))
+    needed_s = float(speed["p95_s"]) / MAX_LOAD
     found = (
         f"real-time factor {speed['mean_s'] / hop_s:.3f} at a hop of {hop_s:g} s, "
         f"{speed['peak_bytes'] / 2**20:.0f} MiB"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.scoring.extractor import Extractor
+from edge_asd.scoring.real_time import MAX_LOAD
 from edge_asd.system_files import board, governor, processor, processor_flags, resident_bytes
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ MIN_WINDOWS = 10
 _WARM_UP_WINDOWS = 3
 _WHOLE_WINDOW = "window"
 
-# Share of the hop that scoring may fill; the rest is left to capture, sinks and hiccups.
-_MAX_LOAD = 0.8
 _HOP_STEP_S = 0.01
 
 # The processor extensions that decide how fast int8 and float kernels are.
@@ -112,7 +111,7 @@ class Report:
     @property
     def shortest_hop_s(self) -> float:
         """Shortest hop that leaves a fifth of its time free at the 95th percentile."""
-        return math.ceil(self.stages[-1].p95_ms / 1e3 / _MAX_LOAD / _HOP_STEP_S) * _HOP_STEP_S
+        return math.ceil(self.stages[-1].p95_ms / 1e3 / MAX_LOAD / _HOP_STEP_S) * _HOP_STEP_S
 
     def to_json(self) -> dict[str, Any]:
         """Every field and figure as plain values."""
