@@ -1,7 +1,7 @@
 """Device profiles: what belongs to a site, written in TOML.
 
 A bundle says what normal sounds like; a profile says which microphone, how much of the
-processor, how installation the alarm, where events go. ``default.toml`` names every key and
+processor, how sensitive the alarm, where events go. ``default.toml`` names every key and
 explains it; any other profile holds only what differs from it.
 """
 
@@ -14,9 +14,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.errors import ProfileError
+from edge_asd.outputs.registry import OutputSettings
+from edge_asd.settings import Bytes, Positive, PositiveSeconds, Seconds, Settings
 
 __all__ = [
     "AlarmSettings",
@@ -24,14 +26,9 @@ __all__ = [
     "ClipSettings",
     "DetectorSettings",
     "DriftSettings",
-    "HttpSettings",
-    "JsonlSettings",
-    "MqttSettings",
     "Profile",
     "SignalSettings",
-    "SinkSettings",
     "SiteSettings",
-    "WebhookSettings",
     "builtin_folder",
     "builtin_profiles",
     "load_profile",
@@ -39,21 +36,10 @@ __all__ = [
 
 _DEFAULT = "default"
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 HopSeconds = Annotated[float, Field(ge=0.001, le=86400)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Bytes = Annotated[int, Field(ge=0)]
-# Part of a topic or of a file name: nothing that MQTT or a path gives a meaning.
-TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class CaptureSettings(_Settings):
+class CaptureSettings(Settings):
     """The microphone."""
 
     device: str
@@ -76,14 +62,14 @@ class CaptureSettings(_Settings):
         return self
 
 
-class SignalSettings(_Settings):
+class SignalSettings(Settings):
     """What is checked of the sound itself."""
 
     checks: bool
     level_tolerance_db: Positive
 
 
-class DetectorSettings(_Settings):
+class DetectorSettings(Settings):
     """The scoring."""
 
     threads: Annotated[int, Field(ge=1)]
@@ -92,8 +78,8 @@ class DetectorSettings(_Settings):
     max_hop_s: HopSeconds | Literal["auto"]
 
 
-class AlarmSettings(_Settings):
-    """How installation the alarm is; its levels are statistics of normal sound."""
+class AlarmSettings(Settings):
+    """How sensitive the alarm is; its levels are statistics of normal sound."""
 
     min_duration_s: Seconds | Literal["auto"]
     confirm: (
@@ -104,20 +90,20 @@ class AlarmSettings(_Settings):
     holdoff_s: Seconds | Literal["auto"]
 
 
-class DriftSettings(_Settings):
+class DriftSettings(Settings):
     """When to say that normal has moved."""
 
     notice_after_days: Annotated[int, Field(ge=1)]
     min_hours: Positive
 
 
-class SiteSettings(_Settings):
+class SiteSettings(Settings):
     """The place."""
 
     state_dir: str
 
 
-class ClipSettings(_Settings):
+class ClipSettings(Settings):
     """What is kept of each alarm."""
 
     enabled: bool
@@ -128,61 +114,7 @@ class ClipSettings(_Settings):
     reserve_bytes: Bytes
 
 
-class JsonlSettings(_Settings):
-    """A file of events."""
-
-    path: str
-    max_bytes: Annotated[int, Field(ge=10_000)]
-    backups: Annotated[int, Field(ge=0, le=1000)]
-
-
-class MqttSettings(_Settings):
-    """A broker."""
-
-    host: str
-    port: Port
-    username: str
-    password_file: str
-    password_env: str
-    tls: bool
-    ca_file: str
-    cert_file: str
-    key_file: str
-    topic: TopicPrefix
-    client_id: str
-    discovery: bool
-    discovery_prefix: TopicPrefix
-
-
-class WebhookSettings(_Settings):
-    """A web server that is told."""
-
-    url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+[^\s@]*)?$")]
-    url_file: str
-    url_env: str
-    events: list[str]
-    timeout_s: PositiveSeconds
-    token_file: str
-    token_env: str
-
-
-class HttpSettings(_Settings):
-    """A web server that answers."""
-
-    port: Port
-    host: str
-
-
-class SinkSettings(_Settings):
-    """Where events go, besides standard output."""
-
-    jsonl: JsonlSettings
-    mqtt: MqttSettings
-    webhook: WebhookSettings
-    http: HttpSettings
-
-
-class Profile(_Settings):
+class Profile(Settings):
     """One device at one site."""
 
     capture: CaptureSettings
@@ -192,7 +124,7 @@ class Profile(_Settings):
     drift: DriftSettings
     site: SiteSettings
     clips: ClipSettings
-    sinks: SinkSettings
+    sinks: OutputSettings
 
     def with_values(self, **sections: Mapping[str, Any]) -> Self:
         """Return a profile with other values, section by section; None changes nothing."""

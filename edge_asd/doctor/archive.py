@@ -23,7 +23,6 @@ from typing import Any
 
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
 from edge_asd.doctor.installation import Installation
-from edge_asd.doctor.reach import secrets_of
 from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
@@ -35,8 +34,6 @@ __all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write
 
 _FOLDER = "edge-asd-support"
 _REMOVED = "<removed>"
-# Values of the profile that name people or may hold a key.
-_PRIVATE_KEYS = (("sinks", "mqtt", "username"), ("sinks", "webhook", "url"))
 # Shorter ones are words that occur anyhow, and shorter guesses may be "true" or "enabled".
 _MIN_SECRET_CHARS = 4
 _MIN_GUESS_CHARS = 8
@@ -120,13 +117,11 @@ def profile_text(profile: Profile) -> str:
     """Return the profile as JSON, without what is private, and the names of what that was."""
     content = profile.model_dump()
     removed = []
-    for *tables, key in _PRIVATE_KEYS:
-        table: dict[str, Any] = content
-        for name in tables:
-            table = table[name]
-        if table[key]:
-            table[key] = _REMOVED
-            removed.append(".".join((*tables, key)))
+    for section in profile.sinks.sections:
+        for key in section.private:
+            if getattr(section, key):
+                content["sinks"][section.name][key] = _REMOVED
+                removed.append(f"sinks.{section.name}.{key}")
     return json.dumps({"removed": removed} | content, indent=2)
 
 
@@ -134,8 +129,8 @@ def secrets_in(installation: Installation) -> set[str]:
     """Every secret that this process can know of, or guess."""
     sinks = installation.profile.sinks
     environments = [installation.environment, *_service_environments(installation.root)]
-    known = {sinks.webhook.url}
-    for secret in secrets_of(sinks):
+    known = {getattr(section, key, "") for section in sinks.sections for key in section.secrets}
+    for secret in sinks.secrets:
         if secret.file:
             known.add(first_line(Path(secret.file).expanduser()).strip())
         known |= {environment.get(secret.variable, "") for environment in environments}

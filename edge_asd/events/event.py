@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal
 from edge_asd.explain.explanation import Explanation
 
 __all__ = [
+    "EVENT_NAMES",
     "AlarmAcknowledgedEvent",
     "AlarmClearedEvent",
     "AlarmRaisedEvent",
@@ -265,6 +266,13 @@ class StoppedEvent(Event):
     gaps: int
     dropped_frames: int  # at the bundle's sample rate
     undelivered: int  # durable events that some output still has to deliver
+
+
+EVENT_NAMES = sorted(
+    kind.event
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Event) and kind.event
+)
 
 
 def utc_text(time: datetime) -> str:

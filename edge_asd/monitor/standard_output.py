@@ -11,13 +11,13 @@ from typing import TextIO
 
 from rich.console import Console
 
-from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.subject import Listening
 from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.jsonl import JsonlOutput
 
 __all__ = ["Voice", "standard_output"]
@@ -65,9 +65,9 @@ class _Reader:
         self._lines = JsonlOutput(stream)
         self._on_closed = on_closed
 
-    def send(self, event: Event) -> None:
+    def send(self, envelope: Envelope) -> None:
         try:
-            self._lines.emit(event)
+            self._lines.write(envelope)
         except BrokenPipeError:
             self._on_closed()
 

@@ -1,8 +1,4 @@
-"""Where events go: one protocol, one file per kind of output.
-
-A sink takes one event at a time, in order, and does not wait for anybody. When it cannot,
-it raises ``OutputError``; the monitor reports that and goes on scoring.
-"""
+"""Where events go: to files, brokers and web servers; one module for each kind of output."""
 
 from __future__ import annotations
 
@@ -14,15 +10,23 @@ __all__ = ["Output"]
 
 
 class Output(Protocol):
-    """An output for events."""
+    """Takes one event at a time, in order, without waiting for the other side."""
 
     @property
     def name(self) -> str:
-        """What faults and counters call it."""
+        """Name in faults and counters."""
         ...
 
     def emit(self, event: Event) -> None:
-        """Put out one event."""
+        """Put out one event.
+
+        Raises
+        ------
+        OutputError
+            When it cannot be written now.
+        BrokenPipeError
+            When the reader has gone for good.
+        """
         ...
 
     def counters(self) -> dict[str, int]:

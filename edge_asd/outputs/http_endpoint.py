@@ -8,7 +8,8 @@
     The figures for Prometheus; :mod:`edge_asd.outputs.metrics` lists them.
 
 It has no secrets and takes no orders, so it asks for no password; it listens to this
-computer alone unless the profile says otherwise. Whoever is slow, or many, is turned away.
+computer alone unless the profile says otherwise. It ends connections that are slow, and refuses
+too many at once, which the servers of `prometheus_client` do not.
 """
 
 from __future__ import annotations
@@ -18,20 +19,22 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
+from edge_asd.doctor.verdict import Verdict, warning
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
+from edge_asd.events.fault import noticed
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import strict_json, verdict
-from edge_asd.outputs.metrics import Metrics
-from edge_asd.profile import HttpSettings
+from edge_asd.outputs.output_section import OutputContext, OutputSection
+from edge_asd.settings import Port
 
-__all__ = ["HttpEndpoint"]
+__all__ = ["HttpEndpoint", "HttpSettings"]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,6 +43,32 @@ _TIMEOUT_S = 10.0  # as long as Prometheus waits for an answer
 _POLL_S = 0.1
 
 _Answer = tuple[HTTPStatus, bytes, str]
+
+
+class HttpSettings(OutputSection):
+    """A web server that answers how the monitor is."""
+
+    name: ClassVar[str] = "http"
+
+    port: Port
+    host: str
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.port)
+
+    def open(self, context: OutputContext) -> HttpEndpoint | None:
+        try:
+            return HttpEndpoint(self, context.status)
+        except OutputError as error:  # no reason not to listen to the machine
+            context.report(noticed("output", str(error), subject=self.name))
+            return None
+
+    def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
+        if self.host not in ("127.0.0.1", "::1", "localhost"):
+            found = f"/health and /metrics answer on {self.host}:{self.port}"
+            advice = "everybody in this network can read them; is that wanted?"
+            yield warning("http", found, advice)
 
 
 class HttpEndpoint:
@@ -94,6 +123,8 @@ class _Pages:
     """What there is to see."""
 
     def __init__(self, status: Callable[[], Status], clock: Callable[[], float]) -> None:
+        from edge_asd.outputs.metrics import Metrics
+
         self._status = status
         self._clock = clock
         self._metrics = Metrics(status, clock=clock)

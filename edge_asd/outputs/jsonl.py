@@ -1,18 +1,55 @@
-"""Events as JSON lines: to standard output, or to a file that is rotated."""
+"""Events as JSON lines: to standard output, or to a file that is rotated.
+
+The file is rotated by the standard library. Writing is done here, because its handlers tear a
+line on a full disk, hide the error, and go on with a file that another program has removed.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, ClassVar, TextIO
 
+from pydantic import Field
+
+from edge_asd.doctor.verdict import Verdict, ok, problem
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
+from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs.output_section import OutputContext, OutputSection
 
-__all__ = ["JsonlFile", "JsonlOutput"]
+__all__ = ["JsonlFile", "JsonlOutput", "JsonlSettings"]
+
+
+class JsonlSettings(OutputSection):
+    """A file of events."""
+
+    name: ClassVar[str] = "jsonl"
+
+    path: str
+    max_bytes: Annotated[int, Field(ge=10_000)]
+    backups: Annotated[int, Field(ge=0, le=1000)]
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.path)
+
+    def open(self, context: OutputContext) -> JsonlFile:
+        path = Path(self.path).expanduser()
+        return JsonlFile(path, max_bytes=self.max_bytes, backups=self.backups)
+
+    def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
+        path = Path(self.path)
+        if os.access(path if path.exists() else path.parent, os.W_OK):
+            yield ok("file", f"{path} can be written")
+        else:
+            advice = "the folder must exist and belong to the user who runs the monitor"
+            yield problem("file", f"{path} cannot be written", advice)
 
 
 class JsonlOutput:
@@ -21,14 +58,14 @@ class JsonlOutput:
     Parameters
     ----------
     stream : an open text stream, which stays open
-    name : what faults and counters call it
+    name : in faults and counters
     """
 
     def __init__(self, stream: TextIO, *, name: str = "stdout") -> None:
         self._stream = stream
         self.name = name
         self._sent = self._dropped = 0
-        self._held_back = ""  # id of an event that the stream's buffer could not write yet
+        self._buffered = ""  # id of an event that the stream's buffer could not write yet
 
     def emit(self, event: Event) -> None:
         """Write the event as one line; after a failure the same event may be tried again.
@@ -36,22 +73,26 @@ class JsonlOutput:
         Raises
         ------
         BrokenPipeError
-            When whoever read the stream has gone.
+            When the reader of the stream has gone.
         OutputError
             When it cannot be written otherwise, for instance on a full disk.
         """
+        self.write(Envelope.of(event))
+
+    def write(self, envelope: Envelope) -> None:
+        """Write an event as `emit` does."""
         try:
             self._stream.flush()
-            if event.id != self._held_back:
-                self._held_back = event.id
-                self._stream.write(event.to_json() + "\n")
+            if envelope.id != self._buffered:
+                self._buffered = envelope.id
+                self._stream.write(envelope.payload.decode() + "\n")
             self._stream.flush()
         except BrokenPipeError:
             raise
         except OSError as error:
             self._dropped += 1
             raise OutputError(f"cannot write {self.name}: {error.strerror}") from error
-        self._held_back = ""
+        self._buffered = ""
         self._sent += 1
 
     def counters(self) -> dict[str, int]:
@@ -67,14 +108,14 @@ class JsonlFile:
 
     When the file would grow beyond `max_bytes` it is renamed to ``<name>.1``, what was
     ``<name>.1`` to ``<name>.2``, and so on; the oldest goes. Where the path is not a regular
-    file (a pipe, a device) nothing is renamed. A file that somebody else moves or removes is
-    begun anew.
+    file (a pipe, a device) nothing is renamed. When another program moves or removes the file,
+    a new one is begun.
 
     Parameters
     ----------
     max_bytes : of one file; None for no limit. A single longer line is written all the same
     backups : how many renamed files are kept
-    name : what faults and counters call it
+    name : in faults and counters
 
     Raises
     ------
@@ -107,9 +148,8 @@ class JsonlFile:
             When it cannot be written, for instance on a full disk. The next event is tried
             again.
         """
-        line = event.to_json().encode("utf-8", "backslashreplace") + b"\n"
         try:
-            self._append(line)
+            self._append(Envelope.of(event).payload + b"\n")
         except BrokenPipeError:
             raise
         except OSError as error:
@@ -131,7 +171,9 @@ class JsonlFile:
         file = self._opened()
         size = _regular_size(file)
         if size and self._max_bytes is not None and size + len(line) > self._max_bytes:
-            file, size = self._rotated(), 0
+            self.close()
+            _rotate(self._path, self._backups)
+            file, size = self._opened(), 0
         try:
             _write_all(file, line)
         except OSError:
@@ -151,20 +193,17 @@ class JsonlFile:
                 _write_all(file, b"\n")  # a power cut tore the last line
         return self._file
 
-    def _rotated(self) -> FileIO:
-        self.close()
-        for number in range(self._backups - 1, -1, -1):
-            with suppress(FileNotFoundError):
-                self._numbered(number).replace(self._numbered(number + 1))
-        if not self._backups:
-            self._path.unlink(missing_ok=True)
-        return self._opened()
-
-    def _numbered(self, number: int) -> Path:
-        return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
-
     def _error(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self._path}: {error.strerror}")
+
+
+def _rotate(path: Path, backups: int) -> None:
+    if backups:
+        handler = RotatingFileHandler(path, backupCount=backups, delay=True)
+        handler.doRollover()
+        handler.close()
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_all(file: FileIO, content: bytes) -> None:

@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 
 from edge_asd.errors import OutputError
-from edge_asd.profile import MqttSettings
+from edge_asd.outputs.mqtt import MqttSettings
 
 __all__ = ["explained", "tls_context"]
 

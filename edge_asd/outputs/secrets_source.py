@@ -9,39 +9,45 @@ from __future__ import annotations
 import logging
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_asd.errors import ProfileError
 
-__all__ = ["read_secret"]
+__all__ = ["Secret"]
 
 _log = logging.getLogger(__name__)
 
 _MAX_CHARACTERS = 4096
 
 
-def read_secret(key: str, *, file: str, variable: str, environment: Mapping[str, str]) -> str:
-    """Return the first line of a file, or an environment variable; "" where neither is named.
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret is; at most one of both is named."""
 
-    Parameters
-    ----------
-    key : what the profile calls it, without ``_file`` or ``_env``: ``sinks.mqtt.password``
-    file : value of ``<key>_file``
-    variable : value of ``<key>_env``
+    key: str  # in the profile, without ``_file`` or ``_env``: ``sinks.mqtt.password``
+    file: str  # value of ``<key>_file``
+    variable: str  # value of ``<key>_env``
 
-    Raises
-    ------
-    ProfileError
-        When both are named, when what is named is missing or empty, or when it is not plain
-        ASCII.
-    """
-    if file and variable:
-        raise ProfileError(f"{key}_file and {key}_env are both set; leave one of them empty")
-    if file:
-        return _plain(f"{key}_file {file!r}", _first_line(f"{key}_file", Path(file)))
-    if variable:
-        return _plain(f"{key}_env {variable!r}", _environment(key, variable, environment))
-    return ""
+    def read(self, environment: Mapping[str, str]) -> str:
+        """Return the first line of the file, or the variable; "" where neither is named.
+
+        Raises
+        ------
+        ProfileError
+            When both are named, when what is named is missing or empty, or when it is not
+            plain ASCII.
+        """
+        key = self.key
+        if self.file and self.variable:
+            raise ProfileError(f"{key}_file and {key}_env are both set; leave one of them empty")
+        if self.file:
+            text = _first_line(f"{key}_file", Path(self.file))
+            return _plain(f"{key}_file {self.file!r}", text)
+        if self.variable:
+            text = _environment(key, self.variable, environment)
+            return _plain(f"{key}_env {self.variable!r}", text)
+        return ""
 
 
 def _first_line(key: str, path: Path) -> str:

@@ -18,26 +18,91 @@ other 4xx                     refused: given up after some attempts
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from difflib import get_close_matches
 from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
+from typing import Annotated, ClassVar
 from urllib.parse import quote, urlsplit
 
-from edge_asd import __version__
-from edge_asd.errors import EventRefusedError, OutputError, ProfileError
-from edge_asd.events.event import Event
+from pydantic import Field
 
-__all__ = ["WebhookTransport"]
+from edge_asd import __version__
+from edge_asd.doctor.verdict import Verdict, problem
+from edge_asd.errors import EventRefusedError, OutputError, ProfileError
+from edge_asd.events.event import EVENT_NAMES
+from edge_asd.outputs import Output
+from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs.output_section import OutputContext, OutputSection
+from edge_asd.outputs.reach import connect
+from edge_asd.settings import PositiveSeconds
+
+__all__ = ["WebhookSettings", "WebhookTransport"]
 
 _PORTS = {"http": 80, "https": 443}
 # About the server or the token, not about the event.
 _RETRIED = frozenset({401, 403, 407, 408, 425, 429})
 _MAX_ANSWER_BYTES = 65_536
+
+
+class WebhookSettings(OutputSection):
+    """A web server that gets a request per event."""
+
+    name: ClassVar[str] = "webhook"
+    secrets: ClassVar[tuple[str, ...]] = ("url", "token")
+    private: ClassVar[tuple[str, ...]] = ("url",)
+
+    url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+[^\s@]*)?$")]
+    url_file: str
+    url_env: str
+    events: list[str]
+    timeout_s: PositiveSeconds
+    token_file: str
+    token_env: str
+
+    @property
+    def enabled(self) -> bool:
+        return bool(self.url or self.url_file or self.url_env)
+
+    def open(self, context: OutputContext) -> Output:
+        transport = WebhookTransport(
+            self._address(context.environment),
+            token=self.secret("token").read(context.environment),
+            timeout_s=self.timeout_s,
+        )
+        for name in self.events:
+            if name not in EVENT_NAMES:
+                nearest = get_close_matches(name, EVENT_NAMES, n=1, cutoff=0)[0]
+                raise ProfileError(
+                    f"sinks.webhook.events: unknown event {name!r}; did you mean {nearest!r}?"
+                )
+        return context.delivery(transport, lambda event: event.event in self.events)
+
+    def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
+        try:
+            address = self._address(environment)
+        except ProfileError as error:
+            if self.url:  # else the verdict about the secret says so
+                yield problem("webhook", str(error), "correct it")
+            return
+        try:
+            _, host, port, _ = _parts(address)
+        except ProfileError:
+            found = "its address is no http:// or https:// address"
+            yield problem("webhook", found, "correct it")
+            return
+        # The path of a webhook is often a password; where all of it is, not even the host.
+        yield connect("webhook", host, port, shown=f"{host}:{port}" if self.url else "its server")
+
+    def _address(self, environment: Mapping[str, str]) -> str:
+        key = "sinks.webhook.url"
+        if self.url and (self.url_file or self.url_env):
+            raise ProfileError(f"{key} and {key}_file or {key}_env are both set; keep one of them")
+        return self.url or self.secret("url").read(environment)
 
 
 class WebhookTransport:
@@ -71,7 +136,7 @@ class WebhookTransport:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
-    def send(self, event: Event) -> None:
+    def send(self, envelope: Envelope) -> None:
         """POST the event; return when the server has said that it took it.
 
         Raises
@@ -82,7 +147,7 @@ class WebhookTransport:
             When there is no server, no answer in time, or not the right one.
         """
         try:
-            status, retry_after = self._post(event)
+            status, retry_after = self._post(envelope)
         except TimeoutError:
             raise OutputError(f"{self._place} did not answer in {self._timeout_s:g} s") from None
         except (OSError, HTTPException) as error:
@@ -95,18 +160,18 @@ class WebhookTransport:
     def close(self) -> None:
         """Do nothing: no connection outlives its event."""
 
-    def _post(self, event: Event) -> tuple[int, str]:
+    def _post(self, envelope: Envelope) -> tuple[int, str]:
         """Return the status and the Retry-After header of the answer."""
         deadline_s = time.monotonic() + self._timeout_s
-        body = json.dumps(event.to_dict(), allow_nan=False).encode("ascii")
-        headers = self._headers | {"Idempotency-Key": quote(event.id, safe="", errors="replace")}
+        key = quote(envelope.id, safe="", errors="replace")
+        headers = self._headers | {"Idempotency-Key": key}
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         with closing(connection):
             connection.sock = self._connected()
             with _ended_at(connection.sock, deadline_s):
                 if isinstance(connection.sock, ssl.SSLSocket):
                     connection.sock.do_handshake()
-                connection.request("POST", self._target, body, headers)
+                connection.request("POST", self._target, envelope.payload, headers)
                 answer = connection.getresponse()
                 _read(answer)
         return answer.status, answer.headers.get("Retry-After", "")

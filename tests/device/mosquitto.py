@@ -22,7 +22,6 @@ PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MOSQUITTO = shutil.which("mosquitto", path=PATH)
 DEADLINE_S = 300.0  # on a computer that does much else
 POLL_S = 0.01
-PUBREL = 0x62  # first byte of the packet; see MQTT 5, 3.6.1
 
 needs_mosquitto = pytest.mark.skipif(
     MOSQUITTO is None, reason="no mosquitto on this computer: apt-get install mosquitto"
@@ -110,14 +109,21 @@ class Broker:
 
 
 class Wire:
-    """A connection to `target_port` through `port`, one client at a time, that fails on demand."""
+    """A connection to `target_port` through `port`, one client at a time, that fails on demand.
 
-    def __init__(self, target_port: int) -> None:
+    Parameters
+    ----------
+    refuses_mqtt_5 : what clients of MQTT 5 get instead of the broker
+    """
+
+    def __init__(self, target_port: int, *, refuses_mqtt_5: bytes | None = None) -> None:
         self._target_port = target_port
+        self._refuses_mqtt_5 = refuses_mqtt_5
+        self.versions: list[int] = []  # protocol level of each connection
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._whole = True
-        self._mute = self._swallow_releases = False
+        self._mute = False
         self._ends: list[socket.socket] = []
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
@@ -128,16 +134,12 @@ class Wire:
         self._hang_up()
 
     def mend(self) -> None:
-        self._mute = self._swallow_releases = False
+        self._mute = False
         self._whole = True
 
     def mute_broker(self) -> None:
         """Let nothing that the broker says arrive any more."""
         self._mute = True
-
-    def swallow_releases(self) -> None:
-        """Let no PUBREL arrive: what the broker has taken stays half sent."""
-        self._swallow_releases = True
 
     def close(self) -> None:
         with suppress(OSError):  # wakes accept
@@ -163,11 +165,21 @@ class Wire:
                     client.close()
 
     def _join(self, client: socket.socket) -> None:
+        greeting = b""
+        if self._refuses_mqtt_5 is not None:
+            greeting = client.recv(4096)
+            level = greeting[greeting.index(b"MQTT") + 4]  # MQTT 3.1.1, 3.1.2.2
+            self.versions.append(level)
+            if level == MQTTProtocolVersion.MQTTv5:
+                client.sendall(self._refuses_mqtt_5)
+                client.close()
+                return
         try:
             broker = socket.create_connection(("127.0.0.1", self._target_port))
         except OSError:
             client.close()
             return
+        broker.sendall(greeting)
         self._ends += [client, broker]
         for source, sink in ((client, broker), (broker, client)):
             threading.Thread(target=self._pump, args=(source, sink, client), daemon=True).start()
@@ -176,8 +188,6 @@ class Wire:
         with suppress(OSError):
             while data := source.recv(4096):
                 if sink is client and self._mute:
-                    continue
-                if source is client and self._swallow_releases and data[0] == PUBREL:
                     continue
                 sink.sendall(data)
         for end in (source, sink):

@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from device.installations import installation_of, states, written
 
-from edge_asd.doctor import (
-    reach,
-)
-from edge_asd.doctor.reach import Secret
+from edge_asd.doctor import reach
+from edge_asd.outputs.reach import connect
+from edge_asd.outputs.secrets_source import Secret
 
 
 def test_a_profile_without_outputs_says_so(tmp_path: Path) -> None:
@@ -23,9 +22,9 @@ def test_a_server_that_listens_answers() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
 
-        assert reach.connect("MQTT", "127.0.0.1", port, shown="it").state == "ok"
+        assert connect("MQTT", "127.0.0.1", port, shown="it").state == "ok"
 
-    assert reach.connect("MQTT", "127.0.0.1", port, shown="it").state == "problem"
+    assert connect("MQTT", "127.0.0.1", port, shown="it").state == "problem"
 
 
 def test_a_secret_address_is_reached_but_not_shown(tmp_path: Path) -> None:
@@ -63,14 +62,14 @@ def test_a_secret_is_there_and_for_its_owner_alone(
     if mode is not None:
         written(file, content).chmod(mode)
 
-    verdict = reach.secret_verdict(Secret("mqtt.password", str(file), ""), {})
+    verdict = reach.secret_verdict(Secret("sinks.mqtt.password", str(file), ""), {})
 
     assert verdict.state == state
     assert "s3cret" not in repr(verdict)
 
 
 def test_a_variable_of_the_service_is_not_expected_here() -> None:
-    verdict = reach.secret_verdict(Secret("mqtt.password", "", "MQTT_PASSWORD"), {})
+    verdict = reach.secret_verdict(Secret("sinks.mqtt.password", "", "MQTT_PASSWORD"), {})
 
     assert verdict.state == "not checked"
 
@@ -84,5 +83,9 @@ def test_endpoints_that_are_open_to_the_network_are_a_warning(tmp_path: Path) ->
 
 
 def test_a_file_in_a_missing_folder_is_a_problem(tmp_path: Path) -> None:
-    assert reach.file_output(tmp_path / "events.jsonl").state == "ok"
-    assert reach.file_output(tmp_path / "gone/events.jsonl").state == "problem"
+    def verdicts(file: str) -> dict[str, str]:
+        profile = f'[sinks.jsonl]\npath = "{tmp_path}/{file}"\n'
+        return states(reach.outputs(patient_of(tmp_path, profile=profile)))
+
+    assert verdicts("events.jsonl") == {"file": "ok"}
+    assert verdicts("gone/events.jsonl") == {"file": "problem"}

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from device.made_events import SCORE
 from device.mosquitto import Broker, Listener, needs_mosquitto, wait_until
-from device.outputs.test_mqtt import a_transport
+from device.mqtt_transports import a_transport, send
 from device.reports import SILENT, UNREACHABLE, a_status
 
 from edge_asd import __version__
 from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import birth_topic, discovery, removal
-from edge_asd.outputs.mqtt import MqttTransport
+from edge_asd.outputs.mqtt_transport import MqttTransport
 
 NOW_S = 100.5
 BASE = "edge-asd/pump"
@@ -258,7 +258,7 @@ def test_what_home_assistant_says_when_it_goes_is_no_reason_to_announce(
     listener.forget()
 
     listener.publish(birth_topic("homeassistant"), "offline")
-    transport.send(SCORE)
+    send(transport, SCORE)
     listener.last("/score")
 
     assert configured(listener) == {}

@@ -13,8 +13,7 @@ from device.reports import SILENT, UNREACHABLE, a_notice, a_status
 
 from edge_asd.errors import OutputError
 from edge_asd.monitor.status import Status
-from edge_asd.outputs.http_endpoint import HttpEndpoint
-from edge_asd.profile import HttpSettings
+from edge_asd.outputs.http_endpoint import HttpEndpoint, HttpSettings
 
 LOOPBACK = "127.0.0.1"
 NOW_S = 100.5

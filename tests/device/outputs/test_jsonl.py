@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +185,23 @@ def test_a_full_disk_tears_no_line_and_writing_goes_on_when_there_is_space(tmp_p
 
         assert texts(path) == [*(f"notice {number}" for number in range(written)), "notice 100"]
         file.close()
+
+
+def test_the_handler_of_the_standard_library_tears_a_line_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with small_disk(tmp_path) as disk:
+        path = disk / "events.jsonl"
+        handler = RotatingFileHandler(path, maxBytes=50_000)
+        filler = fill(disk)
+        for number in range(100):
+            handler.emit(logging.makeLogRecord({"msg": a_notice(number).to_json()}))
+        content = path.read_bytes()
+        filler.unlink()
+        handler.close()
+
+    assert not content.endswith(b"\n")  # why JsonlFile writes by itself
 
 
 def test_a_device_is_written_and_never_renamed() -> None:

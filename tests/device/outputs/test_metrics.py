@@ -15,7 +15,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge_asd import __version__
 from edge_asd.events.fault import FAULTS
 from edge_asd.monitor.status import Status
-from edge_asd.outputs import metrics
 from edge_asd.outputs.metrics import Metrics
 
 NOW_S = 100.5
@@ -179,16 +178,6 @@ def test_every_series_of_the_monitor_names_the_machine() -> None:
     for family in scraped(a_busy_status()).values():
         if not family.name.startswith("edge_asd_process_"):
             assert all(sample.labels["machine"] == "pump" for sample in family.samples)
-
-
-def test_the_documented_metrics_are_those_that_are_served() -> None:
-    documented = set(re.findall(r"^``(\w+)(?:\{[\w,]+\})?``", metrics.__doc__ or "", re.MULTILINE))
-
-    served = {
-        sample.name for family in scraped(a_busy_status()).values() for sample in family.samples
-    }
-
-    assert documented == {name for name in served if not name.startswith("edge_asd_process_")}
 
 
 def test_the_memory_of_the_process_is_told() -> None:

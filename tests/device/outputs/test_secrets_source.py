@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from edge_asd.errors import ProfileError
-from edge_asd.outputs.secrets_source import read_secret
+from edge_asd.outputs.secrets_source import Secret
 
 KEY = "sinks.mqtt.password"
 
 
 def read(file: Path | str = "", variable: str = "", **environment: str) -> str:
-    return read_secret(KEY, file=str(file), variable=variable, environment=environment)
+    return Secret(KEY, str(file), variable).read(environment)
 
 
 def test_the_first_line_of_the_file_is_the_secret(tmp_path: Path) -> None:

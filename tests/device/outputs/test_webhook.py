@@ -39,6 +39,7 @@ from edge_asd import __version__
 from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.webhook import WebhookTransport
 
 TIMEOUT_S = 0.5
@@ -64,7 +65,7 @@ def delivered_to(
 def test_an_event_is_posted_with_its_id_and_the_token() -> None:
     event = replace(a_notice(1), machine="Pumpe Süd/3")
     with web_server() as server:
-        WebhookTransport(f"{server.url}/a%20b?key=1", token="s3cret").send(event)
+        WebhookTransport(f"{server.url}/a%20b?key=1", token="s3cret").send(Envelope.of(event))
 
         (path, headers, content), *_ = server.requests
     assert path == "/hook/a%20b?key=1"
@@ -80,7 +81,7 @@ def test_an_event_is_posted_with_its_id_and_the_token() -> None:
 
 def test_without_a_token_nothing_is_authorized() -> None:
     with web_server() as server:
-        WebhookTransport(server.url).send(a_notice(1))
+        WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
         assert "Authorization" not in server.requests[0][1]
 
@@ -88,7 +89,7 @@ def test_without_a_token_nothing_is_authorized() -> None:
 @pytest.mark.parametrize("status", [400, 404, 409, 410, 413, 422])
 def test_an_answer_about_the_event_is_a_refusal(status: int) -> None:
     with web_server(answers(status)) as server, pytest.raises(EventRefusedError, match=str(status)):
-        WebhookTransport(server.url).send(a_notice(1))
+        WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
 
 @pytest.mark.parametrize("status", [401, 403, 407, 408, 425, 429, 500, 502, 503, 599, 301, 308])
@@ -97,7 +98,7 @@ def test_an_answer_about_the_server_is_a_failure_to_be_tried_again(status: int) 
         web_server(answers(status)) as server,
         pytest.raises(OutputError, match=str(status)) as seen,
     ):
-        WebhookTransport(server.url).send(a_notice(1))
+        WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
     assert not isinstance(seen.value, EventRefusedError)
 
@@ -111,7 +112,7 @@ def test_what_a_busy_server_asks_for_is_passed_on(said: str, seconds: float) -> 
         web_server(answers(429, Retry_After=said)) as server,
         pytest.raises(OutputError) as seen,
     ):
-        WebhookTransport(server.url).send(a_notice(1))
+        WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
     assert seen.value.retry_after_s == seconds
 
@@ -121,7 +122,7 @@ def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any)
     with web_server(behaviour) as server:
         begin_s = time.monotonic()
         with pytest.raises(OutputError, match=r"^http://127\.0\.0\.1 did not answer in 0\.5 s$"):
-            WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(a_notice(1))
+            WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(Envelope.of(a_notice(1)))
 
     assert time.monotonic() - begin_s < 60
 
@@ -132,7 +133,7 @@ def test_a_connection_that_breaks_is_a_failure_to_be_tried_again(behaviour: Any)
         web_server(behaviour) as server,
         pytest.raises(OutputError, match=r"cannot reach http://127\.0\.0\.1: \w+") as seen,
     ):
-        WebhookTransport(server.url).send(a_notice(1))
+        WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
     assert "hook" not in str(seen.value)
     assert not isinstance(seen.value, EventRefusedError)
@@ -144,7 +145,7 @@ def test_a_connection_that_breaks_is_a_failure_to_be_tried_again(behaviour: Any)
 def test_a_server_that_said_yes_has_the_event_whatever_it_does_then(behaviour: Any) -> None:
     with web_server(behaviour) as server:
         begin_s = time.monotonic()
-        WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(a_notice(1))
+        WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(Envelope.of(a_notice(1)))
 
         assert time.monotonic() - begin_s < 60
         assert server.taken == ids(1)
@@ -154,7 +155,7 @@ def test_a_redirect_is_not_followed_so_that_the_token_stays_with_its_server() ->
     with web_server() as other:
         redirect = answers(307, Location=other.url)
         with web_server(redirect) as server, pytest.raises(OutputError, match="307"):
-            WebhookTransport(server.url, token="s3cret").send(a_notice(1))
+            WebhookTransport(server.url, token="s3cret").send(Envelope.of(a_notice(1)))
 
         assert other.requests == []
 
@@ -198,7 +199,7 @@ def test_while_the_server_is_away_nothing_is_lost_repeated_or_delayed(tmp_path: 
         port = server.server_port
     # Now nobody listens there.
     with delivered_to(
-        f"http://127.0.0.1:{port}/", news, spool=tmp_path / "webhook.jsonl", patience_s=0.05
+        f"http://127.0.0.1:{port}/", news, spool=tmp_path / "webhook.sqlite3", patience_s=0.05
     ) as output:
         begin_s = time.monotonic()
         for number in range(50):
@@ -238,7 +239,7 @@ def test_any_mixture_of_failures_and_restarts_delivers_every_event_once_and_in_o
     chance = random.Random(seed)
     failures = [resets, talks_nonsense, answers(500), answers(429), answers(403)]
     script = [chance.choice([answers(200), *failures]) for _ in range(60)]
-    journal = tmp_path / "webhook.jsonl"
+    journal = tmp_path / "webhook.sqlite3"
     with web_server(*script) as server:
         for first in range(0, 60, 10):  # a restart after every ten
             with delivered_to(server.url, spool=journal) as output:
@@ -255,6 +256,7 @@ import sys, threading
 from pathlib import Path
 from device.reports import a_notice
 from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.webhook import WebhookTransport
 
 output = Delivery(WebhookTransport(sys.argv[1]), report=print, spool=Path(sys.argv[2]))
@@ -265,7 +267,7 @@ threading.Event().wait(600)
 
 
 def test_a_crash_right_after_delivery_repeats_this_one_event_and_no_other(tmp_path: Path) -> None:
-    journal = tmp_path / "webhook.jsonl"
+    journal = tmp_path / "webhook.sqlite3"
     child: list[subprocess.Popen[bytes]] = []
 
     def takes_it_and_kills_the_sender(handler: Handler) -> None:
@@ -302,12 +304,12 @@ def test_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
         url = f"https://127.0.0.1:{server.server_port}/hook"
 
         with pytest.raises(OutputError, match="certificate verify failed"):
-            WebhookTransport(url, token="s3cret").send(a_notice(1))
+            WebhookTransport(url, token="s3cret").send(Envelope.of(a_notice(1)))
         assert server.requests == []
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SSL_CERT_FILE", str(certificate))
-            WebhookTransport(url, token="s3cret").send(a_notice(2))
+            WebhookTransport(url, token="s3cret").send(Envelope.of(a_notice(2)))
         assert server.taken == ids(2)
 
 
@@ -327,7 +329,7 @@ def test_a_handshake_that_drips_for_ever_is_left_in_time() -> None:
         thread.start()
         url = f"https://127.0.0.1:{server.getsockname()[1]}/hook"
         with pytest.raises(OutputError, match=r"did not answer in 0\.5 s"):
-            WebhookTransport(url, timeout_s=TIMEOUT_S).send(a_notice(1))
+            WebhookTransport(url, timeout_s=TIMEOUT_S).send(Envelope.of(a_notice(1)))
         released.set()
         thread.join()
 

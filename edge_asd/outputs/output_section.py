@@ -1,0 +1,76 @@
+"""What every kind of output defines: its section of the profile, and what can be done with it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from edge_asd.doctor.verdict import Verdict
+from edge_asd.events.event import Event
+from edge_asd.events.fault import Report
+from edge_asd.monitor.status import Status
+from edge_asd.outputs import Output
+from edge_asd.outputs.secrets_source import Secret
+from edge_asd.settings import Settings
+
+if TYPE_CHECKING:
+    from edge_asd.outputs.delivery import Delivery, Transport
+
+__all__ = ["OutputContext", "OutputSection"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputContext:
+    """What an output may use of the monitor and of the computer."""
+
+    machine: str
+    status: Callable[[], Status]  # of the monitor; called from the threads of the outputs
+    report: Report  # for faults; called from the threads of the outputs
+    environment: Mapping[str, str]  # where secrets may be
+    spool: Path | None  # folder where durable events wait; None keeps them in memory
+
+    def delivery(
+        self, transport: Transport, accepts: Callable[[Event], bool] = lambda event: True
+    ) -> Delivery:
+        """Return an output that delivers through `transport` what it `accepts`."""
+        from edge_asd.outputs.delivery import Delivery
+
+        spool = self.spool / f"{transport.name}.sqlite3" if self.spool else None
+        return Delivery(transport, report=self.report, accepts=accepts, spool=spool)
+
+
+class OutputSection(Settings):
+    """Section ``[sinks.<name>]`` of a profile."""
+
+    name: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]] = ()  # keys without ``_file`` and ``_env``
+    private: ClassVar[tuple[str, ...]] = ()  # keys whose values no support archive shows
+
+    @property
+    @abstractmethod
+    def enabled(self) -> bool:
+        """Whether the profile asks for this output."""
+
+    @abstractmethod
+    def open(self, context: OutputContext) -> Output | None:
+        """Return the output; None when it cannot be opened, which was reported.
+
+        Raises
+        ------
+        ProfileError
+            When a secret is missing, or a value is impossible.
+        OutputError
+            When it cannot be opened at all; an other side that is away is no error.
+        """
+
+    @abstractmethod
+    def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
+        """Check from outside whether the other side can be reached."""
+
+    def secret(self, key: str) -> Secret:
+        """Return where the secret called `key` is."""
+        file, variable = getattr(self, f"{key}_file"), getattr(self, f"{key}_env")
+        return Secret(f"sinks.{self.name}.{key}", file, variable)

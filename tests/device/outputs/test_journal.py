@@ -1,0 +1,326 @@
+"""Events that wait survive restarts, power cuts, full and broken disks."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from device.reports import a_notice
+from device.small_disk import fill, small_disk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge_asd.events.event import Event
+from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs.journal import Journal, Queued
+
+Open = Callable[..., Journal]
+
+
+def queued(event: Event, number: int = 1) -> Queued:
+    return Queued(number, Envelope.of(event))
+
+
+def append(journal: Journal, *numbers: int) -> int:
+    """Queue notices; return how many events were given up."""
+    return sum(journal.append(queued(a_notice(number))) for number in numbers)
+
+
+def waiting(journal: Journal) -> list[str]:
+    """Take everything out, in order."""
+    ids = []
+    while entry := journal.first():
+        ids.append(entry.envelope.id)
+        journal.done(entry.envelope.id)
+    return ids
+
+
+def ids(*numbers: int) -> list[str]:
+    return [a_notice(number).id for number in numbers]
+
+
+@pytest.fixture
+def open_journal() -> Iterator[Open]:
+    """Open a journal; what was opened before on the same path is left as after a crash."""
+    opened: list[Journal] = []
+
+    def open_one(path: Path | None, **options: int) -> Journal:
+        for journal in opened:
+            journal.close()
+        opened.append(Journal(path, **options))
+        return opened[-1]
+
+    yield open_one
+    for journal in opened:
+        journal.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "spool" / "webhook.sqlite3"
+
+
+def test_events_come_out_in_the_order_in_which_they_went_in(path: Path, open_journal: Open) -> None:
+    journal = open_journal(path)
+    append(journal, 2, 1, 3)
+
+    assert len(journal) == 3
+    assert waiting(journal) == ids(2, 1, 3)
+    assert len(journal) == 0
+
+
+def test_what_was_not_delivered_waits_for_the_next_start(path: Path, open_journal: Open) -> None:
+    journal = open_journal(path)
+    append(journal, 0, 1, 2)
+    journal.done(a_notice(0).id)
+
+    again = open_journal(path)
+
+    assert again.first() == Queued(0, Envelope.of(a_notice(1)))
+    assert waiting(again) == ids(1, 2)
+    assert not again.damaged
+
+
+def test_an_event_that_waits_already_is_not_queued_again(path: Path, open_journal: Open) -> None:
+    journal = open_journal(path)
+    append(journal, 1, 1)
+    append(open_journal(path), 1)
+
+    assert waiting(open_journal(path)) == ids(1)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from device.outputs.test_journal import append, ids
+from edge_asd.outputs.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+append(journal, 1, 2, 3)
+journal.done(*ids(2))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_appended_survives_a_process_that_is_killed(
+    path: Path, open_journal: Open
+) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", _KILLED, str(path)]
+    killed = subprocess.run(command, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+
+    assert waiting(open_journal(path)) == ids(1, 3)
+
+
+@settings(max_examples=25)
+@given(cut=st.integers(min_value=0, max_value=1_000_000))
+def test_a_power_cut_at_any_byte_costs_nothing_that_was_on_disk(
+    cut: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    journal = Journal(folder / "running.sqlite3")
+    states: list[tuple[int, list[str]]] = []  # bytes of the log so far, and what waits then
+
+    def note(*numbers: int) -> None:
+        size = (folder / "running.sqlite3-wal").stat().st_size
+        states.append((size, ids(*numbers)))
+
+    note()
+    for number in range(4):
+        append(journal, number)
+        note(*range(number + 1))
+    journal.done(*ids(0))
+    note(1, 2, 3)
+    cut = states[0][0] + cut % (states[-1][0] - states[0][0] + 1)
+    for file in folder.iterdir():
+        shutil.copy(file, folder / file.name.replace("running", "cut"))
+    journal.close()
+    os.truncate(folder / "cut.sqlite3-wal", cut)
+
+    again = Journal(folder / "cut.sqlite3")
+    append(again, 9)
+    again.close()
+
+    third = Journal(folder / "cut.sqlite3")
+    left = waiting(third)
+    third.close()
+    # The log is padded: the end of a change may be on disk before all of its bytes are.
+    n_whole = sum(size <= cut for size, _ in states)
+    assert left in [after + ids(9) for _, after in states[n_whole - 1 : n_whole + 1]]
+
+
+@pytest.mark.parametrize("content", [b"no database " * 1000, None])
+def test_a_damaged_database_is_set_aside_and_told(
+    content: bytes | None, path: Path, open_journal: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    append(open_journal(path), *range(200))
+    open_journal(None)
+    content = content or path.read_bytes()[:8192] + bytes(path.stat().st_size - 8192)
+    path.write_bytes(content)
+
+    journal = open_journal(path)
+    append(journal, 1)
+
+    assert journal.damaged
+    assert journal.problem is None
+    assert "is damaged and set aside" in caplog.text
+    assert path.with_suffix(".damaged").read_bytes() == content
+    assert waiting(open_journal(path)) == ids(1)
+
+
+def test_beyond_the_cap_the_oldest_are_given_up_and_counted(path: Path, open_journal: Open) -> None:
+    room = 3 * len(a_notice(10).to_json())
+    journal = open_journal(path, max_bytes=room)
+
+    assert append(journal, *range(10, 20)) == 7
+
+    assert waiting(open_journal(path)) == ids(17, 18, 19)
+
+
+def test_a_single_event_larger_than_the_cap_is_kept(path: Path, open_journal: Open) -> None:
+    append(open_journal(path, max_bytes=10), 1)
+
+    assert waiting(open_journal(path)) == ids(1)
+
+
+def test_the_database_does_not_grow_while_something_always_waits(
+    path: Path, open_journal: Open
+) -> None:
+    journal = open_journal(path)
+    append(journal, 1000)
+    sizes = []
+    for number in range(1001, 1400):
+        append(journal, number)
+        journal.done(a_notice(number - 1).id)
+        sizes.append(sum(file.stat().st_size for file in path.parent.iterdir()))
+
+    assert max(sizes) < 2_000_000
+    assert waiting(open_journal(path)) == ids(1399)
+
+
+def test_only_its_owner_may_read_the_database(path: Path, open_journal: Open) -> None:
+    append(open_journal(path), 1)
+
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_without_a_path_events_wait_in_memory(open_journal: Open) -> None:
+    journal = open_journal(None)
+    append(journal, 1)
+
+    assert journal.problem is None
+    assert waiting(journal) == ids(1)
+
+
+def test_a_full_disk_loses_nothing_and_everything_is_written_when_there_is_space(
+    tmp_path: Path, open_journal: Open
+) -> None:
+    with small_disk(tmp_path, size_kib=256) as disk:
+        journal = open_journal(disk / "journal.sqlite3")
+        append(journal, 0)
+        filler = fill(disk)
+        append(journal, *range(1, 40))
+        journal.done(a_notice(0).id)
+        assert journal.problem is not None
+        assert "cannot write" in journal.problem
+
+        filler.unlink()
+        journal.mend()
+
+        assert journal.problem is None
+        assert waiting(open_journal(disk / "journal.sqlite3")) == ids(*range(1, 40))
+        open_journal(None)
+
+
+def test_a_queue_that_is_emptied_on_a_full_disk_does_not_end_the_problem(
+    tmp_path: Path, open_journal: Open
+) -> None:
+    with small_disk(tmp_path, size_kib=256) as disk:
+        journal = open_journal(disk / "webhook.sqlite3")
+        filler = fill(disk)
+        append(journal, *range(40))
+        for number in range(40):
+            journal.done(a_notice(number).id)
+            journal.mend()
+            assert journal.problem is not None
+
+        filler.unlink()
+        journal.mend()
+
+        assert journal.problem is None
+        assert waiting(open_journal(disk / "webhook.sqlite3")) == []
+        open_journal(None)
+
+
+def test_what_was_on_a_disk_that_could_not_be_read_comes_first_when_it_can(
+    path: Path, open_journal: Open
+) -> None:
+    append(open_journal(path), 1)
+    open_journal(None)
+    hidden = path.parent.rename(path.parent.with_name("hidden"))
+    path.parent.write_text("a file where the folder should be")
+    journal = open_journal(path)
+    append(journal, 2)
+    assert journal.problem is not None
+    assert len(journal) == 1
+
+    path.parent.unlink()
+    hidden.rename(path.parent)
+    journal.mend()
+
+    assert journal.problem is None
+    assert waiting(open_journal(path)) == ids(1, 2)
+
+
+def test_a_folder_that_cannot_be_made_is_a_problem_and_not_an_end(
+    tmp_path: Path, open_journal: Open
+) -> None:
+    (tmp_path / "spool").write_text("a file where the folder should be")
+
+    journal = open_journal(tmp_path / "spool" / "webhook.sqlite3")
+    append(journal, 1)
+
+    assert journal.problem is not None
+    assert waiting(journal) == ids(1)
+
+
+def test_a_name_from_the_command_line_that_is_not_utf_8_survives(
+    path: Path, open_journal: Open
+) -> None:
+    event = replace(a_notice(1), machine="p\udcffmp")
+    open_journal(path).append(queued(event))
+
+    again = open_journal(path)
+
+    assert waiting(again) == [event.id]
+    assert len(again) == 0
+
+
+def test_what_an_earlier_version_has_left_is_taken_up_once(
+    path: Path, open_journal: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = path.with_suffix(".jsonl")
+    old.parent.mkdir()
+    lines = [a_notice(number).to_json() for number in (1, 2, 3)]
+    done = json.dumps({"done": a_notice(2).id})
+    torn = a_notice(4).to_json()[:40]
+    old.write_text("\n".join([*lines, done, "\0\0", '{"done": []}', torn]))
+
+    journal = open_journal(path)
+    append(journal, 5)
+
+    assert "left out 3 damaged lines" in caplog.text
+    assert not old.exists()
+    first = journal.first()
+    assert first is not None
+    assert first.envelope == Envelope.of(a_notice(1))
+    journal.done(first.envelope.id)
+    assert waiting(open_journal(path)) == ids(3, 5)
