@@ -85,7 +85,7 @@ def test_endpoints_that_are_open_to_the_network_are_a_warning(tmp_path: Path) ->
 def test_a_file_in_a_missing_folder_is_a_problem(tmp_path: Path) -> None:
     def verdicts(file: str) -> dict[str, str]:
         profile = f'[sinks.jsonl]\npath = "{tmp_path}/{file}"\n'
-        return states(reach.outputs(patient_of(tmp_path, profile=profile)))
+        return states(reach.outputs(installation_of(tmp_path, profile=profile)))
 
     assert verdicts("events.jsonl") == {"file": "ok"}
     assert verdicts("gone/events.jsonl") == {"file": "problem"}

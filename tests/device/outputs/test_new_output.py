@@ -66,7 +66,7 @@ import json, sys
 from dataclasses import astuple
 from pathlib import Path
 from device.made_events import NOTICE, SCORE
-from device.installations import patient_of
+from device.installations import installation_of
 from device.reports import a_status
 from edge_asd.doctor import reach
 from edge_asd.doctor.archive import profile_text, secrets_in
@@ -74,14 +74,14 @@ from edge_asd.outputs.registry import open_outputs
 
 folder = Path(sys.argv[1])
 profile = f'[sinks.printer]\\npaper = "{folder}/paper"\\nowner = "Ada"\\npin_env = "PIN"\\n'
-patient = patient_of(folder, profile=profile, environment={"PIN": "1234"})
+installation = installation_of(folder, profile=profile, environment={"PIN": "1234"})
 outputs = open_outputs(
-    patient.profile.sinks,
+    installation.profile.sinks,
     machine="pump",
     state=None,
     status=a_status,
     report=print,
-    environment=patient.environment,
+    environment=installation.environment,
 )
 for output in outputs:
     output.emit(NOTICE)
@@ -89,9 +89,9 @@ for output in outputs:
     output.close()
 print(json.dumps({
     "names": [output.name for output in outputs],
-    "verdicts": [astuple(verdict)[:2] for verdict in reach.outputs(patient)],
-    "archive": "Ada" in profile_text(patient.profile),
-    "secrets": "1234" in secrets_in(patient),
+    "verdicts": [astuple(verdict)[:2] for verdict in reach.outputs(installation)],
+    "archive": "Ada" in profile_text(installation.profile),
+    "secrets": "1234" in secrets_in(installation),
 }))
 """
 
