@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edge_asd.doctor import (
-    model,
+    bundle,
     monitors,
     processor,
     reach,
@@ -37,7 +37,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("time", time_of_day.clock),
     ("storage", storage.disk),
     ("sound", sound.sound_card),
-    ("bundle", model.bundle),
+    ("bundle", bundle.bundle),
     ("outputs", reach.outputs),
     ("monitors", monitors.monitors),
     ("monitors", monitors.services),

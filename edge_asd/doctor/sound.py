@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_asd.bundle.manifest import read_manifest
-from edge_asd.doctor import recorded
+from edge_asd.doctor import recording
 from edge_asd.doctor.child import ask_task
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners
@@ -100,7 +100,7 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
         audio = np.load(file, allow_pickle=False)
     yield ok("recording", f"{seconds:g} s at {rate_hz} Hz")
     monitor_rate_hz = _monitor_rate_hz(installation.bundle)
-    yield from recorded.verdicts(audio, rate_hz, monitor_rate_hz=monitor_rate_hz)
+    yield from recording.verdicts(audio, rate_hz, monitor_rate_hz=monitor_rate_hz)
 
 
 def _monitor_rate_hz(bundle: Path | None) -> int:

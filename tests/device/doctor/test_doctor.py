@@ -21,7 +21,7 @@ from device.mini_bundle import machine_sound
 
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.doctor import (
-    model,
+    bundle,
     monitors,
     software,
     sound,
@@ -115,7 +115,7 @@ SPEED: dict[str, Any] = {
 
 
 def test_without_a_bundle_nothing_is_judged(tmp_path: Path) -> None:
-    verdicts = states(model.bundle(installation_of(tmp_path)))
+    verdicts = states(bundle.bundle(installation_of(tmp_path)))
 
     assert verdicts == {"bundle": "not checked", "speed": "not checked"}
 
@@ -126,18 +126,18 @@ def test_without_a_bundle_nothing_is_judged(tmp_path: Path) -> None:
 def test_speed_is_judged_by_the_hop_that_it_needs(p95_s: float, state: str) -> None:
     speed = SPEED | {"p95_s": p95_s}
 
-    assert model.speed_verdict(speed, hop_s=None, max_hop_s=None).state == state
+    assert bundle.speed_verdict(speed, hop_s=None, max_hop_s=None).state == state
 
 
 def test_the_hop_of_the_profile_counts() -> None:
-    verdict = model.speed_verdict(SPEED, hop_s=0.2, max_hop_s=0.2)
+    verdict = bundle.speed_verdict(SPEED, hop_s=0.2, max_hop_s=0.2)
 
     assert verdict.state == "problem"
     assert "real-time factor 0.500 at a hop of 0.2 s" in verdict.found
 
 
 def test_a_damaged_bundle_is_a_problem_and_not_timed(tmp_path: Path) -> None:
-    verdicts = states(model.bundle(installation_of(tmp_path, bundle=tmp_path / "gone")))
+    verdicts = states(bundle.bundle(installation_of(tmp_path, bundle=tmp_path / "gone")))
 
     assert verdicts == {"bundle": "problem", "speed": "not checked"}
 

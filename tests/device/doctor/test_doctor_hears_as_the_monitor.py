@@ -10,7 +10,7 @@ import soxr
 from device.faulty_sound import FAULTS, LSB, RATE_HZ, Audio, Ears, as_16_bit, room
 from device.installations import states
 
-from edge_asd.doctor import recorded
+from edge_asd.doctor import recording
 
 CARD_RATE_HZ = 48000
 RECORDING_S = 5
@@ -71,23 +71,23 @@ SOUNDS: list[Callable[[Audio], Audio]] = [
 ]
 
 
-def raised_by_the_monitor(recording: Audio) -> set[str]:
+def raised_by_the_monitor(audio: Audio) -> set[str]:
     ears = Ears()
     for _ in range(GOES_ON_S // RECORDING_S):
-        ears.feed(recording)
+        ears.feed(audio)
     return {name for name, active in ears.story if active}
 
 
-def found_by_the_doctor(recording: Audio, rate_hz: int) -> set[str]:
-    found = states(recorded.verdicts(recording, rate_hz, monitor_rate_hz=RATE_HZ))
+def found_by_the_doctor(audio: Audio, rate_hz: int) -> set[str]:
+    found = states(recording.verdicts(audio, rate_hz, monitor_rate_hz=RATE_HZ))
     return {check for check, state in found.items() if state == "problem"}
 
 
 @pytest.mark.parametrize("spoil", SOUNDS, ids=lambda spoil: spoil.__name__)
 def test_both_find_the_same(spoil: Callable[[Audio], Audio]) -> None:
-    recording = spoil(room(RECORDING_S))
+    audio = spoil(room(RECORDING_S))
 
-    assert found_by_the_doctor(recording, RATE_HZ) == raised_by_the_monitor(recording)
+    assert found_by_the_doctor(audio, RATE_HZ) == raised_by_the_monitor(audio)
 
 
 @pytest.mark.parametrize("spoil", SOUNDS, ids=lambda spoil: spoil.__name__)

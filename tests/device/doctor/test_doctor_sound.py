@@ -12,7 +12,7 @@ from device.mini_bundle import machine_sound
 from numpy.typing import NDArray
 
 from edge_asd.doctor import (
-    recorded,
+    recording,
     sound,
 )
 from edge_asd.doctor.verdict import Verdict
@@ -27,7 +27,7 @@ def tone(frequency_hz: float, amplitude: float, seconds: float = 2.0) -> NDArray
 
 
 def verdicts_of(audio: NDArray[np.float32]) -> dict[str, Verdict]:
-    found = recorded.verdicts(audio, RATE_HZ, monitor_rate_hz=16000)
+    found = recording.verdicts(audio, RATE_HZ, monitor_rate_hz=16000)
     return {verdict.check: verdict for verdict in found}
 
 
@@ -73,7 +73,7 @@ def test_less_than_a_second_is_a_problem(n_frames: int) -> None:
 def test_the_level_is_neither_too_low_nor_too_high(gain: float, state: str) -> None:
     audio = np.float32(gain) * machine_sound(1.0, seed=1, rate_hz=RATE_HZ)
 
-    assert recorded.level(audio).state == state
+    assert recording.level(audio).state == state
 
 
 def test_one_microphone_posing_as_two_is_a_problem() -> None:
@@ -119,7 +119,7 @@ def test_hum_is_told_from_the_machine(mains_hz: int) -> None:
     audio = machine_sound(2.0, seed=1, rate_hz=RATE_HZ)
     audio[1] += tone(mains_hz, 0.2) + tone(3 * mains_hz, 0.1)
 
-    verdict = recorded.hum(audio, RATE_HZ)
+    verdict = recording.hum(audio, RATE_HZ)
 
     assert verdict.state == "warning"
     assert f"at {mains_hz} Hz" in verdict.found
@@ -128,7 +128,7 @@ def test_hum_is_told_from_the_machine(mains_hz: int) -> None:
 def test_a_motor_at_twice_the_mains_frequency_is_no_hum() -> None:
     audio = np.stack([tone(100, 0.3), tone(100, 0.2) + tone(410, 0.1)])
 
-    assert recorded.hum(audio, RATE_HZ).state == "ok"
+    assert recording.hum(audio, RATE_HZ).state == "ok"
 
 
 CARD: dict[str, Any] = {

@@ -20,7 +20,7 @@ from device.faulty_sound import (
 from device.installations import states
 from places import ROOT
 
-from edge_asd.doctor import recorded
+from edge_asd.doctor import recording
 from edge_asd.events.fault import FAULTS, Fault
 from edge_asd.signal.chunk import Chunk, measure_chunk
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
@@ -55,7 +55,7 @@ def test_a_new_row_is_heard_by_the_monitor() -> None:
 
 
 def test_a_new_row_is_found_by_the_doctor() -> None:
-    verdicts = recorded.verdicts(
+    verdicts = recording.verdicts(
         far_louder(room(3)), RATE_HZ, monitor_rate_hz=RATE_HZ, faults=WITH_IT
     )
 

@@ -22,7 +22,7 @@ from device.installations import states
 from places import SHARED
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.doctor import recorded
+from edge_asd.doctor import recording
 from edge_asd.signal.reference import SignalReference
 
 REAL_RECORDINGS = SHARED / "data"
@@ -58,7 +58,7 @@ def test_no_real_recording_looks_faulty(machine: str, every: int) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_doctor_finds_no_fault_in_real_recordings(machine: str) -> None:
     for clip in (*clips(machine, "train", every=20), *clips(machine, "test", every=20)):
-        verdicts = states(recorded.verdicts(clip, RATE_HZ, monitor_rate_hz=RATE_HZ))
+        verdicts = states(recording.verdicts(clip, RATE_HZ, monitor_rate_hz=RATE_HZ))
 
         assert verdicts["signal"] == "ok"
         assert "problem" not in verdicts.values()
