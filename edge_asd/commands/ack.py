@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from edge_asd.commands.options import (
-    MachineOption,
-    NoteOption,
-    ProfileOption,
-    StateOption,
-    known_state_roots,
-)
+from edge_asd.commands import options
 
 __all__ = ["ack"]
 
 
 def ack(
-    machine: MachineOption = None,
-    note: NoteOption = "",
-    profile: ProfileOption = "default",
-    state: StateOption = None,
+    machine: options.Machine = None,
+    note: options.Note = "",
+    profile: options.Profile = "default",
+    state: options.State = None,
 ) -> None:
     """Acknowledge the alarm that is on: somebody has seen it.
 
@@ -35,6 +29,6 @@ def ack(
     from edge_asd.control.control_socket import ask, plain_text
     from edge_asd.control.monitors import control_socket
 
-    path = control_socket(known_state_roots(state, profile), machine)
+    path = control_socket(options.known_state_roots(state, profile), machine)
     reply = ask(path, "ack", note=plain_text(note))
     typer.echo(f"acknowledged {plain_text(str(reply.get('alarm_id')))}")

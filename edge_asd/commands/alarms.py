@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edge_asd.commands.options import JsonOption, ProfileOption, StateOption, known_state_roots
+from edge_asd.commands import options
 from edge_asd.errors import ControlError
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def alarms(
     machine: Annotated[
         str | None, typer.Option(help="One machine; all of this device if left out.")
     ] = None,
-    profile: ProfileOption = "default",
-    state: StateOption = None,
-    as_json: JsonOption = False,
+    profile: options.Profile = "default",
+    state: options.State = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show the state of every machine, what is wrong with its monitor, and the last alarms.
 
@@ -55,7 +55,7 @@ def alarms(
     from edge_asd.control.monitors import find_monitors, report_on
     from edge_asd.state.folder import folder_name
 
-    found = find_monitors(known_state_roots(state, profile))
+    found = find_monitors(options.known_state_roots(state, profile))
     if machine is not None:
         found = [folder for folder in found if folder.path.name == folder_name(machine)]
     if not found:
@@ -72,10 +72,11 @@ def alarms(
 
 
 def _print(reports: list[MonitorReport]) -> None:
-    from rich.console import Console
     from rich.padding import Padding
 
-    console = Console(markup=False, emoji=False, highlight=False)
+    from edge_asd.commands import tables
+
+    console = tables.plain_console()
     console.print(_states(reports))
     faults = [(report, fault) for report in reports for fault in report.status.get("faults", ())]
     if faults:

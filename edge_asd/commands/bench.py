@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import LATEST_BUNDLE, BundleOption, MachineOption, ThreadsOption
+from edge_asd.commands import options
 from edge_asd.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -17,12 +17,12 @@ __all__ = ["bench"]
 
 
 def bench(
-    bundle: BundleOption = LATEST_BUNDLE,
-    machine: MachineOption = None,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    machine: options.Machine = None,
     seconds: Annotated[
         float, typer.Option(min=0.1, help="How long to score; ten windows at least.")
     ] = 10.0,
-    threads: ThreadsOption = 1,
+    threads: options.Threads = 1,
     json_path: Annotated[
         Path | None, typer.Option("--json", help="Also write everything measured to this file.")
     ] = None,
@@ -89,45 +89,35 @@ def bench(
 
 
 def _print(report: Report) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge_asd.commands import tables
 
-    console = Console(markup=False, emoji=False)  # names may hold brackets
-    stages = Table(
-        "stage", title=f"{report.bundle}, machine {report.machine}", title_justify="left"
-    )
-    for heading in ("p50 ms", "p95 ms", "max ms"):
-        stages.add_column(heading, justify="right")
+    console = tables.plain_console()
+    times = ("p50 ms", "p95 ms", "max ms")
+    title = f"{report.bundle}, machine {report.machine}"
+    stages = tables.table("stage", *times, right=times, title=title)
     for stage in report.stages:
-        stages.add_row(
-            stage.stage, f"{stage.p50_ms:.2f}", f"{stage.p95_ms:.2f}", f"{stage.max_ms:.2f}"
-        )
-    console.print(stages)
-    memory = Table("memory")
-    for heading in ("loaded MiB", "first use MiB"):
-        memory.add_column(heading, justify="right")
+        values_ms = (stage.p50_ms, stage.p95_ms, stage.max_ms)
+        stages.add_row(stage.stage, *(f"{value_ms:.2f}" for value_ms in values_ms))
+    sizes = ("loaded MiB", "first use MiB")
+    memory = tables.table("memory", *sizes, right=sizes)
     for step in report.memory:
-        memory.add_row(
-            step.part, f"{step.loaded_bytes / 2**20:.0f}", f"{step.used_bytes / 2**20:.0f}"
-        )
-    console.print(memory)
-
+        memory.add_row(step.part, _mebibytes(step.loaded_bytes), _mebibytes(step.used_bytes))
     computer = report.environment
-    facts = Table.grid(padding=(0, 2))
-    for name, value in (
-        ("windows", f"{report.stages[-1].n} of {report.window_s:g} s"),
-        (
-            "real-time factor",
-            f"{report.real_time_factor:.4f} at the bundle's hop of {report.hop_s:g} s",
-        ),
-        ("shortest hop", f"{report.shortest_hop_s:.2f} s"),
-        ("load time", f"{report.load_s:.2f} s"),
-        ("peak memory", f"{report.peak_rss_bytes / 2**20:.0f} MiB"),
-        ("bundle", f"{report.bundle_bytes / 2**20:.1f} MiB"),
-        ("computer", computer.board or computer.cpu or computer.architecture),
-        ("processors", f"{computer.n_cpus} ({', '.join(computer.cpu_flags)})"),
-        ("governor", computer.governor or "unknown"),
-        ("onnxruntime", f"{computer.onnxruntime}, threads: {report.threads}"),
-    ):
-        facts.add_row(name, value)
-    console.print(facts)
+    facts = {
+        "windows": f"{report.stages[-1].n} of {report.window_s:g} s",
+        "real-time factor": f"{report.real_time_factor:.4f} at the bundle's hop of "
+        f"{report.hop_s:g} s",
+        "shortest hop": f"{report.shortest_hop_s:.2f} s",
+        "load time": f"{report.load_s:.2f} s",
+        "peak memory": f"{_mebibytes(report.peak_rss_bytes)} MiB",
+        "bundle": f"{report.bundle_bytes / 2**20:.1f} MiB",
+        "computer": computer.board or computer.cpu or computer.architecture,
+        "processors": f"{computer.n_cpus} ({', '.join(computer.cpu_flags)})",
+        "governor": computer.governor or "unknown",
+        "onnxruntime": f"{computer.onnxruntime}, threads: {report.threads}",
+    }
+    console.print(stages, memory, tables.grid(facts.items()), sep="\n")
+
+
+def _mebibytes(n_bytes: float) -> str:
+    return f"{n_bytes / 2**20:.0f}"

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from edge_asd.commands.options import LATEST_BUNDLE, ThreadsOption
+from edge_asd.commands import options
 
 __all__ = ["check"]
 
 
 def check(
-    bundle: Annotated[Path, typer.Argument(help="Bundle to verify.")] = LATEST_BUNDLE,
-    threads: ThreadsOption = 1,
+    bundle: Annotated[Path, typer.Argument(help="Bundle to verify.")] = options.LATEST_BUNDLE,
+    threads: options.Threads = 1,
 ) -> None:
     """Verify a bundle on this computer.
 
@@ -30,15 +30,13 @@ def check(
 
         edge-asd check bundles/pumps
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from edge_asd.bundle.check import check_bundle
+    from edge_asd.commands import tables
 
-    table = Table("verified", "found")
+    table = tables.table("verified", "found")
     try:
         for finding in check_bundle(bundle, threads=threads):
             table.add_row(finding.what, finding.detail)
     finally:
         if table.rows:
-            Console(markup=False, emoji=False).print(table)  # names may hold brackets
+            tables.plain_console().print(table)

@@ -6,13 +6,13 @@ from typing import Any
 
 import typer
 
-from edge_asd.commands.options import JsonOption
+from edge_asd.commands import options
 
 __all__ = ["devices"]
 
 
 def devices(
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """List the sound devices that can record, and how to name them in a profile.
 
@@ -57,12 +57,10 @@ def devices(
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge_asd.commands import tables
 
-    table = Table()
-    for heading in ("index", "name", "lasting name", "card", "USB", "channels", "rate", "usable"):
-        table.add_column(heading, justify="right" if heading in ("index", "channels") else "left")
+    headings = ("index", "name", "lasting name", "card", "USB", "channels", "rate", "usable")
+    table = tables.table(*headings, right=("index", "channels"))
     for row in rows:
         card = row["card"]
         usb = card and card["usb"]
@@ -76,6 +74,5 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             f"{row['default_rate_hz']} Hz",
             "yes" if row["usable"] else "no, needs 2 channels",
         )
-    width = None if Console().is_terminal else 200
-    Console(width=width, markup=False, emoji=False).print(table)  # names may hold brackets
+    tables.plain_console(pipe_width=200).print(table)
     typer.echo("* the system's default; the lasting name belongs in a profile", err=True)

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_asd.command_line import as_typed
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    JsonOption,
-    MachineOption,
-    ProfileOption,
-    StateOption,
-)
+from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,13 +26,13 @@ def doctor(
     bundle: Annotated[
         Path | None, typer.Option(help="Bundle to check and time; else bundles/latest.")
     ] = None,
-    machine: MachineOption = None,
-    profile: ProfileOption = "default",
-    state: StateOption = None,
+    machine: options.Machine = None,
+    profile: options.Profile = "default",
+    state: options.State = None,
     seconds: Annotated[
         float, typer.Option(min=1.0, max=60.0, help="Length of the short recording.")
     ] = 3.0,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
     archive: Annotated[
         Path | None, typer.Option(help="Also write a support archive, such as support.tar.gz.")
     ] = None,
@@ -83,7 +77,7 @@ def doctor(
         installation = Installation(
             profile=settings,
             device=device or settings.capture.device,
-            bundle=bundle or (LATEST_BUNDLE if LATEST_BUNDLE.is_dir() else None),
+            bundle=bundle or (options.LATEST_BUNDLE if options.LATEST_BUNDLE.is_dir() else None),
             machine=machine,
             state=root_in_use(state_roots(state, settings, os.environ)),
             seconds=seconds,
@@ -115,21 +109,20 @@ def _with_progress(verdicts: Iterable[tuple[str, Verdict]]) -> Iterable[tuple[st
 
 
 def _print(verdicts: list[tuple[str, Verdict]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from edge_asd.commands import tables
+
     styles = {"ok": "green", "warning": "yellow", "problem": "bold red", "not checked": "dim"}
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+    console = tables.plain_console(pipe_width=160)
     page = Table.grid(padding=(0, 2))
     above = ""
     for group, verdict in verdicts:
         if group != above:
             above = group
             page.add_row(Text(group, style="bold"))
-        found = Text(verdict.found)  # names may hold brackets
+        found = Text(verdict.found)
         if verdict.advice:
             found.append(as_typed(f"\n-> {verdict.advice}"), style="italic")
         state = Text(verdict.state, style=styles[verdict.state])

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    BundleOption,
-    JsonOption,
-    ProfileOption,
-    StateOption,
-)
+from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,9 +47,9 @@ def enroll(
         str | None,
         typer.Option(help="Machine of the bundle whose networks and window length it shares."),
     ] = None,
-    bundle: BundleOption = LATEST_BUNDLE,
-    profile: ProfileOption = "default",
-    state: StateOption = None,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    profile: options.Profile = "default",
+    state: options.State = None,
     false_alarm_rate: Annotated[
         float,
         typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold."),
@@ -67,7 +61,7 @@ def enroll(
     yes: Annotated[
         bool, typer.Option("--yes", help="After Ctrl-C, keep what was heard without asking.")
     ] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Learn the normal sound of a machine on the device, from minutes of it.
 

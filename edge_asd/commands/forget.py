@@ -7,15 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    BundleOption,
-    JsonOption,
-    MachineOption,
-    ProfileOption,
-    StateOption,
-    known_state_roots,
-)
+from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,11 +30,11 @@ def forget(
         typer.Option(help="Go to a version as it was, such as v0002; bundle: learned nothing."),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show what was learned.")] = False,
-    bundle: BundleOption = LATEST_BUNDLE,
-    machine: MachineOption = None,
-    profile: ProfileOption = "default",
-    state: StateOption = None,
-    as_json: JsonOption = False,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    machine: options.Machine = None,
+    profile: options.Profile = "default",
+    state: options.State = None,
+    as_json: options.Json = False,
 ) -> None:
     """Take back what `teach` and `enroll` did, or show what it was.
 
@@ -62,7 +54,7 @@ def forget(
 
     if sum((event is not None, last, everything, to is not None, show)) != 1:
         raise UsageError("say what to forget: an EVENT, --last, --all or --to; or ask for --list")
-    folder = _state_of(known_state_roots(state, profile), machine)
+    folder = _state_of(options.known_state_roots(state, profile), machine)
     store = LearnedStore(folder)
     if show:
         _list(store, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import LATEST_BUNDLE, BundleOption, MachineOption, ProfileOption
+from edge_asd.commands import options
 from edge_asd.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def listen(
         int | None,
         typer.Option(min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
     ] = None,
-    bundle: BundleOption = LATEST_BUNDLE,
-    machine: MachineOption = None,
-    profile: ProfileOption = "default",
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    machine: options.Machine = None,
+    profile: options.Profile = "default",
     wait: Annotated[
         float | None,
         typer.Option(min=0, help="Seconds to wait for a missing sound card; 0 ends at once."),

@@ -9,20 +9,20 @@ import typer
 
 __all__ = [
     "LATEST_BUNDLE",
-    "BundleOption",
-    "JsonOption",
-    "MachineOption",
-    "NoteOption",
-    "ProfileOption",
-    "StateOption",
-    "ThreadsOption",
+    "Bundle",
+    "Json",
+    "Machine",
+    "Note",
+    "Profile",
+    "State",
+    "Threads",
     "known_state_roots",
 ]
 
 LATEST_BUNDLE = Path("bundles/latest")
 
-BundleOption = Annotated[Path, typer.Option("--bundle", help="Bundle: what normal sounds like.")]
-MachineOption = Annotated[
+Bundle = Annotated[Path, typer.Option("--bundle", help="Bundle: what normal sounds like.")]
+Machine = Annotated[
     str | None,
     typer.Option(
         "--machine",
@@ -30,20 +30,18 @@ MachineOption = Annotated[
         "is only one.",
     ),
 ]
-ProfileOption = Annotated[
+Profile = Annotated[
     str, typer.Option("--profile", help="Device profile: a built-in name or a .toml file.")
 ]
-StateOption = Annotated[
+State = Annotated[
     Path | None,
     typer.Option(
         "--state", help="Folder of the monitors' state; that of the profile, or the usual ones."
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
-NoteOption = Annotated[
-    str, typer.Option("--note", help="What is known or done, or why; 200 characters.")
-]
-ThreadsOption = Annotated[int, typer.Option("--threads", min=1, help="Threads of ONNX Runtime.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
+Note = Annotated[str, typer.Option("--note", help="What is known or done, or why; 200 characters.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of ONNX Runtime.")]
 
 
 def known_state_roots(state: Path | None, profile: str) -> list[Path]:

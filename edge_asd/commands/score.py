@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    BundleOption,
-    JsonOption,
-    MachineOption,
-    ThreadsOption,
-)
+from edge_asd.commands import options
 from edge_asd.errors import EdgeAsdError
 
 if TYPE_CHECKING:
@@ -27,8 +21,8 @@ _PLAIN_COLUMNS = 54  # characters of file, score, max and verdict
 
 def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
-    bundle: BundleOption = LATEST_BUNDLE,
-    machine: MachineOption = None,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    machine: options.Machine = None,
     hop_s: Annotated[
         float | None,
         typer.Option(
@@ -39,9 +33,9 @@ def score(
         Path | None,
         typer.Option(help="Folder of the monitors' state, to use what was learned on site."),
     ] = None,
-    threads: ThreadsOption = 1,
+    threads: options.Threads = 1,
     windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
-    as_json: JsonOption = False,
+    as_json: options.Json = False,
 ) -> None:
     """Score recordings exactly as `listen` would.
 
@@ -98,26 +92,21 @@ def score(
 
 
 def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
+    from edge_asd.commands import tables
 
     threshold = detector.spec.threshold.threshold
-    # Into a pipe or a file a table needs its full width, not 80 columns. Brackets and colons in
-    # file names are no markup.
-    width = None if Console().is_terminal else 240
-    console = Console(width=width, markup=False, emoji=False)
+    # Into a pipe or a file a table needs its full width, not 80 columns.
+    console = tables.plain_console(pipe_width=240)
     branches = list(rows[0].mean.branches)
-    caption = None
     if console.width < _PLAIN_COLUMNS + sum(len(branch) + 3 for branch in branches):
-        branches, caption = [], "A wider terminal, a pipe or --json shows every branch."
+        branches = []
     title = f"machine {detector.machine}, threshold {threshold:.4f}"
-    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
-    table.add_column("file", overflow="fold")
-    for heading in ("score", "max"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for branch in branches:
-        table.add_column(branch, justify="right", no_wrap=True)
+    scores = ("score", "max", *branches)
+    table = tables.table("file", *scores[:2], "verdict", *branches, right=scores, title=title)
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    if not branches:
+        table.caption = "A wider terminal, a pipe or --json shows every branch."
     for row in rows:
         table.add_row(
             str(row.path),

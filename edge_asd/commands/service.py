@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_asd.command_line import as_typed
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    BundleOption,
-    JsonOption,
-    MachineOption,
-    StateOption,
-)
+from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,8 +32,8 @@ _DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be
 
 @service.command("install")
 def install(
-    bundle: BundleOption = LATEST_BUNDLE,
-    machine: MachineOption = None,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
+    machine: options.Machine = None,
     profile: Annotated[
         str | None,
         typer.Option(help="Profile to copy: a built-in name or a .toml file; else the installed."),
@@ -92,7 +86,7 @@ def install(
 
 @service.command("uninstall")
 def uninstall(
-    machine: MachineOption = None, root: _Root = Path("/"), dry_run: _DryRun = False
+    machine: options.Machine = None, root: _Root = Path("/"), dry_run: _DryRun = False
 ) -> None:
     """Stop the monitor of a machine and no longer start it at boot.
 
@@ -112,13 +106,13 @@ def uninstall(
 
 @service.command("status")
 def status(
-    machine: MachineOption = None,
+    machine: options.Machine = None,
     root: _Root = Path("/"),
     profile: Annotated[
         str | None, typer.Option(help="Profile of the monitor; else the one that is installed.")
     ] = None,
-    state: StateOption = None,
-    as_json: JsonOption = False,
+    state: options.State = None,
+    as_json: options.Json = False,
 ) -> None:
     """Show how systemd and the monitors themselves say that they are.
 
@@ -132,6 +126,7 @@ def status(
     """
     import json
 
+    from edge_asd.commands import tables
     from edge_asd.service.report import report, service_lines
 
     pages = report(root, machine=machine, profile=profile, state=state)
@@ -139,7 +134,8 @@ def status(
         if as_json:
             typer.echo(json.dumps(page.to_dict()))
         else:
-            _print_page(page.unit, service_lines(page))
+            lines = ((f"  {name}", value) for name, value in service_lines(page).items())
+            tables.plain_console().print(page.unit, tables.grid(lines), sep="\n")
     if not pages:
         typer.echo(as_typed("no service is installed: sudo edge-asd service install"), err=True)
     if not pages or not all(page.healthy for page in pages):
@@ -192,15 +188,3 @@ def _perform(steps: Iterable[Step], *, dry_run: bool) -> None:
         n_steps += 1
     if not n_steps:
         typer.echo("nothing to do: all of it is in place")
-
-
-def _print_page(title: str, lines: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, emoji=False, highlight=False)  # names may hold brackets
-    page = Table.grid(padding=(0, 2))
-    for name, value in lines.items():
-        page.add_row(f"  {name}", str(value))
-    console.print(title)
-    console.print(page)

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import (
-    MachineOption,
-    NoteOption,
-    ProfileOption,
-    StateOption,
-    known_state_roots,
-)
+from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,10 +25,10 @@ def shelve(
         str | None, typer.Option(help="Or until when, in UTC: 2026-11-23T06:00Z.")
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Raise alarms again, now.")] = False,
-    machine: MachineOption = None,
-    note: NoteOption = "",
-    profile: ProfileOption = "default",
-    state: StateOption = None,
+    machine: options.Machine = None,
+    note: options.Note = "",
+    profile: options.Profile = "default",
+    state: options.State = None,
 ) -> None:
     """Raise no alarm for a while: the machine is cleaned, moved or repaired.
 
@@ -58,7 +52,7 @@ def shelve(
     if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
         raise UsageError("give one of --for, --until and --off")
     end = None if off else _end(duration, until, datetime.now(UTC))
-    path = control_socket(known_state_roots(state, profile), machine)
+    path = control_socket(options.known_state_roots(state, profile), machine)
     if end is None:
         ask(path, "unshelve")
         typer.echo("alarms are raised again")

@@ -6,13 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edge_asd.commands.options import (
-    LATEST_BUNDLE,
-    BundleOption,
-    JsonOption,
-    ProfileOption,
-    StateOption,
-)
+from edge_asd.commands import options
 
 if TYPE_CHECKING:
     from edge_asd.learn.learned import Learned
@@ -24,13 +18,13 @@ def teach(
     event: Annotated[
         str, typer.Argument(help="Id of the alarm, from `edge-asd alarms`, or its folder.")
     ],
-    bundle: BundleOption = LATEST_BUNDLE,
+    bundle: options.Bundle = options.LATEST_BUNDLE,
     machine: Annotated[
         str | None, typer.Option(help="Only look among the alarms of this machine.")
     ] = None,
-    profile: ProfileOption = "default",
-    state: StateOption = None,
-    as_json: JsonOption = False,
+    profile: options.Profile = "default",
+    state: options.State = None,
+    as_json: options.Json = False,
 ) -> None:
     """Teach that the sound of an alarm is normal, so that it raises no alarm again.
 
