@@ -26,6 +26,7 @@ from edge_asd.doctor.installation import Installation
 from edge_asd.errors import EdgeAsdError, StateError
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
+from edge_asd.service.plan import read_env
 from edge_asd.state.atomic import atomic_file
 from edge_asd.state.places import SERVICE_CONFIG, below
 from edge_asd.system_files import first_line, read_text
@@ -38,6 +39,7 @@ _REMOVED = "<removed>"
 _MIN_SECRET_CHARS = 4
 _MIN_GUESS_CHARS = 8
 _SECRET_NAME = re.compile(r"PASS|TOKEN|SECRET|KEY|CREDENTIAL|_URL$", re.IGNORECASE)
+_COMMENT_SIGNS = re.compile(r"^[#;\s]+", re.MULTILINE)  # an old secret is one, too
 _MAX_EVENTS = 20
 _MAX_MACHINES = 32
 _MAX_TEXT_BYTES = 4 << 20
@@ -128,7 +130,9 @@ def profile_text(profile: Profile) -> str:
 def secrets_in(installation: Installation) -> set[str]:
     """Every secret that this process can know of, or guess."""
     sinks = installation.profile.sinks
-    environments = [installation.environment, *_service_environments(installation.root)]
+    files = sorted(below(installation.root, SERVICE_CONFIG).glob("*.env"))
+    texts = [_COMMENT_SIGNS.sub("", read_text(file)) for file in files]
+    environments = [installation.environment, *map(read_env, texts)]
     known = {getattr(section, key, "") for section in sinks.sections for key in section.secrets}
     for secret in sinks.secrets:
         if secret.file:
@@ -143,17 +147,6 @@ def secrets_in(installation: Installation) -> set[str]:
     # A log may hold the path of an address without the rest.
     guessed |= {address.partition("://")[2].partition("/")[2] for address in known | guessed}
     return known | {guess for guess in guessed if len(guess) >= _MIN_GUESS_CHARS}
-
-
-def _service_environments(root: Path) -> list[dict[str, str]]:
-    """What the services' ``.env`` files say, where they can be read."""
-    return [
-        {
-            name.strip(): value.strip().strip("\"'")
-            for name, _, value in (line.partition("=") for line in read_text(path).splitlines())
-        }
-        for path in sorted(below(root, SERVICE_CONFIG).glob("*.env"))
-    ]
 
 
 def _packages() -> str:

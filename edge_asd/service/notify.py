@@ -1,8 +1,7 @@
-"""What systemd is told: ready, alive, how it is, going.
+"""Messages to systemd: ready, status, watchdog pings, stopping.
 
-The watchdog of the service hears from the monitor only while audio arrives AND windows
-are scored. A monitor that is deaf, or that hears without judging, falls silent here and
-is started again.
+The watchdog of the service gets pings only while audio arrives AND windows are scored. A
+monitor without one of them sends none, and is started again.
 
 Source: sd_notify(3), which is one datagram of ``NAME=value`` lines to a Unix socket.
 """
@@ -26,6 +25,7 @@ from edge_asd.events.event import (
     StartedEvent,
     StoppedEvent,
 )
+from edge_asd.events.latch import Latch
 from edge_asd.monitor.watcher import Moment, Watcher
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class ServiceNotifier(Watcher):
         self._clock = clock
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
-        self._reachable = True
-        self._unsent: list[str] = ["READY=1"]
+        self._unreachable = Latch()
+        self._unsent = {"READY": "1"}
         self._status = ""
         self._machine = ""
         self._state = "starting"
@@ -105,15 +105,13 @@ class ServiceNotifier(Watcher):
     def _say_goodbye(self) -> None:
         if not self._stopping:
             self._stopping = True
-            self._unsent = ["STOPPING=1", "STATUS=stopping"]
+            self._unsent = {"STOPPING": "1", "STATUS": "stopping"}
             self._send_unsent()
 
     def _tell(self) -> None:
         status = f"{self._machine}: {'; '.join([self._state, *self._faults.values()])}"
         if self._machine and status != self._status:
-            self._status = status
-            self._unsent = [line for line in self._unsent if not line.startswith("STATUS=")]
-            self._unsent.append(f"STATUS={status}")
+            self._status = self._unsent["STATUS"] = status
         self._ping()
         self._send_unsent()
 
@@ -124,23 +122,21 @@ class ServiceNotifier(Watcher):
         if now_s - self._pinged_at_s >= self._ping_every_s:
             self._pinged_at_s = now_s
             self._audio_advanced = self._scores_advanced = False
-            self._unsent.append("WATCHDOG=1")
+            self._unsent["WATCHDOG"] = "1"
 
     def _send_unsent(self) -> None:
         """Send what waits; it goes on waiting while systemd's socket is full or away."""
         if self._address is None or not self._unsent:
             self._unsent.clear()
             return
-        lines = dict.fromkeys(line.replace("\n", " ") for line in self._unsent)
+        lines = [f"{name}={value}".replace("\n", " ") for name, value in self._unsent.items()]
         try:
             self._socket.sendto("\n".join(lines).encode(), self._address)
         except OSError as error:
-            if self._reachable:
+            if self._unreachable.update(True):
                 _log.warning("cannot reach the service manager: %s", error.strerror)
-            self._reachable = False
-            self._unsent = list(lines)
         else:
-            self._reachable = True
+            self._unreachable.update(False)
             self._unsent.clear()
 
 

@@ -55,7 +55,7 @@ _SHIPPED_USER = f"User={DEFAULT_USER}\n"
 _USB = re.compile(r"(?:usb:)?([0-9a-f]{4}):([0-9a-f]{4})(?::([\w.-]+))?", re.ASCII | re.IGNORECASE)
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}\$?", re.ASCII)
 _MAX_CARD_ID = 15  # of ALSA
-_ASSIGNMENT = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +175,15 @@ def env_text(now: str, setup: Setup) -> str:
 
 
 def read_env(text: str) -> dict[str, str]:
-    """Return the variables of a ``.env`` file that stand in double quotes."""
-    return {
-        name: re.sub(r"\\(.)", r"\1", value)
-        for name, value in (m.groups() for m in map(_ASSIGNMENT.fullmatch, text.splitlines()) if m)
-    }
+    """Return the variables of a ``.env`` file."""
+    lines = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
+    assignments = (line.partition("=") for line in lines)
+    return {name.strip(): _env_word(value.strip()) for name, _, value in assignments}
+
+
+def _env_word(value: str) -> str:
+    quoted = _QUOTED.fullmatch(value)
+    return re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else value.strip("'\"")
 
 
 def _env_value(value: str) -> str:
