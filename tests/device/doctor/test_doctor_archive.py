@@ -58,12 +58,13 @@ token_env = "HOOK_WORD"
 def test_a_secret_is_known_however_its_file_spells_it(tmp_path: Path) -> None:
     written(
         tmp_path / "root/etc/edge-asd/pump.env",
-        'A_KEY=plain-s3cret\nB_KEY = \'single-s3cret\'\nC_KEY="es\\"caped\\$s3cret"\n',
+        "A_KEY=plain-s3cret\n# OLD_KEY=old-s3cret\nB_KEY = 'single-s3cret'\n"
+        'C_KEY="es\\"caped\\$s3cret"\n',
     )
 
     found = archive.secrets_in(installation_of(tmp_path))
 
-    assert {"plain-s3cret", "single-s3cret", 'es"caped$s3cret'} <= found
+    assert {"plain-s3cret", "old-s3cret", "single-s3cret", 'es"caped$s3cret'} <= found
 
 
 def unpacked(path: Path) -> dict[str, bytes]:
