@@ -62,7 +62,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)
-        golden.require(agreement, manifest.golden)
+        golden.require(agreement, manifest)
         yield Finding(
             f"golden windows of {machine}",
             f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "

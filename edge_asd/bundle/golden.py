@@ -1,4 +1,4 @@
-"""Golden windows: recordings inside a bundle with the outputs they must give anywhere.
+"""Golden windows: sound inside a bundle with the outputs that it must give anywhere.
 
 The workstation records them with the runtime's own detector, on the shipped graphs; a
 device replays them, so that a wrong kernel, driver or library shows before it listens.
@@ -16,6 +16,7 @@ Machines have windows of different length, hence one set of arrays for each.
 
 from __future__ import annotations
 
+import platform
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,15 +28,18 @@ import numpy as np
 from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import GoldenSpec
+from edge_asd.bundle.manifest import Manifest
 from edge_asd.errors import BundleError
 
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import Detector
 
-__all__ = ["Agreement", "compare", "read", "record", "require", "write"]
+__all__ = ["Agreement", "compare", "processor_family", "read", "record", "require", "write"]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_FAMILIES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+_AT_A_REFERENCE = 1e-3  # score of a branch; unseen sound is at some tenths of the threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,9 @@ class Agreement:
     n_windows: int
     min_cosine: float  # of the embeddings, over windows and branches
     max_score_difference: float  # relative; absolute for scores below one
+    # Whether a golden window is a reference of its bank, as in bundles of old: a distance near
+    # zero magnifies the rounding of an embedding.
+    at_a_reference: bool = False
 
 
 def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
@@ -113,6 +120,7 @@ def compare(detector: Detector, golden: Arrays) -> Agreement:
     found = record(detector, list(windows))
     cosines = [1.0]
     differences = [0.0]
+    at_a_reference = False
     for name, values in found.items():
         expected = _output(golden, name)
         if expected.shape != values.shape or expected.dtype != values.dtype:
@@ -123,30 +131,68 @@ def compare(detector: Detector, golden: Arrays) -> Agreement:
         if name.startswith("embedding/"):
             cosines.extend(_cosines(values, expected).ravel())
         elif name.startswith("score/"):
-            differences.extend(np.abs(values - expected) / np.maximum(np.abs(expected), 1.0))
-    return Agreement(machine, len(windows), float(np.min(cosines)), float(np.max(differences)))
+            size = np.abs(expected)
+            differences.extend(np.abs(values - expected) / np.maximum(size, 1.0))
+            at_a_reference |= name.count("/") > 1 and bool(np.min(size) < _AT_A_REFERENCE)
+    return Agreement(
+        machine,
+        len(windows),
+        min_cosine=float(np.min(cosines)),
+        max_score_difference=float(np.max(differences)),
+        at_a_reference=at_a_reference,
+    )
 
 
-def require(agreement: Agreement, spec: GoldenSpec) -> None:
+def require(agreement: Agreement, manifest: Manifest) -> None:
     """Refuse an agreement that is looser than the bundle allows.
 
     Raises
     ------
     BundleError
-        Also when an output is not a number.
+        With what has not been tried yet; also when an output is not a number.
     """
+    spec = manifest.golden
     if not agreement.min_cosine >= spec.min_cosine:
         raise BundleError(
             f"golden embeddings of {agreement.machine} differ on this computer: cosine "
-            f"{agreement.min_cosine:.6f}, expected at least {spec.min_cosine}; "
-            "install another onnxruntime or export for this processor"
+            f"{agreement.min_cosine:.6f}, expected at least {spec.min_cosine}; {_advice(manifest)}"
         )
     if not agreement.max_score_difference <= spec.max_score_difference:
+        advice = (
+            "its golden windows are references, whose scores of zero magnify rounding: "
+            "export the bundle again"
+            if agreement.at_a_reference
+            else _advice(manifest)
+        )
         raise BundleError(
             f"golden scores of {agreement.machine} differ on this computer by "
             f"{agreement.max_score_difference:.2e}, expected at most "
-            f"{spec.max_score_difference:.2e}; export the bundle for this processor"
+            f"{spec.max_score_difference:.2e}; {advice}"
         )
+
+
+def processor_family() -> str:
+    """Family of this computer's processor, as ``target`` of a manifest names it."""
+    machine = platform.machine().lower()
+    return _FAMILIES.get(machine, machine)
+
+
+def _advice(manifest: Manifest) -> str:
+    """What may help and has not been done when this bundle was made."""
+    import onnxruntime
+
+    installed = onnxruntime.__version__
+    recorded_by = manifest.tools.get("onnxruntime", installed)
+    advice = []
+    if manifest.target != (family := processor_family()) and family in _FAMILIES.values():
+        advice.append(f"export it with --target {family} (it was made for {manifest.target})")
+    if installed != recorded_by:
+        advice.append(f"install onnxruntime {recorded_by}, which recorded them (not {installed})")
+    if any(spec.encoder.precision == "int8" for spec in manifest.extractors.values()):
+        advice.append("export it with --quantize none")
+    return ", or ".join(advice) or (
+        "float32 for this processor, recorded by this onnxruntime: test the computer's memory"
+    )
 
 
 def _output(golden: Arrays, name: str) -> NDArray[Any]:

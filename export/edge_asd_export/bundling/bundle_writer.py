@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from edge_asd.bundle import golden
 from edge_asd.bundle.bundle import Bundle, file_entry, open_extractors
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
@@ -16,14 +15,12 @@ from edge_asd.bundle.manifest import (
     BranchSpec,
     Domain,
     FileEntry,
-    GoldenSpec,
     MachineSpec,
     Manifest,
 )
 from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank import write_banks
-from edge_asd.scoring.extractor import Extractor, fit_length
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.bundling.atomic_folder import atomic_folder
 from edge_asd_export.bundling.embedded_clips import (
@@ -34,6 +31,12 @@ from edge_asd_export.bundling.embedded_clips import (
 )
 from edge_asd_export.bundling.encoder_choice import ExportedGraphs, check_clips
 from edge_asd_export.bundling.export_job import Clips, ExportJob, ExportOptions, ExportProgress
+from edge_asd_export.bundling.golden_windows import (
+    GOLDEN_FILE,
+    golden_clips,
+    golden_spec,
+    write_golden,
+)
 from edge_asd_export.bundling.graph_check import GraphReport
 from edge_asd_export.bundling.trained_networks import export_networks, load_networks
 from edge_asd_export.calibration.calibration import (
@@ -43,14 +46,11 @@ from edge_asd_export.calibration.calibration import (
     require_labels,
 )
 from edge_asd_export.calibration.scoring import scorings_of
-from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.recipes import recipe_named
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.tasks import network_name
 
 __all__ = ["WrittenBundle", "write_bundle"]
-
-GOLDEN_FILE = "golden.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +92,8 @@ def write_bundle(
         require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:
         networks = load_networks(job)
-        golden_clips = _golden_clips(clips)
-        kept = [clip for own in golden_clips.values() for clip in own]
+        pairs = golden_clips(clips)
+        kept = [clip for own in pairs.values() for pair in own for clip in pair]
         if options.quantize != "none":
             kept += [clip for name in networks for clip in check_clips(job.clips_of(name))]
         read = ClipReader(kept)
@@ -122,7 +122,7 @@ def write_bundle(
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
         manifest = _manifest(job, graphs, bank_specs, spectra, calibration, out.name, staging)
         progress.say("recording golden windows")
-        _write_golden(Bundle(staging, manifest), golden_clips, extractors, read)
+        write_golden(Bundle(staging, manifest), pairs, extractors, read)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
         (staging / MANIFEST_NAME).write_text(
             manifest.model_dump_json(indent=1) + "\n", encoding="utf-8"
@@ -155,6 +155,7 @@ def _manifest(
 ) -> Manifest:
     record, system, options = job.run.record, job.system, job.options
     windows = record.machines
+    specs = {name: own.spec for name, own in graphs.items()}
     return Manifest(
         name=name,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -165,7 +166,7 @@ def _manifest(
         },
         sample_rate_hz=record.sample_rate_hz,
         hop_s=options.hop_s or min(windows.values()) / record.sample_rate_hz / 4,
-        extractors={name: own.spec for name, own in graphs.items()},
+        extractors=specs,
         branches=tuple(
             BranchSpec(
                 extractor=branch.extractor, view=branch.view, scorer=job.scorings[branch.name].spec
@@ -187,33 +188,10 @@ def _manifest(
             )
             for machine, numbers in calibration.items()
         },
-        golden=GoldenSpec(file=GOLDEN_FILE, min_cosine=0.999, max_score_difference=0.02),
+        golden=golden_spec(specs),
         files=_file_entries(staging),
         export_report={name: own.report.to_dict() for name, own in graphs.items() if own.report},
     )
-
-
-def _golden_clips(clips: Clips) -> dict[str, list[Clip]]:
-    """One training clip of each machine and domain."""
-    return {
-        machine: list({clip.domain: clip for clip in own}.values())
-        for machine, own in clips.items()
-    }
-
-
-def _write_golden(
-    bundle: Bundle,
-    clips: Mapping[str, list[Clip]],
-    extractors: dict[str, Extractor],
-    read: ClipReader,
-) -> None:
-    """Record what the graphs make of the golden clips."""
-    arrays = {}
-    for machine, own in clips.items():
-        detector = bundle.detector(machine, search="exact", extractors=extractors)
-        windows = [fit_length(read(clip), detector.window_samples) for clip in own]
-        arrays.update(golden.record(detector, windows))
-    golden.write(bundle.path / GOLDEN_FILE, arrays)
 
 
 def _file_entries(folder: Path) -> dict[str, FileEntry]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from edge_asd.bundle.golden import processor_family
 from edge_asd.bundle.manifest import Domain
 from edge_asd.scoring.graph import open_session
 from edge_asd.scoring.scorer import normalise_rows
@@ -113,8 +113,7 @@ def compare_encoders(
 
 def host_runs(target: str) -> bool:
     """Whether this computer belongs to the processor family `target`."""
-    family = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
-    return family.get(platform.machine().lower()) == target
+    return processor_family() == target
 
 
 def _why_refused(report: GraphReport, tolerance: Tolerance) -> str | None:
