@@ -82,7 +82,7 @@ def run_demo(out: Path, plan: Plan, say: Callable[[str], None]) -> Outcome:
         if path.name not in made:
             say(title)
             if not keep:
-                _remove(path)
+                _remove(path, *out.glob(f".{path.name}.*"))  # what a killed command left, too
             _edge_asd(say, *words)
             _note(out, path.name)
 
@@ -185,11 +185,12 @@ def _note(out: Path, line: str) -> None:
         file.write(f"{line}\n")
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _edge_asd(say: Callable[[str], None], *args: object, capture: bool = False) -> str:

@@ -146,6 +146,19 @@ def test_a_run_that_was_not_begun_is_trained_anew(
     assert not (tmp_path / "demo" / "run" / "half a file").exists()
 
 
+def test_what_a_killed_export_left_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped_demo(tmp_path / "demo", monkeypatch, "export")
+    staging = tmp_path / "demo" / ".bundle.partial-123"
+    (staging / "graphs").mkdir(parents=True)
+    recorded_steps(monkeypatch)
+
+    quiet_demo(tmp_path / "demo")
+
+    assert not staging.exists()
+
+
 def test_a_stopped_demo_of_another_plan_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

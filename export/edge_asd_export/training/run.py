@@ -20,7 +20,7 @@ import torch
 from pydantic import ValidationError
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd.state.atomic import atomic_file
+from edge_asd.state.atomic import atomic_file, write_atomically
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.settings import Settings
@@ -62,7 +62,7 @@ class Run:
         """Write the record, making the folder if there is none."""
         self.path.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.record.model_dump(mode="json"), indent=1) + "\n"
-        (self.path / RECORD_NAME).write_text(text, encoding="utf-8")
+        write_atomically(self.path / RECORD_NAME, text)
 
     @classmethod
     def open(cls, path: Path) -> Run:
