@@ -14,6 +14,7 @@ __all__ = [
     "Shelved",
     "Unshelved",
     "Warned",
+    "WindowChange",
 ]
 
 Rule = Literal["confirmed", "extreme"]
@@ -74,4 +75,5 @@ class Unshelved:
     reason: Literal["expired", "requested"]
 
 
-Change = Warned | Raised | Cleared | Acknowledged | Shelved | Unshelved
+WindowChange = Warned | Raised | Cleared | Unshelved
+Change = WindowChange | Acknowledged | Shelved

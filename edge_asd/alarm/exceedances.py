@@ -1,4 +1,4 @@
-"""The windows that speak for a fault: n of the last m, since when, and how bad. Pure."""
+"""Windows above the threshold: n of the last m, since when, and how far. Pure."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from collections import deque
 
 from edge_asd.alarm.policy import AlarmPolicy
 
-__all__ = ["Evidence"]
+__all__ = ["Exceedances"]
 
 
-class Evidence:
-    """What the last windows say.
+class Exceedances:
+    """The windows above the threshold among the last m, and those that a confirmed fault had.
 
-    ``confirmed`` : at least n of the last m windows are above the threshold
-    ``since_s`` : end of the first window above that counts, infinite when none is above;
-    as long as a fault stays confirmed, windows before the last m count, too
-    ``peak`` : highest score since then
+    Attributes
+    ----------
+    confirmed : whether at least n of the last m windows are above
+    since_s : end of the first window above that counts, infinite when none is above; as long
+        as a fault stays confirmed, windows before the last m count, too
+    max_score : highest score since then
     """
 
     confirmed: bool
     since_s: float
-    peak: float
+    max_score: float
 
     def __init__(self, policy: AlarmPolicy) -> None:
         self._threshold = policy.threshold
@@ -41,14 +43,14 @@ class Evidence:
         was_confirmed = self.confirmed
         self.confirmed = len(above) >= self._n
         if was_confirmed and self.confirmed:
-            self.peak = max(self.peak, score)
+            self.max_score = max(self.max_score, score)
         else:
             self.since_s = above[0][0] if above else math.inf
-            self.peak = max((score for _, score in above), default=-math.inf)
+            self.max_score = max((score for _, score in above), default=-math.inf)
 
     def forget(self) -> None:
         """Begin anew."""
         self._last.clear()
         self.confirmed = False
         self.since_s = math.inf
-        self.peak = -math.inf
+        self.max_score = -math.inf

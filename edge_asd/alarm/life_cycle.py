@@ -37,34 +37,20 @@ from typing import Literal
 
 from edge_asd.alarm.change import (
     Acknowledged,
-    Change,
     Cleared,
     Raised,
     Rule,
     Shelved,
     Unshelved,
     Warned,
+    WindowChange,
 )
-from edge_asd.alarm.exceedances import Evidence
+from edge_asd.alarm.exceedances import Exceedances
 from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy, policy_for
 from edge_asd.errors import ControlError
 
-__all__ = [
-    "LONGEST_SHELVING_S",
-    "Acknowledged",
-    "Alarm",
-    "AlarmMemory",
-    "AlarmPolicy",
-    "AlarmState",
-    "Change",
-    "Cleared",
-    "Raised",
-    "Shelved",
-    "Unshelved",
-    "Warned",
-    "policy_for",
-]
+__all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmPolicy", "AlarmState", "policy_for"]
 
 AlarmState = Literal["normal", "warning", "alarm", "acknowledged", "shelved", "cleared"]
 
@@ -91,7 +77,7 @@ class Alarm:
         self._policy = policy
         self._name = name
         self._memory = _plausible(memory or AlarmMemory(), policy)
-        self._evidence = Evidence(policy)
+        self._exceedances = Exceedances(policy)
         self._now_s = 0.0
         self._warned = False  # whether the present warning was told
 
@@ -103,7 +89,7 @@ class Alarm:
     @policy.setter
     def policy(self, policy: AlarmPolicy) -> None:
         self._policy = policy
-        self._evidence = Evidence(policy)
+        self._exceedances = Exceedances(policy)
         self._warned = False
 
     @property
@@ -115,7 +101,7 @@ class Alarm:
             return "acknowledged" if self._memory.open.acknowledged else "alarm"
         if self._held_off(self._now_s):
             return "cleared"
-        return "warning" if self._evidence.any else "normal"
+        return "warning" if self._exceedances.any else "normal"
 
     @property
     def active(self) -> bool:
@@ -142,10 +128,10 @@ class Alarm:
         """All that must survive a restart."""
         return self._memory
 
-    def update(self, time_s: float, score: float) -> tuple[Change, ...]:
+    def update(self, time_s: float, score: float) -> tuple[WindowChange, ...]:
         """Take the score of the window that ends at `time_s`; return what changed, in order."""
         expired = self.tick(time_s)
-        self._evidence.add(time_s, score)
+        self._exceedances.add(time_s, score)
         if self._memory.open is not None:
             return expired + self._while_on(self._memory.open, time_s, score)
         rule = self._rule(time_s, score)
@@ -153,7 +139,7 @@ class Alarm:
             return (*expired, self._raise(time_s, score, rule))
         return expired + self._warning(time_s, score)
 
-    def tick(self, time_s: float) -> tuple[Change, ...]:
+    def tick(self, time_s: float) -> tuple[Unshelved, ...]:
         """Let time pass, with or without windows: what expires, expires."""
         self._now_s = max(self._now_s, time_s)
         if not self._held_off(time_s):
@@ -166,7 +152,7 @@ class Alarm:
 
     def interrupt(self) -> None:
         """Say that audio is missing: what leads to an alarm must follow the gap."""
-        self._evidence.forget()
+        self._exceedances.forget()
         self._warned = False
 
     def acknowledge(self, time_s: float) -> Acknowledged:
@@ -220,35 +206,35 @@ class Alarm:
 
     def _rule(self, time_s: float, score: float) -> Rule | None:
         """Name the rule by which the alarm is raised now."""
-        policy, evidence = self.policy, self._evidence
+        policy, above = self.policy, self._exceedances
         if self._memory.shelved_until_s is not None or self._held_off(time_s):
             return None
         if policy.extreme_threshold is not None and score > policy.extreme_threshold:
             return "extreme"
-        due_s = evidence.since_s + policy.min_duration_s
-        if not evidence.confirmed or time_s < due_s - SAME_TIME_S:
+        due_s = above.since_s + policy.min_duration_s
+        if not above.confirmed or time_s < due_s - SAME_TIME_S:
             return None
         return "confirmed" if score > policy.threshold else None
 
     def _raise(self, time_s: float, score: float, rule: Rule) -> Raised:
         alarm_id = self._name(time_s)
-        opened = OpenAlarm(alarm_id, time_s, self._evidence.peak)
+        opened = OpenAlarm(alarm_id, time_s, self._exceedances.max_score)
         self._memory = replace(self._memory, open=opened)
         self._warned = False
-        return Raised(time_s, score, alarm_id, self._evidence.since_s, rule)
+        return Raised(time_s, score, alarm_id, self._exceedances.since_s, rule)
 
-    def _while_on(self, opened: OpenAlarm, time_s: float, score: float) -> tuple[Change, ...]:
+    def _while_on(self, opened: OpenAlarm, time_s: float, score: float) -> tuple[WindowChange, ...]:
         opened = replace(opened, max_score=max(opened.max_score, score))
         if not score < self.policy.clear_threshold:
             self._memory = replace(self._memory, open=opened)
             return ()
         holdoff_until_s = time_s + self.policy.holdoff_s
         self._memory = replace(self._memory, open=None, holdoff_until_s=holdoff_until_s)
-        self._evidence.forget()
+        self._exceedances.forget()
         duration_s = time_s - opened.raised_at_s
         return (Cleared(time_s, score, opened.alarm_id, duration_s, opened.max_score),)
 
-    def _warning(self, time_s: float, score: float) -> tuple[Change, ...]:
+    def _warning(self, time_s: float, score: float) -> tuple[WindowChange, ...]:
         """Tell of a warning once, at a window above."""
         if self.state != "warning":
             self._warned = False

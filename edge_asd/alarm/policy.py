@@ -1,4 +1,4 @@
-"""How installation an alarm is: its levels, its times, and how many windows confirm it."""
+"""How patient an alarm is: its levels, its times, and how many windows confirm it."""
 
 from __future__ import annotations
 

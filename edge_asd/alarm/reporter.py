@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
-from edge_asd.alarm.life_cycle import (
-    Acknowledged,
-    Alarm,
-    AlarmMemory,
-    Change,
-    Cleared,
-    Raised,
-    Shelved,
-    Unshelved,
-    Warned,
-)
+from edge_asd.alarm.change import Cleared, Raised, Unshelved, Warned, WindowChange
+from edge_asd.alarm.life_cycle import Alarm
+from edge_asd.alarm.memory import AlarmMemory
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
@@ -29,7 +21,8 @@ from edge_asd.events.event import (
     AlarmWarningEvent,
     Event,
 )
-from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.events.fault import Report
+from edge_asd.events.latch import FaultLatch
 from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.watcher import Moment
 
@@ -52,13 +45,13 @@ class WindowFacts(TypedDict):
 
 
 class AlarmReporter:
-    """Feeds the alarm, tells what changed, and writes down what must survive a restart.
+    """Gives scores to the alarm, reports what changed, and saves what must survive a restart.
 
     Parameters
     ----------
     store : None keeps the memory of the alarm in the process alone
     utc : time of day of a position in the stream
-    report : hears when the memory cannot be written
+    report : is given the fault ``disk`` when the memory cannot be written
     """
 
     def __init__(
@@ -72,34 +65,33 @@ class AlarmReporter:
         self.alarm = alarm
         self._store = store
         self._utc = utc
-        self._report = report
+        self._disk = FaultLatch(report, "disk", subject="alarm state")
         self._saved = _essence(alarm.memory)
-        self._unwritten = False
         self._tried_s = 0.0  # second of the stream when it was written, or not, last
 
     def window(
         self, at: Moment, facts: WindowFacts, explain: Callable[[], Explanation | None]
     ) -> list[Event]:
-        """Take the score of a window that ends at `at`; return what to say about it.
+        """Take the score of a window that ends at `at`; return the events that follow from it.
 
-        The next `tick` writes it down: a power cut between the two tells an alarm twice, and
-        the other order would tell it never.
+        The next `tick` saves the memory: a power cut between the two reports an alarm twice,
+        and the other order would report it never.
 
         Parameters
         ----------
         explain : asked only when an alarm is raised
         """
         changes = self.alarm.update(at.stream_time_s, facts["score"])
-        return list(self._events(at, changes, facts, explain))
+        return [_event(at, change, facts, explain) for change in changes]
 
     def tick(self, at: Moment) -> list[Event]:
-        """Let time pass: what expires, expires, and what changed is written down."""
-        events = list(self._events(at, self.alarm.tick(at.stream_time_s)))
+        """Let time pass: what expires, expires, and what changed is saved."""
+        expired = self.alarm.tick(at.stream_time_s)
         self._save(at)
-        return events
+        return [AlarmUnshelvedEvent(**at.facts(), reason=change.reason) for change in expired]
 
     def acknowledge(self, at: Moment, note: str) -> AlarmAcknowledgedEvent:
-        """Say that somebody has seen the alarm.
+        """Note that somebody has seen the alarm.
 
         Raises
         ------
@@ -141,64 +133,54 @@ class AlarmReporter:
         until_s = self.alarm.shelved_until_s
         return None if until_s is None else self._utc(until_s)
 
-    def _events(
-        self,
-        at: Moment,
-        changes: Iterable[Change],
-        facts: WindowFacts | None = None,
-        explain: Callable[[], Explanation | None] = lambda: None,
-    ) -> Iterator[Event]:
-        for change in changes:
-            match change:
-                case Unshelved():
-                    yield AlarmUnshelvedEvent(**at.facts(), reason=change.reason)
-                case Warned() if facts:
-                    yield AlarmWarningEvent(**at.facts(), **facts)
-                case Raised() if facts:
-                    yield AlarmRaisedEvent(
-                        **at.facts(),
-                        **facts,
-                        alarm_id=change.alarm_id,
-                        rule=change.rule,
-                        above_since_s=change.since_s,
-                        explanation=_explained(explain),
-                    )
-                case Cleared() if facts:
-                    yield AlarmClearedEvent(
-                        **at.facts(),
-                        **facts,
-                        alarm_id=change.alarm_id,
-                        duration_s=change.duration_s,
-                        max_score=change.max_score,
-                    )
-                case Warned() | Raised() | Cleared() | Acknowledged() | Shelved():
-                    _log.error("an alarm changed without a window: %s", change)
-
     def _save(self, at: Moment) -> None:
         """Write what changed; a full disk is a fault, and tried again after a while."""
         memory = self.alarm.memory
         essence = _essence(memory)
-        due = self._unwritten and at.stream_time_s - self._tried_s >= _RETRY_S
+        due = self._disk.active and at.stream_time_s - self._tried_s >= _RETRY_S
         if self._store is None or (essence == self._saved and not due):
             return
         self._saved, self._tried_s = essence, at.stream_time_s
         try:
             self._store.save(memory)
         except OSError as error:
-            if not self._unwritten:
-                self._report(
-                    noticed(
-                        "disk",
-                        f"the state of the alarm cannot be written: {error.strerror}; "
-                        "free some space, a restart would forget it",
-                        subject="alarm state",
-                    )
-                )
-            self._unwritten = True
+            self._disk.update(
+                True,
+                f"the state of the alarm cannot be written: {error.strerror}; free some space, "
+                "a restart would forget it",
+            )
         else:
-            if self._unwritten:
-                self._report(ended("disk", "the state is on disk again", subject="alarm state"))
-            self._unwritten = False
+            self._disk.update(False, "the state is on disk again")
+
+
+def _event(
+    at: Moment,
+    change: WindowChange,
+    facts: WindowFacts,
+    explain: Callable[[], Explanation | None],
+) -> Event:
+    match change:
+        case Unshelved():
+            return AlarmUnshelvedEvent(**at.facts(), reason=change.reason)
+        case Warned():
+            return AlarmWarningEvent(**at.facts(), **facts)
+        case Raised():
+            return AlarmRaisedEvent(
+                **at.facts(),
+                **facts,
+                alarm_id=change.alarm_id,
+                rule=change.rule,
+                above_since_s=change.since_s,
+                explanation=_explained(explain),
+            )
+        case Cleared():
+            return AlarmClearedEvent(
+                **at.facts(),
+                **facts,
+                alarm_id=change.alarm_id,
+                duration_s=change.duration_s,
+                max_score=change.max_score,
+            )
 
 
 def _explained(explain: Callable[[], Explanation | None]) -> Explanation | None:

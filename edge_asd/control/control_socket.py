@@ -18,6 +18,7 @@ import queue
 import socket
 import threading
 from collections.abc import Mapping
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -48,10 +49,7 @@ class Request:
     def __init__(self, command: str, arguments: Mapping[str, Any]) -> None:
         self.command = command
         self.arguments: Mapping[str, Any] = MappingProxyType(dict(arguments))
-        self._lock = threading.Lock()
-        self._taken = self._given_up = False
-        self._answered = threading.Event()
-        self._answer: dict[str, Any] = {}
+        self._answer: Future[dict[str, Any]] = Future()
 
     def reply(self, content: dict[str, Any], /) -> None:
         """Answer; `content` is what :func:`ask` returns on the other side."""
@@ -62,26 +60,21 @@ class Request:
         self._set({"error": message})
 
     def _set(self, answer: dict[str, Any]) -> None:
-        with self._lock:
-            if not self._answered.is_set():
-                self._answer = answer
-                self._answered.set()
+        with suppress(InvalidStateError):  # the first answer counts
+            self._answer.set_result(answer)
 
     def _take(self) -> bool:
-        """Whether it still is to be answered; from now on it will be."""
-        with self._lock:
-            self._taken = not self._given_up
-            return self._taken
+        """Whether somebody still waits for the answer; from now on it has to come."""
+        return self._answer.set_running_or_notify_cancel()
 
     def _wait(self, timeout_s: float) -> dict[str, Any]:
         """Return the answer; a request that nobody took in time is never carried out."""
-        if self._answered.wait(timeout_s):
-            return self._answer
-        with self._lock:
-            self._given_up = not self._taken
-        if self._given_up:
-            return {"error": "the monitor is busy and did nothing; try again"}
-        return {"error": "the monitor is busy with the request; see 'edge-asd alarms' later"}
+        try:
+            return self._answer.result(timeout_s)
+        except TimeoutError:
+            if self._answer.cancel():
+                return {"error": "the monitor is busy and did nothing; try again"}
+            return {"error": "the monitor is busy with the request; see 'edge-asd alarms' later"}
 
 
 class ControlServer:

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
 
 from edge_asd.alarm.reporter import AlarmReporter
+from edge_asd.control.control_socket import Request
 from edge_asd.errors import ControlError, EdgeAsdError, one_line
 from edge_asd.events.event import Event, utc_text
 from edge_asd.monitor.status import Status
 from edge_asd.monitor.watcher import Moment
 
-__all__ = ["Request", "Requests", "serve"]
-
-
-class Request(Protocol):
-    """One request; answered once."""
-
-    @property
-    def command(self) -> str: ...
-    @property
-    def arguments(self) -> Mapping[str, Any]: ...
-    def reply(self, content: dict[str, Any], /) -> None: ...
-    def refuse(self, message: str, /) -> None: ...
+__all__ = ["Requests", "serve"]
 
 
 class Requests(Protocol):

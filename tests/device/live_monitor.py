@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
+from edge_asd.alarm.life_cycle import Alarm
+from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.control.control_socket import ControlServer

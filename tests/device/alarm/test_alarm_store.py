@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, AlarmPolicy, Cleared, Unshelved
-from edge_asd.alarm.memory import OpenAlarm
+from edge_asd.alarm.change import Cleared, Unshelved
+from edge_asd.alarm.life_cycle import Alarm
+from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.store import AlarmStore
 
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +10,20 @@ from device.rig import Rig
 
 from benchmarks.simulated_card import SimulatedTime
 from edge_asd.alarm.policy import AlarmPolicy
+from edge_asd.control.control_socket import Request
 from edge_asd.events.event import HopChangedEvent, NoticeEvent
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.subject import Judge
 
 
-@dataclass
-class OneReload:
+class OneReload(Request):
     """Asks for it once, while the hop is wider than wanted."""
 
-    monitor: Monitor
-    command: str = "reload"
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    answers: list[object] = field(default_factory=list)
-    asked: bool = False
+    def __init__(self, monitor: Monitor) -> None:
+        super().__init__("reload", {})
+        self.monitor = monitor
+        self.answers: list[object] = []
+        self.asked = False
 
     def poll(self) -> OneReload | None:
         if self.asked or self.monitor.status.hop_s <= 0.5:
