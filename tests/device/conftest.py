@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 from device.mini_bundle import write_mini_bundle
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the computer than about the program.
-settings.register_profile("no-deadline", deadline=None)
-settings.load_profile("no-deadline")
+settings.register_profile(
+    "busy-computer", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("busy-computer")
 
 
 @pytest.fixture(scope="session")

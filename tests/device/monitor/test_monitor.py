@@ -181,7 +181,7 @@ def test_any_blocks_and_any_hop_score_as_the_whole_recording_does(
 
 @settings(
     max_examples=10,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     hop=st.integers(3000, 40000),
