@@ -60,7 +60,7 @@ class ClearedAlarm(_WholeEvent):
 
 
 class ClipGap(StateRecord):
-    """Sound that is missing in a clip."""
+    """ClipSound that is missing in a clip."""
 
     at_s: Finite  # of the clip
     lost_s: Finite | None  # None: nobody knows
@@ -69,13 +69,13 @@ class ClipGap(StateRecord):
 class Clip(StateRecord):
     """The sound that is kept of an alarm."""
 
-    file: str | None
-    state: str  # "recording", "complete", "cut short: ...", "none: ..."
+    file: str | None = None
+    state: str = "recording"  # then "complete", "cut short: ...", "none: ..."
     sample_rate_hz: int
     start: str  # UTC
     start_stream_s: Finite
-    seconds: Finite | None
-    gaps: tuple[ClipGap, ...]
+    seconds: Finite | None = None
+    gaps: tuple[ClipGap, ...] = ()
 
 
 class EventRecord(StateRecord):
@@ -84,9 +84,9 @@ class EventRecord(StateRecord):
     indent: ClassVar[int | None] = 1
 
     alarm: RaisedAlarm
-    cleared: ClearedAlarm | None
-    notes: tuple[dict[str, Any], ...]  # events: acknowledged, shelved
-    picture: str | None
+    cleared: ClearedAlarm | None = None
+    notes: tuple[dict[str, Any], ...] = ()  # events: acknowledged, shelved
+    picture: str | None = None
     clip: Clip
 
 

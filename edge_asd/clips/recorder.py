@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge_asd.clips.folder import ClipGap
 from edge_asd.clips.retention import Retention
-from edge_asd.clips.writer import Begin, End, EventWriter, Note, Sound
+from edge_asd.clips.writer import AlarmNote, ClipEnd, ClipSound, ClipStart, EventWriter
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
     AlarmClearedEvent,
@@ -39,7 +39,7 @@ class ClipRecorder(Watcher):
     Parameters
     ----------
     folder : of all events
-    report : hears when the disk is full. Thread: another than the monitor's.
+    report : is given the fault of a full disk. Thread: another than the monitor's.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ClipRecorder(Watcher):
         self._settings = settings
         self._rate_hz = sample_rate_hz
         heard_s = min(settings.pre_roll_s + _ONSET_S, settings.max_clip_s)
-        self._heard = _Heard(round(heard_s * sample_rate_hz))
+        self._pre_roll = _PreRoll(round(heard_s * sample_rate_hz))
         self._gaps: deque[_Gap] = deque(maxlen=_MOST_GAPS)
         self._clip: _Clip | None = None
         retention = Retention(
@@ -65,7 +65,7 @@ class ClipRecorder(Watcher):
         end = round(at.stream_time_s * self._rate_hz)
         rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
         frames = np.nan_to_num(rounded).astype(np.int16)  # a broken driver may deliver no numbers
-        self._heard.add(end - len(frames), frames)
+        self._pre_roll.add(end - len(frames), frames)
         if self._clip:
             self._feed(self._clip, end - len(frames), frames)
         return ()
@@ -80,9 +80,9 @@ class ClipRecorder(Watcher):
             case AlarmRaisedEvent():
                 self._begin(event)
             case AlarmAcknowledgedEvent():
-                self._writer.put(Note(event.alarm_id, event))
+                self._writer.put(AlarmNote(event.alarm_id, event))
             case AlarmClearedEvent() | AlarmShelvedEvent() if event.alarm_id:
-                self._writer.put(Note(event.alarm_id, event))
+                self._writer.put(AlarmNote(event.alarm_id, event))
                 self._end_soon(event.alarm_id, event.stream_time_s)
 
     def close(self) -> None:
@@ -96,19 +96,20 @@ class ClipRecorder(Watcher):
         window_s = event.stream_time_s - event.window_start_s
         wanted_s = event.above_since_s - window_s - self._settings.pre_roll_s
         earliest = max(round(wanted_s * self._rate_hz), raised - most)
-        heard = self._heard.since(earliest)
-        start = heard[0][0] if heard else raised
+        heard = self._pre_roll.since(earliest)
+        start = heard[0] if heard else raised
         start_stream_s = start / self._rate_hz
         began = event.time - timedelta(seconds=event.stream_time_s - start_stream_s)
-        self._writer.put(Begin(event, began, start_stream_s))
+        self._writer.put(ClipStart(event, began, start_stream_s))
         self._clip = clip = _Clip(event.alarm_id, start, start + most)
-        for position, frames in _joined(heard):
-            self._feed(clip, position, frames)
+        if heard:
+            _, end, frames = heard
+            self._feed(clip, end - len(frames), frames)
 
     def _feed(self, clip: _Clip, position: int, frames: NDArray[np.int16]) -> None:
         """Write what belongs to the clip; end it when this reaches its end."""
         belongs = frames[: max(clip.end - position, 0)]
-        if len(belongs) and not self._writer.put(Sound(belongs)):
+        if len(belongs) and not self._writer.put(ClipSound(belongs)):
             self._lose(position, len(belongs))
         clip.fed_until = position + len(frames)
         if clip.fed_until >= clip.end:
@@ -140,7 +141,7 @@ class ClipRecorder(Watcher):
                 at_s = (gap.end - lost - clip.start) / self._rate_hz
                 lost_s = None if gap.lost is None else gap.lost / self._rate_hz
                 gaps.append(ClipGap(at_s=at_s, lost_s=lost_s))
-        self._writer.put(End(tuple(gaps)))
+        self._writer.put(ClipEnd(tuple(gaps)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class _Clip:
     fed_until: int = 0
 
 
-class _Heard:
+class _PreRoll:
     """The last so many samples of a stream, in the blocks in which they came."""
 
     def __init__(self, n_samples: int) -> None:
@@ -172,22 +173,20 @@ class _Heard:
         while len(self._blocks) > 1 and self._n - len(self._blocks[0][1]) >= self._most:
             self._n -= len(self._blocks.popleft()[1])
 
-    def since(self, sample: int) -> list[tuple[int, NDArray[np.int16]]]:
-        """Blocks from a sample of the stream on; the first one is cut."""
-        found = []
-        for start, frames in self._blocks:
-            if start + len(frames) > sample:
-                skipped = max(sample - start, 0)
-                found.append((start + skipped, frames[skipped:]))
-        return found
+    def since(self, sample: int) -> tuple[int, int, NDArray[np.int16]] | None:
+        """Return sound from a sample of the stream on, without its gaps.
 
-
-def _joined(
-    blocks: list[tuple[int, NDArray[np.int16]]],
-) -> list[tuple[int, NDArray[np.int16]]]:
-    """One block, so that the writer's queue is not filled; positions end where they did."""
-    if not blocks:
-        return []
-    frames = np.concatenate([frames for _, frames in blocks])
-    last, tail = blocks[-1]
-    return [(last + len(tail) - len(frames), frames)]
+        Returns
+        -------
+        The first sample, the one after the last, and the frames (n, 2); None: there is none.
+        """
+        heard = [
+            (max(start, sample), frames[max(sample - start, 0) :])
+            for start, frames in self._blocks
+            if start + len(frames) > sample
+        ]
+        if not heard:
+            return None
+        last_start, last = heard[-1]
+        joined = np.concatenate([frames for _, frames in heard])
+        return heard[0][0], last_start + len(last), joined

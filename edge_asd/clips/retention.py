@@ -29,7 +29,7 @@ def free_bytes(folder: Path) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _EventFolder:
     folder: Path
     sizes: dict[str, int]  # in bytes, by file name
 
@@ -99,7 +99,7 @@ class Retention:
         beyond_most = used + n_bytes - self._max_bytes
         return max(beyond_most, n_bytes + self._reserve_bytes - self._free(self._folder))
 
-    def _remove(self, old: list[_Kept], lacking: int) -> None:
+    def _remove(self, old: list[_EventFolder], lacking: int) -> None:
         """Remove sound, then pictures, then folders, until nothing is lacking."""
         for name in (AUDIO_FILE, PICTURE_FILE):
             for own in old:
@@ -120,11 +120,11 @@ class Retention:
         self._used = (self._used or 0) - n_bytes
         return n_bytes
 
-    def _scan(self) -> Iterator[_Kept]:
+    def _scan(self) -> Iterator[_EventFolder]:
         for entry in os.scandir(self._folder):
             if entry.is_dir(follow_symlinks=False):
                 files = {f.name: f.stat(follow_symlinks=False).st_size for f in os.scandir(entry)}
-                yield _Kept(Path(entry.path), files)
+                yield _EventFolder(Path(entry.path), files)
 
     def _refusal(self, n_bytes: int) -> str:
         free, most = self._free(self._folder), self._max_bytes
@@ -140,7 +140,7 @@ class Retention:
         )
 
 
-def _age(own: _Kept) -> tuple[str, str]:
+def _age(own: _EventFolder) -> tuple[str, str]:
     return own.age, own.folder.name
 
 

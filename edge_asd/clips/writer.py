@@ -17,48 +17,48 @@ from numpy.typing import NDArray
 
 from edge_asd.clips.folder import EVENT_FILE, ClipGap, EventRecord, add_to_record, event_path
 from edge_asd.clips.retention import Retention
-from edge_asd.clips.running import NO_ROOM, PART_FILE, Begin, RunningEvent
+from edge_asd.clips.unfinished_event import NO_ROOM, PART_FILE, ClipStart, UnfinishedEvent
 from edge_asd.errors import StateError
 from edge_asd.events.event import Event
-from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.events.fault import Report
+from edge_asd.events.latch import FaultLatch
 from edge_asd.explain.departure import Departure
 from edge_asd.state.atomic import write_atomically
 
-__all__ = ["Begin", "End", "EventWriter", "Job", "Note", "Sound"]
+__all__ = ["AlarmNote", "ClipEnd", "ClipSound", "ClipStart", "EventWriter", "Job"]
 
 _MOST_JOBS = 1500
 _MOST_SOUND = 1400  # of them, so that there is room left for what must not be lost
 _MOST_WAITING_BYTES = 16_000_000  # of sound and pictures: four minutes at 16 kHz
 _RETRY_S = 30.0
 _JSON_BYTES, _PICTURE_BYTES = 20_000, 150_000  # a little more than they need
-_SUBJECT = "events"
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sound:
-    """More sound of the running event."""
+class ClipSound:
+    """More sound of the alarm that was raised last."""
 
     frames: NDArray[np.int16]  # (n, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """The sound of the running event is complete."""
+class ClipEnd:
+    """The sound of that alarm is complete."""
 
     gaps: tuple[ClipGap, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class AlarmNote:
     """Something happened to an alarm, also one that is long over."""
 
     alarm_id: str
     event: Event
 
 
-Job = Begin | Sound | End | Note
+Job = ClipStart | ClipSound | ClipEnd | AlarmNote
 
 
 class EventWriter:
@@ -69,7 +69,7 @@ class EventWriter:
     Parameters
     ----------
     folder : of all events
-    report : hears of the fault ``disk``. Thread: the one that writes.
+    report : is given the fault ``disk``. Thread: the one that writes.
     retry_s : how often a disk that was full is looked at again
     """
 
@@ -85,10 +85,9 @@ class EventWriter:
         self._folder = folder
         self._retention = retention
         self._rate_hz = sample_rate_hz
-        self._report = report
+        self._disk = FaultLatch(report, "disk", subject="events")
         self._retry_s = retry_s
-        self._failing = False
-        self._running: RunningEvent | None = None
+        self._unfinished: UnfinishedEvent | None = None
         self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_JOBS)
         self._waiting_bytes = 0  # in them
         self._count = threading.Lock()
@@ -101,9 +100,9 @@ class EventWriter:
         Before that an alarm loses its picture, so that its facts are kept.
         """
         full = self._waiting_bytes + _n_bytes(job) > _MOST_WAITING_BYTES
-        if isinstance(job, Sound) and (full or self._jobs.qsize() >= _MOST_SOUND):
+        if isinstance(job, ClipSound) and (full or self._jobs.qsize() >= _MOST_SOUND):
             return False
-        if isinstance(job, Begin) and full:
+        if isinstance(job, ClipStart) and full:
             job = job.without_picture()
         try:
             self._jobs.put_nowait(job)
@@ -126,7 +125,7 @@ class EventWriter:
         self._guarded(self._tidy)
         while True:
             try:
-                job = self._jobs.get(timeout=self._retry_s if self._failing else None)
+                job = self._jobs.get(timeout=self._retry_s if self._disk.active else None)
             except queue.Empty:
                 self._guarded(self._try_again)
                 continue
@@ -140,7 +139,7 @@ class EventWriter:
         try:
             action()
         except (OSError, soundfile.SoundFileError) as error:
-            self._fails(_reason(error))
+            self._disk.update(True, _reason(error))
         except StateError as error:
             _log.warning("%s", error)
         except Exception:
@@ -148,34 +147,34 @@ class EventWriter:
 
     def _do(self, job: Job) -> None:
         match job:
-            case Begin():
-                self._running = RunningEvent(self._folder, job, self._rate_hz)
-                self._running.write_record()
-                if self._room(_PICTURE_BYTES + _JSON_BYTES, self._running.path):
-                    self._running.write_picture()
+            case ClipStart():
+                self._unfinished = UnfinishedEvent(self._folder, job, self._rate_hz)
+                self._unfinished.write_record()
+                if self._room(_PICTURE_BYTES + _JSON_BYTES, self._unfinished.path):
+                    self._unfinished.write_picture()
                     self._works()
-            case Sound() if self._running and self._running.recording:
-                self._record(self._running, job.frames)
-            case End() if self._running:
-                running, self._running = self._running, None
-                running.finish(job.gaps)
-            case Note():
+            case ClipSound() if self._unfinished and self._unfinished.recording:
+                self._record(self._unfinished, job.frames)
+            case ClipEnd() if self._unfinished:
+                self._unfinished.finish(job.gaps)
+                self._unfinished = None
+            case AlarmNote():
                 add_to_record(event_path(self._folder, job.alarm_id), job.event)
 
-    def _record(self, running: RunningEvent, frames: NDArray[np.int16]) -> None:
-        if not self._room(frames.nbytes, running.path):
-            running.cut_short(NO_ROOM)
+    def _record(self, event: UnfinishedEvent, frames: NDArray[np.int16]) -> None:
+        if not self._room(frames.nbytes, event.path):
+            event.cut_short(NO_ROOM)
             return
         try:
-            running.write_sound(frames)
+            event.write_sound(frames)
         except (OSError, soundfile.SoundFileError):
-            running.give_up(NO_ROOM)
+            event.give_up(NO_ROOM)
             raise
 
     def _room(self, n_bytes: int, keep: Path) -> bool:
         refusal = self._retention.make_room(n_bytes, keep)
         if refusal:
-            self._fails(refusal)
+            self._disk.update(True, refusal)
         return refusal is None
 
     def _tidy(self) -> None:
@@ -198,15 +197,8 @@ class EventWriter:
                 probe.unlink(missing_ok=True)
             self._works()
 
-    def _fails(self, reason: str) -> None:
-        if not self._failing:
-            self._failing = True
-            self._report(noticed("disk", reason, subject=_SUBJECT))
-
     def _works(self) -> None:
-        if self._failing:
-            self._failing = False
-            self._report(ended("disk", "events can be written again", subject=_SUBJECT))
+        self._disk.update(False, "events can be written again")
 
 
 def _reason(error: Exception) -> str:
@@ -217,9 +209,9 @@ def _reason(error: Exception) -> str:
 def _n_bytes(job: Job) -> int:
     """What a job keeps in memory, where that is much."""
     match job:
-        case Sound():
+        case ClipSound():
             return job.frames.nbytes
-        case Begin(departure=Departure() as departure):
+        case ClipStart(departure=Departure() as departure):
             return departure.levels_db.nbytes
         case _:
             return 0

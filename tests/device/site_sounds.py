@@ -81,8 +81,6 @@ def write_alarm(
     EventRecord(
         alarm=RaisedAlarm(alarm_id=alarm_id, machine=state.machine, above_since_s=since_s),
         cleared=None if until_s is None else ClearedAlarm(stream_time_s=until_s),
-        notes=(),
-        picture=None,
         clip=Clip(
             file=AUDIO_FILE,
             state="complete",

@@ -91,7 +91,7 @@ def test_the_reserve_of_the_disk_is_left_free(events: Path) -> None:
     assert kept(events) == {"21": 2, "22": 3, "23": 3}
 
 
-def test_the_running_event_is_never_removed(events: Path) -> None:
+def test_the_unfinished_event_is_never_removed(events: Path) -> None:
     full = 3 * (AUDIO + PICTURE + JSON)
 
     room = retention(events, max_bytes=full).make_room(2 * AUDIO, keep=events / name("21"))

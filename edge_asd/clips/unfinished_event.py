@@ -28,14 +28,14 @@ from edge_asd.events.event import AlarmRaisedEvent, utc_text
 from edge_asd.explain.departure import Departure
 from edge_asd.state.atomic import flush_to_disk, write_atomically
 
-__all__ = ["NO_ROOM", "PART_FILE", "Begin", "RunningEvent"]
+__all__ = ["NO_ROOM", "PART_FILE", "ClipStart", "UnfinishedEvent"]
 
 NO_ROOM = "no room on the disk"
 PART_FILE = f".{AUDIO_FILE}.part"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Begin:
+class ClipStart:
     """An alarm was raised; its sound begins at `start`."""
 
     alarm: AlarmRaisedEvent
@@ -55,13 +55,13 @@ class Begin:
         return replace(self, alarm=replace(self.alarm, explanation=explanation))
 
 
-class RunningEvent:
-    """Writes that folder.
+class UnfinishedEvent:
+    """Writes the record, the picture and the sound of one alarm.
 
     All methods raise OSError or soundfile.SoundFileError when the disk does not take it.
     """
 
-    def __init__(self, events: Path, begin: Begin, rate_hz: int) -> None:
+    def __init__(self, events: Path, begin: ClipStart, rate_hz: int) -> None:
         self.path = event_path(events, begin.alarm.alarm_id)
         self.recording = True
         self._begin = begin
@@ -70,17 +70,10 @@ class RunningEvent:
         self._file: soundfile.SoundFile | None = None
         self._record = EventRecord(
             alarm=RaisedAlarm.model_validate(begin.alarm.to_dict()),
-            cleared=None,
-            notes=(),
-            picture=None,
             clip=Clip(
-                file=None,
-                state="recording",
                 sample_rate_hz=rate_hz,
                 start=utc_text(begin.start),
                 start_stream_s=begin.start_stream_s,
-                seconds=None,
-                gaps=(),
             ),
         )
 
