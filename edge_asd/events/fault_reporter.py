@@ -1,7 +1,7 @@
 """The faults of one monitor, as events and in its status; they outlive a restart.
 
 While a sound card is missing the service manager starts the monitor again and again.
-What was told before the restart is not told again, and what is over is told once.
+What was reported before the restart is not reported again, and what is over is, once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
-from edge_asd.events.fault import FaultBoard, FaultChange
+from edge_asd.events.fault import FaultChange
 from edge_asd.monitor.status import FaultStatus
 from edge_asd.monitor.watcher import Moment
 from edge_asd.state.record import StateRecord
@@ -44,7 +44,7 @@ class SavedFaults(StateRecord):
 
 
 class FaultReporter:
-    """Says once that a fault began, and once that it is over.
+    """Reports once that a fault began, and once that it is over.
 
     Parameters
     ----------
@@ -53,12 +53,11 @@ class FaultReporter:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
-        self._board = FaultBoard()
-        self._told: dict[str, FaultStatus] = {}
+        self._active: dict[str, FaultStatus] = {}
+        self._began_s: dict[str, float] = {}  # in the stream; negative: before a restart
         saved = SavedFaults.load_or_set_aside(file) if file else None
         # From before a restart, not seen again yet.
         self._carried = {status.fault: status for status in saved.faults} if saved else {}
-        self._before_s: dict[str, float] = {}  # how long carried ones had lasted when seen again
         self._heard_s = 0.0  # since the restart, as long as that matters
 
     @property
@@ -69,18 +68,20 @@ class FaultReporter:
     @property
     def status(self) -> tuple[FaultStatus, ...]:
         """What is wrong now, the oldest first."""
-        return (*self._carried.values(), *self._told.values())
+        return (*self._carried.values(), *self._active.values())
 
     def take(self, change: FaultChange, at: Moment) -> list[Event]:
-        """Take a change; return what to say about it."""
-        lasted_s = self._board.update(change, at.stream_time_s)
-        if lasted_s is None:
-            self._renew(change)
-            return []
-        return self._began(change, at) if change.active else self._ended(change, at, lasted_s)
+        """Take a change; return the events that follow from it."""
+        known = self._active.get(change.key)
+        if known is None:
+            return self._began(change, at) if change.active else []
+        if not change.active:
+            return self._ended(change, at)
+        self._active[change.key] = replace(known, detail=change.detail)  # what is the matter now
+        return []
 
     def settle(self, at: Moment, heard_s: float) -> list[Event]:
-        """Know that so much sound came; say what is over since the restart, once that is clear."""
+        """Count sound that came; return what is over since the restart, once that is clear."""
         if not self._carried:
             return []
         self._heard_s += heard_s
@@ -103,10 +104,9 @@ class FaultReporter:
         _log.warning("%s: %s", change.fault.meaning, change.detail)
         carried = self._carried.pop(change.key, None)
         since = carried.since if carried else utc_text(at.time)
-        self._before_s[change.key] = _lasted_s(carried, at) if carried else 0.0
-        self._told[change.key] = FaultStatus(
-            change.key, change.fault.severity, change.detail, since
-        )
+        status = FaultStatus(change.key, change.fault.severity, change.detail, since)
+        self._active[change.key] = status
+        self._began_s[change.key] = at.stream_time_s - (_lasted_s(status, at) if carried else 0.0)
         self._save()
         if carried:
             return []
@@ -121,16 +121,10 @@ class FaultReporter:
             )
         ]
 
-    def _renew(self, change: FaultChange) -> None:
-        """Keep what is the matter now with a fault that was told already."""
-        if change.active:
-            told = self._told[change.key]
-            self._told[change.key] = replace(told, detail=change.detail)
-
-    def _ended(self, change: FaultChange, at: Moment, lasted_s: float) -> list[Event]:
-        del self._told[change.key]
+    def _ended(self, change: FaultChange, at: Moment) -> list[Event]:
+        del self._active[change.key]
         self._save()
-        duration_s = self._before_s.pop(change.key) + max(lasted_s, 0.0)
+        duration_s = max(at.stream_time_s - self._began_s.pop(change.key), 0.0)
         _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
         return [
             FaultClearedEvent(

@@ -18,7 +18,7 @@ GOOD = {"fault": "disk", "severity": "impaired", "detail": "it is full", "since"
 LATER = Moment(datetime(2026, 11, 22, 9, tzinfo=UTC), 120.0, "pump")
 
 
-def desk_after(tmp_path: Path, content: object) -> FaultReporter:
+def reporter_after(tmp_path: Path, content: object) -> FaultReporter:
     """A reporter that finds `content` in its file."""
     file = tmp_path / "faults.json"
     file.write_text(json.dumps(content))
@@ -26,7 +26,7 @@ def desk_after(tmp_path: Path, content: object) -> FaultReporter:
 
 
 def test_a_fault_that_does_not_come_back_after_a_restart_is_over(tmp_path: Path) -> None:
-    reporter = desk_after(tmp_path, {"version": 1, "faults": [GOOD]})
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD]})
 
     assert reporter.names == ["disk"]
     assert [event.event for event in reporter.settle(LATER, 120.0)] == ["fault_cleared"]
@@ -49,7 +49,7 @@ def test_a_fault_that_does_not_come_back_after_a_restart_is_over(tmp_path: Path)
 def test_a_damaged_file_is_forgotten_and_new_faults_are_told(
     tmp_path: Path, content: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reporter = desk_after(tmp_path, content)
+    reporter = reporter_after(tmp_path, content)
 
     assert "is forgotten" in caplog.text
     assert reporter.settle(LATER, 120.0) == []
@@ -60,7 +60,7 @@ def test_a_damaged_file_is_forgotten_and_new_faults_are_told(
 def test_only_sound_shows_that_a_fault_is_over_and_not_the_time_without_a_card(
     tmp_path: Path,
 ) -> None:
-    reporter = desk_after(tmp_path, {"version": 1, "faults": [GOOD]})
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD]})
 
     assert reporter.settle(Moment(LATER.time, 3600.0, "pump"), 0.1) == []
     assert reporter.names == ["disk"]
@@ -80,7 +80,7 @@ def test_a_fault_lasts_as_long_as_the_stream_says_whatever_the_clock_is_set_to()
 def test_a_fault_that_goes_on_over_a_restart_lasts_from_its_first_beginning(
     tmp_path: Path,
 ) -> None:
-    reporter = desk_after(tmp_path, {"version": 1, "faults": [GOOD]})  # half an hour ago
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD]})  # half an hour ago
     reporter.take(noticed("disk", "it is full"), LATER)
 
     (over,) = reporter.take(ended("disk", "there is room"), Moment(LATER.time, 130.0, "pump"))
