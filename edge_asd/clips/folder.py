@@ -22,8 +22,8 @@ __all__ = [
     "PICTURE_FILE",
     "STAMPED",
     "ClearedAlarm",
-    "Clip",
     "ClipGap",
+    "ClipRecord",
     "EventRecord",
     "RaisedAlarm",
     "add_to_record",
@@ -66,7 +66,7 @@ class ClipGap(StateRecord):
     lost_s: Finite | None  # None: nobody knows
 
 
-class Clip(StateRecord):
+class ClipRecord(StateRecord):
     """The sound that is kept of an alarm."""
 
     file: str | None = None
@@ -87,7 +87,7 @@ class EventRecord(StateRecord):
     cleared: ClearedAlarm | None = None
     notes: tuple[dict[str, Any], ...] = ()  # events: acknowledged, shelved
     picture: str | None = None
-    clip: Clip
+    clip: ClipRecord
 
 
 def event_path(events: Path, alarm_id: str) -> Path:

@@ -101,24 +101,16 @@ class Retention:
 
     def _remove(self, old: list[_EventFolder], lacking: int) -> None:
         """Remove sound, then pictures, then folders, until nothing is lacking."""
-        for name in (AUDIO_FILE, PICTURE_FILE):
-            for own in old:
-                if lacking <= 0:
-                    return
-                if name in own.sizes:
-                    (own.folder / name).unlink()
-                    lacking -= self._gone(own.sizes.pop(name))
-                    _log.info("removed %s of %s to make room", name, own.folder.name)
-        for own in old:
+        for path, n_bytes in _removable(old):
             if lacking <= 0:
                 return
-            shutil.rmtree(own.folder)
-            lacking -= self._gone(own.n_bytes)
-            _log.info("removed %s to make room", own.folder.name)
-
-    def _gone(self, n_bytes: int) -> int:
-        self._used = (self._used or 0) - n_bytes
-        return n_bytes
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+            lacking -= n_bytes
+            self._used = (self._used or 0) - n_bytes
+            _log.info("removed %s to make room", path.relative_to(self._folder))
 
     def _scan(self) -> Iterator[_EventFolder]:
         for entry in os.scandir(self._folder):
@@ -138,6 +130,16 @@ class Retention:
             f"events may have {_megabytes(most)} in {self._folder}, which is too little for "
             "this one: raise clips.max_bytes"
         )
+
+
+def _removable(old: list[_EventFolder]) -> Iterator[tuple[Path, int]]:
+    """Yield what may go, the least missed first, and its size in bytes."""
+    for name in (AUDIO_FILE, PICTURE_FILE):
+        for own in old:
+            if name in own.sizes:
+                yield own.folder / name, own.sizes.pop(name)
+    for own in old:
+        yield own.folder, own.n_bytes
 
 
 def _age(own: _EventFolder) -> tuple[str, str]:

@@ -18,8 +18,8 @@ from edge_asd.clips.folder import (
     AUDIO_FILE,
     EVENT_FILE,
     PICTURE_FILE,
-    Clip,
     ClipGap,
+    ClipRecord,
     EventRecord,
     RaisedAlarm,
     event_path,
@@ -70,7 +70,7 @@ class UnfinishedEvent:
         self._file: soundfile.SoundFile | None = None
         self._record = EventRecord(
             alarm=RaisedAlarm.model_validate(begin.alarm.to_dict()),
-            clip=Clip(
+            clip=ClipRecord(
                 sample_rate_hz=rate_hz,
                 start=utc_text(begin.start),
                 start_stream_s=begin.start_stream_s,

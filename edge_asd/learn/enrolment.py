@@ -25,7 +25,7 @@ from edge_asd.learn.calibration import (
     refitted,
     site_threshold,
 )
-from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, Site
+from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
 from edge_asd.scoring.density import Floats
@@ -117,10 +117,10 @@ def base_for(
     return Learned(untouched_site(bundle, machine, like), {}, ())
 
 
-def untouched_site(bundle: Bundle, machine: str, like: str) -> Site:
+def untouched_site(bundle: Bundle, machine: str, like: str) -> SiteRecord:
     """Return the site of a machine of which nothing was learned."""
     spec = bundle.manifest.machines[like]
-    return Site(
+    return SiteRecord(
         machine=machine,
         created_utc="",
         change="",

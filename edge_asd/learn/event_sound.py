@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edge_asd.audio.decode import read_audio
 from edge_asd.audio.resample import resampled
 from edge_asd.audio.source import Block
-from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, Clip, EventRecord, event_path
+from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, ClipRecord, EventRecord, event_path
 from edge_asd.errors import AudioError, StateError
 from edge_asd.scoring.stream import WindowDetector
 from edge_asd.state.folder import StateFolder
@@ -25,7 +25,7 @@ __all__ = ["EventSound", "find_event", "read_event"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Stretch:
+class _UnbrokenSound:
     """Sound without a gap."""
 
     start_s: float  # in the stream
@@ -39,7 +39,7 @@ class EventSound:
     alarm_id: str
     machine: str
     sample_rate_hz: int
-    stretches: tuple[_Stretch, ...]
+    stretches: tuple[_UnbrokenSound, ...]
     above_from_s: float  # end of the first window of the alarm
     above_to_s: float  # end of the last one
 
@@ -121,15 +121,17 @@ def read_event(state: StateFolder, alarm_id: str) -> EventSound:
     )
 
 
-def _stretches(audio: NDArray[np.float32], rate_hz: int, clip: Clip) -> tuple[_Stretch, ...]:
+def _stretches(
+    audio: NDArray[np.float32], rate_hz: int, clip: ClipRecord
+) -> tuple[_UnbrokenSound, ...]:
     stretches = []
     begin, start_s = 0, clip.start_stream_s
     for gap in clip.gaps:
         end = min(max(round(gap.at_s * rate_hz), begin), audio.shape[1])
-        stretches.append(_Stretch(start_s + begin / rate_hz, audio[:, begin:end]))
+        stretches.append(_UnbrokenSound(start_s + begin / rate_hz, audio[:, begin:end]))
         begin = end
         start_s += gap.lost_s or 0.0
-    stretches.append(_Stretch(start_s + begin / rate_hz, audio[:, begin:]))
+    stretches.append(_UnbrokenSound(start_s + begin / rate_hz, audio[:, begin:]))
     return tuple(stretches)
 
 

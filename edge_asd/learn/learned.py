@@ -3,11 +3,11 @@
 A version is a folder that never changes::
 
     v0003/
-        site.json           a Site: what was learned when, and the calibration
+        site.json           a SiteRecord: what was learned when, and the calibration
         site.json.sha256    digest of site.json, which holds those of the other files
         source.npz          sound that was enrolled, by domain
         target.npz
-        taught-1.npz        sound of false alarms, in the order of Site.taught
+        taught-1.npz        sound of false alarms, in the order of its `taught`
 
 :mod:`edge_asd.learn.store` keeps the versions. An embedding means something only to the
 network that gave it, so a site is bound to the bundle that it was learned with.
@@ -44,7 +44,7 @@ __all__ = [
     "Enrolled",
     "Learned",
     "LearnedSound",
-    "Site",
+    "SiteRecord",
     "Taught",
     "read_site",
     "read_version",
@@ -84,7 +84,7 @@ class Taught(Record):
     n_windows: Positive
 
 
-class Site(Record):
+class SiteRecord(Record):
     """What was learned of one machine, but for the arrays."""
 
     format_version: Literal[1] = 1
@@ -144,7 +144,7 @@ class LearnedSound:
 class Learned:
     """A site with its arrays."""
 
-    site: Site
+    site: SiteRecord
     enrolled: Mapping[Domain, LearnedSound]
     taught: tuple[LearnedSound, ...]  # in the order of ``site.taught``
 
@@ -196,7 +196,7 @@ def read_version(folder: Path) -> Learned:
     )
 
 
-def read_site(folder: Path) -> Site:
+def read_site(folder: Path) -> SiteRecord:
     """Read what a version says of itself, without its arrays.
 
     Raises
@@ -212,14 +212,14 @@ def read_site(folder: Path) -> Site:
     if _digest(text) != digest:
         raise StateError(f"{SITE_NAME} is not what was written")
     try:
-        return Site.model_validate_json(text)
+        return SiteRecord.model_validate_json(text)
     except ValidationError as error:
         raise StateError(
             f"another version of edge-asd wrote it ({first_problem(error)})"
         ) from error
 
 
-def _read_sound(folder: Path, name: str, site: Site) -> LearnedSound:
+def _read_sound(folder: Path, name: str, site: SiteRecord) -> LearnedSound:
     expected = site.files.get(name)
     try:
         content = (folder / name).read_bytes()

@@ -90,10 +90,7 @@ class StateFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             self.path.chmod(stat.S_IRWXU)
         except OSError as error:
-            raise StateError(
-                f"cannot use the state folder {self.path}: {error.strerror}; "
-                "name another with --state"
-            ) from error
+            raise self._unusable(error) from error
 
     def lock(self) -> None:
         """Make the folder and keep other monitors out of it until the process ends.
@@ -107,10 +104,7 @@ class StateFolder:
         try:
             lock = (self.path / "lock").open("a+", encoding="ascii")
         except OSError as error:
-            raise StateError(
-                f"cannot use the state folder {self.path}: {error.strerror}; "
-                "name another with --state"
-            ) from error
+            raise self._unusable(error) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -126,3 +120,8 @@ class StateFolder:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _unusable(self, error: OSError) -> StateError:
+        return StateError(
+            f"cannot use the state folder {self.path}: {error.strerror}; name another with --state"
+        )

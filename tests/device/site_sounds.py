@@ -17,8 +17,8 @@ from edge_asd.clips.folder import (
     AUDIO_FILE,
     EVENT_FILE,
     ClearedAlarm,
-    Clip,
     ClipGap,
+    ClipRecord,
     EventRecord,
     RaisedAlarm,
 )
@@ -81,7 +81,7 @@ def write_alarm(
     EventRecord(
         alarm=RaisedAlarm(alarm_id=alarm_id, machine=state.machine, above_since_s=since_s),
         cleared=None if until_s is None else ClearedAlarm(stream_time_s=until_s),
-        clip=Clip(
+        clip=ClipRecord(
             file=AUDIO_FILE,
             state="complete",
             sample_rate_hz=rate_hz,
