@@ -70,7 +70,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line; an error that nobody foresaw is one line, too."""
+    """Run the command line; an unexpected error is one line, too."""
     _fill_closed_descriptors()
     sys.excepthook = _report_internal_error
     # Calling `app` itself would put Typer's hook in place of this one.

@@ -1,1 +1,1 @@
-"""An alarm: from the scores of windows to what people are told."""
+"""The alarm: from scores of windows to events."""

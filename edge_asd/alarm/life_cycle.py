@@ -13,7 +13,7 @@ Pure; time is passed in, in seconds of the stream.
      |   hold-off over         below clear_threshold     |        |
      '----------------- cleared <------------------------+--------'
 
-    any of these --shelve--> shelved --time over, or unshelve--> as the windows say
+    any of these --shelve--> shelved --time over, or unshelve--> as the windows are
 
 * A window is *above* when its score exceeds ``threshold``. A fault is *confirmed* while
   at least ``confirm_n`` of the last ``confirm_m`` windows are above. The alarm is raised
@@ -79,7 +79,7 @@ class Alarm:
         self._memory = _plausible(memory or AlarmMemory(), policy)
         self._exceedances = Exceedances(policy)
         self._now_s = 0.0
-        self._warned = False  # whether the present warning was told
+        self._warned = False  # whether the present warning was reported
 
     @property
     def policy(self) -> AlarmPolicy:
@@ -94,7 +94,7 @@ class Alarm:
 
     @property
     def state(self) -> AlarmState:
-        """Where it is in the chart above, at the latest time that it was told."""
+        """State of the chart above, at the latest time that was passed in."""
         if self._memory.shelved_until_s is not None:
             return "shelved"
         if self._memory.open is not None:
@@ -151,7 +151,7 @@ class Alarm:
         return (Unshelved(time_s, "expired"),)
 
     def interrupt(self) -> None:
-        """Say that audio is missing: what leads to an alarm must follow the gap."""
+        """Begin anew after a gap: what leads to an alarm must follow it."""
         self._exceedances.forget()
         self._warned = False
 

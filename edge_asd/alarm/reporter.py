@@ -186,7 +186,7 @@ def _event(
 def _explained(explain: Callable[[], Explanation | None]) -> Explanation | None:
     try:
         return explain()
-    except Exception:  # an alarm that nobody can explain is still an alarm
+    except Exception:  # an alarm without an explanation is still an alarm
         _log.exception("an alarm could not be explained")
         return None
 

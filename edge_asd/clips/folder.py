@@ -63,7 +63,7 @@ class ClipGap(StateRecord):
     """ClipSound that is missing in a clip."""
 
     at_s: Finite  # of the clip
-    lost_s: Finite | None  # None: nobody knows
+    lost_s: Finite | None  # None: unknown
 
 
 class ClipRecord(StateRecord):

@@ -152,7 +152,7 @@ class UnfinishedEvent:
 
 
 def _require_whole(path: Path, n_frames: int) -> None:
-    """Have the sound on the disk, to its end: libsndfile says nothing if its last write fails."""
+    """Flush the sound and read its end: libsndfile does not report that its last write failed."""
     with soundfile.SoundFile(path) as file:
         file.seek(n_frames - 1)
         n_read = len(file.read(1))

@@ -1,4 +1,4 @@
-"""Writes the folders of alarms in a thread of its own, so that nobody waits for the disk."""
+"""Writes the folders of alarms in a thread of its own: the monitor never waits for the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``edge-asd ack``: somebody has seen the alarm."""
+"""``edge-asd ack``: acknowledge the alarm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ack(
     """Acknowledge the alarm that is on: somebody has seen it.
 
     The alarm stays on until the machine sounds normal again. Every output of the monitor
-    hears that it was acknowledged, and the note.
+    is given an event with the note.
 
     Examples
 

@@ -1,4 +1,4 @@
-"""``edge-asd alarms``: how are the machines, and their monitors?"""
+"""``edge-asd alarms``: the state of machines and of their monitors."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def _monitor(report: MonitorReport) -> Text:
 
 
 def _plain(value: object) -> str:
-    """Return text that cannot play tricks with a terminal."""
+    """Return text without control characters, which a terminal would obey."""
     from edge_asd.control.control_socket import plain_text
 
     return "" if value is None else plain_text(str(value))
@@ -196,7 +196,7 @@ def _time(value: object) -> str:
 
 
 def _since(alarm_id: object) -> str:
-    """Return when an alarm was raised, which its identifier tells."""
+    """Return when an alarm was raised, which is part of its identifier."""
     from edge_asd.clips.folder import STAMPED
 
     if (stamp := STAMPED.fullmatch(_plain(alarm_id))) is None:

@@ -114,7 +114,7 @@ def status(
     state: options.State = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show how systemd and the monitors themselves say that they are.
+    """Show the state of the services, and of the monitors that they run.
 
     Exit code: 0 every service is enabled, runs, and hears well; 1 one of them does not.
 

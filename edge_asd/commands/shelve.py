@@ -33,7 +33,7 @@ def shelve(
     """Raise no alarm for a while: the machine is cleaned, moved or repaired.
 
     An alarm that is on is closed. The monitor goes on scoring; a fault that is still there
-    when the time is over is raised then. Every output hears of the shelving, and the note.
+    when the time is over is raised then. Every output is given an event with the note.
 
     Examples
 

@@ -52,7 +52,7 @@ def find_monitors(roots: Iterable[Path]) -> list[StateFolder]:
     Raises
     ------
     StateError
-        When the state belongs to somebody else.
+        When the state belongs to another user.
     """
     return [folder for folder in states_in(roots) if _has_run(folder)]
 
@@ -74,7 +74,7 @@ def control_socket(roots: Sequence[Path], machine: str | None) -> Path:
     ControlError
         When it does not run.
     StateError
-        When its state belongs to somebody else.
+        When its state belongs to another user.
     UsageError
         When several run and no machine is named.
     """
@@ -144,11 +144,11 @@ def _has_run(folder: StateFolder) -> bool:
     try:
         return (folder.path / "lock").exists()
     except OSError:
-        return True  # of another user, as asking it will tell
+        return True  # of another user; asking it fails with the reason
 
 
 def _runs(folder: StateFolder) -> bool:
     try:
         return answers(folder.control_socket)
     except OSError:
-        return True  # and asking it will tell what is wrong
+        return True  # asking it fails with the reason

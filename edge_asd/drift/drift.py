@@ -1,4 +1,4 @@
-"""Says when the normal sound of a machine has moved since it was enrolled.
+"""Reports when the normal sound of a machine has moved since it was enrolled.
 
 Machines wear in, seasons change, somebody moves a microphone: scores rise slowly, no
 alarm is wrong, and one day every window is one. A notice in time asks for a new
@@ -39,7 +39,7 @@ class Drift(Watcher):
     ----------
     normal : of the enrolment; None: the first whole day stands in for it
     file : where the days are kept; None: nowhere
-    report : hears of a file that cannot be written
+    report : is given the fault of a file that cannot be written
     sample_rate_hz : of the windows
     scored_by : what gives the scores, say the bundle's name and what was learned; scores of
         something else cannot be compared
@@ -80,7 +80,7 @@ class Drift(Watcher):
         return ()
 
     def on_window(self, at: Moment, window: ScoredWindow, state: str) -> Iterable[Event]:
-        """Take a window; at the first one of a day, say whether normal has moved."""
+        """Take a window; at the first one of a day, report whether normal has moved."""
         day = at.time.astimezone(UTC).date().isoformat()
         events: Sequence[Event] = ()
         if self._sound.today and self._sound.today.day != day:

@@ -197,7 +197,7 @@ def read_version(folder: Path) -> Learned:
 
 
 def read_site(folder: Path) -> SiteRecord:
-    """Read what a version says of itself, without its arrays.
+    """Read the record of a version, without its arrays.
 
     Raises
     ------

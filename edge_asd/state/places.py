@@ -104,7 +104,7 @@ def below(system: Path, path: Path) -> Path:
 
 
 def _service_roots(system: Path) -> Iterator[Path]:
-    """Where the profiles that are installed say, as far as they can be read."""
+    """Places that the installed profiles name, as far as these can be read."""
     for path in sorted(below(system, SERVICE_CONFIG).glob("*.toml")):
         with suppress(ProfileError):
             yield service_root(load_profile(str(path)), system)

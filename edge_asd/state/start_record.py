@@ -1,4 +1,4 @@
-"""How the monitor's starts and ends went, on disk, so that the next start knows.
+"""How the monitor's starts and ends went, on disk, for the next start.
 
 A service manager starts a monitor again and again; people must hear of it once. The
 record tells the first failed start in a row from the others, and a start after a power
@@ -24,7 +24,7 @@ from edge_asd.state.record import StateRecord, UtcTime
 __all__ = ["StartRecord"]
 
 _ALIVE_EVERY_S = 300.0  # a write to a card that wears out
-_AGAIN_AFTER = timedelta(hours=6)  # until what goes on is told again
+_AGAIN_AFTER = timedelta(hours=6)  # until what goes on is reported again
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class StartRecord(Watcher):
         return self._heard
 
     def failed(self, error: str) -> FaultRaisedEvent | None:
-        """Note that a start failed; return what to tell people, if they do not know yet."""
+        """Note that a start failed; return the event of it, unless one was given lately."""
         now, before = self._utc(), self._saved
         tell = before.told is None or abs(now - before.told) >= _AGAIN_AFTER
         self._save(
@@ -88,11 +88,11 @@ class StartRecord(Watcher):
         )
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
-        """Note that it runs; say at the first sound how it got here."""
+        """Note that the monitor runs; report at the first sound what was before."""
         if at.stream_time_s >= self._due_s:
             self._due_s = at.stream_time_s + _ALIVE_EVERY_S
             restart_told = self._saved.restart_told
-            self._saved = SavedStarts()  # a start that hears ends a row of failures
+            self._saved = SavedStarts()  # a start that gets sound ends a row of failures
             self._save(running=True, alive=self._utc(), restart_told=restart_told)
         if self._heard:
             return ()
@@ -100,12 +100,12 @@ class StartRecord(Watcher):
         return tuple(self._events_before(self._before, at))
 
     def close(self) -> None:
-        """Note that it ended by itself."""
+        """Note that the monitor ended by itself."""
         if self._saved.running:
             self._save(running=False)
 
     def _events_before(self, before: SavedStarts, at: Moment) -> Iterator[Event]:
-        """What people should know of the time before the first sound."""
+        """Events about the time before the first sound."""
         since, alive, told = before.failing_since, before.alive, before.restart_told
         if before.told and since is not None:
             yield FaultClearedEvent(
