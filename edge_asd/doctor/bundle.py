@@ -48,7 +48,7 @@ def bundle(installation: Installation) -> Iterator[Verdict]:
 def bundle_verdict(path: str, checked: dict[str, Any]) -> Verdict:
     """Judge what the task ``check-bundle`` found."""
     if error := checked.get("error"):
-        return problem("bundle", error, "copy or export it again, then: edge-asd check")
+        return problem("bundle", error, "mend it as said, then: edge-asd check")
     golden = [detail for what, detail in checked["findings"] if what.startswith("golden")]
     return ok("bundle", f"{path} is whole; golden windows: {'; '.join(golden) or 'none'}")
 
