@@ -25,7 +25,7 @@ from edge_asd.clips.folder import (
     event_path,
 )
 from edge_asd.events.event import AlarmRaisedEvent, utc_text
-from edge_asd.explain.departure import Departure
+from edge_asd.explain.deviation import Deviation
 from edge_asd.state.atomic import flush_to_disk, write_atomically
 
 __all__ = ["NO_ROOM", "PART_FILE", "ClipStart", "UnfinishedEvent"]
@@ -43,15 +43,15 @@ class ClipStart:
     start_stream_s: float
 
     @property
-    def departure(self) -> Departure | None:
+    def deviation(self) -> Deviation | None:
         """What the picture shows; None: there is none."""
-        return self.alarm.explanation.departure if self.alarm.explanation else None
+        return self.alarm.explanation.deviation if self.alarm.explanation else None
 
     def without_picture(self) -> Self:
         """Return the same, but for the levels that a picture shows."""
         if self.alarm.explanation is None:
             return self
-        explanation = replace(self.alarm.explanation, departure=None)
+        explanation = replace(self.alarm.explanation, deviation=None)
         return replace(self, alarm=replace(self.alarm, explanation=explanation))
 
 
@@ -82,13 +82,13 @@ class UnfinishedEvent:
         self._record.save(self.path / EVENT_FILE)
 
     def write_picture(self) -> None:
-        if self._begin.departure is None:
+        if self._begin.deviation is None:
             return
         from edge_asd.explain.picture import draw_picture
 
         alarm = self._begin.alarm
         picture = draw_picture(
-            self._begin.departure,
+            self._begin.deviation,
             title=f"{alarm.machine}   alarm {alarm.alarm_id}   "
             f"score {alarm.score:.2f}, threshold {alarm.threshold:.2f}",
             text=alarm.explanation.text if alarm.explanation else "",

@@ -22,7 +22,7 @@ from edge_asd.errors import StateError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import FaultLatch
-from edge_asd.explain.departure import Departure
+from edge_asd.explain.deviation import Deviation
 from edge_asd.state.atomic import write_atomically
 
 __all__ = ["AlarmNote", "ClipEnd", "ClipSound", "ClipStart", "EventWriter", "Job"]
@@ -211,7 +211,7 @@ def _n_bytes(job: Job) -> int:
     match job:
         case ClipSound():
             return job.frames.nbytes
-        case ClipStart(departure=Departure() as departure):
-            return departure.levels_db.nbytes
+        case ClipStart(deviation=Deviation() as deviation):
+            return deviation.levels_db.nbytes
         case _:
             return 0

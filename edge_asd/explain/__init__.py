@@ -1,1 +1,1 @@
-"""Why an alarm was raised: the departure from normal, and its picture."""
+"""Why an alarm was raised: the deviation from normal, and its picture."""

@@ -1,11 +1,10 @@
-"""Why a score is high: which branch, and where the sound departs from its nearest normal."""
+"""Why a score is high: which branch, and where the sound deviates from its nearest normal."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
-from statistics import fmean, stdev
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec
 from edge_asd.errors import EdgeAsdError
-from edge_asd.explain.departure import NormalLevels, Region, find_departure
+from edge_asd.explain.deviation import NormalLevels, Region, find_deviation
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.scoring.fusion import fuse
@@ -22,7 +21,7 @@ from edge_asd.scoring.scorer import Neighbour
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import WindowScore
 
-__all__ = ["N_NEIGHBOURS", "Explainer", "Judged"]
+__all__ = ["N_NEIGHBOURS", "Explainer"]
 
 N_NEIGHBOURS = 8  # enough for a spread, few enough to be of one operating state
 
@@ -40,23 +39,6 @@ class _Detector(Protocol):
     ) -> tuple[Neighbour, ...]: ...
 
 
-class Judged(Protocol):
-    """What judges, and what it knows of normal sound."""
-
-    @property
-    def detector(self) -> _Detector: ...
-    @property
-    def spectra(self) -> NormalSpectra | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Range:
-    """The scores that a branch gives to normal windows."""
-
-    mean: float
-    spread: float
-
-
 class Explainer:
     """Explains scores of one machine.
 
@@ -64,17 +46,18 @@ class Explainer:
 
     Parameters
     ----------
-    judged : a detector and the spectra of its references, None if nothing is known of them
+    detector : gave the scores
+    spectra : of its references; None if nothing is known of them
     """
 
-    def __init__(self, judged: Judged) -> None:
-        self.judge_by(judged)
+    def __init__(self, detector: _Detector, spectra: NormalSpectra | None) -> None:
+        self.use(detector, spectra)
 
-    def judge_by(self, judged: Judged) -> None:
-        """Explain by what was learned since."""
-        self._detector = judged.detector
-        self._spectra = judged.spectra
-        self._ranges = _ranges(judged.spectra.scores if judged.spectra else {})
+    def use(self, detector: _Detector, spectra: NormalSpectra | None) -> None:
+        """Explain the scores of another detector from now on."""
+        self._detector = detector
+        self._spectra = spectra
+        self._ranges = _ranges(spectra.scores if spectra else {})
 
     def explain(self, audio: NDArray[np.float32], result: WindowScore) -> Explanation | None:
         """Explain the score of a window (2, window_samples); None, with a warning, if it fails."""
@@ -86,14 +69,14 @@ class Explainer:
 
     def _explained(self, audio: NDArray[np.float32], result: WindowScore) -> Explanation:
         excess = {
-            branch: (score - self._ranges[branch].mean) / self._ranges[branch].spread
+            branch: self._ranges[branch].zscore(score)
             for branch, score in result.branches.items()
             if branch in self._ranges
         }
         branch = self._furthest(result, excess)
         normal = self._normal(branch, audio)
-        departure = find_departure(audio, self._detector.sample_rate_hz, normal)
-        region = departure.region
+        deviation = find_deviation(audio, self._detector.sample_rate_hz, normal)
+        region = deviation.region
         return Explanation(
             text=f"{_branch_text(branch, excess)}; {_region_text(region, normal)}",
             branch=branch,
@@ -105,16 +88,16 @@ class Explainer:
             end_s=region.end_s if region else None,
             low_hz=region.low_hz if region else None,
             high_hz=region.high_hz if region else None,
-            departure_db=region.departure_db if region else None,
-            departure=departure,
+            departure_db=region.deviation_db if region else None,
+            deviation=deviation,
         )
 
     def _furthest(self, result: WindowScore, excess: Mapping[str, float]) -> str:
         """The branch furthest above normal; where normal is unknown, that which adds most."""
-        if excess.keys() == result.branches.keys():
-            return max(excess, key=lambda branch: excess[branch])
-        shares = _shares(self._detector.spec.fusion, result.branches)
-        return max(shares, key=lambda branch: shares[branch])
+        far: Mapping[str, float] = excess
+        if excess.keys() != result.branches.keys():
+            far = _shares(self._detector.spec.fusion, result.branches)
+        return max(far, key=lambda branch: far[branch])
 
     def _normal(self, branch: str, audio: NDArray[np.float32]) -> NormalLevels | None:
         """Levels of the nearest references, or of all where a bank holds something else."""
@@ -127,8 +110,8 @@ class Explainer:
             chosen = [(domains[one.domain], one.row) for one in near]
         else:
             chosen = [(own, row) for own in domains.values() for row in range(len(own))]
-        means = np.stack([own.mean_db[row] for own, row in chosen]).astype(np.float32)
-        spreads = np.stack([own.spread_db[row] for own, row in chosen]).astype(np.float32)
+        means = np.array([own.mean_db[row] for own, row in chosen], np.float32)
+        spreads = np.array([own.spread_db[row] for own, row in chosen], np.float32)
         # Over time within a window, and from window to window.
         spread = np.hypot(np.median(spreads, axis=0), means.std(axis=0))
         return NormalLevels(np.median(means, axis=0), spread, len(chosen), nearest)
@@ -142,13 +125,14 @@ class Explainer:
         return (score - normal) / above if above > 0 else None
 
 
-def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, _Range]:
-    """Normal ranges of the branches that have enough scores for one."""
-    ranges = {}
-    for branch, own in scores.items():
-        if len(own) >= 2 and (spread := stdev(map(float, own))) > 0:
-            ranges[branch] = _Range(fmean(map(float, own)), spread)
-    return ranges
+def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, NormalDist]:
+    """Scores that each branch gives to normal windows, where there are enough for a spread."""
+    ranges = {
+        branch: NormalDist.from_samples(own.tolist())
+        for branch, own in scores.items()
+        if len(own) >= 2
+    }
+    return {branch: own for branch, own in ranges.items() if own.stdev > 0}
 
 
 def _shares(fusion: FusionSpec, scores: Mapping[str, float]) -> dict[str, float]:
@@ -176,11 +160,11 @@ def _region_text(region: Region | None, normal: NormalLevels | None) -> str:
     which = f"its {normal.n_windows} nearest" if normal.nearest else f"all {normal.n_windows}"
     if region is None:
         return f"no one place in its spectrum departs from {which} normal windows"
-    side = "above" if region.departure_db >= 0 else "below"
+    side = "above" if region.deviation_db >= 0 else "below"
     return (
         f"{region.channel} channel, {region.onset_s:.1f} to {region.end_s:.1f} s, "
         f"{_frequencies(region.low_hz, region.high_hz)}, "
-        f"{abs(region.departure_db):.0f} dB {side} {which} normal windows"
+        f"{abs(region.deviation_db):.0f} dB {side} {which} normal windows"
     )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from edge_asd.events.event import utc_text
-from edge_asd.explain.departure import CHANNELS, Departure
+from edge_asd.explain.deviation import CHANNELS, Deviation
 from edge_asd.explain.spectrogram import N_BANDS
 
 __all__ = ["draw_picture"]
@@ -33,12 +33,12 @@ _VIRIDIS = "440154 472d7b 3b528b 2c728e 21918c 28ae80 5ec962 addc30 fde725"
 _N_COLOURS = 64  # about 1 dB each; more would only make the file larger
 
 
-def draw_picture(departure: Departure, *, title: str, text: str, start: datetime) -> bytes:
+def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime) -> bytes:
     """Return a PNG of 1000 by 640 pixels.
 
     Parameters
     ----------
-    departure : what was heard, what is normal and where it departs, as far as known
+    deviation : what was heard, what is normal and where it deviates, as far as known
     title : one line
     text : why the alarm was raised; wrapped
     start : of the window, UTC
@@ -48,18 +48,18 @@ def draw_picture(departure: Departure, *, title: str, text: str, start: datetime
     pen.text((_LEFT, 10), title, size=17)
     for i, line in enumerate(textwrap.wrap(text, 140)[:2]):
         pen.text((_LEFT, 36 + 18 * i), line, size=14)
-    low_db, high_db = _colour_range(departure.levels_db)
+    low_db, high_db = _colour_range(deviation.levels_db)
     for i, channel in enumerate(CHANNELS):
-        _spectrogram(picture, departure.levels_db[i], low_db, high_db, _TOPS[i])
+        _spectrogram(picture, deviation.levels_db[i], low_db, high_db, _TOPS[i])
         pen.text((_LEFT, _TOPS[i] - 19), channel, size=14)
         pen.text((_LEVELS_RIGHT, _TOPS[i] - 19), "mean level, dB", size=12, anchor="ra")
-        _frequency_axis(pen, departure, _TOPS[i])
-        _time_axis(pen, departure, _TOPS[i] + _PANEL_HEIGHT)
-        _level_panel(pen, departure, i)
+        _frequency_axis(pen, deviation, _TOPS[i])
+        _time_axis(pen, deviation, _TOPS[i] + _PANEL_HEIGHT)
+        _level_panel(pen, deviation, i)
         _colour_bar(picture, pen, low_db, high_db, _TOPS[i])
-    _mark(pen, departure)
+    _mark(pen, deviation)
     pen.text((_LEFT, _HEIGHT - 22), f"seconds after {utc_text(start)}", size=12)
-    _legend(pen, departure)
+    _legend(pen, deviation)
     file = io.BytesIO()
     picture.quantize(255, Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
     return file.getvalue()
@@ -122,23 +122,23 @@ def _colour_bar(picture: Image.Image, pen: _Pen, low_db: float, high_db: float, 
         pen.text((_BAR_RIGHT + 6, y), f"{db:.0f}", size=12, anchor="lm")
 
 
-def _y(departure: Departure, hz: float, top: int) -> float:
-    return top + (1.0 - departure.instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
+def _y(deviation: Deviation, hz: float, top: int) -> float:
+    return top + (1.0 - deviation.instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
 
 
-def _span_s(departure: Departure) -> float:
-    return float(departure.levels_db.shape[-1] * departure.instrument.hop_s)
+def _span_s(deviation: Deviation) -> float:
+    return float(deviation.levels_db.shape[-1] * deviation.instrument.hop_s)
 
 
-def _x(departure: Departure, second: float) -> float:
-    return _LEFT + min(second / _span_s(departure), 1.0) * (_RIGHT - _LEFT)
+def _x(deviation: Deviation, second: float) -> float:
+    return _LEFT + min(second / _span_s(deviation), 1.0) * (_RIGHT - _LEFT)
 
 
-def _frequency_axis(pen: _Pen, departure: Departure, top: int) -> None:
+def _frequency_axis(pen: _Pen, deviation: Deviation, top: int) -> None:
     free_below = top + _PANEL_HEIGHT + 6.0
     for hz in _FREQUENCIES_HZ:
-        y = _y(departure, hz, top)
-        if hz <= departure.instrument.edges_hz[-1] and y <= free_below - 6:
+        y = _y(deviation, hz, top)
+        if hz <= deviation.instrument.edges_hz[-1] and y <= free_below - 6:
             free_below = y - 6
             pen.line([(_LEFT - 5, y), (_LEFT, y)], _INK)
             pen.line([(_LEVELS_LEFT, y), (_LEVELS_RIGHT, y)], _SHADE)
@@ -146,20 +146,20 @@ def _frequency_axis(pen: _Pen, departure: Departure, top: int) -> None:
     pen.text((_LEFT - 9, top - 19), "kHz", size=12, anchor="ra")
 
 
-def _time_axis(pen: _Pen, departure: Departure, bottom: int) -> None:
-    span_s = _span_s(departure)
+def _time_axis(pen: _Pen, deviation: Deviation, bottom: int) -> None:
+    span_s = _span_s(deviation)
     step_s = next((step for step in _STEPS_S if span_s / step <= 12), span_s)
     for second in np.arange(0.0, span_s, step_s):
-        x = _x(departure, float(second))
+        x = _x(deviation, float(second))
         pen.line([(x, bottom), (x, bottom + 5)], _INK)
         pen.text((x, bottom + 7), f"{second:g}", size=12, anchor="ma")
 
 
-def _level_panel(pen: _Pen, departure: Departure, channel: int) -> None:
-    """Mean levels of the window, or of the time of the departure, over the normal ones."""
+def _level_panel(pen: _Pen, deviation: Deviation, channel: int) -> None:
+    """Mean levels of the window, or of the time of the deviation, over the normal ones."""
     top = _TOPS[channel]
-    heard = _heard_levels(departure)[channel]
-    normal = departure.normal
+    heard = _heard_levels(deviation)[channel]
+    normal = deviation.normal
     curves = [heard]
     if normal:
         mean, spread = normal.mean_db[channel], normal.spread_db[channel]
@@ -182,37 +182,37 @@ def _level_panel(pen: _Pen, departure: Departure, channel: int) -> None:
     pen.text((_LEVELS_RIGHT, bottom + 7), f"{high:.0f}", size=12, anchor="ra")
 
 
-def _heard_levels(departure: Departure) -> NDArray[np.float32]:
-    """Mean levels (2, N_BANDS) of the window; of its departure alone, where there is one."""
-    instrument, region = departure.instrument, departure.region
-    cells = instrument.cells(departure.levels_db)
+def _heard_levels(deviation: Deviation) -> NDArray[np.float32]:
+    """Mean levels (2, N_BANDS) of the window; of its deviation alone, where there is one."""
+    instrument, region = deviation.instrument, deviation.region
+    cells = instrument.cells(deviation.levels_db)
     if region:
         first, last = (round(s / instrument.cell_s) for s in (region.onset_s, region.end_s))
         cells = cells[..., first : max(last, first + 1)]
     return np.asarray(cells.mean(axis=-1))
 
 
-def _mark(pen: _Pen, departure: Departure) -> None:
-    region = departure.region
+def _mark(pen: _Pen, deviation: Deviation) -> None:
+    region = deviation.region
     if region is None:
         return
     top = _TOPS[CHANNELS.index(region.channel)]
-    y_high, y_low = _y(departure, region.high_hz, top), _y(departure, region.low_hz, top)
-    left, right = _x(departure, region.onset_s), _x(departure, region.end_s)
+    y_high, y_low = _y(deviation, region.high_hz, top), _y(deviation, region.low_hz, top)
+    left, right = _x(deviation, region.onset_s), _x(deviation, region.end_s)
     pen.draw.rectangle((left, y_high - 2, right, y_low + 2), outline=_MARK, width=2)
     pen.draw.rectangle((_LEVELS_RIGHT + 2, y_high, _LEVELS_RIGHT + 6, y_low), fill=_MARK)
 
 
-def _legend(pen: _Pen, departure: Departure) -> None:
+def _legend(pen: _Pen, deviation: Deviation) -> None:
     y = _HEIGHT - 15
     x = float(_LEVELS_LEFT - 200)
-    when = "while it departs" if departure.region else "in this window"
+    when = "while it deviates" if deviation.region else "in this window"
     entries = [(_HEARD, when)]
-    if departure.normal:
-        which = "nearest" if departure.normal.nearest else "all"
-        entries.append((_NORMAL, f"{which} {departure.normal.n_windows} normal windows"))
-    if departure.region:
-        entries.append((_MARK, "departure"))
+    if deviation.normal:
+        which = "nearest" if deviation.normal.nearest else "all"
+        entries.append((_NORMAL, f"{which} {deviation.normal.n_windows} normal windows"))
+    if deviation.region:
+        entries.append((_MARK, "deviation"))
     for ink, text in entries:
         pen.line([(x, y), (x + 18, y)], ink, width=3)
         pen.text((x + 24, y), text, size=12, anchor="lm")

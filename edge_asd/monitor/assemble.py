@@ -96,7 +96,7 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
     def policy(of: OpenedMachine) -> AlarmPolicy:
         return _policy(profile.alarm, of, hop_s)
 
-    explainer = Explainer(opened)
+    explainer = Explainer(opened.detector, opened.spectra)
     store = AlarmStore(state.alarm_file, clock.utc) if state else None
     alarm = Alarm(
         policy(opened),
@@ -141,7 +141,7 @@ def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
         judge = Judge(again.detector, policy(again), explainer.explain, again.learned)
         if again.detector.window_samples != detector.window_samples:
             raise ControlError("its windows have another length; start the monitor again")
-        explainer.judge_by(again)
+        explainer.use(again.detector, again.spectra)
         if quality:
             quality.compare_with(again.reference)
         if drift:

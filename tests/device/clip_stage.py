@@ -16,7 +16,7 @@ from edge_asd.events.event import (
     AlarmRaisedEvent,
 )
 from edge_asd.events.fault import FaultChange
-from edge_asd.explain.departure import find_departure
+from edge_asd.explain.deviation import find_deviation
 from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import ClipSettings
@@ -108,8 +108,8 @@ def facts(time_s: float) -> dict[str, Any]:
 
 
 def explanation() -> Explanation:
-    departure = find_departure(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, None)
-    return Explanation("it hums", "fkie@near", 2.5, {}, 0, departure=departure)
+    deviation = find_deviation(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, None)
+    return Explanation("it hums", "fkie@near", 2.5, {}, 0, deviation=deviation)
 
 
 def raised(

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from types import EllipsisType
 
 import numpy as np
 import pytest
@@ -22,12 +23,12 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec, TermSpec, ThresholdSpec
 from edge_asd.errors import DataError
 from edge_asd.events.event import AlarmRaisedEvent
-from edge_asd.explain.departure import NormalLevels, find_departure, summed_most
+from edge_asd.explain.deviation import NormalLevels, find_deviation, summed_most
 from edge_asd.explain.explainer import N_NEIGHBOURS, Explainer
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
 from edge_asd.explain.spectrogram import spectrograph
-from edge_asd.scoring.detector import Detector, WindowScore
+from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.scorer import Neighbour
 
 RATE_HZ = 16000
@@ -112,20 +113,15 @@ class FakeDetector:
         return tuple(Neighbour("source", row, 0.1 * row) for row in range(k))
 
 
-@dataclass
-class Judged:
-    detector: FakeDetector | Detector
-    spectra: NormalSpectra | None
-
-
 def explain(
     audio: np.ndarray,
     *,
-    judged: Judged | None = None,
+    detector: FakeDetector | None = None,
+    known: NormalSpectra | EllipsisType | None = ...,
     near: float = 3.0,
     far: float = 1.0,
 ) -> Explanation:
-    explainer = Explainer(judged or Judged(FakeDetector(), spectra()))
+    explainer = Explainer(detector or FakeDetector(), spectra() if known is ... else known)
     score = WindowScore(0.8 * near + 0.2 * far, {"fkie@near": near, "fkie@far": far})
     explanation = explainer.explain(audio, score)
     assert explanation is not None
@@ -193,13 +189,13 @@ def test_the_sentence_says_it_all() -> None:
 
 
 def test_the_branch_furthest_above_its_normal_range_explains() -> None:
-    judged = Judged(FakeDetector(), spectra())
+    detector = FakeDetector()
 
-    found = explain(normal(50), judged=judged, near=1.2, far=1.8)
+    found = explain(normal(50), detector=detector, near=1.2, far=1.8)
 
     assert found.branch == "fkie@far"
     assert found.branch_excess == {"fkie@near": pytest.approx(1), "fkie@far": pytest.approx(4)}
-    assert judged.detector.asked == ["fkie@far"]  # type: ignore[union-attr]
+    assert detector.asked == ["fkie@far"]
 
 
 def test_the_score_is_told_in_parts_of_the_way_from_normal_to_the_threshold() -> None:
@@ -210,7 +206,7 @@ def test_the_score_is_told_in_parts_of_the_way_from_normal_to_the_threshold() ->
 def test_without_spectra_the_branch_that_adds_most_is_named_and_no_place() -> None:
     detector = FakeDetector()
 
-    found = explain(normal(50), judged=Judged(detector, None), near=2.0, far=3.0)
+    found = explain(normal(50), detector=detector, known=None, near=2.0, far=3.0)
 
     assert (found.branch, found.branch_excess, found.n_neighbours) == ("fkie@near", {}, 0)
     assert found.times_threshold == pytest.approx(2.2 / 1.6)
@@ -222,7 +218,7 @@ def test_without_spectra_the_branch_that_adds_most_is_named_and_no_place() -> No
 def test_scores_without_spectra_name_the_branch_and_no_place() -> None:
     known = NormalSpectra({}, spectra().scores)
 
-    found = explain(normal(50), judged=Judged(FakeDetector(), known), near=1.2, far=1.8)
+    found = explain(normal(50), known=known, near=1.2, far=1.8)
 
     assert (found.branch, found.n_neighbours) == ("fkie@far", 0)
     assert found.branch_excess["fkie@far"] == pytest.approx(4)
@@ -231,15 +227,13 @@ def test_scores_without_spectra_name_the_branch_and_no_place() -> None:
 def test_a_threshold_below_zero_is_not_a_measure() -> None:
     detector = FakeDetector(spec=spec(threshold=-2.0))
 
-    assert explain(normal(50), judged=Judged(detector, None)).times_threshold is None
+    assert explain(normal(50), detector=detector, known=None).times_threshold is None
 
 
 def test_references_that_are_no_clips_are_replaced_by_all_clips() -> None:
     detector = FakeDetector(sizes={"source": 2, "target": 1})  # class centres
 
-    found = explain(
-        plant(normal(50), tone(3000, 0.01), 0, 4.0, 7.0), judged=Judged(detector, spectra())
-    )
+    found = explain(plant(normal(50), tone(3000, 0.01), 0, 4.0, 7.0), detector=detector)
 
     assert found.n_neighbours == 13
     assert found.text.endswith("dB above all 13 normal windows")
@@ -248,9 +242,9 @@ def test_references_that_are_no_clips_are_replaced_by_all_clips() -> None:
 
 
 def test_what_was_learned_since_explains() -> None:
-    explainer = Explainer(Judged(FakeDetector(), None))
+    explainer = Explainer(FakeDetector(), None)
 
-    explainer.judge_by(Judged(FakeDetector(), spectra()))
+    explainer.use(FakeDetector(), spectra())
 
     found = explainer.explain(normal(50), WindowScore(3.0, {"fkie@near": 3.0, "fkie@far": 3.0}))
     assert found is not None and found.n_neighbours == N_NEIGHBOURS
@@ -261,7 +255,7 @@ def test_an_alarm_that_cannot_be_explained_is_a_warning(caplog: pytest.LogCaptur
         def neighbours(self, branch: str, audio: np.ndarray, k: int) -> tuple[Neighbour, ...]:
             raise DataError("embeddings are all zeros")
 
-    explainer = Explainer(Judged(Broken(), spectra()))
+    explainer = Explainer(Broken(), spectra())
 
     with caplog.at_level(logging.WARNING):
         found = explainer.explain(normal(50), WindowScore(3.0, {"fkie@near": 3.0, "fkie@far": 3.0}))
@@ -272,12 +266,12 @@ def test_an_alarm_that_cannot_be_explained_is_a_warning(caplog: pytest.LogCaptur
 
 def test_an_event_carries_the_explanation_as_json() -> None:
     found = explain(plant(normal(50), tone(3000, 0.01), 0, 4.0, 7.0))
-    without = explain(normal(50), judged=Judged(FakeDetector(), None))
+    without = explain(normal(50), known=None)
 
     raised, bare = (_raised(one).to_dict()["explanation"] for one in (found, without))
 
-    assert found.departure is not None and found.departure.region is not None
-    assert "departure" not in raised  # thousands of levels, which only the picture needs
+    assert found.deviation is not None and found.deviation.region is not None
+    assert "deviation" not in raised  # thousands of levels, which only the picture needs
     assert raised["channel"] == "near"
     assert raised["branch_excess"]["fkie@near"] == pytest.approx(10)
     assert bare["low_hz"] is None
@@ -308,7 +302,7 @@ def test_a_real_detector_finds_the_neighbours_of_a_fault(mini_bundle: Path) -> N
     references = [machine_sound(1.0, seed=seed) for seed in range(24)]
     known = NormalSpectra({"source": measure_spectra(references, RATE_HZ)})
     fault = machine_sound(1.0, seed=80, faulty=True)
-    explainer = Explainer(Judged(detector, known))
+    explainer = Explainer(detector, known)
 
     found = explainer.explain(fault, detector.score(fault))
 
@@ -326,7 +320,7 @@ def test_class_centres_and_networks_without_banks_are_explained(tmp_path: Path) 
         {"source": measure_spectra((parts_window(seed) for seed in range(5)), RATE_HZ)}
     )
     loud = 10 * parts_window(9)
-    explainer = Explainer(Judged(detector, known))
+    explainer = Explainer(detector, known)
 
     found = explainer.explain(loud, detector.score(loud))
 
@@ -353,7 +347,7 @@ def test_a_tone_is_found_in_a_real_recording(machine: str) -> None:
     band_db = levels.mean_db[0, int(spectrograph(RATE_HZ).band_at(5000))]
     loud = tone(5000, np.sqrt(2) * 10 ** ((band_db + 25) / 20))
 
-    region = find_departure(plant(recordings[0], loud, 0, 1.0, 3.0), RATE_HZ, levels).region
+    region = find_deviation(plant(recordings[0], loud, 0, 1.0, 3.0), RATE_HZ, levels).region
 
     assert region is not None
     assert region.channel == "near"

@@ -1,4 +1,4 @@
-"""Pictures of alarms: readable files of bounded size, with the departure where it is."""
+"""Pictures of alarms: readable files of bounded size, with the deviation where it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_asd.explain.departure import Departure, NormalLevels, Region, find_departure
+from edge_asd.explain.deviation import Deviation, NormalLevels, Region, find_deviation
 from edge_asd.explain.picture import draw_picture
 from edge_asd.explain.spectrogram import N_BANDS
 
@@ -27,8 +27,8 @@ def noise(seconds: float, *, rate_hz: int = RATE_HZ) -> np.ndarray:
     return (0.05 * rng.standard_normal((2, round(seconds * rate_hz)))).astype(np.float32)
 
 
-def draw(departure: Departure, *, text: str = "fkie@near is far above normal") -> bytes:
-    return draw_picture(departure, title="pump   alarm pump-1   score 2.1", text=text, start=START)
+def draw(deviation: Deviation, *, text: str = "fkie@near is far above normal") -> bytes:
+    return draw_picture(deviation, title="pump   alarm pump-1   score 2.1", text=text, start=START)
 
 
 def opened(png: bytes) -> Image.Image:
@@ -36,16 +36,16 @@ def opened(png: bytes) -> Image.Image:
 
 
 def marked(image: Image.Image) -> np.ndarray:
-    """Pixels (rows, columns) of the departure in the spectrograms."""
+    """Pixels (rows, columns) of the deviation in the spectrograms."""
     pixels = np.asarray(image)[90:590, 62:690].astype(int)
     places: np.ndarray = np.argwhere(np.abs(pixels - MARK).sum(axis=-1) < 60)
     return np.asarray(places + np.array([90, 62]))
 
 
-def with_region(channel: str) -> Departure:
+def with_region(channel: str) -> Deviation:
     region = Region(channel, 2.0, 5.0, 1000.0, 2000.0, 12.0)
-    levels = find_departure(noise(10.0), RATE_HZ, None).levels_db
-    return Departure(levels, RATE_HZ, NORMAL, region)
+    levels = find_deviation(noise(10.0), RATE_HZ, None).levels_db
+    return Deviation(levels, RATE_HZ, NORMAL, region)
 
 
 def test_a_picture_is_a_small_png_of_about_a_thousand_pixels() -> None:
@@ -57,17 +57,17 @@ def test_a_picture_is_a_small_png_of_about_a_thousand_pixels() -> None:
 
 
 def test_a_picture_is_drawn_at_once() -> None:
-    departure = with_region("near")
-    draw(departure)  # loads the font
+    deviation = with_region("near")
+    draw(deviation)  # loads the font
 
     start = time.process_time()
-    draw(departure)
+    draw(deviation)
 
     assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize(("channel", "top"), [("near", 98), ("far", 358)])
-def test_the_departure_is_marked_in_its_channel_and_time(channel: str, top: int) -> None:
+def test_the_deviation_is_marked_in_its_channel_and_time(channel: str, top: int) -> None:
     rows, columns = marked(opened(draw(with_region(channel)))).T
 
     assert top < rows.min() and rows.max() < top + 220
@@ -77,16 +77,16 @@ def test_the_departure_is_marked_in_its_channel_and_time(channel: str, top: int)
 
 
 def test_without_a_region_nothing_is_marked() -> None:
-    departure = find_departure(noise(10.0), RATE_HZ, None)
+    deviation = find_deviation(noise(10.0), RATE_HZ, None)
 
-    assert len(marked(opened(draw(departure)))) == 0
+    assert len(marked(opened(draw(deviation)))) == 0
 
 
 def test_louder_is_brighter() -> None:
     audio = noise(4.0)
     audio[:, 2 * RATE_HZ :] *= 100
 
-    image = np.asarray(opened(draw(find_departure(audio, RATE_HZ, None)))).sum(axis=-1)
+    image = np.asarray(opened(draw(find_deviation(audio, RATE_HZ, None)))).sum(axis=-1)
 
     quiet, loud = image[110:300, 80:360], image[110:300, 390:680]
     assert loud.mean() > quiet.mean() + 150
@@ -96,15 +96,15 @@ def test_louder_is_brighter() -> None:
     ("seconds", "rate_hz"), [(0.05, 16000), (1.0, 8000), (3.0, 48000), (120.0, 16000)]
 )
 def test_any_length_and_rate_can_be_drawn(seconds: float, rate_hz: int) -> None:
-    departure = find_departure(noise(seconds, rate_hz=rate_hz), rate_hz, NORMAL)
+    deviation = find_deviation(noise(seconds, rate_hz=rate_hz), rate_hz, NORMAL)
 
-    assert opened(draw(departure)).size == (1000, 640)
+    assert opened(draw(deviation)).size == (1000, 640)
 
 
 def test_silence_can_be_drawn() -> None:
-    departure = find_departure(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, NORMAL)
+    deviation = find_deviation(np.zeros((2, RATE_HZ), np.float32), RATE_HZ, NORMAL)
 
-    assert opened(draw(departure)).size == (1000, 640)
+    assert opened(draw(deviation)).size == (1000, 640)
 
 
 @pytest.mark.parametrize("text", ["", "a very long reason " * 40, "Lüfter 3 – 漢字"])

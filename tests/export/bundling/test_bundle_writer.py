@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +18,7 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd.explain.explainer import Explainer
-from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra
-from edge_asd.scoring.detector import Detector
+from edge_asd.explain.normal_spectra import measure_spectra
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import leave_one_out_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
@@ -35,12 +33,6 @@ from edge_asd_export.training.run import Run
 
 Clips = dict[str, tuple[Clip, ...]]
 RELATIVE = 1e-6  # the same graphs, the same machine
-
-
-@dataclass(frozen=True)
-class Judged:
-    detector: Detector
-    spectra: NormalSpectra | None
 
 
 def test_bundle_verifies_and_lists_every_file(small_bundle: WrittenBundle) -> None:
@@ -108,7 +100,7 @@ def test_a_device_explains_with_what_was_exported(
     bundle = Bundle.open(small_bundle.path)
     detector = bundle.detector("fan")
     faulty = read_audio(next((small_data / "fan" / "test").glob("*anomaly*")))[0]
-    explainer = Explainer(Judged(detector, bundle.spectra("fan")))
+    explainer = Explainer(detector, bundle.spectra("fan"))
 
     explanation = explainer.explain(faulty, detector.score(faulty))
 

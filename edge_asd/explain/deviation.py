@@ -1,4 +1,4 @@
-"""Where in time and frequency a window departs from normal levels."""
+"""Where in time and frequency a window deviates from normal levels."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from edge_asd.explain.spectrogram import Spectrograph, spectrograph
 
-__all__ = ["CHANNELS", "Departure", "NormalLevels", "Region", "find_departure", "summed_most"]
+__all__ = ["CHANNELS", "Deviation", "NormalLevels", "Region", "find_deviation", "summed_most"]
 
 CHANNELS = ("near", "far")
 
-# In spreads of the normal level. A cell speaks for a departure when it is further out than
+# In spreads of the normal level. A cell speaks for a deviation when it is further out than
 # _EXPECTED and against one when it is not; the bounds keep a few loud cells, or the deep
 # notches that noise has in decibels, from deciding alone.
 _EXPECTED = 2.0
@@ -43,12 +43,12 @@ class Region:
     end_s: float
     low_hz: float
     high_hz: float
-    departure_db: float  # mean level there, above (or below, negative) the normal one
+    deviation_db: float  # mean level there, above (or below, negative) the normal one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Departure:
-    """A window, the normal levels that it was compared with, and where it departs."""
+class Deviation:
+    """A window, the normal levels that it was compared with, and where it deviates."""
 
     levels_db: NDArray[np.float32]  # (2, N_BANDS, n_frames)
     sample_rate_hz: int
@@ -61,10 +61,10 @@ class Departure:
         return spectrograph(self.sample_rate_hz)
 
 
-def find_departure(
+def find_deviation(
     audio: NDArray[np.float32], sample_rate_hz: int, normal: NormalLevels | None
-) -> Departure:
-    """Return where a window (2, n_samples) departs most; nowhere, when nothing is known.
+) -> Deviation:
+    """Return where a window (2, n_samples) deviates most; nowhere, when nothing is known.
 
     The region is the rectangle of cells that sums up most evidence, of either channel and
     either sign.
@@ -72,7 +72,7 @@ def find_departure(
     instrument, duration_s = spectrograph(sample_rate_hz), audio.shape[-1] / sample_rate_hz
     levels = instrument.levels(audio)
     if normal is None:
-        return Departure(levels, sample_rate_hz)
+        return Deviation(levels, sample_rate_hz)
     excess_db = instrument.cells(levels) - normal.mean_db[..., None]  # (2, N_BANDS, n_cells)
     n_cells = excess_db.shape[-1]
     # The filter of a resampler begins here: a card at 48 kHz has less there than a recording at
@@ -91,13 +91,13 @@ def find_departure(
         region = Region(
             channel=CHANNELS[i],
             onset_s=cells.start * instrument.cell_s,
-            # What is left after the last cell departs like it, as far as anyone knows.
+            # What is left after the last cell deviates like it, as far as anyone knows.
             end_s=cells.stop * instrument.cell_s if cells.stop < n_cells else duration_s,
             low_hz=float(instrument.edges_hz[bands.start]),
             high_hz=float(instrument.edges_hz[bands.stop]),
-            departure_db=float(excess_db[i, bands, cells].mean()),
+            deviation_db=float(excess_db[i, bands, cells].mean()),
         )
-    return Departure(levels, sample_rate_hz, normal, region)
+    return Deviation(levels, sample_rate_hz, normal, region)
 
 
 def summed_most(values: NDArray[np.float32]) -> tuple[float, slice, slice]:
