@@ -13,7 +13,6 @@ whatever happens, there is the old version or the new one.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -26,7 +25,7 @@ from shlex import quote
 from edge_asd.errors import StateError
 from edge_asd.learn.learned import Learned, read_site, read_version, write_version
 from edge_asd.state.atomic import atomic_folder, write_atomically
-from edge_asd.state.folder import StateFolder
+from edge_asd.state.folder import StateFolder, lock_file
 
 __all__ = ["KEPT_VERSIONS", "LearnedStore", "learned_states"]
 
@@ -65,16 +64,14 @@ class LearnedStore:
             raise StateError(f"{self._folder} is a link, expected a folder: remove it")
         try:
             self._folder.mkdir(exist_ok=True)
-            lock = (self._folder / ".lock").open("a", encoding="ascii")
+            lock = lock_file(self._folder / ".lock")
         except OSError as error:
             raise self._unwritable(error) from error
+        if lock is None:
+            raise StateError(
+                f"another command is learning {self._state.machine!r}; wait until it is done"
+            )
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise StateError(
-                    f"another command is learning {self._state.machine!r}; wait until it is done"
-                ) from None
             yield
             _give_to_owner(self._state.path)
 

@@ -28,6 +28,7 @@ from edge_asd.errors import StateError, UsageError
 __all__ = [
     "StateFolder",
     "folder_name",
+    "lock_file",
     "require_name",
 ]
 
@@ -60,6 +61,23 @@ def require_name(machine: str) -> str:
             "at most"
         )
     return machine
+
+
+def lock_file(path: Path) -> IO[str] | None:
+    """Open a file and lock it; None when another process has locked it.
+
+    Raises
+    ------
+    OSError
+        When it cannot be opened.
+    """
+    lock = path.open("a", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
 
 
 class StateFolder:
@@ -102,18 +120,14 @@ class StateFolder:
         """
         self.make()
         try:
-            lock = (self.path / "lock").open("a+", encoding="ascii")
+            self._lock = lock_file(self.path / "lock")
         except OSError as error:
             raise self._unusable(error) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
+        if self._lock is None:
             raise StateError(
                 f"another monitor of {self.machine!r} is running ({self.path} is locked); "
                 "end it first, or name another folder with --state"
-            ) from None
-        self._lock = lock
+            )
 
     def unlock(self) -> None:
         """Let other monitors in."""

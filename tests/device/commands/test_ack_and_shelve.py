@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from edge_asd.cli import app
 from edge_asd.events.event import utc_text
+from edge_asd.state.places import SERVICE_CONFIG, below
 
 
 def run(*arguments: str) -> Result:
@@ -79,6 +80,19 @@ def test_the_monitor_of_the_service_is_found(
     live: Callable[..., LiveMonitor], service_root: Path
 ) -> None:
     monitor = live(at=service_root)
+    monitor.alarm.update(0, 3)
+
+    assert run("ack").exit_code == 0
+    assert monitor.alarm.state == "acknowledged"
+
+
+def test_a_service_is_found_where_its_profile_says(
+    live: Callable[..., LiveMonitor], tmp_path: Path
+) -> None:
+    profile = below(tmp_path, SERVICE_CONFIG / "pump.toml")
+    profile.parent.mkdir(parents=True)
+    profile.write_text('[site]\nstate_dir = "/mnt/ssd"\n', encoding="utf-8")
+    monitor = live(at=tmp_path / "mnt" / "ssd")
     monitor.alarm.update(0, 3)
 
     assert run("ack").exit_code == 0
