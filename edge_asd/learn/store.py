@@ -113,7 +113,11 @@ class LearnedStore:
         name = version or self.current
         if name is None:
             return None
-        self._require(name)
+        if name not in self.versions:
+            kept = ", ".join(self.versions) or "none"
+            raise StateError(
+                f"{self._state.machine!r} has no learned version {name!r}; there are: {kept}"
+            )
         try:
             learned = read_version(self._folder / name)
         except StateError as error:
@@ -134,13 +138,15 @@ class LearnedStore:
         """
         name = f"v{max(map(_number, self.versions), default=0) + 1:04d}"
         try:
-            self._clear_staging()
+            for left_behind in self._folder.glob(".v*"):  # by a command that lost power
+                shutil.rmtree(left_behind)
             with atomic_folder(self._folder / name) as staging:
                 write_version(staging, learned)
             write_atomically(self._folder / _CURRENT, f"{name}\n")
         except OSError as error:
             raise self._unwritable(error) from error
-        self._prune(name)
+        for old in self.versions[:-KEPT_VERSIONS]:
+            shutil.rmtree(self._folder / old, ignore_errors=True)
         return name
 
     def use(self, version: str | None) -> None:
@@ -158,23 +164,6 @@ class LearnedStore:
                 write_atomically(self._folder / _CURRENT, f"{version}\n")
         except OSError as error:
             raise self._unwritable(error) from error
-
-    def _require(self, name: str) -> None:
-        if name not in self.versions:
-            kept = ", ".join(self.versions) or "none"
-            raise StateError(
-                f"{self._state.machine!r} has no learned version {name!r}; there are: {kept}"
-            )
-
-    def _prune(self, current: str) -> None:
-        for name in self.versions[:-KEPT_VERSIONS]:
-            if name != current:
-                shutil.rmtree(self._folder / name, ignore_errors=True)
-
-    def _clear_staging(self) -> None:
-        """Remove what a command that lost power left behind."""
-        for path in self._folder.glob(".v*"):
-            shutil.rmtree(path)
 
     def _damaged(self, name: str, reason: str) -> StateError:
         others = [version for version in self.versions if version != name]
