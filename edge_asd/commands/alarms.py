@@ -143,14 +143,14 @@ def _story(record: dict[str, Any]) -> str:
     raised = record["alarm"]
     times = f"raised {_time(raised.get('time'))}, {_ended(record)}"
     explanation = raised.get("explanation")
-    return f"{times}\n{_plain(explanation.get('text'))}" if explanation else times
+    return f"{times}\n{_plain(explanation.get('text'))}" if isinstance(explanation, dict) else times
 
 
 def _ended(record: dict[str, Any]) -> str:
     """Return when an alarm was cleared or closed by shelving, else whether it was seen."""
     if record["cleared"]:
         return f"cleared {_time(record['cleared'].get('time'))}"
-    known = {note.get("event"): note for note in record["notes"]}
+    known = {str(note.get("event")): note for note in record["notes"]}
     if shelved := known.get("alarm_shelved"):
         return f"shelved {_time(shelved.get('time'))}"
     return "not cleared, acknowledged" if "alarm_acknowledged" in known else "not cleared"
