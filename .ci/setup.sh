@@ -44,10 +44,12 @@ sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())' 
     PATH="$PATH:$system_folders" ldconfig -p | grep 'libportaudio\.so\.2' >/dev/null || echo libportaudio2
 }
 
-# The tests of the MQTT output start brokers of their own, and make certificates for them.
+# The tests of the MQTT output start brokers of their own, and make certificates for them;
+# strace shows that a monitor talks to nobody.
 missing_test_packages() {
     PATH="$PATH:$system_folders" command -v mosquitto >/dev/null || echo mosquitto
     command -v openssl >/dev/null || echo openssl
+    command -v strace >/dev/null || echo strace
 }
 
 # Run by root. No package starts a service while it is installed (policy-rc.d is asked before),

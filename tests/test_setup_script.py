@@ -68,11 +68,11 @@ def test_a_python_that_is_too_old_is_named(bare: Path) -> None:
 
 
 def test_only_the_tests_need_a_broker(bare: Path) -> None:
-    assert run(bare, "missing_test_packages").stdout.split() == ["mosquitto", "openssl"]
+    assert run(bare, "missing_test_packages").stdout.split() == ["mosquitto", "openssl", "strace"]
 
 
 def test_what_is_there_is_not_installed(bare: Path) -> None:
-    for name in ("python3", "c++", "mosquitto", "openssl"):
+    for name in ("python3", "c++", "mosquitto", "openssl", "strace"):
         stub(bare, name)
     stub(bare, "ldconfig", "echo libportaudio.so.2")
 
