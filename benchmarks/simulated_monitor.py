@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -11,10 +9,12 @@ from pathlib import Path
 from benchmarks.simulated_card import SimulatedCard, SimulatedTime
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.capture.live_source import LiveSource
-from edge_asd.events.fault import FaultChange
+from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.learn.opened_machine import OpenedMachine, open_machine
-from edge_asd.monitor.assemble import Clocks, Setup, monitor_of
+from edge_asd.monitor.assemble import Clocks, Parts, assemble
 from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.profile import Profile
@@ -34,12 +34,12 @@ def simulated_monitor(
     root: Path,
     profile: Profile,
     duration_s: float,
-    sinks: Sequence[Output] = (),
+    outputs: Sequence[Output] = (),
     watchers: Sequence[Watcher] = (),
     environment: Mapping[str, str] | None = None,
     prepare: Callable[[Detector], None] = lambda detector: None,
-) -> tuple[Monitor, LiveSource]:
-    """Return a monitor and what it listens to; `stack` closes both.
+) -> Monitor:
+    """Return a monitor of a simulated card; `stack` closes both.
 
     Parameters
     ----------
@@ -47,8 +47,7 @@ def simulated_monitor(
     duration_s : of simulated time
     prepare : changes the detector before it is used
     """
-    stop = threading.Event()
-    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
+    stop = Stop()
     state = StateFolder(root, machine)
     state.lock()
     stack.callback(state.unlock)
@@ -58,32 +57,32 @@ def simulated_monitor(
 
     opened = open_again()
     prepare(opened.detector)
+    faults = FaultReporter(state.fault_file)
     source = LiveSource(
         "hw:1",
         profile.capture,
         sample_rate_hz=opened.detector.sample_rate_hz,
-        report=reports.put,
+        report=faults.report,
         stop=stop,
         clock=time,
         opener=card.open,
         sleep=time.advance,
     )
     stack.enter_context(closing(source))
-    setup = Setup(
+    parts = Parts(
         profile=profile,
-        bundle_name=bundle.manifest.name,
         opened=opened,
         open_again=open_again,
         source=source,
-        live=True,
+        recorded=None,
         state=state,
+        faults=faults,
+        board=StatusBoard(Status(machine=machine, started=time.utc())),
         stop=stop,
-        reports=reports,
-        start=time.utc(),
         duration_s=duration_s,
-        sinks=sinks,
+        outputs=outputs,
         watchers=watchers,
         environment=environment or {},
         clocks=Clocks(time, time.utc),
     )
-    return monitor_of(setup, stack), source
+    return assemble(parts, stack)

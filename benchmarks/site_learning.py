@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from edge_asd.audio.block import Block
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.source import Block
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, calibrated, enrol

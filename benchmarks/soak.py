@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
+from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime, openings_between
 from benchmarks.simulated_monitor import simulated_monitor
 from benchmarks.soak_world import Broker, Subscriber, full_disk, resident_mib, small_disk
 from edge_asd.audio.decode import read_audio
@@ -180,10 +180,10 @@ def listen(
     """Monitor a day; the same parts as `edge-asd listen`, in simulated time."""
     clock = SimulatedTime()
     with ExitStack() as stack:
-        monitor, source = simulated_monitor(
+        monitor = simulated_monitor(
             stack,
             clock,
-            SimulatedCard(clock, day, _outages(options.hours)),
+            SimulatedCard(clock, openings_between(_outages(options.hours), clock), day),
             bundle=bundle,
             machine=options.machine,
             root=root / "state",
@@ -191,7 +191,7 @@ def listen(
             duration_s=options.hours * HOUR_S,
             watchers=[inspector],
         )
-        stopped = monitor.run(source.blocks())
+        stopped = monitor.run()
         broker.run(True)
         subscriber.wait_for(inspector.durable[-1], DELIVERY_DEADLINE_S)
         return stopped

@@ -1,4 +1,4 @@
-"""Audio in memory: decode a file, check its channels, convert PCM, measure its level.
+"""Audio files and PCM in memory.
 
 Everywhere: float32, shape (n_channels, n_samples), range [-1, 1], and nobody writes
 into an array that was handed over.
@@ -17,15 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 from edge_asd.errors import AudioError
 
 __all__ = [
-    "SILENCE_DBFS",
-    "level_dbfs",
     "open_audio",
     "pcm16_to_float32",
     "read_audio",
     "require_finite",
 ]
-
-SILENCE_DBFS = -120.0  # below the floor of 16-bit audio (-98 dBFS); keeps levels finite
 
 _PCM16_SCALE = np.float32(1 / 32768)
 
@@ -106,17 +102,6 @@ def pcm16_to_float32(samples: ArrayLike | bytes) -> NDArray[np.float32]:
     if isinstance(samples, bytes):
         samples = np.frombuffer(samples, dtype="<i2")
     return np.asarray(samples, dtype=np.int16).astype(np.float32) * _PCM16_SCALE
-
-
-def level_dbfs(audio: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Root mean square of each channel in dB of full scale, shape (n_channels,).
-
-    A full-scale square wave has 0 dBFS, a full-scale sine -3.01 dBFS; nothing is below
-    `SILENCE_DBFS`.
-    """
-    energy = np.sum(np.square(audio, dtype=np.float64), axis=-1)
-    power = energy / max(audio.shape[-1], 1)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
 
 
 def _unreadable(path: object, error: Exception) -> AudioError:

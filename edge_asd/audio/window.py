@@ -2,7 +2,8 @@
 
 With a window of W samples and a hop of H, window i covers the samples [i*H, i*H + W)
 of the stream, whatever the size of the blocks it arrived in; N samples hold
-``1 + (N - W) // H`` windows. Nothing is padded: before W samples there is no window.
+``1 + (N - W) // H`` windows. Nothing is padded: before W samples there is no window. No
+window spans a gap: the windows begin anew behind it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.block import N_CHANNELS, Block, Gap
 from edge_asd.errors import UsageError
 
 __all__ = ["Window", "Windower", "n_windows"]
@@ -35,7 +37,7 @@ class Windower:
         window, then the samples between two windows are skipped
     """
 
-    def __init__(self, window_samples: int, hop_samples: int, n_channels: int = 2) -> None:
+    def __init__(self, window_samples: int, hop_samples: int, n_channels: int = N_CHANNELS) -> None:
         if window_samples < 1 or hop_samples < 1:
             raise UsageError(
                 f"window of {window_samples} and hop of {hop_samples} samples: both must be "
@@ -44,31 +46,33 @@ class Windower:
         self.window_samples = window_samples
         self.hop_samples = hop_samples
         self._buffer = np.empty((n_channels, window_samples), np.float32)
-        self.reset(0)
+        self._begin(0)
 
-    def reset(self, next_sample: int) -> None:
-        """Forget what was pushed: the next block begins at `next_sample`, after a gap."""
-        self._start = next_sample  # of the window being filled
-        self._filled = 0
-        self._skip = 0  # samples to drop before it, when the hop exceeds the window
-
-    def push(self, block: NDArray[np.float32]) -> list[Window]:
-        """Windows that `block` (n_channels, any length) completes, in order."""
+    def push(self, item: Block | Gap) -> list[Window]:
+        """Windows that a block of the stream completes, in order; none after a gap."""
+        if isinstance(item, Gap):
+            self._begin(item.end_frame)
+            return []
         windows = []
-        position = min(self._skip, block.shape[1])
+        audio = item.audio
+        position = min(self._skip, item.n_frames)
         self._skip -= position
-        while position < block.shape[1]:
-            taken = min(self.window_samples - self._filled, block.shape[1] - position)
-            self._buffer[:, self._filled : self._filled + taken] = block[
+        while position < item.n_frames:
+            taken = min(self.window_samples - self._filled, item.n_frames - position)
+            self._buffer[:, self._filled : self._filled + taken] = audio[
                 :, position : position + taken
             ]
             self._filled += taken
             position += taken
             if self._filled == self.window_samples:
                 windows.append(Window(self._start, self._buffer.copy()))
-                skipped = self._advance(block.shape[1] - position)
-                position += skipped
+                position += self._advance(item.n_frames - position)
         return windows
+
+    def _begin(self, next_sample: int) -> None:
+        self._start = next_sample  # of the window being filled
+        self._filled = 0
+        self._skip = 0  # samples to drop before it, when the hop exceeds the window
 
     def _advance(self, available: int) -> int:
         """Move one hop on; return how many of the `available` samples the hop skips."""

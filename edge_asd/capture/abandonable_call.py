@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 __all__ = ["AbandonableCall"]
@@ -16,40 +17,37 @@ Result = TypeVar("Result")
 
 
 class AbandonableCall(Generic[Result]):
-    """A call that began in a daemon thread of its own.
+    """A call that runs in a daemon thread of its own and should end before a deadline.
 
     Parameters
     ----------
     function : what to call
-    name : of the thread
+    deadline_s : from now
     """
 
-    def __init__(self, function: Callable[[], Result], name: str) -> None:
-        self._function = function
+    def __init__(self, function: Callable[[], Result], deadline_s: float) -> None:
+        self.deadline_s = deadline_s
         self._begun_at_s = time.monotonic()
-        self._result: Result
-        self._error: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._future: Future[Result] = Future()
+        threading.Thread(target=self._run, args=(function,), daemon=True).start()
 
     @property
-    def age_s(self) -> float:
-        """How long ago it began."""
-        return time.monotonic() - self._begun_at_s
+    def is_overdue(self) -> bool:
+        """Whether it still runs after its deadline."""
+        late = time.monotonic() - self._begun_at_s > self.deadline_s
+        return late and not self._future.done()
 
-    def returned(self, timeout_s: float) -> bool:
-        """Wait a while; return whether it is over."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+    def has_returned(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` for its end; return whether it is over."""
+        wait([self._future], timeout_s)
+        return self._future.done()
 
     def result(self) -> Result:
-        """Return what the function returned, or raise what it raised; only once it is over."""
-        if self._error is not None:
-            raise self._error
-        return self._result
+        """Wait for its end; return what the function returned, or raise what it raised."""
+        return self._future.result()
 
-    def _run(self) -> None:
+    def _run(self, function: Callable[[], Result]) -> None:
         try:
-            self._result = self._function()
-        except Exception as error:  # it is raised where the result is asked for
-            self._error = error
+            self._future.set_result(function())
+        except Exception as error:  # raised again by `result`
+            self._future.set_exception(error)

@@ -12,50 +12,50 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MAX_SPEED", "FloodGauge", "Heard", "RateMeter"]
+from edge_asd.events.fault import Report, ended, noticed
+
+__all__ = ["ArrivalCounts", "RateCheck", "RateMeter", "RunawayDetector"]
 
 # A wrong sample rate is at most a factor of a few; a device at its end is thousands of times
 # too fast.
-MAX_SPEED = 4.0
-
+_MAX_SPEED = 4.0  # times real time
 _BURST_S = 0.5  # what a driver may hand over at once without a pause before it
+
 _MIN_POINTS = 8
 _STEP_S = 0.5  # from point to point at first, so that a wrong rate is soon found
 _MAX_STEP_S = 8.0
 _MAX_POINTS = 80  # 80 * 8 s: jitter of 10 ms over 10 minutes is 17 ppm
 _SIGMAS = 5.0
+_CONFIRM_S = 3.0  # so long a rate must differ from what was reported
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What the audio callback counted, at one moment."""
+class ArrivalCounts:
+    """What the audio callback counted up to one moment."""
 
     at_s: float  # when frames came last, or the stream was started
     n_frames: int = 0  # since the stream was started, lost ones not included
     n_gaps: int = 0  # how often frames were lost before they came to the callback
-    flood: bool = False  # frames come faster than any card records
+    is_runaway: bool = False  # frames come faster than any card records
 
 
-class FloodGauge:
+class RunawayDetector:
     """Finds frames that come faster than any sound card can record them.
 
     A pause may be followed by as much audio as it was long: PulseAudio hands over two
     seconds at a time.
     """
 
-    def __init__(self, now_s: float, max_speed: float = MAX_SPEED) -> None:
-        self._max_speed = max_speed
+    def __init__(self, now_s: float) -> None:
         self._at_s = now_s
-        self._credit_s = _BURST_S
+        self._allowed_s = _BURST_S  # of audio that may come at once
 
-    def is_flood(self, now_s: float, length_s: float) -> bool:
+    def is_runaway(self, now_s: float, length_s: float) -> bool:
         """Whether audio of `length_s` that came just now is too much. Thread: the callback."""
-        if math.isinf(self._max_speed):
-            return False
         pause_s, self._at_s = now_s - self._at_s, now_s
-        grown_s = min(self._credit_s + pause_s * self._max_speed, _BURST_S + pause_s)
-        self._credit_s = max(self._credit_s, grown_s) - length_s
-        return self._credit_s < 0
+        grown_s = min(self._allowed_s + pause_s * _MAX_SPEED, _BURST_S + pause_s)
+        self._allowed_s = max(self._allowed_s, grown_s) - length_s
+        return self._allowed_s < 0
 
 
 class RateMeter:
@@ -67,7 +67,7 @@ class RateMeter:
     """
 
     def __init__(self, rate_hz: int) -> None:
-        self._rate_hz = rate_hz
+        self.rate_hz = rate_hz
         # (when, how far the audio is ahead of the clock), both in seconds
         self._points: deque[tuple[float, float]] = deque(maxlen=_MAX_POINTS)
         self._step_s = _STEP_S
@@ -91,7 +91,7 @@ class RateMeter:
         if len(self._points) == _MAX_POINTS and self._step_s < _MAX_STEP_S:
             self._points = deque(list(self._points)[::2], maxlen=_MAX_POINTS)
             self._step_s *= 2
-        ahead_s = (n_frames - self._origin[1]) / self._rate_hz - elapsed_s
+        ahead_s = (n_frames - self._origin[1]) / self.rate_hz - elapsed_s
         self._points.append((elapsed_s, ahead_s))
         if len(self._points) < _MIN_POINTS:
             return False
@@ -100,11 +100,64 @@ class RateMeter:
 
     def _fit(self) -> None:
         when_s, ahead_s = np.array(self._points).T
-        when_s = when_s - when_s.mean()
-        ahead_s = ahead_s - ahead_s.mean()
-        power = float(when_s @ when_s)
-        slope = float(when_s @ ahead_s) / power
-        residual_s = ahead_s - slope * when_s
-        variance = float(residual_s @ residual_s) / (len(when_s) - 2)
-        self.drift_ppm = slope * 1e6
-        self.uncertainty_ppm = _SIGMAS * math.sqrt(variance / power) * 1e6
+        (slope, _), covariance = np.polyfit(when_s, ahead_s, deg=1, cov=True)
+        self.drift_ppm = float(slope) * 1e6
+        self.uncertainty_ppm = _SIGMAS * math.sqrt(covariance[0, 0]) * 1e6
+
+
+class RateCheck:
+    """The fault ``capture_wrong_rate``: the card does not keep its sample rate.
+
+    Parameters
+    ----------
+    report : called when the fault begins or ends
+    max_drift_ppm : up to which a clock is normal
+    """
+
+    def __init__(self, report: Report, max_drift_ppm: float) -> None:
+        self._report = report
+        self._max_ppm = max_drift_ppm
+        self.start(1)
+        self.active = False
+
+    @property
+    def drift_ppm(self) -> float | None:
+        """How much too fast the card's clock runs; None while that may as well be noise."""
+        drift_ppm, uncertainty_ppm = self._meter.drift_ppm, self._meter.uncertainty_ppm
+        if drift_ppm is None or uncertainty_ppm > max(self._max_ppm, abs(drift_ppm)):
+            return None
+        return drift_ppm
+
+    def start(self, rate_hz: int) -> None:
+        """Measure a newly opened stream of this sample rate."""
+        self._meter = RateMeter(rate_hz)
+        self._n_gaps = 0
+        self._differs_since_s: float | None = None  # the measured verdict from `active`
+
+    def add(self, counts: ArrivalCounts) -> None:
+        """Take what was counted up to now."""
+        if counts.n_gaps != self._n_gaps:
+            self._n_gaps = counts.n_gaps
+            self._meter.restart()
+        if not counts.n_frames or not self._meter.add(counts.at_s, counts.n_frames):
+            return
+        drift_ppm, uncertainty_ppm = self._meter.drift_ppm or 0.0, self._meter.uncertainty_ppm
+        margin_ppm = -uncertainty_ppm if not self.active else uncertainty_ppm
+        wrong = abs(drift_ppm) + margin_ppm > self._max_ppm
+        if wrong == self.active:
+            self._differs_since_s = None
+            return
+        if self._differs_since_s is None:
+            self._differs_since_s = counts.at_s
+        if counts.at_s - self._differs_since_s >= _CONFIRM_S:
+            self.active, self._differs_since_s = wrong, None
+            self._report_change(drift_ppm)
+
+    def _report_change(self, drift_ppm: float) -> None:
+        rate_hz = self._meter.rate_hz
+        found = (
+            f"{rate_hz * (1 + drift_ppm * 1e-6):.1f} frames per second instead of {rate_hz} "
+            f"({drift_ppm:+.0f} ppm; up to {self._max_ppm:g} is normal)"
+        )
+        change = noticed if self.active else ended
+        self._report(change("capture_wrong_rate", found, drift_ppm=round(drift_ppm, 1)))

@@ -1,4 +1,4 @@
-"""Whether a sound card can be trusted, told from frames and a clock.
+"""Whether a sound card can be trusted, told from counted frames and a clock.
 
 Pure: time is passed in. PortAudio's flags are not asked, because a hung driver looks
 alive, a lost one raises nothing, and an overflow is often not reported.
@@ -21,7 +21,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_asd.capture.arrival_rate import Heard, RateMeter
+from edge_asd.capture.arrival_rate import ArrivalCounts, RateCheck
 from edge_asd.events.fault import FaultChange, Report, ended, noticed
 from edge_asd.profile import CaptureSettings
 
@@ -33,7 +33,6 @@ CaptureState = Literal["starting", "healthy", "degraded", "lost", "recovering", 
 _SILENT_S = 5.0
 _LOSSES = 3
 _LOSSES_WITHIN_S = 60.0
-_RATE_CONFIRM_S = 3.0
 
 _RUNAWAY = "audio comes faster than a sound card can record, as at the end of a file"
 _STOPPED = "the sound card stopped; check its plug"
@@ -44,7 +43,7 @@ class CaptureHealth:
 
     Parameters
     ----------
-    report : hears of faults that begin, change or end
+    report : called with faults that begin, change or end
     now_s : of a clock that never runs backwards, as every other time here
     """
 
@@ -52,17 +51,13 @@ class CaptureHealth:
         self._settings = settings
         self._report = report
         self._is_open = self._is_hung = False
-        self._opened_before = False
-        self._failed = False  # since it was opened, or since audio flowed last
-        self._failed_at_s = now_s
+        self._failed_at_s: float | None = None  # since it was opened, or audio flowed last
         self._failures = 0  # in a row
         self._flows_since_s: float | None = None
         self._outage: _Outage | None = None
         self._losses = _Losses(report)
-        self._rate = _Rate(report, settings.max_drift_ppm)
-        self.must_close = False  # the stream is of no use any more
+        self.rate = RateCheck(report, settings.max_drift_ppm)
         self.retry_at_s = now_s  # when to open the card again
-        self.reopened = 0  # how often the card was opened after the first time
 
     @property
     def state(self) -> CaptureState:
@@ -70,81 +65,86 @@ class CaptureHealth:
         if self._is_hung:
             return "hung"
         if self._outage is not None:
-            return "recovering" if self._is_open and not self._failed else "lost"
+            return "recovering" if self._is_open and self._failed_at_s is None else "lost"
         if self._flows_since_s is None:
             return "starting"
-        return "degraded" if self._losses.active or self._rate.active else "healthy"
+        return "degraded" if self._losses.active or self.rate.active else "healthy"
 
     @property
     def reason(self) -> str | None:
         """What is the matter, until audio is trusted again."""
         return self._outage.reason if self._outage else None
 
-    @property
-    def drift_ppm(self) -> float | None:
-        """How much too fast the card's clock runs, once that is known."""
-        return self._rate.drift_ppm
-
     def opened(self, rate_hz: int) -> None:
-        """Hear that the card was opened at this sample rate."""
-        self.reopened += self._opened_before
-        self._opened_before = self._is_open = True
-        self._failed = self.must_close = False
-        self._flows_since_s = None
-        self._rate.start(rate_hz)
+        """Note that the card was opened at this sample rate."""
+        self._is_open = True
+        self._failed_at_s = self._flows_since_s = None
+        self.rate.start(rate_hz)
 
     def not_opened(self, now_s: float, reason: str, *, missing: bool) -> None:
-        """Hear that the card could not be opened."""
-        self._failed = False
+        """Note that the card could not be opened."""
+        self._failed_at_s = None
         self._fail(now_s, "capture_missing" if missing else "capture_lost", reason)
         self.retry_at_s = now_s + self._pause_s
 
     def closed(self, now_s: float) -> None:
-        """Hear that the card was closed."""
+        """Note that the card was closed."""
         self._is_open = False
         self.retry_at_s = now_s + self._pause_s
 
-    def hurry(self, now_s: float) -> None:
-        """Hear that a card was plugged in: a long pause is of no use."""
+    def card_added(self, now_s: float) -> None:
+        """Note that a card was plugged in: cut a long pause short."""
         self.retry_at_s = min(self.retry_at_s, now_s + self._settings.retry_min_s)
 
     def hung(self, now_s: float, reason: str) -> None:
-        """Hear that the driver does not return."""
+        """Note that the driver does not return."""
         self._is_hung = True
         self._fail(now_s, "capture_lost", reason)
         self._report(noticed("capture_hung", f"{reason}; the monitor ends, to be started again"))
 
-    def observe(self, now_s: float, heard: Heard, *, active: bool) -> None:
-        """Look at what came; call it often while the card is open."""
-        silent_s = now_s - heard.at_s
+    def observe(self, now_s: float, counts: ArrivalCounts, *, active: bool) -> bool:
+        """Look at what came; call it often while the card is open.
+
+        Parameters
+        ----------
+        active : whether PortAudio believes that the stream runs
+
+        Returns
+        -------
+        bool
+            Whether the stream failed for good and has to be closed.
+        """
+        silent_s = now_s - counts.at_s
         timeout_s = self._settings.stall_timeout_s
-        self.must_close = heard.flood or not active or silent_s > timeout_s
-        if heard.flood:
-            self._fail(heard.at_s, "capture_runaway", _RUNAWAY)
+        timed_out = silent_s > timeout_s
+        if counts.is_runaway:
+            self._fail(counts.at_s, "capture_runaway", _RUNAWAY)
         elif not active:
-            self._fail(heard.at_s, "capture_lost", _STOPPED)
+            self._fail(counts.at_s, "capture_lost", _STOPPED)
         elif silent_s > min(_SILENT_S, timeout_s):
-            waited_s = timeout_s if self.must_close else _SILENT_S
+            waited_s = timeout_s if timed_out else _SILENT_S
             reason = f"the sound card delivered nothing for {waited_s:g} s; check its cable"
-            self._fail(heard.at_s, "capture_stalled", reason)
+            self._fail(counts.at_s, "capture_stalled", reason)
         else:
-            self._rate.add(heard)
+            self.rate.add(counts)
+        return counts.is_runaway or not active or timed_out
 
     def delivered(self, at_s: float, lost_s: float | None = None, reason: str = "") -> None:
-        """Hear that audio that came at `at_s` was handed on.
+        """Note that audio that came at `at_s` was handed on.
 
         Parameters
         ----------
         lost_s : of audio that is missing before it; 0 if nobody knows, None if none is
+        reason : why it is missing
         """
         outage = self._outage
-        if self._failed and at_s <= self._failed_at_s:
+        if self._failed_at_s is not None and at_s <= self._failed_at_s:
             return  # it had waited while the program was busy
         if lost_s is not None and outage is not None:
             outage.lost_s += lost_s
         elif lost_s is not None:
             self._losses.add(at_s, lost_s, reason)
-        self._failed = False
+        self._failed_at_s = None
         if self._flows_since_s is None:
             self._flows_since_s = at_s
         flows_s = at_s - self._flows_since_s
@@ -153,7 +153,7 @@ class CaptureHealth:
             self._report(outage.ended(self._flows_since_s))
         if flows_s >= self._settings.healthy_after_s:
             self._failures = 0
-        self._losses.calm(at_s)
+        self._losses.end_if_over(at_s)
 
     @property
     def _pause_s(self) -> float:
@@ -162,10 +162,10 @@ class CaptureHealth:
         return float(min(settings.retry_min_s * 2**doublings, settings.retry_max_s))
 
     def _fail(self, since_s: float, fault: str, reason: str) -> None:
-        """Begin an outage, or say what is the matter with it now."""
-        if not self._failed:
+        """Begin an outage, or report what is the matter with it now."""
+        if self._failed_at_s is None:
             self._failures += 1
-            self._failed, self._failed_at_s = True, since_s
+            self._failed_at_s = since_s
         self._flows_since_s = None
         if self._outage is None:
             self._outage = _Outage(fault, since_s)
@@ -190,7 +190,7 @@ class _Outage:
 
 
 class _Losses:
-    """Audio that is lost while the stream goes on."""
+    """The fault ``capture_overflow``: audio is lost while the stream goes on."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
@@ -209,8 +209,8 @@ class _Losses:
             detail = f"audio was lost {_LOSSES} times within a minute: {reason}"
             self._report(noticed("capture_overflow", detail))
 
-    def calm(self, at_s: float) -> None:
-        """End it after a minute without losses."""
+    def end_if_over(self, at_s: float) -> None:
+        """End the fault after a minute without losses."""
         if not self._at_s or at_s - self._at_s[-1] <= _LOSSES_WITHIN_S:
             return
         if self.active:
@@ -218,57 +218,3 @@ class _Losses:
             self._report(ended("capture_overflow", detail, lost_s=self._lost_s, losses=self._count))
         self._at_s.clear()
         self._count, self._lost_s, self.active = 0, 0.0, False
-
-
-class _Rate:
-    """Whether the card keeps its sample rate."""
-
-    def __init__(self, report: Report, max_drift_ppm: float) -> None:
-        self._report = report
-        self._max_ppm = max_drift_ppm
-        self._meter = RateMeter(1)
-        self._rate_hz = 1
-        self._n_gaps = 0
-        self._differs_since_s: float | None = None  # the verdict from `active`
-        self.active = False
-
-    @property
-    def drift_ppm(self) -> float | None:
-        """None while it may as well be noise."""
-        drift_ppm, uncertainty_ppm = self._meter.drift_ppm, self._meter.uncertainty_ppm
-        if drift_ppm is None or uncertainty_ppm > max(self._max_ppm, abs(drift_ppm)):
-            return None
-        return drift_ppm
-
-    def start(self, rate_hz: int) -> None:
-        self._meter = RateMeter(rate_hz)
-        self._rate_hz = rate_hz
-        self._n_gaps = 0
-        self._differs_since_s = None
-
-    def add(self, heard: Heard) -> None:
-        if heard.n_gaps != self._n_gaps:
-            self._n_gaps = heard.n_gaps
-            self._meter.restart()
-        if not heard.n_frames or not self._meter.add(heard.at_s, heard.n_frames):
-            return
-        drift_ppm, uncertainty_ppm = self._meter.drift_ppm or 0.0, self._meter.uncertainty_ppm
-        margin_ppm = -uncertainty_ppm if not self.active else uncertainty_ppm
-        wrong = abs(drift_ppm) + margin_ppm > self._max_ppm
-        if wrong == self.active:
-            self._differs_since_s = None
-            return
-        if self._differs_since_s is None:
-            self._differs_since_s = heard.at_s
-        if heard.at_s - self._differs_since_s >= _RATE_CONFIRM_S:
-            self.active, self._differs_since_s = wrong, None
-            self._report(self._change(drift_ppm))
-
-    def _change(self, drift_ppm: float) -> FaultChange:
-        actual_hz = self._rate_hz * (1 + drift_ppm * 1e-6)
-        found = (
-            f"{actual_hz:.1f} frames per second instead of {self._rate_hz} "
-            f"({drift_ppm:+.0f} ppm; up to {self._max_ppm:g} is normal)"
-        )
-        change = noticed if self.active else ended
-        return change("capture_wrong_rate", found, drift_ppm=round(drift_ppm, 1))

@@ -1,28 +1,28 @@
 """One opened stream of a sound card through PortAudio.
 
-The callback counts, copies into a preallocated ring and returns. What the counts mean is
-decided elsewhere, by :mod:`edge_asd.capture.health`.
+The callback counts, copies into a ring and returns. What the counts mean is decided by
+:mod:`edge_asd.capture.health`.
 """
 
 from __future__ import annotations
 
 import atexit
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.capture.arrival_rate import MAX_SPEED, FloodGauge, Heard
+from edge_asd.audio.block import N_CHANNELS
+from edge_asd.capture.arrival_rate import ArrivalCounts, RunawayDetector
 from edge_asd.capture.ring import Arrival, BlockRing
 from edge_asd.capture.sound_cards import sound_cards
 from edge_asd.capture.sound_device import (
-    Choice,
+    DeviceChoice,
     InputDevice,
     input_devices,
     load_sounddevice,
@@ -31,17 +31,43 @@ from edge_asd.capture.sound_device import (
 from edge_asd.errors import AudioError
 from edge_asd.profile import CaptureSettings
 
-__all__ = ["Microphone", "never_wait_for_portaudio", "open_microphone"]
+__all__ = [
+    "Microphone",
+    "OpenMicrophone",
+    "OpenedMicrophone",
+    "never_wait_for_portaudio",
+    "open_microphone",
+]
 
-_N_CHANNELS = 2
 # PulseAudio delivers in bursts of 2 s; a card that is silent for longer lost audio.
-_PAUSE_S = 3.0
+_STALL_S = 3.0
 # A device at its end fills any burst within a few milliseconds; a block that is this old
-# and was not followed by a flood is real.
-_PROOF_S = 0.1
+# and was not followed by a runaway is real.
+_RUNAWAY_CHECK_S = 0.1
 
 _OVERFLOW = "the sound card reports an overflow"
 _STALL = "the sound card delivered nothing for a while"
+
+
+class OpenedMicrophone(Protocol):
+    """What is needed of a :class:`Microphone` once it is open."""
+
+    choice: DeviceChoice
+    sample_rate_hz: int
+
+    @property
+    def counts(self) -> ArrivalCounts: ...
+    @property
+    def active(self) -> bool: ...
+    @property
+    def backlog_s(self) -> float: ...
+    def read(self, timeout_s: float) -> Arrival | None: ...
+    def close(self) -> None: ...
+
+
+# From the name of a device, and whether to look for new devices first. AudioError when it
+# cannot be opened, DeviceNotFoundError when it is not there.
+OpenMicrophone = Callable[[str, bool], OpenedMicrophone]
 
 
 class Microphone:
@@ -50,11 +76,9 @@ class Microphone:
     Parameters
     ----------
     choice : see :func:`edge_asd.capture.sound_device.resolve`
+    settings : length of a block and of the ring, which bounds how far the reader may fall
+        behind before audio is dropped
     preferred_rate_hz : the bundle's rate, tried after the card's own
-    block_s : length of a block; the callback runs once per block
-    ring_s : how far the reader may fall behind before audio is dropped
-    max_speed : times real time; what comes faster is not audio. ``math.inf`` for cards
-        made of files
     clock : seconds that never run backwards
 
     Raises
@@ -65,29 +89,26 @@ class Microphone:
 
     def __init__(
         self,
-        choice: Choice,
+        choice: DeviceChoice,
+        settings: CaptureSettings,
         *,
         preferred_rate_hz: int,
-        block_s: float = 0.1,
-        ring_s: float = 30.0,
-        max_speed: float = MAX_SPEED,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sounddevice = load_sounddevice()
         device = choice.device
         self.choice = choice
         self.sample_rate_hz = _supported_rate_hz(sounddevice, device, preferred_rate_hz)
-        block_frames = max(1, round(block_s * self.sample_rate_hz))
+        block_frames = max(1, round(settings.block_s * self.sample_rate_hz))
         self._block_s = block_frames / self.sample_rate_hz
-        self._ring = BlockRing(max(2, round(ring_s / self._block_s)), block_frames)
+        self._ring = BlockRing(max(2, round(settings.ring_s / self._block_s)))
         self._clock = clock
-        self._heard = Heard(clock())
-        self._gauge = FloodGauge(self._heard.at_s, max_speed)
-        self._flooded = threading.Event()
+        self._counts = ArrivalCounts(clock())
+        self._detector = RunawayDetector(self._counts.at_s)
         try:
             self._stream: Any = sounddevice.InputStream(
                 device=device.index,
-                channels=_N_CHANNELS,
+                channels=N_CHANNELS,
                 dtype="float32",
                 samplerate=self.sample_rate_hz,
                 blocksize=block_frames,
@@ -102,9 +123,9 @@ class Microphone:
             raise _cannot_open(device.name, error) from error
 
     @property
-    def heard(self) -> Heard:
+    def counts(self) -> ArrivalCounts:
         """What came so far. Thread: any."""
-        return self._heard
+        return self._counts
 
     @property
     def active(self) -> bool:
@@ -125,10 +146,11 @@ class Microphone:
         if arrival is None:
             return None
         age_s = self._clock() - arrival.at_s
-        if age_s < _PROOF_S:
-            self._flooded.wait(_PROOF_S - age_s)
-        heard = self._heard
-        return None if heard.flood and heard.at_s - arrival.at_s < _PROOF_S else arrival
+        if age_s < _RUNAWAY_CHECK_S:
+            time.sleep(_RUNAWAY_CHECK_S - age_s)
+        counts = self._counts
+        doubtful = counts.is_runaway and counts.at_s - arrival.at_s < _RUNAWAY_CHECK_S
+        return None if doubtful else arrival
 
     def close(self) -> None:
         """Close the stream; does not return when the driver hangs. Thread: any."""
@@ -137,24 +159,24 @@ class Microphone:
     def _callback(
         self, frames: NDArray[np.float32], n_frames: int, _time: object, status: Any
     ) -> None:
-        heard = self._heard
-        if heard.flood:
+        counts = self._counts
+        if counts.is_runaway:
             return
         now_s = self._clock()
-        if self._gauge.is_flood(now_s, n_frames / self.sample_rate_hz):
-            self._heard = replace(heard, at_s=now_s, flood=True)
-            self._flooded.set()
+        if self._detector.is_runaway(now_s, n_frames / self.sample_rate_hz):
+            self._counts = replace(counts, at_s=now_s, is_runaway=True)
             return
-        pause_s = now_s - heard.at_s
-        gap, lost = None, 0
-        if heard.n_frames:  # before the first frames nothing can be lost
-            gap = _STALL if pause_s > _PAUSE_S + self._block_s else None
-            gap = gap or (_OVERFLOW if status.input_overflow else None)
-            late = round(pause_s * self.sample_rate_hz) - n_frames
+        pause_s = now_s - counts.at_s
+        gap_reason, lost_frames = None, 0
+        if counts.n_frames:  # before the first frames nothing can be lost
+            stalled = pause_s > _STALL_S + self._block_s
+            gap_reason = _STALL if stalled else _OVERFLOW if status.input_overflow else None
+            late_frames = round(pause_s * self.sample_rate_hz) - n_frames
             # Less than a block is within the jitter of the callback.
-            lost = late if gap and late > n_frames else 0
-        self._heard = Heard(now_s, heard.n_frames + n_frames, heard.n_gaps + (gap is not None))
-        self._ring.write(frames, gap, lost, at_s=now_s)
+            lost_frames = late_frames if gap_reason and late_frames > n_frames else 0
+        n_gaps = counts.n_gaps + (gap_reason is not None)
+        self._counts = ArrivalCounts(now_s, counts.n_frames + n_frames, n_gaps)
+        self._ring.write(frames, gap_reason, lost_frames, at_s=now_s)
 
 
 def open_microphone(
@@ -164,7 +186,6 @@ def open_microphone(
     settings: CaptureSettings,
     preferred_rate_hz: int,
     root: Path = Path("/"),
-    max_speed: float = MAX_SPEED,
 ) -> Microphone:
     """Return the microphone that `query` means, listening.
 
@@ -178,13 +199,7 @@ def open_microphone(
         See :func:`edge_asd.capture.sound_device.resolve` and :class:`Microphone`.
     """
     choice = resolve(query, input_devices(refresh=refresh), sound_cards(root))
-    return Microphone(
-        choice,
-        preferred_rate_hz=preferred_rate_hz,
-        block_s=settings.block_s,
-        ring_s=settings.ring_s,
-        max_speed=max_speed,
-    )
+    return Microphone(choice, settings, preferred_rate_hz=preferred_rate_hz)
 
 
 def never_wait_for_portaudio() -> None:
@@ -202,7 +217,7 @@ def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz:
     for rate_hz in rates_hz:
         try:
             sounddevice.check_input_settings(
-                device=device.index, channels=_N_CHANNELS, dtype="float32", samplerate=rate_hz
+                device=device.index, channels=N_CHANNELS, dtype="float32", samplerate=rate_hz
             )
         except sounddevice.PortAudioError as refused:
             error = error or refused

@@ -34,9 +34,14 @@ class UsbIdentity:
     serial: str = ""  # many sound cards have none
     port: str = ""  # "1-1.2"; "" where only /proc is known
 
+    @property
+    def model(self) -> str:
+        """As `--device` takes it: ``usb:0d8c:0014``."""
+        return f"usb:{self.vendor}:{self.product}"
+
     def __str__(self) -> str:
         """As `--device` takes it: ``usb:0d8c:0014`` or ``usb:0d8c:0014:SERIAL``."""
-        return ":".join(filter(None, ("usb", self.vendor, self.product, self.serial)))
+        return f"{self.model}:{self.serial}" if self.serial else self.model
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from edge_asd.capture.sound_cards import SoundCard, printable
 from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
 
 __all__ = [
-    "Choice",
+    "DeviceChoice",
     "InputDevice",
     "card_of",
     "input_devices",
@@ -28,9 +29,7 @@ __all__ = [
 _FORMS = "hw:1, hw:1,0, plughw:1, hw:<card id>, usb:VID:PID[:SERIAL], an exact name, an index"
 _ALSA_QUERY = re.compile(r"(?:plug)?hw:(?:CARD=)?(?P<card>[\w-]+)(?:,(?:DEV=)?(?P<device>\d+))?")
 _ALSA_NAME = re.compile(r"(?:^|\()hw:(?P<card>\w+),(?P<device>\d+)\)?$")
-_USB_QUERY = re.compile(
-    r"usb:(?P<vendor>[0-9a-f]{4}):(?P<product>[0-9a-f]{4})(?::(?P<serial>.+))?", re.IGNORECASE
-)
+_USB_QUERY = re.compile(r"(?P<model>usb:[0-9a-f]{4}:[0-9a-f]{4})(?P<serial>:.+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ class InputDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DeviceChoice:
     """The device that a query means, and why."""
 
     device: InputDevice
@@ -79,8 +78,10 @@ def input_devices(*, refresh: bool = False) -> list[InputDevice]:
     """
     sounddevice = load_sounddevice()
     try:
+        if refresh and sounddevice._initialized:
+            sounddevice._terminate()
         if refresh:
-            _start_portaudio_again(sounddevice)
+            sounddevice._initialize()
         hosts = sounddevice.query_hostapis()
         found = sounddevice.query_devices()
     except sounddevice.PortAudioError as error:
@@ -100,7 +101,9 @@ def input_devices(*, refresh: bool = False) -> list[InputDevice]:
     ]
 
 
-def resolve(query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard] = ()) -> Choice:
+def resolve(
+    query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard] = ()
+) -> DeviceChoice:
     """Return the one device that `query` names.
 
     Parameters
@@ -135,7 +138,7 @@ def resolve(query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCar
             f"sound device {device.name!r} has 1 channel, expected 2: "
             f"the near and the far microphone; {_listing(usable, cards)}"
         )
-    return Choice(device, reason, lasting_name(device, devices, cards))
+    return DeviceChoice(device, reason, lasting_name(device, devices, cards))
 
 
 def card_of(device: InputDevice, cards: Iterable[SoundCard]) -> SoundCard | None:
@@ -151,12 +154,13 @@ def lasting_name(
     names: list[str] = []
     if card := card_of(device, cards):
         if card.usb:
-            names += [f"usb:{card.usb.vendor}:{card.usb.product}", str(card.usb)]
+            names += [card.usb.model, str(card.usb)]
         number = device.alsa[1] if device.alsa else 0
         names += [f"hw:{card.id}", f"hw:{card.id},{number}"]
     for name in (*names, device.name):
-        if _means_only(name, device, devices, cards):
-            return name
+        with suppress(UsageError):  # a device may call itself anything, also "usb:"
+            if _matches(name, devices, cards)[0] == [device]:
+                return name
     return str(device.index)
 
 
@@ -177,12 +181,6 @@ def load_sounddevice() -> Any:
     return sounddevice
 
 
-def _start_portaudio_again(sounddevice: Any) -> None:
-    if sounddevice._initialized:
-        sounddevice._terminate()
-    sounddevice._initialize()
-
-
 def _matches(
     query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
 ) -> tuple[list[InputDevice], str]:
@@ -200,17 +198,8 @@ def _matches(
             return found, "it has this name"
     if not query:
         raise UsageError(f"no sound device is named; expected {_FORMS} or default")
-    of_card = [c for c in cards if c.id == query]
-    return _first_of(of_card, devices), f"its card has the id {query}"
-
-
-def _means_only(
-    name: str, device: InputDevice, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
-) -> bool:
-    try:
-        return _matches(name, devices, cards)[0] == [device]
-    except UsageError:  # a device may call itself anything, also "usb:"
-        return False
+    found = [device for c in cards if c.id == query for device in _first_on_card(c.number, devices)]
+    return found, f"its card has the id {query}"
 
 
 def _of_alsa(
@@ -223,11 +212,10 @@ def _of_alsa(
     reason = f"it is on card {card}"
     if card != wanted["card"]:
         reason = f"card {card} has the id {wanted['card']}"
-    of_card = [d for d in devices if d.alsa is not None and d.alsa[0] == card]
     if wanted["device"] is None:
-        return _first(of_card), reason
+        return _first_on_card(card, devices), reason
     number = int(wanted["device"])
-    return [d for d in of_card if d.alsa == (card, number)], f"{reason}, device {number}"
+    return [d for d in devices if d.alsa == (card, number)], f"{reason}, device {number}"
 
 
 def _of_usb(
@@ -239,29 +227,17 @@ def _of_usb(
             f"{query!r} names no USB sound card; expected usb:VID:PID or usb:VID:PID:SERIAL, "
             "as 'edge-asd devices' and 'lsusb' show them"
         )
-    vendor, product, serial = wanted["vendor"].lower(), wanted["product"].lower(), wanted["serial"]
-    found = [
-        card
-        for card in cards
-        if card.usb is not None
-        and (card.usb.vendor, card.usb.product) == (vendor, product)
-        and serial in (None, card.usb.serial)
-    ]
-    names = " and ".join(f"card {card.number} ({card.id})" for card in found)
-    return _first_of(found, devices), f"{query} is {names}"
+    name = wanted["model"].lower() + (wanted["serial"] or "")
+    on_cards = [card for card in cards if card.usb and name in (card.usb.model, str(card.usb))]
+    found = [device for card in on_cards for device in _first_on_card(card.number, devices)]
+    names = " and ".join(f"card {card.number} ({card.id})" for card in on_cards)
+    return found, f"{query} is {names}"
 
 
-def _first_of(cards: Iterable[SoundCard], devices: Sequence[InputDevice]) -> list[InputDevice]:
-    """Return the first device of each card."""
-    return [
-        device
-        for card in cards
-        for device in _first(d for d in devices if card_of(d, [card]) is card)
-    ]
-
-
-def _first(devices: Iterable[InputDevice]) -> list[InputDevice]:
-    return sorted(devices, key=lambda device: device.alsa or ("", 0))[:1]
+def _first_on_card(number: int | str, devices: Iterable[InputDevice]) -> list[InputDevice]:
+    """Return the first device of a card."""
+    of_card = [device for device in devices if device.alsa and device.alsa[0] == str(number)]
+    return sorted(of_card, key=lambda device: device.alsa or ("", 0))[:1]
 
 
 def _without_numbers(device: InputDevice) -> str:

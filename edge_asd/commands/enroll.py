@@ -122,7 +122,7 @@ def _hear(
 ) -> tuple[HeardSound, str]:
     """Listen; return the sound, and in words where it comes from."""
     from edge_asd.learn.listening import audio_files, hear_card, hear_files
-    from edge_asd.monitor.stop_signals import stop_on_signals
+    from edge_asd.monitor.stop import stop_on_signals
 
     with stop_on_signals() as stop:
         if paths:

@@ -90,7 +90,7 @@ def listen(
     import os
 
     from edge_asd.monitor.session import Session
-    from edge_asd.monitor.stop_signals import stop_on_signals
+    from edge_asd.monitor.stop import stop_on_signals
     from edge_asd.profile import load_profile
 
     if device is not None and input_path is not None:
@@ -127,17 +127,22 @@ def _recording(
     from edge_asd.audio.source import FileSource, RawSource
     from edge_asd.monitor.session import Recording
 
-    block_s = profile.capture.block_s
     if path is None:
         return None
+    block_s = profile.capture.block_s
     if rate_hz is None:
-        return Recording(FileSource(Path(path), block_s=block_s), start)
+        return Recording(
+            lambda target_hz: FileSource(Path(path), sample_rate_hz=target_hz, block_s=block_s),
+            start,
+        )
     if sys.stdin is None:
         raise AudioError("there is no standard input: it was closed before the start")
+    descriptor = sys.stdin.fileno()
     return Recording(
-        RawSource(
-            sys.stdin.fileno(),
-            sample_rate_hz=rate_hz,
+        lambda target_hz: RawSource(
+            descriptor,
+            source_rate_hz=rate_hz,
+            sample_rate_hz=target_hz,
             block_s=block_s,
             stall_timeout_s=profile.capture.stall_timeout_s,
         ),

@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import level_dbfs
+from edge_asd.audio.level import level_dbfs
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.signal.chunk import Chunk
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault

@@ -14,7 +14,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge_asd.audio.decode import level_dbfs
+from edge_asd.audio.level import level_dbfs
 from edge_asd.drift.daily_sound import DailySound, Day, Today
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
@@ -24,6 +24,7 @@ from edge_asd.monitor.watcher import Moment, Watcher
 from edge_asd.profile import DriftSettings
 
 if TYPE_CHECKING:
+    from edge_asd.monitor.judge import Normal
     from edge_asd.scoring.stream import ScoredWindow
 
 __all__ = ["Drift", "NormalSummary"]
@@ -73,6 +74,11 @@ class Drift(Watcher):
         """Take the summary of another enrolment; days that were scored otherwise go."""
         if (scored_by, normal) != (self._sound.scored_by, self._sound.enrolled):
             self._sound = DailySound(scored_by=scored_by, enrolled=normal)
+
+    def on_learned(self, normal: Normal) -> Iterable[Event]:
+        """Compare with another enrolment."""
+        self.compare_with(normal.normal, scored_by=normal.scored_by)
+        return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
         """Begin to count sound anew."""

@@ -16,7 +16,7 @@ __all__ = ["Dispatcher"]
 
 _log = logging.getLogger(__name__)
 
-_Call = Literal["on_block", "on_gap", "on_window", "on_event"]
+_Call = Literal["on_block", "on_gap", "on_window", "on_learned", "on_event"]
 
 
 class Dispatcher:
@@ -27,7 +27,6 @@ class Dispatcher:
 
     Parameters
     ----------
-    outputs : may still be filled by the caller afterwards
     report : called when a part fails, and when it works again
     on_closed : called when the reader of an output has gone
     """

@@ -7,6 +7,7 @@ What was reported before the restart is not reported again, and what is over is,
 from __future__ import annotations
 
 import logging
+import queue
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +54,7 @@ class FaultReporter:
 
     def __init__(self, file: Path | None = None) -> None:
         self._file = file
+        self._reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
         self._active: dict[str, FaultStatus] = {}
         self._began_s: dict[str, float] = {}  # in the stream; negative: before a restart
         saved = SavedFaults.load_or_set_aside(file) if file else None
@@ -69,6 +71,15 @@ class FaultReporter:
     def status(self) -> tuple[FaultStatus, ...]:
         """What is wrong now, the oldest first."""
         return (*self._carried.values(), *self._active.values())
+
+    def report(self, change: FaultChange) -> None:
+        """Hand over a change, which the next `collect` takes. Thread: any."""
+        self._reports.put(change)
+
+    def collect(self, at: Moment) -> list[Event]:
+        """Take what was reported; return what to say about it."""
+        changes = [self._reports.get() for _ in range(self._reports.qsize())]
+        return [event for change in changes for event in self.take(change, at)]
 
     def take(self, change: FaultChange, at: Moment) -> list[Event]:
         """Take a change; return the events that follow from it."""

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import SILENCE_DBFS
+from edge_asd.audio.level import SILENCE_DBFS
 from edge_asd.scoring.mel import band_edges_hz
 
 __all__ = ["N_BANDS", "Spectrograph", "spectrograph"]

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.resample import resampled
-from edge_asd.audio.source import Block
+from edge_asd.audio.resample import resample
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, ClipRecord, EventRecord, event_path
 from edge_asd.errors import AudioError, StateError
 from edge_asd.scoring.stream import WindowDetector
@@ -51,9 +50,7 @@ class EventSound:
         window_samples, rate_hz = detector.window_samples, detector.sample_rate_hz
         hop_samples = max(1, window_samples // 4)
         for stretch in self.stretches:
-            block = Block(0, stretch.audio)
-            parts = resampled([block], self.sample_rate_hz, rate_hz)
-            audio = np.concatenate([part.audio for part in parts], axis=1)
+            audio = resample(stretch.audio, self.sample_rate_hz, rate_hz)
             first_end = round((self.above_from_s - stretch.start_s) * rate_hz)
             last_end = round((self.above_to_s - stretch.start_s) * rate_hz)
             if first_end < window_samples:  # it began before the stretch

@@ -12,9 +12,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from edge_asd.audio.decode import level_dbfs
-from edge_asd.audio.resample import resampled
-from edge_asd.audio.source import Block, FileSource
+from edge_asd.audio.block import Block, Source
+from edge_asd.audio.level import level_dbfs
+from edge_asd.audio.source import FileSource
 from edge_asd.audio.window import n_windows
 from edge_asd.bundle.manifest import Domain
 from edge_asd.capture.live_source import LiveSource
@@ -31,8 +31,6 @@ _MINUTES = 10.0
 _SUFFIXES = (".flac", ".wav")
 
 _log = logging.getLogger(__name__)
-
-OnBlock = Callable[[Block], None]  # after the recording has taken it
 
 
 class Wanted:
@@ -115,23 +113,17 @@ def hear_card(
     """
     recording = wanted.recording()
     limit = wanted.limit or wanted.n_windows(_MINUTES)
-    capture = LiveSource(
+    card = LiveSource(
         device or wanted.capture.device,
         wanted.capture.model_copy(update={"wait_s": 0.0}),  # somebody is there to plug it in
         sample_rate_hz=wanted.rate_hz,
         report=say_fault,
         stop=stop,
     )
-    with closing(capture), _shown(recording, limit) as show:
-        capture.open()
-        for block in capture.blocks():
-            if stop.is_set():
-                break
-            recording.hear(block)
-            show(block)
-            if len(recording) >= limit:
-                break
-        return recording, capture.name
+    with closing(card), _shown(recording, limit) as show:
+        card.open()
+        _hear(card, recording, limit, stop, show)
+        return recording, card.name
 
 
 def hear_files(
@@ -149,14 +141,26 @@ def hear_files(
     recording = wanted.recording()
     with _shown(recording, wanted.limit) as show:
         for path in files:
-            with closing(FileSource(path)) as source:
-                for block in resampled(source.blocks(), source.sample_rate_hz, wanted.rate_hz):
-                    if stop.is_set() or (wanted.limit and len(recording) >= wanted.limit):
-                        break
-                    recording.hear(block)
-                    show(block)
+            with closing(FileSource(path, sample_rate_hz=wanted.rate_hz)) as source:
+                _hear(source, recording, wanted.limit, stop, show)
             recording.next_recording()
     return recording, f"{len(files)} files, {files[0]} first" if files[1:] else str(files[0])
+
+
+def _hear(
+    source: Source,
+    recording: SiteRecording,
+    limit: int | None,
+    stop: threading.Event,
+    show: Callable[[Block], None],
+) -> None:
+    """Hear a source until its end, until `limit` windows can be used, or `stop` is set."""
+    while (item := source.read()) is not None:
+        if stop.is_set() or (limit and len(recording) >= limit):
+            return
+        recording.hear(item)
+        if isinstance(item, Block) and item.n_frames:
+            show(item)
 
 
 def say_fault(change: FaultChange) -> None:
@@ -187,7 +191,9 @@ def audio_files(paths: Iterable[Path]) -> list[Path]:
 
 
 @contextmanager
-def _shown(recording: SiteRecording, wanted_windows: int | None) -> Iterator[OnBlock]:
+def _shown(
+    recording: SiteRecording, wanted_windows: int | None
+) -> Iterator[Callable[[Block], None]]:
     """Show windows, levels and faults on stderr while it is a terminal."""
     progress = Progress(
         TextColumn("{task.description}", markup=False),
@@ -202,8 +208,6 @@ def _shown(recording: SiteRecording, wanted_windows: int | None) -> Iterator[OnB
     task = progress.add_task("listening", total=wanted_windows)
 
     def show(block: Block) -> None:
-        if not block.n_frames:
-            return
         near, far = level_dbfs(block.audio).tolist()
         faults = "; ".join(change.fault.meaning for change in recording.faults)
         text = f"near {near:4.0f}  far {far:4.0f} dBFS" + (f"  {faults}" if faults else "")

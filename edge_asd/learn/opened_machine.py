@@ -27,10 +27,16 @@ class OpenedMachine:
     """What scores a machine, and what is known of its normal sound."""
 
     detector: Detector
+    bundle_name: str
     learned: str | None = None  # version of what was learned on site; None: the bundle alone
     reference: SignalReference | None = None
     normal: NormalSummary | None = None
     spectra: NormalSpectra | None = None
+
+    @property
+    def scored_by(self) -> str:
+        """What gives the scores: those of another bundle or version are not comparable."""
+        return f"{self.bundle_name} {self.learned or ''}".rstrip()
 
 
 def open_machine(
@@ -66,12 +72,15 @@ def open_machine(
         name = machine or (state.machine if state else None)
         _require_known(bundle, name, state)
         return OpenedMachine(
-            bundle.detector(name, threads=threads, search=search), spectra=bundle.spectra(name)
+            bundle.detector(name, threads=threads, search=search),
+            bundle.manifest.name,
+            spectra=bundle.spectra(name),
         )
     site = learned.site
     require_same_bundle(bundle, learned)
     return OpenedMachine(
         site_detector(bundle, learned, threads=threads, search=search),
+        bundle.manifest.name,
         version,
         site.signal,
         site.normal,

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import level_dbfs
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block, Gap
+from edge_asd.audio.level import level_dbfs
 from edge_asd.audio.window import Window, Windower
 from edge_asd.errors import DataError
 from edge_asd.events.fault import FaultBoard, FaultChange
@@ -81,7 +81,7 @@ class SiteRecording:
             self._on_change, signal, sample_rate_hz=self._rate_hz, reference=None
         )
         self._windower = Windower(detector.window_samples, hop_samples)
-        self._recording = self._before = self._expected = 0
+        self._recording = self._before = self._end = 0
         self._embeddings: dict[str, list[NDArray[np.float32]]] = {}
         self._places: list[WindowPlace] = []
         self._spectra: list[DomainSpectra] = []
@@ -99,28 +99,27 @@ class SiteRecording:
         """What is wrong with the signal now."""
         return self._board.active
 
-    def hear(self, block: Block) -> None:
-        """Take a block (2, n) at the detector's rate.
+    def hear(self, item: Block | Gap) -> None:
+        """Take what a source at the detector's rate hands on.
 
         Raises
         ------
         DataError
             When most of the recording is unusable.
         """
-        if block.gap is not None or block.start_frame != self._expected:
-            self._windower.reset(block.start_frame)
-        self._expected = block.end_frame
-        end_s = (self._before + block.end_frame) / self._rate_hz
-        self._quality.on_block(Moment(_NO_TIME, end_s, self._detector.machine), block.audio)
-        for window in self._windower.push(block.audio):
+        self._end = item.end_frame
+        if isinstance(item, Block):
+            end_s = (self._before + item.end_frame) / self._rate_hz
+            self._quality.on_block(Moment(_NO_TIME, end_s, self._detector.machine), item.audio)
+        for window in self._windower.push(item):
             self._take(window)
 
     def next_recording(self) -> None:
         """The blocks that follow are of another recording, and begin at 0."""
-        self._before += self._expected
+        self._before += self._end
         self._recording += 1
-        self._expected = 0
-        self._windower.reset(0)
+        self._end = 0
+        self._windower.push(Gap(0, 0, "the next recording"))
 
     def sound(self, least_windows: int) -> HeardSound:
         """Return what was heard.

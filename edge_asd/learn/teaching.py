@@ -16,7 +16,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import level_dbfs
+from edge_asd.audio.level import level_dbfs
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import StateError, UsageError
 from edge_asd.events.event import utc_text

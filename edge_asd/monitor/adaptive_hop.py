@@ -6,8 +6,15 @@ A hop that the hardware cannot keep up with would let the delay grow until audio
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
-__all__ = ["AdaptiveHop"]
+from edge_asd.audio.block import Source
+from edge_asd.events.event import Event, HopChangedEvent
+from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.scoring.stream import ScoredStream, ScoredWindow
+
+__all__ = ["AdaptiveHop", "HopWatcher"]
 
 _STEP = 1.5  # from one hop to the next wider one
 _BUSY = 0.8  # share of the time that scoring may take; the rest is for everything else
@@ -117,3 +124,34 @@ class AdaptiveHop:
         self._busy_s = 0.0
         self._growing = 0
         self._room_s = 0.0
+
+
+class HopWatcher(Watcher):
+    """Changes the hop of a stream that is scored too slowly, and says so.
+
+    Parameters
+    ----------
+    source : live sound, whose backlog grows
+    report : hears that the hardware is too slow, and that it is no more
+    """
+
+    def __init__(
+        self, hop: AdaptiveHop, stream: ScoredStream, source: Source, report: Report
+    ) -> None:
+        self._hop = hop
+        self._stream = stream
+        self._source = source
+        self._report = report
+
+    def on_window(self, at: Moment, window: ScoredWindow, state: str) -> Iterable[Event]:
+        """Judge how long the window took."""
+        backlog_s = self._source.backlog_s
+        reason = self._hop.update(window.busy_s, backlog_s)
+        if reason is None:
+            return ()
+        hop_s = self._stream.hop_s = self._hop.hop_s
+        if self._hop.widened:
+            self._report(noticed("overload", reason, hop_s=hop_s, backlog_s=backlog_s))
+        else:
+            self._report(ended("overload", reason, hop_s=hop_s))
+        return (HopChangedEvent(**at.facts(), hop_s=hop_s, reason=reason),)

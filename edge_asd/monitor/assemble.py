@@ -6,41 +6,46 @@ differ in the source and in the clocks.
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
-from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy, policy_for
+from edge_asd.alarm.life_cycle import Alarm, policy_for
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
+from edge_asd.audio.block import Source
 from edge_asd.clips.recorder import ClipRecorder
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.drift.drift import Drift
 from edge_asd.errors import ControlError
+from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
-from edge_asd.events.fault import FaultChange
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.explain.explainer import Explainer
 from edge_asd.learn.opened_machine import OpenedMachine
-from edge_asd.monitor.adaptive_hop import AdaptiveHop
+from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
+from edge_asd.monitor.judge import Judge
 from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.status import StatusBoard
+from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
-from edge_asd.monitor.subject import Judge, Listening, Subject
+from edge_asd.monitor.timeline import Timeline
 from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.outputs.registry import open_outputs
-from edge_asd.profile import AlarmSettings, Profile
+from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
+from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.stream import ScoredStream
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.service.notify import ServiceNotifier
 from edge_asd.signal.quality import SignalQuality
 from edge_asd.state.folder import StateFolder, folder_name
 
-__all__ = ["Clocks", "Setup", "monitor_of"]
+__all__ = ["Clocks", "Parts", "assemble"]
 
 _WIDEST_HOP_WINDOWS = 4  # the hop that "auto" may widen to; a fault of a minute is still heard
 
@@ -54,166 +59,150 @@ class Clocks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """Everything that one monitor is made of."""
+class Parts:
+    """What a monitor is made of, besides what the profile says."""
 
     profile: Profile
-    bundle_name: str
     opened: OpenedMachine
     open_again: Callable[[], OpenedMachine]  # after something was learned
-    source: Listening
-    live: bool
+    source: Source
+    recorded: datetime | None  # when a recording began; None: sound that happens now
     state: StateFolder | None  # None: nothing survives the process
-    stop: threading.Event
-    reports: queue.SimpleQueue[FaultChange]
-    start: datetime  # of a recording
-    hop_s: float | None = None  # None: the profile's, or the bundle's
+    faults: FaultReporter
+    board: StatusBoard
+    stop: Stop
     duration_s: float | None = None
-    sinks: Sequence[Output] = ()  # besides those of the profile
-    watchers: Sequence[Watcher] = ()  # besides those of the profile
+    outputs: Sequence[Output] = ()  # besides those of the profile
+    watchers: Sequence[Watcher] = ()  # besides those that every monitor has
     environment: Mapping[str, str] = field(default_factory=dict)
     clocks: Clocks = Clocks()
 
 
-def monitor_of(setup: Setup, stack: ExitStack) -> Monitor:
-    """Make the monitor; `stack` closes what it opens.
+def assemble(parts: Parts, stack: ExitStack) -> Monitor:
+    """Make the monitor; `stack` closes what is opened for it.
 
     Raises
     ------
     BundleError, StateError, ProfileError, OutputError
         When a part cannot be opened.
     """
-    profile, state = setup.profile, setup.state
-    opened = setup.opened
-    detector = opened.detector
-    rate_hz, report = detector.sample_rate_hz, setup.reports.put
-    pace = _pace(setup, opened)
-    hop_s = pace.hop_s  # as wanted: a wider one, later, changes nothing about the alarm
+    profile, state, clocks = parts.profile, parts.state, parts.clocks
+    detector, report = parts.opened.detector, parts.faults.report
+    machine, rate_hz = detector.machine, detector.sample_rate_hz
+    live = parts.recorded is None
     clock = (
-        LiveClock(setup.clocks.utc, setup.clocks.now_s) if setup.live else FixedClock(setup.start)
+        LiveClock(clocks.utc, clocks.now_s)
+        if parts.recorded is None
+        else FixedClock(parts.recorded)
     )
-
-    def policy(of: OpenedMachine) -> AlarmPolicy:
-        return _policy(profile.alarm, of, hop_s)
-
-    explainer = Explainer(opened.detector, opened.spectra)
+    hop = _hop(profile.detector, detector)
+    wanted_hop_s = hop.hop_s  # a wider one, later, changes nothing about the alarm
+    judge = _judge(parts.opened, profile.alarm, wanted_hop_s)
     store = AlarmStore(state.alarm_file, clock.utc) if state else None
     alarm = Alarm(
-        policy(opened),
-        lambda time_s: f"{folder_name(detector.machine)}-{compact_utc(clock.utc(time_s))}",
+        judge.policy,
+        lambda time_s: f"{folder_name(machine)}-{compact_utc(clock.utc(time_s))}",
         store.load() if store else None,
     )
-    quality = None
-    watchers: list[Watcher] = list(setup.watchers)
+    watchers = list(parts.watchers)
+    usable = None
     if profile.signal.checks:
         quality = SignalQuality(
-            report, profile.signal, sample_rate_hz=rate_hz, reference=opened.reference
-        )
-        watchers.append(quality)
-    drift = None
-    if state:
-        drift = Drift(
-            profile.drift,
-            normal=opened.normal,
-            file=state.daily_file,
-            report=report,
+            report,
+            profile.signal,
             sample_rate_hz=rate_hz,
-            scored_by=_scored_by(setup, opened),
+            reference=parts.opened.reference,
         )
-        watchers.append(drift)
-    if state and profile.clips.enabled:
+        usable = quality.usable
+        watchers.append(quality)
+    stream = ScoredStream(detector, wanted_hop_s, usable=usable, clock=clocks.now_s)
+    if state:
         watchers.append(
-            ClipRecorder(
-                state.events,
-                profile.clips,
-                sample_rate_hz=rate_hz,
+            Drift(
+                profile.drift,
+                normal=parts.opened.normal,
+                file=state.daily_file,
                 report=report,
+                sample_rate_hz=rate_hz,
+                scored_by=parts.opened.scored_by,
             )
         )
-    if setup.live:
-        watchers.append(ClockWatcher(report, clock_synchronised))
-        watchers += [HeatWatcher(), ServiceNotifier(setup.environment)]
+    if state and profile.clips.enabled:
+        watchers.append(
+            ClipRecorder(state.events, profile.clips, sample_rate_hz=rate_hz, report=report)
+        )
+    if live:
+        watchers += [
+            HopWatcher(hop, stream, parts.source, report),
+            ClockWatcher(report, clock_synchronised),
+            HeatWatcher(),
+            ServiceNotifier(parts.environment),
+        ]
     for watcher in watchers:
         stack.callback(watcher.close)
-
-    def take_over() -> Judge:
-        again = setup.open_again()
-        judge = Judge(again.detector, policy(again), explainer.explain, again.learned)
-        if again.detector.window_samples != detector.window_samples:
-            raise ControlError("its windows have another length; start the monitor again")
-        explainer.use(again.detector, again.spectra)
-        if quality:
-            quality.compare_with(again.reference)
-        if drift:
-            drift.compare_with(again.normal, scored_by=_scored_by(setup, again))
-        return judge
-
-    monitor = Monitor(
-        Judge(detector, alarm.policy, explainer.explain, opened.learned),
-        AlarmReporter(alarm, store, utc=clock.utc, report=report),
-        pace=pace,
-        subject=Subject(setup.source, setup.bundle_name, setup.live),
-        clock=clock,
-        stop=setup.stop,
-        duration_s=setup.duration_s,
-        faults=FaultReporter(state.fault_file if state else None),
-        watchers=watchers,
-        usable=quality.usable if quality else None,
-        requests=_requests(setup, stack),
-        reload=take_over if setup.live else None,
-        reports=setup.reports,
-        now_s=setup.clocks.now_s,
-    )
     outputs = open_outputs(
         profile.sinks,
-        machine=detector.machine,
+        machine=machine,
         state=state,
-        status=lambda: monitor.status,
+        status=lambda: parts.board.status,
         report=report,
-        environment=setup.environment,
+        environment=parts.environment,
     )
     for output in outputs:
         stack.enter_context(closing(output))
-    monitor.speak_to([*setup.sinks, *outputs])
-    return monitor
-
-
-def _scored_by(setup: Setup, opened: OpenedMachine) -> str:
-    """What gave the scores: those of another bundle or version are not comparable."""
-    return f"{setup.bundle_name} {opened.learned or ''}".rstrip()
-
-
-def _pace(setup: Setup, opened: OpenedMachine) -> AdaptiveHop:
-    settings, detector = setup.profile.detector, opened.detector
-    hop_s = setup.hop_s or (
-        detector.hop_s if isinstance(settings.hop_s, str) else float(settings.hop_s)
+    requests = None
+    if live and state:
+        requests = stack.enter_context(closing(ControlServer(state.control_socket)))
+    return Monitor(
+        source=parts.source,
+        judge=judge,
+        stream=stream,
+        alarm=AlarmReporter(alarm, store, utc=clock.utc, report=report),
+        faults=parts.faults,
+        dispatcher=Dispatcher(
+            watchers,
+            [*parts.outputs, *outputs],
+            report=report,
+            on_closed=partial(parts.stop.end, "the output was closed"),
+        ),
+        timeline=Timeline(clock, machine, rate_hz, live=live, now_s=clocks.now_s),
+        board=parts.board,
+        stop=parts.stop,
+        duration_s=parts.duration_s,
+        requests=requests,
+        reload=partial(_judge_again, parts, wanted_hop_s) if live else None,
     )
-    hop_s = max(1, round(hop_s * detector.sample_rate_hz)) / detector.sample_rate_hz
-    window_s = detector.window_samples / detector.sample_rate_hz
-    widest_s = (
-        _WIDEST_HOP_WINDOWS * window_s
-        if isinstance(settings.max_hop_s, str)
-        else settings.max_hop_s
-    )
+
+
+def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:
+    rate_hz = detector.sample_rate_hz
+    hop_s = detector.hop_s if settings.hop_s == "bundle" else settings.hop_s
+    hop_s = max(1, round(hop_s * rate_hz)) / rate_hz
+    widest_s = settings.max_hop_s
+    if widest_s == "auto":
+        widest_s = _WIDEST_HOP_WINDOWS * detector.window_samples / rate_hz
     return AdaptiveHop(hop_s, max(widest_s, hop_s))
 
 
-def _policy(times: AlarmSettings, opened: OpenedMachine, hop_s: float) -> AlarmPolicy:
+def _judge(opened: OpenedMachine, alarm: AlarmSettings, hop_s: float) -> Judge:
     detector = opened.detector
     levels = detector.spec.threshold
-    return policy_for(
+    policy = policy_for(
         threshold=levels.threshold,
         clear_threshold=levels.clear_threshold,
         window_s=detector.window_samples / detector.sample_rate_hz,
         hop_s=hop_s,
-        min_duration_s=None if times.min_duration_s == "auto" else times.min_duration_s,
-        holdoff_s=None if times.holdoff_s == "auto" else times.holdoff_s,
-        confirm=None if times.confirm == "auto" else (times.confirm[0], times.confirm[1]),
-        extreme=None if times.extreme == "auto" else times.extreme,
+        min_duration_s=None if alarm.min_duration_s == "auto" else alarm.min_duration_s,
+        holdoff_s=None if alarm.holdoff_s == "auto" else alarm.holdoff_s,
+        confirm=None if alarm.confirm == "auto" else alarm.confirm,
+        extreme=None if alarm.extreme == "auto" else alarm.extreme,
     )
+    return Judge(opened, policy, Explainer(opened.detector, opened.spectra).explain)
 
 
-def _requests(setup: Setup, stack: ExitStack) -> ControlServer | None:
-    if not (setup.live and setup.state):
-        return None
-    return stack.enter_context(closing(ControlServer(setup.state.control_socket)))
+def _judge_again(parts: Parts, hop_s: float) -> Judge:
+    """Open the machine again after something was learned."""
+    opened = parts.open_again()
+    if opened.detector.window_samples != parts.opened.detector.window_samples:
+        raise ControlError("its windows have another length; start the monitor again")
+    return _judge(opened, parts.profile.alarm, hop_s)

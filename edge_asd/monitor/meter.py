@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge_asd.audio.decode import SILENCE_DBFS, level_dbfs
+from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
     AlarmClearedEvent,

@@ -1,354 +1,270 @@
-"""The one loop: blocks -> windows -> scores -> alarm -> events -> sinks.
+"""The one loop: block or gap in, windows, scores, alarm, events out.
 
-Nothing here knows where audio comes from; memory does not grow with the number of
-windows. Faults, requests and clips come from elsewhere and meet here, between two blocks.
+Nothing here knows where audio comes from; memory does not grow with the number of windows.
+Faults, requests and clips come from elsewhere and meet here, between two blocks.
 """
 
 from __future__ import annotations
 
-import math
-import queue
-import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
-from edge_asd.audio.decode import level_dbfs
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block, Gap, Source
+from edge_asd.audio.level import level_dbfs
 from edge_asd.control.requests import Requests, serve
 from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import (
     AudioGapEvent,
     Event,
-    HopChangedEvent,
     NoticeEvent,
     ScoreEvent,
     StartedEvent,
     StoppedEvent,
 )
-from edge_asd.events.fault import FaultChange, ended, noticed
 from edge_asd.events.fault_reporter import FaultReporter
-from edge_asd.monitor.adaptive_hop import AdaptiveHop
 from edge_asd.monitor.counters import Counters
-from edge_asd.monitor.status import Status
-from edge_asd.monitor.stream_clock import StreamClock
-from edge_asd.monitor.subject import Judge, Subject
-from edge_asd.monitor.watcher import Moment, Watcher
-from edge_asd.outputs import Output
-from edge_asd.scoring.stream import Gap, ScoredStream, ScoredWindow, SkippedWindow, gap_before
+from edge_asd.monitor.judge import Judge
+from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.monitor.stop import Stop
+from edge_asd.monitor.timeline import Timeline
+from edge_asd.scoring.stream import ScoredStream, ScoredWindow, SkippedWindow
 
 __all__ = ["Monitor"]
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
 class Monitor:
-    """Watches one machine.
+    """Watches one machine; :mod:`edge_asd.monitor.assemble` makes its parts."""
 
-    Parameters
-    ----------
-    judge : scores windows and explains alarms
-    reporter : the alarm
-    pace : from window to window; widens when scoring is too slow for live sound
-    subject : what is being listened to
-    clock : time of day of a position in the stream
-    stop : set it, from a signal handler or another thread, to end the run
-    duration_s : end after so many seconds of audio
-    faults : of the monitor itself
-    watchers : look at everything that passes
-    usable : whether a stretch of the stream, in seconds, can be scored
-    requests : from other commands; answered between two blocks
-    reload : opens the judge again after something was learned; its windows are as long
-    reports : fault changes, from any thread
-    now_s : seconds that never run backwards
-    """
+    source: Source  # at the detector's sample rate
+    judge: Judge
+    stream: ScoredStream
+    alarm: AlarmReporter
+    faults: FaultReporter
+    dispatcher: Dispatcher
+    timeline: Timeline
+    board: StatusBoard
+    stop: Stop
+    duration_s: float | None = None  # of audio, after which the run ends
+    requests: Requests | None = None  # from other commands; answered between two blocks
+    reload: Callable[[], Judge] | None = None  # after something was learned; as long windows
+    _counters: Counters = field(default_factory=Counters, init=False)
+    _reason: str = field(default="end of the audio", init=False)
 
-    def __init__(
-        self,
-        judge: Judge,
-        reporter: AlarmReporter,
-        *,
-        pace: AdaptiveHop,
-        subject: Subject,
-        clock: StreamClock,
-        stop: threading.Event,
-        duration_s: float | None = None,
-        faults: FaultReporter | None = None,
-        watchers: Sequence[Watcher] = (),
-        usable: Callable[[float, float], bool] | None = None,
-        requests: Requests | None = None,
-        reload: Callable[[], Judge] | None = None,
-        reports: queue.SimpleQueue[FaultChange] | None = None,
-        now_s: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.reporter = reporter
-        self._judge = judge
-        self._pace = pace
-        self._subject = subject
-        self._clock = clock
-        self._stop = stop
-        self._requests = requests
-        self._reload = reload
-        self._reports = reports or queue.SimpleQueue()
-        self._now_s = now_s
-        self._rate_hz = judge.detector.sample_rate_hz
-        self._stream = ScoredStream(
-            judge.detector, round(pace.hop_s * self._rate_hz), usable=usable, clock=now_s
-        )
-        self._last_sample = math.inf if duration_s is None else round(duration_s * self._rate_hz)
-        self._reason = "end of the audio"
-        self._stop_reason = "interrupted"
-        self._heard_at_s = now_s()
-        self._faults = faults or FaultReporter()
-        self._outputs: list[Output] = []
-        self._dispatcher = Dispatcher(
-            watchers,
-            self._outputs,
-            report=self._reports.put,
-            on_closed=lambda: self.end("the output was closed"),
-        )
-        self._counters = Counters(clock.utc(0.0), self._rate_hz)
-        self.status = self._make_status()
-
-    def speak_to(self, sinks: Sequence[Output]) -> None:
-        """Give every event to these, too; before the run."""
-        self._outputs += sinks
-
-    def run(self, blocks: Iterable[Block]) -> StoppedEvent:
+    def run(self) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
 
         The last event is always ``stopped``, also when something fails.
-
-        Parameters
-        ----------
-        blocks : at the detector's sample rate
         """
-        self._dispatcher.emit(self._started())
+        self._update_status()
+        self.dispatcher.emit(self._started())
         try:
-            for step in self._stream.steps(self._accepted(blocks)):
-                match step:
-                    case Gap():
-                        self.reporter.alarm.interrupt()
-                    case SkippedWindow():
-                        self._counters.skipped_windows += 1
-                        self.reporter.alarm.interrupt()
-                    case ScoredWindow():
-                        self._on_window(step)
+            self._listen()
         except Exception as error:
             self._reason = f"failed: {error}"
             raise
         finally:
-            self._between_blocks()
-            stopped = self._stopped()
-            self._dispatcher.emit(stopped)
+            try:
+                self._between_blocks()
+            finally:
+                stopped = self._stopped()
+                self.dispatcher.emit(stopped)
         return stopped
 
-    def end(self, reason: str) -> None:
-        """End the run and say why. Thread: any."""
-        self._stop_reason = reason
-        self._stop.set()
-
-    def _accepted(self, blocks: Iterable[Block]) -> Iterator[Block]:
-        """Blocks until it is time to stop; the last one is cut to the duration."""
-        for block in blocks:
-            if self._stop.is_set():
-                self._reason = self._stop_reason
-                return
-            last = block.end_frame >= self._last_sample
-            if last:
-                end = int(self._last_sample)
-                start = min(block.start_frame, end)  # it may lie in a gap
-                block = Block(start, block.audio[:, : end - start], block.gap)
-            self._hear(block)
-            yield block
+    def _listen(self) -> None:
+        while (item := self.source.read()) is not None:
+            if self.stop.is_set():
+                break
+            within, last = self._within_duration(item)
+            if isinstance(within, Gap):
+                self._on_gap(within)
+            else:
+                self._on_block(within)
+            self._between_blocks()
             if last:
                 self._reason = "end of the duration"
                 return
-        if self._stop.is_set():  # Ctrl-C ends the other side of a pipe, too
-            self._reason = self._stop_reason
+        if self.stop.is_set():  # Ctrl-C ends the other side of a pipe, too
+            self._reason = self.stop.reason
 
-    def _hear(self, block: Block) -> None:
-        if gap := gap_before(block, self._counters.position):
-            self._on_gap(gap)
-        self._counters.position = block.end_frame
-        if block.n_frames:
-            self._heard_at_s = self._counters.audio_at_s = self._now_s()
-        if self._counters.audio_at_s is not None:  # also in an outage the clock may be set
-            step_s = self._clock.observe(self._counters.seconds + self._subject.source.backlog_s)
-            if step_s is not None:
-                self._dispatcher.emit(_clock_step(self._now(), step_s))
-        if block.n_frames:
-            at = self._at(block.end_frame)
-            self._emit_all(self._dispatcher.ask("on_block", at, block.audio))
-            self._emit_all(self._faults.settle(at, block.n_frames / self._rate_hz))
-        self._between_blocks()
-
-    def _between_blocks(self) -> None:
-        now = self._now()
-        self._emit_all(self.reporter.tick(now))
-        for _ in range(self._reports.qsize()):  # what an output does wrong now is told next time
-            self._emit_all(self._faults.take(self._reports.get(), now))
-        while self._requests and (request := self._requests.poll()):
-            self._emit_all(serve(request, self.reporter, now, lambda: self.status, self._take_over))
-        self.status = self._make_status()
-
-    def _take_over(self) -> Event:
-        """Judge by what was learned since the start."""
-        if self._reload is None:
-            raise ControlError("nothing can be learned while a recording is played")
-        judge = self._reload()
-        self._judge = judge
-        self._stream.detector = judge.detector
-        self.reporter.alarm.policy = judge.policy
-        return NoticeEvent(
-            **self._now().facts(),
-            notice="learned",
-            text=f"{judge.learned or 'the bundle alone'} decides from now on",
-            figures={"learned": judge.learned or ""},
-        )
+    def _within_duration(self, item: Block | Gap) -> tuple[Block | Gap, bool]:
+        """Cut an item to the duration; say whether it is the last."""
+        if self.duration_s is None:
+            return item, False
+        end = round(self.duration_s * self.timeline.sample_rate_hz)
+        if item.end_frame < end:
+            return item, False
+        beyond = item.end_frame - end
+        if isinstance(item, Gap):
+            return Gap(end, max(item.lost_frames - beyond, 0), item.reason), True
+        return Block(item.start_frame, item.audio[:, : item.n_frames - beyond]), True
 
     def _on_gap(self, gap: Gap) -> None:
+        self._advance(gap)
+        self.stream.push(gap)
+        self.alarm.alarm.interrupt()
         self._counters.gaps += 1
-        self._counters.lost_samples += gap.lost_samples
-        at = self._at(gap.at_sample)
-        lost_s = gap.lost_samples / self._rate_hz if gap.lost_samples else None
-        self._emit_all(self._dispatcher.ask("on_gap", at, lost_s))
-        self._dispatcher.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s))
+        self._counters.lost_samples += gap.lost_frames
+        at = self.timeline.at(gap.end_frame)
+        lost_s = gap.lost_frames / self.timeline.sample_rate_hz if gap.lost_frames else None
+        self._emit(self.dispatcher.ask("on_gap", at, lost_s))
+        self.dispatcher.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s))
+
+    def _on_block(self, block: Block) -> None:
+        self._advance(block)
+        if not block.n_frames:
+            return
+        at = self.timeline.at(block.end_frame)
+        self._emit(self.dispatcher.ask("on_block", at, block.audio))
+        self._emit(self.faults.settle(at, block.n_frames / self.timeline.sample_rate_hz))
+        for window in self.stream.push(block):
+            if isinstance(window, SkippedWindow):
+                self._counters.skipped_windows += 1
+                self.alarm.alarm.interrupt()
+            else:
+                self._on_window(window)
+
+    def _advance(self, item: Block | Gap) -> None:
+        step_s = self.timeline.advance(item, self.source.backlog_s)
+        if step_s is not None:
+            self.dispatcher.emit(
+                NoticeEvent(
+                    **self.timeline.now().facts(),
+                    notice="clock_step",
+                    text=f"the clock of the system was set by {step_s:+.1f} s; "
+                    "times before differ by that",
+                    figures={"step_s": step_s},
+                )
+            )
 
     def _on_window(self, window: ScoredWindow) -> None:
-        at = self._at(window.end_sample)
+        at = self.timeline.at(window.end_sample)
         near, far = level_dbfs(window.audio).tolist()
         levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
-        self._counters.scored(window.result.score, window.busy_s, levels_dbfs)
-        self._counters.score_at_s = self._now_s()
-        alarm = self.reporter.alarm
+        self._counters.scored(
+            window.result.score, window.busy_s, levels_dbfs, at_s=self.timeline.now_s()
+        )
+        alarm = self.alarm.alarm
         facts = WindowFacts(
-            window_start_s=window.start_sample / self._rate_hz,
+            window_start_s=window.start_sample / self.timeline.sample_rate_hz,
             score=window.result.score,
             threshold=alarm.policy.threshold,
             clear_threshold=alarm.policy.clear_threshold,
             branches=window.result.branches,
             level_dbfs=levels_dbfs,
         )
-        events = self.reporter.window(
-            at, facts, lambda: self._judge.explain(window.audio, window.result)
+        changes = self.alarm.window(
+            at, facts, lambda: self.judge.explain(window.audio, window.result)
         )
-        self._emit_all(self._dispatcher.ask("on_window", at, window, alarm.state))
-        self._dispatcher.emit(
+        watched = self.dispatcher.ask("on_window", at, window, alarm.state)
+        self.dispatcher.emit(
             ScoreEvent(
                 **at.facts(),
                 **facts,
                 alarm=alarm.active,
                 state=alarm.state,
-                faults=self._faults.names,
+                faults=self.faults.names,
             )
         )
-        self._counters.alarms += sum(event.event == "alarm_raised" for event in events)
-        self._emit_all(events)
-        self._keep_pace(at, window.busy_s)
+        self._counters.alarms += sum(event.event == "alarm_raised" for event in changes)
+        self._emit(changes)
+        self._emit(watched)
 
-    def _keep_pace(self, at: Moment, busy_s: float) -> None:
-        if not self._subject.live:
-            return
-        backlog_s = self._subject.source.backlog_s
-        reason = self._pace.update(busy_s, backlog_s)
-        if reason is None:
-            return
-        hop_s = self._pace.hop_s
-        self._stream.hop_samples = max(1, round(hop_s * self._rate_hz))
-        self._dispatcher.emit(HopChangedEvent(**at.facts(), hop_s=hop_s, reason=reason))
-        if self._pace.widened:
-            self._reports.put(noticed("overload", reason, hop_s=hop_s, backlog_s=backlog_s))
-        else:
-            self._reports.put(ended("overload", reason, hop_s=hop_s))
+    def _between_blocks(self) -> None:
+        now = self.timeline.now()
+        self._emit(self.alarm.tick(now))
+        self._emit(self.faults.collect(now))
+        while self.requests and (request := self.requests.poll()):
+            self._update_status()
+            self._emit(serve(request, self.alarm, now, lambda: self.board.status, self._take_over))
+        self._update_status()
 
-    def _at(self, sample: int) -> Moment:
-        stream_time_s = sample / self._rate_hz
-        return Moment(self._clock.utc(stream_time_s), stream_time_s, self._judge.detector.machine)
-
-    def _now(self) -> Moment:
-        """Where the stream is now: time goes on while a sound card is silent."""
-        stream_time_s = self._counters.seconds
-        if self._subject.live:
-            stream_time_s += max(self._now_s() - self._heard_at_s, 0.0)
-        return Moment(self._clock.utc(stream_time_s), stream_time_s, self._judge.detector.machine)
+    def _take_over(self) -> Event:
+        """Judge by what was learned since the start."""
+        if self.reload is None:
+            raise ControlError("nothing can be learned while a recording is played")
+        self.judge = judge = self.reload()
+        self.stream.detector = judge.detector
+        self.alarm.alarm.policy = judge.policy
+        self._emit(self.dispatcher.ask("on_learned", judge.opened))
+        return NoticeEvent(
+            **self.timeline.now().facts(),
+            notice="learned",
+            text=f"{judge.learned or 'the bundle alone'} decides from now on",
+            figures={"learned": judge.learned or ""},
+        )
 
     def _started(self) -> StartedEvent:
-        policy = self.reporter.alarm.policy
+        policy = self.judge.policy
+        rate_hz = self.timeline.sample_rate_hz
         return StartedEvent(
-            **self._at(0).facts(),
-            source=self._subject.source.name,
-            source_rate_hz=self._subject.source.source_rate_hz,
-            bundle=self._subject.bundle,
-            learned=self._judge.learned,
-            sample_rate_hz=self._rate_hz,
-            window_s=self._judge.detector.window_samples / self._rate_hz,
-            hop_s=self._pace.hop_s,
+            **self.timeline.at(0).facts(),
+            source=self.source.name,
+            source_rate_hz=self.source.source_rate_hz,
+            bundle=self.judge.opened.bundle_name,
+            learned=self.judge.learned,
+            sample_rate_hz=rate_hz,
+            window_s=self.judge.detector.window_samples / rate_hz,
+            hop_s=self.stream.hop_s,
             threshold=policy.threshold,
             clear_threshold=policy.clear_threshold,
             extreme_threshold=policy.extreme_threshold,
             min_duration_s=policy.min_duration_s,
             confirm=[policy.confirm_n, policy.confirm_m],
             holdoff_s=policy.holdoff_s,
-            state=self.reporter.alarm.state,
+            state=self.alarm.alarm.state,
         )
 
     def _stopped(self) -> StoppedEvent:
-        tally = self._counters
+        counters = self._counters
         return StoppedEvent(
-            **self._at(tally.position).facts(),
+            **self.timeline.at(self.timeline.position).facts(),
             reason=self._reason,
-            seconds=tally.seconds,
-            windows=tally.windows,
-            skipped_windows=tally.skipped_windows,
-            alarms=tally.alarms,
-            alarm=self.reporter.alarm.active,
-            max_score=tally.max_score,
-            gaps=tally.gaps,
-            dropped_frames=tally.lost_samples,
-            undelivered=self._dispatcher.undelivered,
+            seconds=self.timeline.seconds,
+            windows=counters.windows,
+            skipped_windows=counters.skipped_windows,
+            alarms=counters.alarms,
+            alarm=self.alarm.alarm.active,
+            max_score=counters.max_score,
+            gaps=counters.gaps,
+            dropped_frames=counters.lost_samples,
+            undelivered=self.dispatcher.undelivered,
         )
 
-    def _make_status(self) -> Status:
-        source, alarm, tally = self._subject.source, self.reporter.alarm, self._counters
-        return Status(
-            machine=self._judge.detector.machine,
-            bundle=self._subject.bundle,
+    def _update_status(self) -> None:
+        source, alarm, counters = self.source, self.alarm.alarm, self._counters
+        self.board.status = Status(
+            machine=self.judge.detector.machine,
+            bundle=self.judge.opened.bundle_name,
             source=source.name,
-            started=tally.began,
-            updated_s=self._now_s(),
-            audio_at_s=tally.audio_at_s,
-            score_at_s=tally.score_at_s,
+            started=self.board.status.started,
+            updated_s=self.timeline.now_s(),
+            audio_at_s=self.timeline.heard_at_s,
+            score_at_s=counters.score_at_s,
             state=alarm.state,
             alarm_id=alarm.alarm_id,
-            shelved_until=self.reporter.shelved_until,
+            shelved_until=self.alarm.shelved_until,
             capture=source.state,
-            score=tally.score,
+            score=counters.score,
             threshold=alarm.policy.threshold,
-            levels_dbfs=tally.levels_dbfs,
-            faults=self._faults.status,
-            audio_s=tally.seconds,
-            windows=tally.windows,
-            skipped_windows=tally.skipped_windows,
-            alarms=tally.alarms,
-            gaps=tally.gaps,
-            lost_s=tally.lost_s,
+            levels_dbfs=counters.levels_dbfs,
+            faults=self.faults.status,
+            audio_s=self.timeline.seconds,
+            windows=counters.windows,
+            skipped_windows=counters.skipped_windows,
+            alarms=counters.alarms,
+            gaps=counters.gaps,
+            lost_s=counters.lost_samples / self.timeline.sample_rate_hz,
             reopened=source.reopened,
             drift_ppm=source.drift_ppm,
             backlog_s=source.backlog_s,
-            hop_s=self._pace.hop_s,
-            score_busy_s=tally.busy_s,
-            outputs=self._dispatcher.counters,
+            hop_s=self.stream.hop_s,
+            score_busy_s=counters.busy_s,
+            outputs=self.dispatcher.counters,
         )
 
-    def _emit_all(self, events: Iterable[Event]) -> None:
+    def _emit(self, events: Iterable[Event]) -> None:
         for event in events:
-            self._dispatcher.emit(event)
-
-
-def _clock_step(at: Moment, step_s: float) -> NoticeEvent:
-    return NoticeEvent(
-        **at.facts(),
-        notice="clock_step",
-        text=f"the clock of the system was set by {step_s:+.1f} s; times before differ by that",
-        figures={"step_s": step_s},
-    )
+            self.dispatcher.emit(event)

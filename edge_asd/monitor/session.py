@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
-from edge_asd.audio.played import Played
+from edge_asd.audio.block import Source
 from edge_asd.audio.source import FileSource, RawSource
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.capture.live_source import LiveSource
 from edge_asd.errors import AudioError, EdgeAsdError, one_line
 from edge_asd.events.event import FaultRaisedEvent, StoppedEvent
-from edge_asd.events.fault import FaultChange
-from edge_asd.learn.opened_machine import OpenedMachine, open_machine
-from edge_asd.monitor.assemble import Setup, monitor_of
-from edge_asd.monitor.monitor import Monitor
+from edge_asd.events.fault import Report
+from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.learn.opened_machine import open_machine
+from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.standard_output import standard_output
-from edge_asd.monitor.status import Status
+from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import Profile
+from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.places import state_root
 from edge_asd.state.start_record import StartRecord
@@ -35,7 +36,7 @@ __all__ = ["Recording", "Session"]
 class Recording:
     """Sound that was recorded, or comes through a pipe."""
 
-    source: FileSource | RawSource
+    open: Callable[[int], FileSource | RawSource]  # at a sample rate in Hz
     start: datetime  # of its first sample
 
 
@@ -51,8 +52,7 @@ class Session:
     duration_s: float | None
     as_json: bool
     environment: Mapping[str, str]
-    stop: threading.Event
-    reports: queue.SimpleQueue[FaultChange] = field(default_factory=queue.SimpleQueue)
+    stop: Stop
 
     def run(self) -> StoppedEvent:
         """Listen until the end.
@@ -63,17 +63,22 @@ class Session:
             When something cannot be opened, or nothing could be scored.
         """
         with ExitStack() as stack:
-            machine = self.machine or Bundle.open(self.bundle).resolve_machine(None)
+            bundle = None
+            machine = self.machine
+            if machine is None:
+                bundle = Bundle.open(self.bundle)
+                machine = bundle.resolve_machine(None)
             folder = self._folder(machine)
             if folder is not None:
                 folder.lock()
                 stack.callback(folder.unlock)
             if self.recording is not None or folder is None:
-                return self._listen(machine, folder, stack)
+                return self._listen(bundle or Bundle.open(self.bundle), machine, folder, stack)
             record = StartRecord(folder.start_file, machine, lambda: datetime.now(UTC))
             try:
                 with ExitStack() as opened:  # ends before its outputs are opened again
-                    return self._listen(machine, folder, opened, record)
+                    bundle = bundle or Bundle.open(self.bundle)
+                    return self._listen(bundle, machine, folder, opened, record)
             except (EdgeAsdError, OSError) as error:
                 if not record.heard and (news := record.failed(one_line(error))):
                     self._tell(news, folder)
@@ -87,78 +92,75 @@ class Session:
 
     def _listen(
         self,
+        bundle: Bundle,
         machine: str,
         folder: StateFolder | None,
         stack: ExitStack,
         record: StartRecord | None = None,
     ) -> StoppedEvent:
-        bundle = Bundle.open(self.bundle)
-
-        def open_again() -> OpenedMachine:
-            settings = self.profile.detector
-            return open_machine(
-                bundle, machine, threads=settings.threads, search=settings.search, state=folder
-            )
-
-        opened = open_again()
-        detector = opened.detector
-        source = stack.enter_context(closing(self._source(opened)))
-        monitor: Monitor | None = None
-
-        def on_closed() -> None:
-            if monitor is not None:
-                monitor.end("the output was closed")
-
-        watchers, sinks = standard_output(
-            source,
+        open_it = partial(
+            open_machine,
+            bundle,
+            machine,
+            threads=self.profile.detector.threads,
+            search=self.profile.detector.search,
+            state=folder,
+        )
+        opened = open_it()
+        recording, now = self.recording, datetime.now(UTC)
+        faults = FaultReporter(folder.fault_file if folder else None)
+        board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=now))
+        source = stack.enter_context(closing(self._source(opened.detector, faults.report)))
+        watchers, outputs = standard_output(
+            board,
+            self.stop,
             stack,
             as_json=self.as_json,
-            live=self.recording is None,
-            report=self.reports.put,
-            on_closed=on_closed,
+            live=recording is None,
+            report=faults.report,
         )
-        monitor = monitor_of(
-            Setup(
+        monitor = assemble(
+            Parts(
                 profile=self.profile,
-                bundle_name=bundle.manifest.name,
                 opened=opened,
-                open_again=open_again,
+                open_again=open_it,
                 source=source,
-                live=self.recording is None,
+                recorded=recording.start if recording else None,
                 state=folder,
+                faults=faults,
+                board=board,
                 stop=self.stop,
-                reports=self.reports,
-                start=self.recording.start if self.recording else datetime.now(UTC),
                 duration_s=self.duration_s,
-                sinks=sinks,
+                outputs=outputs,
                 watchers=[*watchers, *([record] if record else [])],
                 environment=self.environment,
             ),
             stack,
         )
-        stopped = monitor.run(source.blocks())
+        stopped = monitor.run()
         if not stopped.windows and not self.stop.is_set() and self.duration_s is None:
             raise AudioError(
                 f"{source.name} ended after {stopped.seconds:g} s, before one window of "
-                f"{detector.window_samples / detector.sample_rate_hz:g} s was scored"
+                f"{opened.detector.window_samples / source.sample_rate_hz:g} s was scored"
             )
         return stopped
 
-    def _source(self, opened: OpenedMachine) -> LiveSource | Played:
-        detector = opened.detector
+    def _source(self, detector: Detector, report: Report) -> Source:
+        rate_hz = detector.sample_rate_hz
         if self.recording is None:
-            capture = LiveSource(
+            card = LiveSource(
                 self.profile.capture.device,
                 self.profile.capture,
-                sample_rate_hz=detector.sample_rate_hz,
-                report=self.reports.put,
+                sample_rate_hz=rate_hz,
+                report=report,
                 stop=self.stop,
             )
-            capture.open()
-            return capture
-        if isinstance(self.recording.source, FileSource):
-            self.recording.source.require_window(detector.window_samples, detector.sample_rate_hz)
-        return Played(self.recording.source, detector.sample_rate_hz)
+            card.open()
+            return card
+        source = self.recording.open(rate_hz)
+        if isinstance(source, FileSource):
+            source.require_window(detector.window_samples)
+        return source
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder) -> None:
         """Tell the outputs of the profile that there is no monitor."""

@@ -7,50 +7,50 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from typing import TextIO
 
 from rich.console import Console
 
 from edge_asd.events.fault import Report
 from edge_asd.monitor.meter import Meter
-from edge_asd.monitor.subject import Listening
+from edge_asd.monitor.status import StatusBoard
+from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.jsonl import JsonlOutput
 
-__all__ = ["Voice", "standard_output"]
-
-Voice = tuple[list[Watcher], list[Output]]
+__all__ = ["standard_output"]
 
 
 def standard_output(
-    source: Listening,
+    board: StatusBoard,
+    stop: Stop,
     stack: ExitStack,
     *,
     as_json: bool,
     live: bool,
     report: Report,
-    on_closed: Callable[[], None],
-) -> Voice:
+) -> tuple[list[Watcher], list[Output]]:
     """Return what speaks to whoever started the program; `stack` ends it.
 
     Live sound does not wait for a reader that is slow; a recording does.
 
     Parameters
     ----------
-    on_closed : called when whoever reads has gone
+    stop : set when whoever reads has gone
     """
     if sys.stdout is None:  # closed before the start
         return [], []
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
-        return [stack.enter_context(Meter(Console(), lambda: source.backlog_s, clock))], []
+        return [stack.enter_context(Meter(Console(), lambda: board.status.backlog_s, clock))], []
     if not live:
         stack.callback(_let_go_of_closed_stdout, sys.stdout)
         return [], [JsonlOutput(sys.stdout)]
-    reader = _Reader(_stream_apart(sys.stdout), on_closed)
+    reader = _Reader(_stream_apart(sys.stdout), partial(stop.end, "the output was closed"))
     delivery = Delivery(reader, report=report, accepts=lambda _: True, spool=None)
     return [], [stack.enter_context(closing(delivery))]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from edge_asd.events.event import FaultRaisedEvent, utc_text
 
-__all__ = ["FaultStatus", "Status"]
+__all__ = ["FaultStatus", "Status", "StatusBoard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Status:
     """One moment of one monitor; replaced as a whole, so that any thread may read it."""
 
     machine: str
-    bundle: str
-    source: str
     started: datetime
-    updated_s: float  # monotonic clock when this was made
+    bundle: str = ""
+    source: str = ""
+    updated_s: float = 0.0  # monotonic clock when this was made
     audio_at_s: float | None = None  # monotonic clock when audio came last
     score_at_s: float | None = None  # and when a window was scored last
     state: str = "normal"  # of the alarm
@@ -59,10 +59,7 @@ class Status:
         told = FaultStatus(fault.fault, fault.severity, fault.detail, utc_text(fault.time))
         return cls(
             machine=fault.machine,
-            bundle="",
-            source="",
             started=fault.time,
-            updated_s=0.0,
             capture="lost",
             faults=(told,),
         )
@@ -87,3 +84,10 @@ class Status:
         for name in ("updated_s", "audio_at_s", "score_at_s"):
             del content[name]
         return {"healthy": self.healthy, "deaf": self.deaf} | content
+
+
+class StatusBoard:
+    """Holds the newest status of a monitor; it is replaced as a whole. Thread: any."""
+
+    def __init__(self, status: Status) -> None:
+        self.status = status

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edge_asd.events.event import Event
 
 if TYPE_CHECKING:
+    from edge_asd.monitor.judge import Normal
     from edge_asd.scoring.stream import ScoredWindow
 
 __all__ = ["Moment", "Place", "Watcher"]
@@ -46,7 +47,7 @@ class Moment:
 class Watcher:
     """Does nothing; what watches overrides what it needs.
 
-    All methods run in the monitor's thread. Events that they give go to the sinks.
+    All methods run in the monitor's thread. Events that they return go to the outputs.
     """
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
@@ -61,8 +62,12 @@ class Watcher:
         """Look at a scored window that ends at `at`; `state` of the alarm after it."""
         return ()
 
+    def on_learned(self, normal: Normal) -> Iterable[Event]:
+        """Compare with what was learned on site from now on."""
+        return ()
+
     def on_event(self, event: Event) -> None:
-        """Hear what the sinks hear."""
+        """Hear what the outputs hear."""
 
     def close(self) -> None:
         """Finish; nothing follows."""

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from edge_asd.audio.resample import resampled
 from edge_asd.audio.source import FileSource
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow, WindowDetector
 
@@ -75,15 +74,14 @@ def score_recording(
         When the file cannot be read, has not two channels, or is shorter than a window.
     """
     rate_hz = detector.sample_rate_hz
-    with closing(FileSource(path, block_s=block_s)) as source:
-        source.require_window(detector.window_samples, rate_hz)
-        blocks = resampled(source.blocks(), source.sample_rate_hz, rate_hz)
-        steps = ScoredStream(detector, max(1, round(hop_s * rate_hz))).steps(blocks)
-        return RecordingScore(
-            path,
-            tuple(
-                (step.start_sample / rate_hz, step.result)
-                for step in steps
-                if isinstance(step, ScoredWindow)
-            ),
-        )
+    stream = ScoredStream(detector, hop_s)
+    with closing(FileSource(path, sample_rate_hz=rate_hz, block_s=block_s)) as source:
+        source.require_window(detector.window_samples)
+        windows: list[tuple[float, WindowScore]] = []
+        while (item := source.read()) is not None:
+            windows += [
+                (window.start_sample / rate_hz, window.result)
+                for window in stream.push(item)
+                if isinstance(window, ScoredWindow)
+            ]
+    return RecordingScore(path, tuple(windows))

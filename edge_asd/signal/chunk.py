@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.decode import SILENCE_DBFS
+from edge_asd.audio.level import SILENCE_DBFS
 
 __all__ = ["CLIPPED", "SLICES", "Chunk", "by_channel", "chunk_samples", "is_flat", "measure_chunk"]
 

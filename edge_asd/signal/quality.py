@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure
 from edge_asd.signal.comparison import EnrolledComparison, RunningComparison
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
+
+if TYPE_CHECKING:
+    from edge_asd.monitor.judge import Normal
 
 __all__ = ["SignalQuality"]
 
@@ -89,6 +93,11 @@ class SignalQuality(Watcher):
             if self._filled == self._chunk.shape[1]:
                 self._judge(measure_chunk(self._chunk))
                 self._begin(self._start + self._filled)
+        return ()
+
+    def on_learned(self, normal: Normal) -> Iterable[Event]:
+        """Compare with another enrolment."""
+        self.compare_with(normal.reference)
         return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:

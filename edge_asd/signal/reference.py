@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge_asd.audio.decode import SILENCE_DBFS, level_dbfs
+from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
 from edge_asd.errors import DataError
 from edge_asd.state.record import Finite, StateRecord
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block, Gap
 from edge_asd.capture.live_source import LiveSource
 from edge_asd.errors import EdgeAsdError
 from edge_asd.events.fault import FaultChange
@@ -48,15 +48,15 @@ def main(options: dict[str, Any]) -> int:
 def listen(capture: LiveSource, stop: threading.Event, options: dict[str, Any]) -> None:
     blocks: list[Block] = []
     state = ""
-    for block in capture.blocks():
+    while (item := capture.read()) is not None:
         if capture.state != state:
             state = capture.state
             tell(state=state, name=capture.name)
-        if block.n_frames:
-            if block.gap is not None or not blocks:
-                tell(start_s=block.start_frame / 48000, gap=block.gap)
-            blocks.append(block)
-        if block.end_frame >= options["until_s"] * 48000:
+        if isinstance(item, Gap):
+            tell(gap=item.reason, lost_s=item.lost_frames / 48000)
+        elif item.n_frames:
+            blocks.append(item)
+        if item.end_frame >= options["until_s"] * 48000:
             stop.set()
     np.savez(
         options["file"],

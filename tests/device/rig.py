@@ -12,7 +12,7 @@ import numpy as np
 from device.mini_bundle import MACHINE, machine_sound
 from numpy.typing import NDArray
 
-from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime
+from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime, openings_between
 from benchmarks.simulated_monitor import simulated_monitor
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.events.event import Event, StoppedEvent
@@ -28,7 +28,7 @@ RATE_HZ = SimulatedCard.sample_rate_hz
 
 
 class Kept:
-    """A sink that keeps all events."""
+    """An output that keeps all events."""
 
     name = "kept"
 
@@ -71,7 +71,7 @@ class Rig:
     profile: Profile = field(default_factory=load_profile)
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
-    sinks: Sequence[Output] = ()
+    outputs: Sequence[Output] = ()
     on_monitor: Callable[[Monitor, SimulatedTime], None] = lambda monitor, time: None
     slow: Callable[[float], float] | None = None  # simulated seconds that a window takes
 
@@ -79,21 +79,21 @@ class Rig:
         """Monitor for so long."""
         time = SimulatedTime()
         with ExitStack() as stack:
-            monitor, source = simulated_monitor(
+            monitor = simulated_monitor(
                 stack,
                 time,
-                SimulatedCard(time, self.sound, self.outages),
+                SimulatedCard(time, openings_between(self.outages, time), self.sound),
                 bundle=Bundle.open(self.bundle),
                 machine=MACHINE,
                 root=self.root,
                 profile=self.profile,
                 duration_s=seconds,
-                sinks=[self.kept, *self.sinks],
+                outputs=[self.kept, *self.outputs],
                 environment=self.environment,
                 prepare=lambda detector: _slow_down(detector, time, self.slow),
             )
             self.on_monitor(monitor, time)
-            return monitor.run(source.blocks())
+            return monitor.run()
 
 
 def _slow_down(detector: Any, time: SimulatedTime, slow: Callable[[float], float] | None) -> None:

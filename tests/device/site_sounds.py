@@ -10,7 +10,7 @@ import soundfile
 from device.mini_bundle import RATE_HZ, WINDOW_SAMPLES, machine_sound
 from numpy.typing import NDArray
 
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.clips.folder import (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block, Gap, Source
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import WindowDetector
 
@@ -64,3 +64,35 @@ def cut(audio: NDArray[np.float32], lengths: Sequence[int]) -> Iterator[Block]:
         for length in lengths:
             yield Block(position, audio[:, position : position + length])
             position = min(position + length, audio.shape[1])
+
+
+def joined(items: Iterable[Block | Gap]) -> NDArray[np.float32]:
+    """All audio of a stream, (2, n)."""
+    blocks = [item.audio for item in items if isinstance(item, Block)]
+    return np.concatenate([np.empty((2, 0), np.float32), *blocks], axis=1)
+
+
+def everything(source: Source) -> Iterator[Block | Gap]:
+    """What a source hands on until its end."""
+    while (item := source.read()) is not None:
+        yield item
+
+
+class MadeSource:
+    """A source that is always there, made of blocks and gaps."""
+
+    name = "test"
+    state = "healthy"
+    backlog_s = 0.0
+    drift_ppm = None
+    reopened = 0
+
+    def __init__(self, items: Iterable[Block | Gap], sample_rate_hz: int = 100) -> None:
+        self._items = iter(items)
+        self.sample_rate_hz = self.source_rate_hz = sample_rate_hz
+
+    def read(self) -> Block | Gap | None:
+        return next(self._items, None)
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -9,13 +9,8 @@ import pytest
 import soundfile
 from device.stream import noise
 
-from edge_asd.audio.decode import (
-    SILENCE_DBFS,
-    level_dbfs,
-    pcm16_to_float32,
-    read_audio,
-    require_finite,
-)
+from edge_asd.audio.decode import pcm16_to_float32, read_audio, require_finite
+from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
 from edge_asd.errors import AudioError
 
 SUBTYPES = {

@@ -8,6 +8,7 @@ from device.stream import cut, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_asd.audio.block import Block, Gap
 from edge_asd.audio.window import Windower, n_windows
 from edge_asd.errors import UsageError
 
@@ -26,7 +27,7 @@ def test_windows_are_slices_of_the_stream_for_any_blocks_and_hop(
     audio = noise(n_samples)
     windower = Windower(window, hop)
 
-    windows = [w for block in cut(audio, lengths) for w in windower.push(block.audio)]
+    windows = [w for block in cut(audio, lengths) for w in windower.push(block)]
 
     assert len(windows) == n_windows(n_samples, window, hop)
     for i, found in enumerate(windows):
@@ -43,20 +44,20 @@ def test_the_last_full_window_counts(n_samples: int, expected: int) -> None:
 
 def test_a_window_stays_as_it_is_when_the_stream_goes_on() -> None:
     windower = Windower(4, 2)
-    (first,) = windower.push(np.ones((2, 4), np.float32))
+    (first,) = windower.push(Block(0, np.ones((2, 4), np.float32)))
 
-    windower.push(np.zeros((2, 4), np.float32))
+    windower.push(Block(4, np.zeros((2, 4), np.float32)))
 
     assert np.array_equal(first.audio, np.ones((2, 4)))
 
 
 @given(before=st.integers(0, 50), hop=st.integers(1, 30))
-def test_after_a_reset_no_window_holds_what_came_before(before: int, hop: int) -> None:
+def test_after_a_gap_no_window_holds_what_came_before(before: int, hop: int) -> None:
     windower = Windower(10, hop)
-    windower.push(np.full((2, before), -1, np.float32))
+    windower.push(Block(0, np.full((2, before), -1, np.float32)))
 
-    windower.reset(1000)
-    windows = windower.push(np.ones((2, 25), np.float32))
+    windower.push(Gap(1000, 1000 - before, "lost"))
+    windows = windower.push(Block(1000, np.ones((2, 25), np.float32)))
 
     assert [w.start_sample for w in windows] == [
         1000 + i * hop for i in range(n_windows(25, 10, hop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_asd.audio.decode import SILENCE_DBFS, level_dbfs
+from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
 from edge_asd.explain.spectrogram import N_BANDS, spectrograph
 
 RATE_HZ = 16000

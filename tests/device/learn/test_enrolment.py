@@ -9,8 +9,8 @@ from device.parts_bundle import write_parts_bundle
 from device.site_sounds import NOW, Audio, enrolled, heard, whistle
 from places import SHARED
 
+from edge_asd.audio.block import Block, Gap
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.source import Block
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import DataError, StateError, UsageError
 from edge_asd.events.event import utc_text
@@ -147,7 +147,8 @@ def test_windows_do_not_span_gaps_or_recordings(bundle: Bundle) -> None:
     sound = machine_sound(1.5, seed=1)
 
     recording.hear(Block(0, sound))
-    recording.hear(Block(40_000, sound, "overflow"))
+    recording.hear(Gap(40_000, 16_000, "overflow"))
+    recording.hear(Block(40_000, sound))
     recording.next_recording()
     recording.hear(Block(0, sound))
 

@@ -219,7 +219,7 @@ def test_what_is_wrong_over_several_restarts_is_told_once(
     gone = [Outage(0.0, 10_000.0, unplugged=True)]
 
     def end_soon(monitor: Monitor, time: SimulatedTime) -> None:
-        time.at(200.0, lambda: monitor.end("its watchdog"))
+        time.at(200.0, lambda: monitor.stop.end("its watchdog"))
 
     rigs = [
         Rig(mini_bundle, tmp_path, outages=unplugged, on_monitor=end_soon),

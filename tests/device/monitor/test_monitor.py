@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 from device.mini_bundle import MACHINE, machine_day
-from device.stream import Level, WeightedSum, cut, noise, sliced_scores
+from device.stream import Level, MadeSource, WeightedSum, cut, noise, sliced_scores
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter
-from edge_asd.audio.source import Block
+from edge_asd.audio.block import Block, Gap
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import AudioError, OutputError
+from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import (
     AlarmClearedEvent,
     AlarmRaisedEvent,
@@ -33,13 +34,15 @@ from edge_asd.events.event import (
     StoppedEvent,
     utc_text,
 )
-from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.adaptive_hop import AdaptiveHop
+from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.monitor.judge import Judge
 from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
-from edge_asd.monitor.subject import Judge, Subject
+from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
-from edge_asd.scoring.stream import Gap, ScoredStream, ScoredWindow
+from edge_asd.scoring.stream import ScoredStream, ScoredWindow
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
 SCORE_TOLERANCE = 1e-6
@@ -70,17 +73,6 @@ class Record:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-class Source:
-    """A source that is always there."""
-
-    name = "test"
-    source_rate_hz = 100
-    state = "healthy"
-    backlog_s = 0.0
-    drift_ppm = None
-    reopened = 0
-
-
 class Failing(Record):
     """A sink that raises from the second event on."""
 
@@ -97,30 +89,44 @@ class Failing(Record):
 
 
 def run(
-    blocks: Iterable[Block],
-    *sinks: Output,
+    items: Iterable[Block | Gap],
+    *outputs: Output,
     window_samples: int = 100,
     hop_samples: int = 50,
     duration_s: float | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
     usable: Callable[[float, float], bool] | None = None,
 ) -> StoppedEvent:
     """Run a monitor over a stream of 100 samples per second."""
-    reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
-    clock = FixedClock(START)
-    monitor = Monitor(
-        Judge(Level(window_samples), POLICY, lambda audio, result: None),
-        AlarmReporter(Alarm(POLICY, lambda _: "a"), None, utc=clock.utc, report=reports.put),
-        pace=AdaptiveHop(hop_samples / 100, hop_samples / 100),
-        subject=Subject(Source(), "none", live=False),
-        clock=clock,
-        stop=stop or threading.Event(),
-        duration_s=duration_s,
-        usable=usable,
-        reports=reports,
+    clock, stop, faults = FixedClock(START), stop or Stop(), FaultReporter()
+    opened: Any = SimpleNamespace(
+        detector=Level(window_samples), bundle_name="none", learned=None, reference=None
     )
-    monitor.speak_to(sinks)
-    return monitor.run(blocks)
+    monitor = Monitor(
+        source=MadeSource(items),
+        judge=Judge(opened, POLICY, lambda audio, result: None),
+        stream=ScoredStream(opened.detector, hop_samples / 100, usable=usable),
+        alarm=AlarmReporter(
+            Alarm(POLICY, lambda _: "a"), None, utc=clock.utc, report=faults.report
+        ),
+        faults=faults,
+        dispatcher=Dispatcher(
+            [],
+            outputs,
+            report=faults.report,
+            on_closed=partial(stop.end, "the output was closed"),
+        ),
+        timeline=Timeline(clock, "fake", 100, live=False),
+        board=StatusBoard(Status(machine="fake", started=START)),
+        stop=stop,
+        duration_s=duration_s,
+    )
+    return monitor.run()
+
+
+def scored(stream: ScoredStream, items: Iterable[Block | Gap]) -> list[ScoredWindow]:
+    windows = [window for item in items for window in stream.push(item)]
+    return [window for window in windows if isinstance(window, ScoredWindow)]
 
 
 def levels(*parts: tuple[float, float]) -> np.ndarray:
@@ -172,11 +178,10 @@ def test_any_blocks_and_any_hop_score_as_the_whole_recording_does(
     detector = WeightedSum(200)
     audio = noise(n_samples)
 
-    steps = list(ScoredStream(detector, hop).steps(cut(audio, lengths)))
+    windows = scored(ScoredStream(detector, hop / detector.sample_rate_hz), cut(audio, lengths))
 
-    assert [
-        (step.start_sample, step.result) for step in steps if isinstance(step, ScoredWindow)
-    ] == sliced_scores(detector, audio, hop)
+    found = [(window.start_sample, window.result) for window in windows]
+    assert found == sliced_scores(detector, audio, hop)
 
 
 @settings(
@@ -193,11 +198,8 @@ def test_a_real_bundle_scores_a_stream_as_it_scores_a_recording(
     detector = Bundle.open(mini_bundle).detector(MACHINE)
     audio = machine_day({"normal": 1.5, "fault": 1.5})
 
-    streamed = [
-        step.result.score
-        for step in ScoredStream(detector, hop).steps(cut(audio, lengths))
-        if isinstance(step, ScoredWindow)
-    ]
+    stream = ScoredStream(detector, hop / detector.sample_rate_hz)
+    streamed = [window.result.score for window in scored(stream, cut(audio, lengths))]
 
     offline = [score.score for _, score in sliced_scores(detector, audio, hop)]
     assert streamed == pytest.approx(offline, abs=SCORE_TOLERANCE)
@@ -208,28 +210,22 @@ def test_a_real_bundle_scores_a_stream_as_it_scores_a_recording(
     hop=st.integers(1, 150),
 )
 def test_no_window_spans_a_gap(stretches: list[tuple[int, int]], hop: int) -> None:
-    blocks, position = [], 0
+    items: list[Block | Gap] = []
+    position = 0
     for i, (lost, length) in enumerate(stretches):
         position += lost
-        blocks.append(
-            Block(position, np.full((2, length), i, np.float32), "lost" if lost else None)
-        )
+        items += [Gap(position, lost, "lost"), Block(position, np.full((2, length), i, np.float32))]
         position += length
 
-    steps = list(ScoredStream(Level(100), hop).steps(blocks))
-
-    for step in steps:
-        if isinstance(step, ScoredWindow):
-            assert (step.audio == step.audio[0, 0]).all()
-    gaps = [step for step in steps if isinstance(step, Gap)]
-    assert sum(gap.lost_samples for gap in gaps) == sum(lost for lost, _ in stretches)
+    for window in scored(ScoredStream(Level(100), hop / 100), items):
+        assert (window.audio == window.audio[0, 0]).all()
 
 
 def test_a_gap_is_an_event_and_starts_the_windows_anew() -> None:
     record = Record()
     audio = levels((0, 1.2))
 
-    stopped = run([Block(0, audio), Block(170, audio, "ring full")], record)
+    stopped = run([Block(0, audio), Gap(170, 50, "ring full"), Block(170, audio)], record)
 
     (gap,) = record.of(AudioGapEvent)
     assert (gap.stream_time_s, gap.lost_s, gap.reason) == (1.7, 0.5, "ring full")
@@ -241,7 +237,7 @@ def test_a_loss_of_unknown_length_says_so() -> None:
     record = Record()
     audio = levels((0, 1))
 
-    run([Block(0, audio), Block(100, audio, "overflow")], record)
+    run([Block(0, audio), Gap(100, 0, "overflow"), Block(100, audio)], record)
 
     (gap,) = record.of(AudioGapEvent)
     assert gap.lost_s is None
@@ -251,7 +247,7 @@ def test_windows_before_a_gap_do_not_count_towards_an_alarm_after_it() -> None:
     record = Record()
     loud = levels((1, 1))  # one window above: pending
 
-    run([Block(0, loud), Block(500, loud, "lost")], record)
+    run([Block(0, loud), Gap(500, 400, "lost"), Block(500, loud)], record)
 
     assert record.of(AlarmRaisedEvent) == []
 
@@ -270,14 +266,14 @@ def test_a_duration_that_ends_in_a_gap_counts_the_gap_until_then() -> None:
     record = Record()
     audio = levels((0, 1))
 
-    stopped = run([Block(0, audio), Block(400, audio, "lost")], record, duration_s=3)
+    stopped = run([Block(0, audio), Gap(400, 300, "lost"), Block(400, audio)], record, duration_s=3)
 
     assert (stopped.seconds, stopped.windows, stopped.dropped_frames) == (3, 1, 200)
     assert [gap.lost_s for gap in record.of(AudioGapEvent)] == [2]
 
 
 def test_a_stop_request_ends_the_run_with_a_summary() -> None:
-    stop = threading.Event()
+    stop = Stop()
 
     def endless() -> Iterator[Block]:
         position = 0
@@ -295,7 +291,7 @@ def test_a_stop_request_ends_the_run_with_a_summary() -> None:
 
 
 def test_a_source_that_ends_because_of_the_stop_request_was_interrupted() -> None:
-    stop = threading.Event()
+    stop = Stop()
 
     def ended_by_the_same_ctrl_c() -> Iterator[Block]:
         yield from cut(levels((0, 3)), [50])
@@ -333,7 +329,7 @@ def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
     assert caplog.text.count("disk full") == 1
 
 
-def test_a_closed_output_ends_the_run_and_the_other_sinks_hear_of_it() -> None:
+def test_a_closed_output_ends_the_run_and_the_other_outputs_hear_of_it() -> None:
     record = Record()
 
     stopped = run(cut(levels((0, 9)), [50]), Failing(BrokenPipeError()), record)

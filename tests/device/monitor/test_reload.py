@@ -12,8 +12,8 @@ from benchmarks.simulated_card import SimulatedTime
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import HopChangedEvent, NoticeEvent
+from edge_asd.monitor.judge import Judge
 from edge_asd.monitor.monitor import Monitor
-from edge_asd.monitor.subject import Judge
 
 
 class OneReload(Request):
@@ -26,7 +26,7 @@ class OneReload(Request):
         self.asked = False
 
     def poll(self) -> OneReload | None:
-        if self.asked or self.monitor.status.hop_s <= 0.5:
+        if self.asked or self.monitor.board.status.hop_s <= 0.5:
             return None
         self.asked = True
         return self
@@ -45,9 +45,9 @@ def test_what_is_learned_while_the_hardware_is_slow_leaves_the_alarm_as_patient_
     before: list[AlarmPolicy] = []
 
     def ask(monitor: Monitor, _time: SimulatedTime) -> None:
-        before.append(monitor.reporter.alarm.policy)
+        before.append(monitor.alarm.alarm.policy)
         asked.append(OneReload(monitor))
-        monitor._requests = asked[0]
+        monitor.requests = asked[0]
 
     rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2 if now_s < 30 else 0.01, on_monitor=ask)
 
@@ -56,7 +56,7 @@ def test_what_is_learned_while_the_hardware_is_slow_leaves_the_alarm_as_patient_
     assert max(event.hop_s for event in rig.kept.of(HopChangedEvent)) > 1.0
     assert asked[0].answers == [{"learned": "the bundle alone decides from now on"}]
     assert [notice.notice for notice in rig.kept.of(NoticeEvent)] == ["learned"]
-    assert asked[0].monitor.reporter.alarm.policy == before[0]
+    assert asked[0].monitor.alarm.alarm.policy == before[0]
 
 
 def test_files_that_cannot_be_read_refuse_the_request_and_the_monitor_goes_on(
@@ -69,7 +69,7 @@ def test_files_that_cannot_be_read_refuse_the_request_and_the_monitor_goes_on(
             raise PermissionError(errno.EACCES, "Permission denied", "rows.npy")
 
         asked.append(OneReload(monitor))
-        monitor._requests, monitor._reload = asked[0], unreadable
+        monitor.requests, monitor.reload = asked[0], unreadable
 
     rig = Rig(mini_bundle, tmp_path, slow=lambda now_s: 1.2, on_monitor=ask)
 

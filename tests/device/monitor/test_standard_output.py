@@ -15,16 +15,17 @@ _PROGRAM = """
 import sys
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 from edge_asd.events.event import NoticeEvent
 from edge_asd.monitor.standard_output import standard_output
+from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.monitor.stop import Stop
 
 nothing = lambda *_: None
 with ExitStack() as stack:
     _, (sink,) = standard_output(
-        SimpleNamespace(backlog_s=0.0), stack, as_json=True, live=True, report=nothing,
-        on_closed=nothing,
+        StatusBoard(Status(machine="pump", started=datetime.now(UTC))), Stop(), stack,
+        as_json=True, live=True, report=nothing,
     )
     for number in range(20):
         sink.emit(NoticeEvent(

@@ -1,4 +1,4 @@
-"""End cleanly at Ctrl-C and when the service manager asks."""
+"""Ends a run cleanly: at Ctrl-C, when the service manager asks, when nobody reads any more."""
 
 from __future__ import annotations
 
@@ -7,13 +7,24 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["stop_on_signals"]
+__all__ = ["Stop", "stop_on_signals"]
+
+
+class Stop(threading.Event):
+    """Set when the run must end; `reason` says why."""
+
+    reason = "interrupted"
+
+    def end(self, reason: str) -> None:
+        """End the run and say why. Thread: any."""
+        self.reason = reason
+        self.set()
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGINT and SIGTERM set; a second one acts as it always does."""
-    stop = threading.Event()
+def stop_on_signals() -> Iterator[Stop]:
+    """Yield what SIGINT and SIGTERM set; a second signal acts as it always does."""
+    stop = Stop()
     previous: dict[int, Callable[..., object] | int | None] = {}
 
     def on_signal(number: int, _frame: object) -> None:
