@@ -22,8 +22,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from socketserver import TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any, ClassVar
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from edge_asd.doctor.verdict import Verdict, warning
 from edge_asd.errors import OutputError
@@ -33,6 +34,9 @@ from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.settings import Port
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse
 
 __all__ = ["HttpEndpoint", "HttpSettings"]
 
@@ -96,8 +100,16 @@ class HttpEndpoint:
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        pages = _Pages(status, clock)
-        self._server = _listening(settings, pages, timeout_s)
+        self._pages = _Pages(status, clock)
+        try:
+            self._server = _Server(settings, self._pages, timeout_s)
+        except (OSError, UnicodeError) as error:
+            code = getattr(error, "errno", None)
+            reason = os.strerror(code) if code and code > 0 else str(error)
+            raise OutputError(
+                f"cannot serve /health and /metrics at {settings.host}:{settings.port}: {reason}; "
+                "choose another sinks.http.port or sinks.http.host"
+            ) from error
         self.port: int = self._server.server_address[1]  # the one that it got
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_S,), name="http", daemon=True
@@ -110,7 +122,7 @@ class HttpEndpoint:
 
     def counters(self) -> dict[str, int]:
         """Requests answered (``sent``) and connections turned away (``dropped``)."""
-        return {"sent": self._server.answered, "dropped": self._server.refused, "waiting": 0}
+        return {"sent": self._pages.answered, "dropped": self._server.refused, "waiting": 0}
 
     def close(self) -> None:
         """Stop listening and drop who is connected."""
@@ -120,37 +132,55 @@ class HttpEndpoint:
 
 
 class _Pages:
-    """What there is to see."""
+    """What there is to see, as a WSGI application."""
 
     def __init__(self, status: Callable[[], Status], clock: Callable[[], float]) -> None:
         from edge_asd.outputs.metrics import Metrics
 
+        self.answered = 0
+        self._lock = threading.Lock()  # guards the above
         self._status = status
         self._clock = clock
         self._metrics = Metrics(status, clock=clock)
 
-    def answer(self, path: str, accept: str) -> _Answer:
-        """Look up a page; `accept` is the request's Accept header."""
-        match path.partition("?")[0]:
+    def __call__(self, request: dict[str, Any], start_response: StartResponse) -> list[bytes]:
+        code, content, content_type = self._answer(request)
+        headers = [
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(content))),
+            ("Cache-Control", "no-store"),
+            ("Server", "edge-asd"),
+        ]
+        if code is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append(("Allow", "GET, HEAD"))
+        start_response(f"{code.value} {code.phrase}", headers)
+        with self._lock:
+            self.answered += 1
+        return [b"" if request["REQUEST_METHOD"] == "HEAD" else content]
+
+    def _answer(self, request: dict[str, Any]) -> _Answer:
+        if request["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET")
+        match request["PATH_INFO"]:
             case "/health":
-                return self._health()
+                content = verdict(self._status(), self._clock())
+                code = HTTPStatus.OK if content["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
+                return code, _line(content), "application/json"
             case "/metrics":
-                return HTTPStatus.OK, *self._metrics.page(accept)
+                return HTTPStatus.OK, *self._metrics.page(request.get("HTTP_ACCEPT", ""))
             case _:
                 return _refusal(HTTPStatus.NOT_FOUND, "there are /health and /metrics")
 
-    def _health(self) -> _Answer:
-        content = verdict(self._status(), self._clock())
-        code = HTTPStatus.OK if content["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
-        return code, f"{strict_json(content)}\n".encode(), "application/json"
-
 
 def _refusal(code: HTTPStatus, reason: str) -> _Answer:
-    content = {"error": f"{code.phrase}: {reason}"}
-    return code, f"{strict_json(content)}\n".encode(), "application/json"
+    return code, _line({"error": f"{code.phrase}: {reason}"}), "application/json"
 
 
-class _Server(ThreadingHTTPServer):
+def _line(content: dict[str, Any]) -> bytes:
+    return f"{strict_json(content)}\n".encode()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
     """Serves few connections at once, and none for long.
 
     ``service_actions`` runs several times a second in the listening thread and ends what has
@@ -161,28 +191,21 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_port = False
     request_queue_size = _MAX_CONNECTIONS
 
-    def __init__(
-        self,
-        family: socket.AddressFamily,
-        address: tuple[str, int],
-        pages: _Pages,
-        timeout_s: float,
-    ) -> None:
-        self.address_family = family
-        self.pages = pages
-        self.answered = 0
+    def __init__(self, settings: HttpSettings, pages: _Pages, timeout_s: float) -> None:
+        address = settings.host, settings.port
+        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
         self.refused = 0
         self._timeout_s = timeout_s
         self._open: dict[socket.socket, float] = {}  # since when
         self._lock = threading.Lock()
         super().__init__(address, _Handler)
+        self.set_app(pages)
 
     def server_bind(self) -> None:
         # HTTPServer would look up this computer's name, which can take long without a network.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        TCPServer.server_bind(self)
         self.server_name, self.server_port = "edge-asd", self.server_address[1]
+        self.setup_environ()
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         with self._lock:
@@ -196,11 +219,6 @@ class _Server(ThreadingHTTPServer):
         with self._lock:
             self._open.pop(request, None)
         super().shutdown_request(request)
-
-    def count_answer(self) -> None:
-        """Count an answer; called from every handler's thread."""
-        with self._lock:
-            self.answered += 1
 
     def service_actions(self) -> None:
         self._end_older_than(self._timeout_s)
@@ -221,52 +239,10 @@ class _Server(ThreadingHTTPServer):
                         request.shutdown(socket.SHUT_RDWR)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+class _Handler(WSGIRequestHandler):
     timeout = _TIMEOUT_S
     server_version = "edge-asd"
     sys_version = ""
 
-    def parse_request(self) -> bool:
-        if not super().parse_request():
-            return False
-        if self.command not in ("GET", "HEAD"):
-            self._send(_refusal(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET"))
-            return False
-        return True
-
-    def do_GET(self) -> None:
-        self._send(self.server.pages.answer(self.path, self.headers.get("Accept", "")))
-
-    do_HEAD = do_GET  # noqa: N815
-
-    def _send(self, answer: _Answer) -> None:
-        code, content, content_type = answer
-        self.send_response(code)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
-        if code is HTTPStatus.METHOD_NOT_ALLOWED:
-            self.send_header("Allow", "GET, HEAD")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-        self.server.count_answer()
-
     def log_message(self, format: str, *args: Any) -> None:
         _LOGGER.debug("%s: %s", self.address_string(), format % args)
-
-
-def _listening(settings: HttpSettings, pages: _Pages, timeout_s: float) -> _Server:
-    place = f"{settings.host}:{settings.port}"
-    try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
-        family = found[0][0]
-        return _Server(family, (settings.host, settings.port), pages, timeout_s)
-    except (OSError, UnicodeError) as error:
-        code = getattr(error, "errno", None)
-        reason = os.strerror(code) if code and code > 0 else str(error)
-        raise OutputError(
-            f"cannot serve /health and /metrics at {place}: {reason}; "
-            "choose another sinks.http.port or sinks.http.host"
-        ) from error

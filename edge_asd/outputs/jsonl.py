@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from io import FileIO
@@ -52,20 +53,13 @@ class JsonlSettings(OutputSection):
             yield problem("file", f"{path} cannot be written", advice)
 
 
-class JsonlOutput:
-    """One line per event on a stream, flushed at once so that readers see whole lines.
+class _Lines:
+    """One line per event; counts those that were written and those that were not."""
 
-    Parameters
-    ----------
-    stream : an open text stream, which stays open
-    name : in faults and counters
-    """
-
-    def __init__(self, stream: TextIO, *, name: str = "stdout") -> None:
-        self._stream = stream
+    def __init__(self, name: str, place: str) -> None:
         self.name = name
+        self._place = place
         self._sent = self._dropped = 0
-        self._buffered = ""  # id of an event that the stream's buffer could not write yet
 
     def emit(self, event: Event) -> None:
         """Write the event as one line; after a failure the same event may be tried again.
@@ -73,7 +67,7 @@ class JsonlOutput:
         Raises
         ------
         BrokenPipeError
-            When the reader of the stream has gone.
+            When the reader has gone.
         OutputError
             When it cannot be written otherwise, for instance on a full disk.
         """
@@ -82,29 +76,53 @@ class JsonlOutput:
     def write(self, envelope: Envelope) -> None:
         """Write an event as `emit` does."""
         try:
-            self._stream.flush()
-            if envelope.id != self._buffered:
-                self._buffered = envelope.id
-                self._stream.write(envelope.payload.decode() + "\n")
-            self._stream.flush()
+            self._write(envelope)
         except BrokenPipeError:
             raise
         except OSError as error:
             self._dropped += 1
-            raise OutputError(f"cannot write {self.name}: {error.strerror}") from error
-        self._buffered = ""
+            raise self._error(error) from error
         self._sent += 1
 
     def counters(self) -> dict[str, int]:
         """Events so far; none ever waits."""
         return {"sent": self._sent, "dropped": self._dropped, "waiting": 0}
 
+    def _error(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self._place}: {error.strerror}")
+
+    @abstractmethod
+    def _write(self, envelope: Envelope) -> None: ...
+
+
+class JsonlOutput(_Lines):
+    """Lines on a stream, flushed at once so that readers see whole lines.
+
+    Parameters
+    ----------
+    stream : an open text stream, which stays open
+    name : in faults and counters
+    """
+
+    def __init__(self, stream: TextIO, *, name: str = "stdout") -> None:
+        super().__init__(name, name)
+        self._stream = stream
+        self._buffered = ""  # id of an event that the stream's buffer could not write yet
+
     def close(self) -> None:
         """Leave the stream to whoever opened it."""
 
+    def _write(self, envelope: Envelope) -> None:
+        self._stream.flush()
+        if envelope.id != self._buffered:
+            self._buffered = envelope.id
+            self._stream.write(envelope.payload.decode() + "\n")
+        self._stream.flush()
+        self._buffered = ""
 
-class JsonlFile:
-    """One line per event at the end of a file; a line is there as a whole, or not at all.
+
+class JsonlFile(_Lines):
+    """Lines at the end of a file; a line is there as a whole, or not at all.
 
     When the file would grow beyond `max_bytes` it is renamed to ``<name>.1``, what was
     ``<name>.1`` to ``<name>.2``, and so on; the oldest goes. Where the path is not a regular
@@ -126,40 +144,15 @@ class JsonlFile:
     def __init__(
         self, path: Path, *, max_bytes: int | None = None, backups: int = 0, name: str = "jsonl"
     ) -> None:
-        self.name = name
+        super().__init__(name, str(path))
         self._path = path
         self._max_bytes = max_bytes
         self._backups = backups
-        self._sent = self._dropped = 0
         self._file: FileIO | None = None
         try:
             self._opened()
         except OSError as error:
             raise self._error(error) from error
-
-    def emit(self, event: Event) -> None:
-        """Append the event as one line.
-
-        Raises
-        ------
-        BrokenPipeError
-            When the path is a pipe whose reader has gone.
-        OutputError
-            When it cannot be written, for instance on a full disk. The next event is tried
-            again.
-        """
-        try:
-            self._append(Envelope.of(event).payload + b"\n")
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            self._dropped += 1
-            raise self._error(error) from error
-        self._sent += 1
-
-    def counters(self) -> dict[str, int]:
-        """Events so far; none ever waits."""
-        return {"sent": self._sent, "dropped": self._dropped, "waiting": 0}
 
     def close(self) -> None:
         """Close the file."""
@@ -167,7 +160,8 @@ class JsonlFile:
             self._file.close()
             self._file = None
 
-    def _append(self, line: bytes) -> None:
+    def _write(self, envelope: Envelope) -> None:
+        line = envelope.payload + b"\n"
         file = self._opened()
         size = _regular_size(file)
         if size and self._max_bytes is not None and size + len(line) > self._max_bytes:
@@ -192,9 +186,6 @@ class JsonlFile:
             if _regular_size(file) and not _ends_with_newline(self._path):
                 _write_all(file, b"\n")  # a power cut tore the last line
         return self._file
-
-    def _error(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {self._path}: {error.strerror}")
 
 
 def _rotate(path: Path, backups: int) -> None:

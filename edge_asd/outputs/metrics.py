@@ -33,8 +33,8 @@ __all__ = ["Metrics"]
 _CAPTURE_STATES = ("starting", "healthy", "degraded", "lost", "recovering", "hung")
 _PPM = 1e-6
 
-_Value = float | None
-_Verdict = Mapping[str, Any]
+# A part of the verdict, or what is made of all of it; several values by label.
+_Value = str | Callable[[dict[str, Any]], float | Mapping[str, float | None] | None]
 
 
 class Metrics:
@@ -70,91 +70,79 @@ class _StatusCollector(Collector):
         known = verdict(status, self._clock())
         labels = {"machine": status.machine, "version": __version__, "bundle": status.bundle}
         yield InfoMetricFamily("edge_asd_build", "What is running", value=labels)
+        known["started_s"] = status.started.timestamp()
         for figure in _FIGURES:
-            yield figure.family(status, known)
+            yield figure.family(known)
 
 
 @dataclass(frozen=True, slots=True)
 class _Figure:
-    """One metric: its name without prefix, its help, its value or values by label."""
+    """One metric: its name without prefix, its help, and where its value is."""
 
     kind: type[CounterMetricFamily] | type[GaugeMetricFamily]
     name: str
     meaning: str
-    value: Callable[[Status, _Verdict], _Value | Mapping[str, _Value]]
+    value: _Value
     label: str = ""  # what distinguishes the values where there are several
 
-    def family(self, status: Status, known: _Verdict) -> Metric:
+    def family(self, known: dict[str, Any]) -> Metric:
         """Return the metric with what is known."""
         labels = ["machine", self.label] if self.label else ["machine"]
         family = self.kind(f"edge_asd_{self.name}", self.meaning, labels=labels)
-        value = self.value(status, known)
+        value = known[self.value] if isinstance(self.value, str) else self.value(known)
         values = value if isinstance(value, Mapping) else {"": value}
         for which, number in values.items():
             if number is not None:
-                family.add_metric([status.machine, which][: len(labels)], number)
+                family.add_metric([known["machine"], which][: len(labels)], number)
         return family
 
 
-_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
+def _one_of(names: tuple[str, ...], key: str) -> _Value:
+    return lambda known: {name: name == known[key] for name in names}
 
 
-def _one_of(names: tuple[str, ...], present: str) -> dict[str, _Value]:
-    return {name: name == present for name in names}
-
-
-def _faults(status: Status, known: _Verdict) -> dict[str, _Value]:
-    active = {fault.fault.partition(":")[0] for fault in status.faults}
+def _faults(known: dict[str, Any]) -> dict[str, float | None]:
+    active = {fault["fault"].partition(":")[0] for fault in known["faults"]}
     return {name: name in active for name in FAULTS}
 
 
-def _drift(status: Status, known: _Verdict) -> _Value:
-    return None if status.drift_ppm is None else status.drift_ppm * _PPM
+def _drift(known: dict[str, Any]) -> float | None:
+    return None if known["drift_ppm"] is None else known["drift_ppm"] * _PPM
 
 
-def _of_outputs(counter: str) -> Callable[[Status, _Verdict], dict[str, _Value]]:
-    return lambda s, _: {name: counts.get(counter, 0) for name, counts in s.outputs.items()}
+def _of_outputs(counter: str) -> _Value:
+    return lambda known: {name: n.get(counter, 0) for name, n in known["outputs"].items()}
 
+
+_GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
+_CAPTURE, _ALARM = _one_of(_CAPTURE_STATES, "capture"), _one_of(ALARM_STATES, "state")
 
 # fmt: off
 _FIGURES = (
-    _Figure(_GAUGE, "start_time_seconds", "When listening began, Unix time",
-            lambda s, _: s.started.timestamp()),
-    _Figure(_GAUGE, "healthy", "Whether the monitor's silence can be trusted",
-            lambda _, v: v["healthy"]),
-    _Figure(_GAUGE, "deaf", "Whether nothing can be heard", lambda _, v: v["deaf"]),
+    _Figure(_GAUGE, "start_time_seconds", "When listening began, Unix time", "started_s"),
+    _Figure(_GAUGE, "healthy", "Whether the monitor's silence can be trusted", "healthy"),
+    _Figure(_GAUGE, "deaf", "Whether nothing can be heard", "deaf"),
     _Figure(_GAUGE, "fault_active", "Whether a fault of the monitor is there", _faults, "fault"),
-    _Figure(_GAUGE, "capture_state", "1 for the state that capture is in",
-            lambda s, _: _one_of(_CAPTURE_STATES, s.capture), "state"),
-    _Figure(_GAUGE, "alarm_active", "Whether an alarm is on, acknowledged or not",
-            lambda _, v: v["alarm"]),
-    _Figure(_GAUGE, "alarm_state", "1 for the state that the alarm is in",
-            lambda s, _: _one_of(ALARM_STATES, s.state), "state"),
-    _Figure(_GAUGE, "score", "Of the last window; higher is more anomalous",
-            lambda s, _: s.score),
-    _Figure(_GAUGE, "score_threshold", "Above it a window counts as abnormal",
-            lambda s, _: s.threshold),
-    _Figure(_GAUGE, "level_dbfs", "Level of the last window; full scale is 0",
-            lambda _, v: v["levels_dbfs"], "channel"),
-    _Figure(_GAUGE, "status_age_seconds", "Since the monitor's last sign of life",
-            lambda _, v: v["status_age_s"]),
-    _Figure(_GAUGE, "audio_age_seconds", "Since audio came last", lambda _, v: v["audio_age_s"]),
-    _Figure(_GAUGE, "score_age_seconds", "Since a window was scored last",
-            lambda _, v: v["score_age_s"]),
-    _Figure(_COUNTER, "audio_seconds", "Length of the stream, gaps included",
-            lambda s, _: s.audio_s),
-    _Figure(_COUNTER, "audio_lost_seconds", "Audio that never arrived", lambda s, _: s.lost_s),
-    _Figure(_COUNTER, "audio_gaps", "How often audio was missing", lambda s, _: s.gaps),
-    _Figure(_COUNTER, "capture_reopened", "How often the card was opened again",
-            lambda s, _: s.reopened),
+    _Figure(_GAUGE, "capture_state", "1 for the state that capture is in", _CAPTURE, "state"),
+    _Figure(_GAUGE, "alarm_active", "Whether an alarm is on, acknowledged or not", "alarm"),
+    _Figure(_GAUGE, "alarm_state", "1 for the state that the alarm is in", _ALARM, "state"),
+    _Figure(_GAUGE, "score", "Of the last window; higher is more anomalous", "score"),
+    _Figure(_GAUGE, "score_threshold", "Above it a window counts as abnormal", "threshold"),
+    _Figure(_GAUGE, "level_dbfs", "Of the last window; full scale is 0", "levels_dbfs", "channel"),
+    _Figure(_GAUGE, "status_age_seconds", "Since the monitor's last sign of life", "status_age_s"),
+    _Figure(_GAUGE, "audio_age_seconds", "Since audio came last", "audio_age_s"),
+    _Figure(_GAUGE, "score_age_seconds", "Since a window was scored last", "score_age_s"),
+    _Figure(_COUNTER, "audio_seconds", "Length of the stream, gaps included", "audio_s"),
+    _Figure(_COUNTER, "audio_lost_seconds", "Audio that never arrived", "lost_s"),
+    _Figure(_COUNTER, "audio_gaps", "How often audio was missing", "gaps"),
+    _Figure(_COUNTER, "capture_reopened", "How often the card was opened again", "reopened"),
     _Figure(_GAUGE, "clock_drift_ratio", "Of the card's clock; 1e-6 is 1 ppm", _drift),
-    _Figure(_COUNTER, "windows_scored", "Windows scored", lambda s, _: s.windows),
-    _Figure(_COUNTER, "windows_skipped", "Windows heard, but too bad to score",
-            lambda s, _: s.skipped_windows),
-    _Figure(_COUNTER, "scoring_seconds", "Seconds spent on scoring", lambda s, _: s.score_busy_s),
-    _Figure(_GAUGE, "hop_seconds", "From one window to the next", lambda s, _: s.hop_s),
-    _Figure(_GAUGE, "backlog_seconds", "Audio that waits to be scored", lambda s, _: s.backlog_s),
-    _Figure(_COUNTER, "alarms", "Alarms raised", lambda s, _: s.alarms),
+    _Figure(_COUNTER, "windows_scored", "Windows scored", "windows"),
+    _Figure(_COUNTER, "windows_skipped", "Windows heard, but too bad to score", "skipped_windows"),
+    _Figure(_COUNTER, "scoring_seconds", "Seconds spent on scoring", "score_busy_s"),
+    _Figure(_GAUGE, "hop_seconds", "From one window to the next", "hop_s"),
+    _Figure(_GAUGE, "backlog_seconds", "Audio that waits to be scored", "backlog_s"),
+    _Figure(_COUNTER, "alarms", "Alarms raised", "alarms"),
     _Figure(_COUNTER, "output_sent", "Events that an output has delivered",
             _of_outputs("sent"), "output"),
     _Figure(_COUNTER, "output_dropped", "Events that an output never will deliver",
