@@ -1,8 +1,8 @@
 """A connection to an MQTT broker that comes back by itself, and says why it does not.
 
-It speaks MQTT 5, which tells why a broker refuses a message, and MQTT 3.1.1 to a broker that
-refuses the version 5. No session outlives a connection: what the broker has not acknowledged
-is published again after the reconnect.
+It speaks MQTT 5, which tells why a broker refuses a message. When a broker refuses the version, or
+hangs up without a word as some do, MQTT 3.1.1 is tried once before the next attempt. No session
+outlives a connection: what the broker has not acknowledged is published again after the reconnect.
 """
 
 from __future__ import annotations
@@ -89,15 +89,16 @@ class Link:
         self._on_message = on_message
         self._up = False
         self._problem = "no answer yet"
-        self._refused = False  # by the broker, which says why before it hangs up
+        self._refused: Client | None = None  # the broker has said why before it hangs up
         self._decided = threading.Event()  # the first attempt has succeeded or failed
         self._refusals: OrderedDict[int, str] = OrderedDict()  # reasons by message id
         self._refusal = ""  # the last reason that was logged
         self._pending: tuple[str, Client, MQTTMessageInfo] | None = None
-        self._ending = False
-        self._switching = threading.Lock()  # a client is not replaced while it is closed
         if password and not self._tls and settings.host not in _LOOPBACK:
             _LOGGER.warning("%s gets the password unencrypted; set tls = true", self.place)
+        self._switching = threading.Lock()  # guards the following
+        self._ending = False
+        self._older: Client | None = None  # tries MQTT 3.1.1 beside the other
         self._client = self._made(_NEWEST)
 
     @property
@@ -163,7 +164,9 @@ class Link:
         with self._switching:
             self._ending = True
         self._lose("the connection is closed")
-        self._client.disconnect()
+        for client in (self._older, self._client):
+            if client is not None:
+                client.disconnect()
         # It may be in the middle of a name lookup, which nothing can interrupt.
         stopping = threading.Thread(target=self._client.loop_stop, daemon=True)
         stopping.start()
@@ -230,18 +233,16 @@ class Link:
     def _connected(
         self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _more: Any
     ) -> None:
-        if self._ending:
-            client.disconnect()
-            return
-        if (
-            reason == "Unsupported protocol version"
-            and client.protocol == MQTTProtocolVersion.MQTTv5
-        ):
-            self._go_on_with_an_older_version(client)
-            return
-        self._refused = reason.is_failure
         if reason.is_failure:
-            self._lose(f"it refuses the connection: {reason}; check username, password, client_id")
+            self._refused = client
+            if reason == "Unsupported protocol version" and client.protocol == _NEWEST:
+                self._try_older()
+            else:
+                advice = "check username, password, client_id"
+                self._fail(client, f"it refuses the connection: {reason}; {advice}")
+            return
+        if not self._go_on_with(client):
+            client.disconnect()
             return
         for topic in self._listen_to:
             client.subscribe(topic)
@@ -249,31 +250,54 @@ class Link:
         self._problem = ""
         self._up = True
         self._decided.set()
-        _LOGGER.info("connected to %s", self.place)
+        _LOGGER.info("connected to %s with %s", self.place, client.protocol.name)
 
-    def _go_on_with_an_older_version(self, refused: Client) -> None:
+    def _try_older(self) -> None:
+        """Try MQTT 3.1.1 once, while the other client waits for its next attempt."""
         with self._switching:
-            refused.disconnect()
-            if not self._ending:
-                _LOGGER.info("%s does not speak MQTT 5; going on with MQTT 3.1.1", self.place)
-                self._client = self._made(_OLDER)
-                self._client.loop_start()
+            if not self._ending and self._older is None:
+                self._older = self._made(_OLDER)
+                self._older.loop_start()
 
-    def _failed(self, _client: Client, _data: Any) -> None:
+    def _go_on_with(self, client: Client) -> bool:
+        """End the other client, if there is one; return whether this one is wanted."""
+        with self._switching:
+            before, older = self._client, self._older
+            if self._ending or client not in (before, older):
+                return False
+            self._client, self._older = client, None
+        other = older if client is before else before
+        if other is not None:
+            other.disconnect()
+        return True
+
+    def _fail(self, client: Client, problem: str) -> None:
+        """Say why there is no connection; MQTT 3.1.1 is tried again only after MQTT 5."""
+        with self._switching:
+            older = client is self._older
+            if older:
+                self._older = None
+        if older:
+            client.disconnect()
+        self._lose(problem)
+
+    def _failed(self, client: Client, _data: Any) -> None:
         # paho gives no reason, but calls this while it handles the error.
-        self._lose(explained(sys.exc_info()[1]))
+        self._fail(client, explained(sys.exc_info()[1]))
 
     def _disconnected(
         self, client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _more: Any
     ) -> None:
-        if self._ending or client is not self._client:
+        refused, self._refused = self._refused, None
+        if self._ending or refused is client or client not in (self._client, self._older):
             return
         if self._up:
             told = flags.is_disconnect_packet_from_server
             self._lose(f"it ended the connection: {reason}" if told else "the connection was lost")
-        elif not self._refused:
-            self._lose("it hung up without a greeting; check port and tls")
-        self._refused = False
+        elif client.protocol == _NEWEST:
+            self._try_older()
+        else:
+            self._fail(client, "it hung up without a greeting; check port and tls")
 
     def _acknowledged(
         self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _more: Any

@@ -113,7 +113,7 @@ class Wire:
 
     Parameters
     ----------
-    refuses_mqtt_5 : what clients of MQTT 5 get instead of the broker
+    refuses_mqtt_5 : what clients of MQTT 5 get before the connection ends
     """
 
     def __init__(self, target_port: int, *, refuses_mqtt_5: bytes | None = None) -> None:

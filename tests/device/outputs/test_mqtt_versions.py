@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from device.made_events import NOTICE, SCORE
@@ -15,8 +17,9 @@ from device.reports import a_notice
 from edge_asd.errors import OutputError
 from edge_asd.outputs.mqtt_transport import MqttTransport
 
-# CONNACK as MQTT 3.1.1 (3.2.2.3) and MQTT 5 (3.2.2.2) define it for an unknown version.
-REFUSALS = {"3.1.1": b"\x20\x02\x00\x01", "5": b"\x20\x03\x00\x84\x00"}
+# CONNACK as MQTT 3.1.1 (3.2.2.3) and MQTT 5 (3.2.2.2) define it for an unknown version; some
+# brokers (amqtt 0.12) take MQTT 5 for nonsense and hang up.
+REFUSALS = {"3.1.1": b"\x20\x02\x00\x01", "5": b"\x20\x03\x00\x84\x00", "none": b""}
 V311, V5 = 4, 5
 
 pytestmark = needs_mosquitto
@@ -95,3 +98,25 @@ def test_a_monitor_that_ends_says_so_and_leaves_no_thread(wire: Wire, listener: 
     listener.wait_for("/availability", "offline")
     wire.cut()
     wait_until(lambda: threading.active_count() <= threads, "the threads end")
+
+
+def test_what_is_wrong_is_told_as_by_a_newer_broker(
+    tmp_path: Path, connect: Callable[..., MqttTransport], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("WARNING", logger="edge_asd")
+    broker = Broker(tmp_path, "password_file /dev/null")
+    wire = Wire(broker.port, refuses_mqtt_5=b"")
+    transport = connect(wire.port)
+    for n_tried in (1, 3, 5):
+        with pytest.raises(OutputError, match="it refuses the connection: Not authorized; check"):
+            send(transport, NOTICE)
+        wait_until(partial(_has_tried, wire, n_tried), "it is tried again")
+    wire.close()
+    broker.close()
+
+    assert "Not authorized" in caplog.records[0].getMessage()
+    assert wire.versions[:4] == [V5, V311, V5, V311]
+
+
+def _has_tried(wire: Wire, n_times: int) -> bool:
+    return len(wire.versions) > n_times
