@@ -10,12 +10,12 @@ from benchmarks.simulated_card import SimulatedCard, SimulatedTime
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.capture.live_source import LiveSource
 from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.status import Status, StatusBoard
+from edge_asd.events.watcher import Watcher
 from edge_asd.learn.opened_machine import OpenedMachine, open_machine
 from edge_asd.monitor.assemble import Clocks, Parts, assemble
 from edge_asd.monitor.monitor import Monitor
-from edge_asd.monitor.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
-from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector

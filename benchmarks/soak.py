@@ -34,7 +34,8 @@ from benchmarks.soak_world import Broker, Subscriber, full_disk, resident_mib, s
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.events.event import Event, StoppedEvent
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.profile import Profile, load_profile
 from edge_asd.scoring.detector import Detector
 

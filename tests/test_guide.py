@@ -15,8 +15,8 @@ from places import ROOT
 from edge_asd.events import event as events
 from edge_asd.events.event import Event, Notice, WindowEvent
 from edge_asd.events.fault import FAULTS
+from edge_asd.events.status import Status
 from edge_asd.explain.explanation import Explanation
-from edge_asd.monitor.status import Status
 from edge_asd.outputs.health import ALARM_STATES
 from edge_asd.outputs.metrics import Metrics
 

@@ -23,8 +23,8 @@ from edge_asd.events.event import (
 )
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import FaultLatch
+from edge_asd.events.moment import Moment
 from edge_asd.explain.explanation import Explanation
-from edge_asd.monitor.watcher import Moment
 
 __all__ = ["AlarmReporter", "WindowFacts"]
 

@@ -22,7 +22,8 @@ from edge_asd.events.event import (
     Event,
 )
 from edge_asd.events.fault import Report
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.profile import ClipSettings
 
 __all__ = ["ClipRecorder"]

@@ -37,7 +37,7 @@ class MonitorReport:
     machine: str
     folder: str  # of its state
     running: bool
-    status: dict[str, Any]  # see edge_asd.monitor.status; empty when it does not answer
+    status: dict[str, Any]  # see edge_asd.events.status; empty when it does not answer
     trouble: str  # why it does not answer
     alarms: list[dict[str, Any]]  # see edge_asd.clips.folder; the latest first
 

@@ -10,8 +10,8 @@ from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.control.control_socket import Request
 from edge_asd.errors import ControlError, EdgeAsdError, one_line
 from edge_asd.events.event import Event, utc_text
-from edge_asd.monitor.status import Status
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
+from edge_asd.events.status import Status
 
 __all__ = ["Requests", "serve"]
 

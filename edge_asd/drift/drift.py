@@ -20,7 +20,8 @@ from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import FaultLatch
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.profile import DriftSettings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report, ended, noticed
-from edge_asd.monitor.watcher import Watcher
+from edge_asd.events.watcher import Watcher
 from edge_asd.outputs import Output
 
 __all__ = ["Dispatcher"]

@@ -17,8 +17,8 @@ from pydantic import model_validator
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
 from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.status import FaultStatus
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
+from edge_asd.events.status import FaultStatus
 from edge_asd.state.record import StateRecord
 
 __all__ = ["FaultReporter"]

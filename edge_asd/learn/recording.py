@@ -18,9 +18,9 @@ from edge_asd.audio.level import level_dbfs
 from edge_asd.audio.window import Window, Windower
 from edge_asd.errors import DataError
 from edge_asd.events.fault import FaultBoard, FaultChange
+from edge_asd.events.moment import Moment
 from edge_asd.explain.normal_spectra import DomainSpectra, measure_spectra
 from edge_asd.learn.calibration import WindowPlace
-from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import SignalSettings
 from edge_asd.scoring.detector import Detector
 from edge_asd.signal.quality import SignalQuality

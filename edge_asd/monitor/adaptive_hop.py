@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from edge_asd.audio.block import Source
 from edge_asd.events.event import Event, HopChangedEvent
 from edge_asd.events.fault import Report, ended, noticed
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow
 
 __all__ = ["AdaptiveHop", "HopWatcher"]

@@ -24,17 +24,17 @@ from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
 from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.status import StatusBoard
+from edge_asd.events.watcher import Watcher
 from edge_asd.explain.explainer import Explainer
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
 from edge_asd.monitor.judge import Judge
 from edge_asd.monitor.monitor import Monitor
-from edge_asd.monitor.status import StatusBoard
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
 from edge_asd.monitor.timeline import Timeline
-from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, DetectorSettings, Profile

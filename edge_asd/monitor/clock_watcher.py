@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import FaultLatch
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 
 __all__ = ["ClockWatcher"]
 

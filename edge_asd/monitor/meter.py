@@ -37,7 +37,8 @@ from edge_asd.events.event import (
     StartedEvent,
     StoppedEvent,
 )
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 
 __all__ = ["Meter", "sparkline"]
 

@@ -24,9 +24,9 @@ from edge_asd.events.event import (
     StoppedEvent,
 )
 from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.status import Status, StatusBoard
 from edge_asd.monitor.counters import Counters
 from edge_asd.monitor.judge import Judge
-from edge_asd.monitor.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow, SkippedWindow

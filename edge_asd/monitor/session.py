@@ -17,10 +17,10 @@ from edge_asd.errors import AudioError, EdgeAsdError, one_line
 from edge_asd.events.event import FaultRaisedEvent, StoppedEvent
 from edge_asd.events.fault import Report
 from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.status import Status, StatusBoard
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.standard_output import standard_output
-from edge_asd.monitor.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import Profile

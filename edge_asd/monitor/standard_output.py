@@ -13,10 +13,10 @@ from typing import TextIO
 from rich.console import Console
 
 from edge_asd.events.fault import Report
+from edge_asd.events.status import StatusBoard
+from edge_asd.events.watcher import Watcher
 from edge_asd.monitor.meter import Meter
-from edge_asd.monitor.status import StatusBoard
 from edge_asd.monitor.stop import Stop
-from edge_asd.monitor.watcher import Watcher
 from edge_asd.outputs import Output
 from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.envelope import Envelope

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 from edge_asd.audio.block import Block, Gap
+from edge_asd.events.moment import Moment
 from edge_asd.monitor.stream_clock import StreamClock
-from edge_asd.monitor.watcher import Moment
 
 __all__ = ["Timeline"]
 

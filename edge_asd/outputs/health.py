@@ -1,6 +1,6 @@
 """The verdict that the health endpoint and the broker are given: can this monitor be trusted?
 
-A :class:`~edge_asd.monitor.status.Status` says how the monitor was when it was made. What stands
+A :class:`~edge_asd.events.status.Status` says how the monitor was when it was made. What stands
 between it and now matters as much: a monitor that hangs leaves a status behind in which
 everything is well, for ever. So a status that is too old counts as deaf.
 """
@@ -11,7 +11,7 @@ import json
 import math
 from typing import Any
 
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 
 __all__ = ["ALARM_STATES", "STALE_AFTER_S", "is_alarm", "is_stale", "strict_json", "verdict"]
 
@@ -25,7 +25,7 @@ ALARM_STATES = ("normal", "warning", "alarm", "acknowledged", "shelved", "cleare
 def verdict(status: Status, now_s: float) -> dict[str, Any]:
     """Return `status` as JSON knows it, judged at the monotonic time `now_s`.
 
-    It has what :meth:`~edge_asd.monitor.status.Status.to_dict` has, and
+    It has what :meth:`~edge_asd.events.status.Status.to_dict` has, and
 
     - ``stale``: the monitor has not renewed its status; ``healthy`` is then false and
       ``deaf`` true, whatever it said last;

@@ -30,7 +30,7 @@ from edge_asd.doctor.verdict import Verdict, warning
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import noticed
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.settings import Port

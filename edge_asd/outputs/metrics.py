@@ -25,7 +25,7 @@ from prometheus_client.registry import Collector
 
 from edge_asd import __version__
 from edge_asd.events.fault import FAULTS
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.health import ALARM_STATES, verdict
 
 __all__ = ["Metrics"]

@@ -30,7 +30,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import BIRTH, birth_topic, discovery, removal

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from edge_asd.doctor.verdict import Verdict
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs import Output
 from edge_asd.outputs.secrets_source import Secret
 from edge_asd.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
 from edge_asd.events.fault import Report
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs import Output
 from edge_asd.outputs.http_endpoint import HttpSettings
 from edge_asd.outputs.jsonl import JsonlSettings

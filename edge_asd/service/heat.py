@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from edge_asd.events.event import Event, Notice, NoticeEvent
 from edge_asd.events.latch import Latch
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.system_files import Zone, firmware_bits, hottest, throttling, zones
 
 __all__ = ["HeatWatcher"]

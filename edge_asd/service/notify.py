@@ -26,7 +26,8 @@ from edge_asd.events.event import (
     StoppedEvent,
 )
 from edge_asd.events.latch import Latch
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 
 if TYPE_CHECKING:
     from edge_asd.scoring.stream import ScoredWindow

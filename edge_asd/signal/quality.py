@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.profile import SignalSettings
 from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure_chunk
 from edge_asd.signal.comparison import EnrolledComparison, RunningComparison

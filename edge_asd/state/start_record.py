@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, NoticeEvent
 from edge_asd.events.fault import FAULTS
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 from edge_asd.state.record import StateRecord, UtcTime
 
 __all__ = ["StartRecord"]

@@ -16,9 +16,9 @@ from edge_asd.events.event import (
     AlarmRaisedEvent,
 )
 from edge_asd.events.fault import FaultChange
+from edge_asd.events.moment import Moment
 from edge_asd.explain.deviation import find_deviation
 from edge_asd.explain.explanation import Explanation
-from edge_asd.monitor.watcher import Moment
 from edge_asd.profile import ClipSettings
 
 RATE_HZ = 8000

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.profile import SignalSettings
 from edge_asd.signal.chunk import Chunk
 from edge_asd.signal.faults import CHUNK_FAULTS, SignalFault

@@ -14,8 +14,8 @@ from edge_asd.alarm.store import AlarmStore
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.control.requests import serve
 from edge_asd.events.event import Event, compact_utc
-from edge_asd.monitor.status import Status
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
+from edge_asd.events.status import Status
 from edge_asd.state.folder import StateFolder
 
 __all__ = ["LiveMonitor"]

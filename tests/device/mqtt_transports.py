@@ -16,7 +16,7 @@ from device.reports import a_status
 
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.mqtt import MqttSettings
 from edge_asd.outputs.mqtt_link import Patience

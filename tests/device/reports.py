@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from edge_asd.events.event import NoticeEvent
-from edge_asd.monitor.status import FaultStatus, Status
+from edge_asd.events.status import FaultStatus, Status
 
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 SILENT = FaultStatus(

@@ -14,8 +14,8 @@ from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.events.event import AlarmRaisedEvent
 from edge_asd.events.fault import FaultChange
+from edge_asd.events.moment import Moment
 from edge_asd.explain.explanation import Explanation
-from edge_asd.monitor.watcher import Moment
 
 BEGIN = datetime(2026, 11, 22, 3, tzinfo=UTC)
 FACTS = WindowFacts(

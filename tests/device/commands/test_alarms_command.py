@@ -19,7 +19,7 @@ from edge_asd.cli import app
 from edge_asd.control import monitors
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.errors import ControlError
-from edge_asd.monitor.status import FaultStatus
+from edge_asd.events.status import FaultStatus
 
 UNPLUGGED = FaultStatus(
     "capture_lost", "deaf", "hw:1 is gone; plug it in again", "2026-11-22T08:30:00.000Z"

@@ -14,7 +14,7 @@ from device.small_disk import fill, small_disk
 from edge_asd.drift.drift import Drift, NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
 from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.profile import DriftSettings
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import ScoredWindow

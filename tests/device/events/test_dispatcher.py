@@ -12,7 +12,8 @@ from edge_asd.errors import OutputError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import Event
 from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.watcher import Moment, Watcher
+from edge_asd.events.moment import Moment
+from edge_asd.events.watcher import Watcher
 
 
 class Collected:

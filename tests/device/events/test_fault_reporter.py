@@ -11,7 +11,7 @@ import pytest
 from edge_asd.events.event import FaultClearedEvent
 from edge_asd.events.fault import ended, noticed
 from edge_asd.events.fault_reporter import FaultReporter
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 
 HOUR = "2026-11-22T08:30:00.000Z"
 GOOD = {"fault": "disk", "severity": "impaired", "detail": "it is full", "since": HOUR}

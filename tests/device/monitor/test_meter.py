@@ -23,8 +23,8 @@ from device.made_events import (
 from rich.console import Console
 
 from edge_asd.events.event import Event
+from edge_asd.events.moment import Moment
 from edge_asd.monitor.meter import Meter, sparkline
-from edge_asd.monitor.watcher import Moment
 
 CALM = replace(SCORE, score=0.5)
 

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from edge_asd.events.event import NoticeEvent
 from edge_asd.monitor.standard_output import standard_output
-from edge_asd.monitor.status import Status, StatusBoard
+from edge_asd.events.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
 
 nothing = lambda *_: None

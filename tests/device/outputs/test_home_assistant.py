@@ -15,7 +15,7 @@ from device.mqtt_transports import a_transport, send
 from device.reports import SILENT, UNREACHABLE, a_status
 
 from edge_asd import __version__
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import birth_topic, discovery, removal
 from edge_asd.outputs.mqtt_transport import MqttTransport

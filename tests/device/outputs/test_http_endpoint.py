@@ -12,7 +12,7 @@ from device.mosquitto import wait_until
 from device.reports import SILENT, UNREACHABLE, a_notice, a_status
 
 from edge_asd.errors import OutputError
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.http_endpoint import HttpEndpoint, HttpSettings
 
 LOOPBACK = "127.0.0.1"

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge_asd import __version__
 from edge_asd.events.fault import FAULTS
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.metrics import Metrics
 
 NOW_S = 100.5

@@ -28,7 +28,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_asd.errors import OutputError
-from edge_asd.monitor.status import Status
+from edge_asd.events.status import Status
 from edge_asd.outputs.mqtt_transport import MqttTransport, machine_slug
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edge_asd.events.event import NoticeEvent
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.system_files import Zone, hottest, throttling, zones
 

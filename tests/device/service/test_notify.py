@@ -19,7 +19,7 @@ from device.listening import start
 from device.mini_bundle import machine_sound
 
 from edge_asd.events.event import FaultClearedEvent, FaultRaisedEvent, NoticeEvent
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import ScoredWindow
 from edge_asd.service.notify import ServiceNotifier

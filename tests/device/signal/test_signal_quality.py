@@ -29,7 +29,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_asd.events.fault import FaultChange
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.profile import SignalSettings
 from edge_asd.signal.chunk import measure_chunk
 from edge_asd.signal.quality import SignalQuality

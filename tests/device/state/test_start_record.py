@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_asd.events.event import Event, FaultClearedEvent, NoticeEvent
-from edge_asd.monitor.watcher import Moment
+from edge_asd.events.moment import Moment
 from edge_asd.state.start_record import StartRecord
 
 BEGIN = datetime(2026, 11, 22, 3, tzinfo=UTC)

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.events.event import Event
+from edge_asd.events.moment import Moment
 
 if TYPE_CHECKING:
     from edge_asd.monitor.judge import Normal
     from edge_asd.scoring.stream import ScoredWindow
 
-__all__ = ["Moment", "Place", "Watcher"]
-
-
-class Place(TypedDict):
-    """What every event has."""
-
-    time: datetime
-    stream_time_s: float
-    machine: str
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A position in the stream, as UTC and as seconds of audio."""
-
-    time: datetime
-    stream_time_s: float
-    machine: str
-
-    def facts(self) -> Place:
-        """Keyword arguments of every event at this moment."""
-        return {
-            "time": self.time,
-            "stream_time_s": self.stream_time_s,
-            "machine": self.machine,
-        }
+__all__ = ["Watcher"]
 
 
 class Watcher:

@@ -1,0 +1,34 @@
+"""When something happened: a position in the stream, and its time of day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypedDict
+
+__all__ = ["Moment", "Place"]
+
+
+class Place(TypedDict):
+    """What every event has."""
+
+    time: datetime
+    stream_time_s: float
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A position in the stream, as UTC and as seconds of audio."""
+
+    time: datetime
+    stream_time_s: float
+    machine: str
+
+    def facts(self) -> Place:
+        """Keyword arguments of every event at this moment."""
+        return {
+            "time": self.time,
+            "stream_time_s": self.stream_time_s,
+            "machine": self.machine,
+        }
