@@ -16,10 +16,11 @@ from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import FusionSpec, Manifest
 from edge_asd.bundle.system import SYSTEMS
 from edge_asd_export.calibration.fit_fusion import ClipScores, LabelFree, fit_fusions
-from edge_asd_export.evaluation.compare import ScoredBundle, compare
+from edge_asd_export.evaluation.compare import compare
 from edge_asd_export.evaluation.evaluate import ScoredClips
 from edge_asd_export.evaluation.published import Beside
-from edge_asd_export.evaluation.report.comparison import ComparisonReport
+from edge_asd_export.evaluation.report import ComparisonReport
+from edge_asd_export.evaluation.score_clips import ScoredBundle
 
 N = 10  # clips of each domain and label
 RULES = {"channels": LabelFree("mostly-first"), "models": LabelFree("inverse-variance")}

@@ -14,8 +14,9 @@ from edge_asd.scoring.detector import WindowScore
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.evaluation.challenge_csv import Truth
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips, evaluate_scores
-from edge_asd_export.evaluation.report import Report
-from edge_asd_export.evaluation.score_clips import MachineTestSet
+from edge_asd_export.evaluation.report import EvaluationReport
+from edge_asd_export.evaluation.score_clips import ScoredBundle
+from edge_asd_export.evaluation.test_sets import MachineTestSet
 
 WINDOW_SAMPLES = 1600
 RATE_HZ = 16000
@@ -121,7 +122,7 @@ def make_report(
     n: int = 12,
     anonymous: Sequence[str] = (),
     labels: str | None = None,
-) -> Report:
+) -> EvaluationReport:
     """A report of invented scores, `n` clips of each domain and label per machine."""
     rng = np.random.default_rng(7)
     test_sets, scored = [], []
@@ -145,16 +146,16 @@ def make_report(
                 threshold=1.5,
             )
         )
-    return Report(
-        bundle=Path("bundles/hall-3"),
-        manifest=manifest(machines, labels=labels),
+    bundle = ScoredBundle(
+        "hall-3", Path("bundles/hall-3"), manifest(machines, labels=labels), tuple(scored)
+    )
+    return EvaluationReport(
+        bundles=(bundle,),
         data=(Path("recordings"),),
         created_utc="2026-11-22T12:00:00+00:00",
         versions={"edge-asd": "0.1.0"},
         test_sets=tuple(test_sets),
-        scored=tuple(scored),
         evaluation=evaluate_scores(scored, n_replicates=50),
-        warnings=(),
     )
 
 

@@ -7,29 +7,27 @@ from typing import Annotated
 
 import typer
 
+from edge_asd_export.commands.measuring import (
+    Data,
+    GroundTruth,
+    Json,
+    Out,
+    Threads,
+    finish,
+    open_bundles,
+    score,
+)
+
 __all__ = ["evaluate"]
 
 
 def evaluate(
-    data: Annotated[
-        list[Path],
-        typer.Option(help="Folder of machine folders with `test` clips; may be repeated."),
-    ],
+    data: Data,
     bundle: Annotated[Path, typer.Option(help="Bundle to measure.")] = Path("bundles/latest"),
-    out: Annotated[
-        Path, typer.Option(help="Folder of the report; an earlier report there is replaced.")
-    ] = Path("reports/latest"),
-    ground_truth: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder with `ground_truth_data` and `ground_truth_domain` of the challenge's "
-            "evaluator, for anonymous clips."
-        ),
-    ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of ONNX Runtime.")] = 1,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the results as JSON instead of tables.")
-    ] = False,
+    out: Out = Path("reports/latest"),
+    ground_truth: GroundTruth = None,
+    threads: Threads = 1,
+    as_json: Json = False,
 ) -> None:
     """Measure a bundle on labelled recordings.
 
@@ -50,45 +48,24 @@ def evaluate(
 
         edge-asd evaluate --data eval_data --ground-truth evaluator --json > results.json
     """
-    import json
-    from datetime import UTC, datetime
-
-    from edge_asd.bundle.bundle import Bundle
     from edge_asd_export.data.clips import scan
     from edge_asd_export.evaluation.evaluate import evaluate_scores
-    from edge_asd_export.evaluation.report import Report, require_replaceable, write_report
-    from edge_asd_export.evaluation.report.content import measured_with
-    from edge_asd_export.evaluation.report.tables import as_json as report_as_json
-    from edge_asd_export.evaluation.report.tables import print_tables
-    from edge_asd_export.evaluation.score_clips import plan_machines, score_bundle
-    from edge_asd_export.progress import scoring_bar
+    from edge_asd_export.evaluation.report import EvaluationReport, require_replaceable
+    from edge_asd_export.evaluation.test_sets import plan_test_sets
 
     require_replaceable(out)
-    opened = Bundle.open(bundle)
-    test_sets, warnings = plan_machines(
+    opened = open_bundles([bundle])
+    test_sets, warnings = plan_test_sets(
         scan(data, read_samples=False),
-        opened.manifest.machines,
-        sample_rate_hz=opened.manifest.sample_rate_hz,
+        {name: one.manifest for name, one in opened.items()},
         ground_truth=ground_truth,
     )
-    for warning in warnings:
-        typer.echo(f"warning: {warning}", err=True)
-    with scoring_bar(sum(len(test_set.clips) for test_set in test_sets)) as advance:
-        scored = score_bundle(opened, test_sets, threads=threads, advance=advance)
-    report = Report(
-        bundle=bundle,
-        manifest=opened.manifest,
+    scored = score(opened, test_sets, warnings, threads)
+    report = EvaluationReport(
+        bundles=scored,
         data=tuple(data),
-        created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=measured_with(),
-        test_sets=test_sets,
-        scored=scored,
-        evaluation=evaluate_scores(scored),
         warnings=warnings,
+        test_sets=test_sets,
+        evaluation=evaluate_scores(scored[0].machines),
     )
-    write_report(report, out)
-    if as_json:
-        typer.echo(json.dumps(report_as_json(report), indent=2, ensure_ascii=False))
-    else:
-        print_tables(report)
-    typer.echo(f"report: {out / 'report.html'}", err=True)
+    finish(report, out, as_json=as_json)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -22,26 +21,26 @@ from edge_asd_export.evaluation.contained_systems import (
     Ablation,
     Fusions,
     ablations,
+    contained_systems,
     labels_of,
     networks_of,
     precision_of,
-    systems_present,
 )
 from edge_asd_export.evaluation.evaluate import (
-    Evaluation,
     Figures,
     MachineEvaluation,
     Official,
     ScoredClips,
     evaluate_scores,
 )
+from edge_asd_export.evaluation.score_clips import ScoredBundle
 
 __all__ = [
     "AblationRow",
     "Average",
     "Comparison",
     "Difference",
-    "ScoredBundle",
+    "Kind",
     "Spread",
     "SystemRow",
     "averages",
@@ -49,15 +48,29 @@ __all__ = [
     "has_repetitions",
 ]
 
+FIGURES = ("auc_source", "auc_target", "pauc", "hmean")
+
 
 @dataclass(frozen=True, slots=True)
-class ScoredBundle:
-    """The test clips of all compared machines, as one bundle scores them."""
+class Spread:
+    """A figure and its standard deviation, where there is one."""
 
-    name: str  # tells it from the other bundles
-    path: Path
-    manifest: Manifest
-    machines: tuple[ScoredClips, ...]
+    score: float
+    std: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What rows have in common that may be repetitions of one training."""
+
+    system: str
+    networks: tuple[str, ...]  # what was trained, such as "beats-mini"
+    precision: str
+
+    @classmethod
+    def of(cls, manifest: Manifest, system: str, fusions: Fusions) -> Kind:
+        """The kind of a system that a bundle holds."""
+        return cls(system, networks_of(manifest, fusions), precision_of(manifest, fusions))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +78,18 @@ class SystemRow:
     """One system as one bundle holds it."""
 
     bundle: str
-    system: str
-    networks: tuple[str, ...]  # what was trained, such as "beats-mini"
-    precision: str
-    is_whole: bool  # the bundle was made for this system, not for a larger one
+    kind: Kind
     labels: tuple[str, ...]  # which labels chose its weights; empty: none did
     figures: Mapping[str, Figures]  # by machine
     official: Official
 
-    @property
-    def kind(self) -> tuple[str, tuple[str, ...], str]:
-        """What rows have in common that may be repetitions of each other."""
-        return self.system, self.networks, self.precision
+    n_bundles = 1
+
+    def machine(self, name: str) -> dict[str, Spread]:
+        """Each of :data:`FIGURES` of one machine; only the last has a deviation over clips."""
+        own = self.figures[name]
+        spreads = {figure: Spread(getattr(own.metrics, figure), None) for figure in FIGURES}
+        return spreads | {"hmean": Spread(own.metrics.hmean, own.hmean_std)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,30 +130,31 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Mean and standard deviation over bundles."""
-
-    mean: float
-    std: float
-
-
-@dataclass(frozen=True, slots=True)
 class Average:
-    """Rows of one kind, taken as repetitions of one training."""
+    """Rows of one kind, taken as repetitions of one training; deviations are over bundles."""
 
     rows: tuple[SystemRow, ...]  # at least two
+
+    @property
+    def bundle(self) -> str:
+        return f"mean of {', '.join(row.bundle for row in self.rows)}"
+
+    @property
+    def kind(self) -> Kind:
+        return self.rows[0].kind
+
+    @property
+    def n_bundles(self) -> int:
+        return len(self.rows)
 
     @property
     def official(self) -> Spread:
         return _spread([row.official.score for row in self.rows])
 
     def machine(self, name: str) -> dict[str, Spread]:
-        """``auc_source``, ``auc_target``, ``pauc`` and ``hmean`` of one machine."""
-        metrics = [row.figures[name].metrics for row in self.rows]
-        return {
-            figure: _spread([getattr(one, figure) for one in metrics])
-            for figure in ("auc_source", "auc_target", "pauc", "hmean")
-        }
+        """Each of :data:`FIGURES` of one machine."""
+        each = [row.machine(name) for row in self.rows]
+        return {figure: _spread([one[figure].score for one in each]) for figure in FIGURES}
 
 
 def compare(
@@ -166,7 +180,7 @@ def compare(
     systems = [
         (bundle, system, fusions)
         for bundle in bundles
-        for system, fusions in systems_present(bundle.manifest).items()
+        for system, fusions in contained_systems(bundle.manifest).items()
     ]
     order = list(SYSTEMS)
     systems.sort(key=lambda one: order.index(one[1]) if one[1] in SYSTEMS else len(order))
@@ -176,62 +190,43 @@ def compare(
     evaluation = evaluate_scores(_fused(sums), n_replicates=n_replicates, seed=seed)
     if not evaluation.measured:
         raise DataError(f"nothing to compare: {evaluation.machines[0].skipped}")
-    measured = _Measured(evaluation)
-    return Comparison(
-        machines=evaluation.measured,
-        rows=tuple(
-            SystemRow(
-                bundle=bundle.name,
-                system=system,
-                networks=networks_of(bundle.manifest, fusions),
-                precision=precision_of(bundle.manifest, fusions),
-                is_whole=system == bundle.manifest.system,
-                labels=tuple(
-                    dict.fromkeys(used for one in fusions.values() for used in labels_of(one))
-                ),
-                figures=measured.figures(number),
-                official=measured.official(number),
-            )
-            for number, (bundle, system, fusions) in enumerate(systems)
-        ),
-        ablations=tuple(
-            AblationRow(bundle.name, part, measured.figures(number), measured.official(number))
-            for number, (bundle, part) in enumerate(parts, start=len(systems))
-        ),
-    )
+
+    def figures(number: int) -> dict[str, Figures]:
+        return {one.machine: one.figures[str(number)] for one in evaluation.measured}
+
+    rows = [
+        SystemRow(
+            bundle.name,
+            Kind.of(bundle.manifest, system, fusions),
+            tuple(dict.fromkeys(used for one in fusions.values() for used in labels_of(one))),
+            figures(number),
+            evaluation.official[str(number)],
+        )
+        for number, (bundle, system, fusions) in enumerate(systems)
+    ]
+    ablation_rows = [
+        AblationRow(bundle.name, part, figures(number), evaluation.official[str(number)])
+        for number, (bundle, part) in enumerate(parts, start=len(systems))
+    ]
+    return Comparison(evaluation.measured, tuple(rows), tuple(ablation_rows))
 
 
 def has_repetitions(manifests: Iterable[Manifest]) -> bool:
     """Whether :func:`averages` will have something to average."""
     kinds = [
-        (system, networks_of(manifest, fusions), precision_of(manifest, fusions))
+        Kind.of(manifest, system, fusions)
         for manifest in manifests
-        for system, fusions in systems_present(manifest).items()
+        for system, fusions in contained_systems(manifest).items()
     ]
     return len(set(kinds)) < len(kinds)
 
 
 def averages(rows: Sequence[SystemRow]) -> tuple[Average, ...]:
     """Rows of one system, its networks and precision, taken together where there are several."""
-    kinds: dict[tuple[object, ...], list[SystemRow]] = {}
+    kinds: dict[Kind, list[SystemRow]] = {}
     for row in rows:
         kinds.setdefault(row.kind, []).append(row)
     return tuple(Average(tuple(alike)) for alike in kinds.values() if len(alike) > 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """An evaluation whose kinds of score are numbers."""
-
-    evaluation: Evaluation
-
-    def figures(self, number: int) -> dict[str, Figures]:
-        return {
-            machine.machine: machine.figures[str(number)] for machine in self.evaluation.measured
-        }
-
-    def official(self, number: int) -> Official:
-        return self.evaluation.official[str(number)]
 
 
 def _fused(sums: Sequence[tuple[ScoredBundle, Fusions]]) -> Iterator[ScoredClips]:

@@ -18,13 +18,13 @@ __all__ = [
     "Ablation",
     "Fusions",
     "ablations",
+    "contained_systems",
     "contains",
     "labels_of",
     "largest",
     "networks_of",
     "precision_of",
     "restricted",
-    "systems_present",
 ]
 
 Fusions = Mapping[str, FusionSpec]  # by machine
@@ -65,12 +65,12 @@ def largest(systems: Collection[System]) -> tuple[System, ...]:
     )
 
 
-def systems_present(manifest: Manifest) -> dict[str, Fusions]:
+def contained_systems(manifest: Manifest) -> dict[str, Fusions]:
     """The fusion of every system that a bundle holds, by system and machine.
 
     The systems that the bundle's own contains come first, then its own.
     """
-    present: dict[str, Fusions] = {}
+    found: dict[str, Fusions] = {}
     own = SYSTEMS.get(manifest.system)
     for system in SYSTEMS.values() if own else ():
         if own and system != own and contains(own, system):
@@ -81,9 +81,9 @@ def systems_present(manifest: Manifest) -> dict[str, Fusions]:
                 if (part := _part(machine.fusion, branches))
             }
             if len(parts) == len(manifest.machines):
-                present[system.name] = parts
+                found[system.name] = parts
     whole = {name: machine.fusion for name, machine in manifest.machines.items()}
-    return present | {manifest.system: whole}
+    return found | {manifest.system: whole}
 
 
 def ablations(manifest: Manifest) -> tuple[Ablation, ...]:
@@ -94,10 +94,8 @@ def ablations(manifest: Manifest) -> tuple[Ablation, ...]:
     standardises its parts is not shown at all: its statistics are those of whole parts, and
     leaving out a part leaves another system of the bundle.
     """
-    present = systems_present(manifest)
-    shown = largest(
-        [SYSTEMS[name] for name in present if name in SYSTEMS and not _standardises(name)]
-    )
+    held = contained_systems(manifest)
+    shown = largest([SYSTEMS[name] for name in held if name in SYSTEMS and not _standardises(name)])
     return tuple(
         Ablation(
             system.name,
@@ -105,7 +103,7 @@ def ablations(manifest: Manifest) -> tuple[Ablation, ...]:
             microphones,
             {
                 machine: kept
-                for machine, fusion in present[system.name].items()
+                for machine, fusion in held[system.name].items()
                 if (kept := restricted(fusion, branches))
             },
         )

@@ -6,8 +6,10 @@ on its ``test`` folders.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib.resources import files
 
 from edge_asd.errors import UsageError
 from edge_asd_export.evaluation.metrics import harmonic_mean
@@ -19,18 +21,13 @@ __all__ = [
     "PublishedSystem",
     "published_beside",
     "published_for",
+    "totals_only",
 ]
 
 CAVEAT = (
     "published figures are for the DCASE 2026 Task 2 development set; "
     "comparable only when --data is that set"
 )
-
-_REPORT = "the technical report of the multi-system framework, DCASE 2026 Task 2"
-_BASELINE = "the challenge's baseline repository"
-
-# AUC source, AUC target, pAUC
-_Triple = tuple[float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class PublishedSystem:
     name: str
     citation: str
     official: float  # the total as stated
-    machines: Mapping[str, _Triple]  # AUC source, AUC target, pAUC; empty: only the total
+    machines: Mapping[str, tuple[float, ...]]  # AUC source, AUC target, pAUC; empty: only the total
 
     @property
     def recomputed(self) -> float | None:
@@ -69,68 +66,20 @@ class Beside:
         return tuple(one for one in self.systems if one.name == system)
 
 
-PUBLISHED: tuple[PublishedSystem, ...] = (
-    PublishedSystem("baseline-mse", _REPORT, 57.06, {}),
-    PublishedSystem("baseline-mahala", _REPORT, 57.71, {}),
-    PublishedSystem("baseline-mse", _BASELINE, 56.66, {}),
-    PublishedSystem("baseline-mahala", _BASELINE, 57.66, {}),
-    PublishedSystem(
-        "system1",
-        _REPORT,
-        64.67,
-        {
-            "bearingEmu": (56.68, 62.08, 56.79),
-            "fan": (55.92, 62.44, 52.26),
-            "gearboxEmu": (73.24, 73.44, 60.11),
-            "sliderEmu": (61.68, 55.36, 52.63),
-            "ToyCar": (71.40, 87.04, 60.74),
-            "ToyCarEmu": (59.12, 86.48, 62.53),
-            "valveEmu": (99.80, 70.48, 80.05),
-        },
-    ),
-    PublishedSystem(
-        "system2",
-        _REPORT,
-        61.55,
-        {
-            "bearingEmu": (68.42, 64.04, 58.84),
-            "fan": (86.64, 73.98, 65.37),
-            "gearboxEmu": (81.34, 70.58, 61.47),
-            "sliderEmu": (72.26, 47.54, 51.63),
-            "ToyCar": (60.40, 76.58, 58.89),
-            "ToyCarEmu": (39.92, 90.46, 48.37),
-            "valveEmu": (56.96, 61.06, 66.78),
-        },
-    ),
-    PublishedSystem(
-        "system3",
-        _REPORT,
-        65.86,
-        {
-            "bearingEmu": (59.64, 67.80, 61.53),
-            "fan": (79.22, 63.20, 63.71),
-            "gearboxEmu": (73.09, 79.24, 56.96),
-            "sliderEmu": (71.05, 56.96, 52.37),
-            "ToyCar": (55.77, 90.72, 65.12),
-            "ToyCarEmu": (53.73, 89.64, 53.24),
-            "valveEmu": (94.00, 70.08, 63.64),
-        },
-    ),
-    PublishedSystem(
-        "system4",
-        _REPORT,
-        62.96,
-        {
-            "bearingEmu": (51.64, 56.20, 54.21),
-            "fan": (63.68, 48.84, 53.63),
-            "gearboxEmu": (72.80, 76.40, 62.32),
-            "sliderEmu": (65.84, 52.92, 50.74),
-            "ToyCar": (68.44, 82.36, 58.26),
-            "ToyCarEmu": (58.76, 81.32, 62.42),
-            "valveEmu": (99.40, 70.04, 77.79),
-        },
-    ),
-)
+def _read_published() -> tuple[PublishedSystem, ...]:
+    text = files("edge_asd_export.evaluation").joinpath("published.toml").read_text("utf-8")
+    return tuple(
+        PublishedSystem(
+            one["name"],
+            one["citation"],
+            one["official"],
+            {machine: tuple(row) for machine, row in one.get("machines", {}).items()},
+        )
+        for one in tomllib.loads(text)["system"]
+    )
+
+
+PUBLISHED = _read_published()
 
 
 def published_for(machines: Iterable[str]) -> tuple[PublishedSystem, ...]:
@@ -178,3 +127,13 @@ def published_beside(machines: Iterable[str], *, wanted: bool | None = None) -> 
         f"figures published for {', '.join(shared)} of the DCASE 2026 Task 2 development set are "
         f"not shown: {doubt}; --published shows them all the same",
     )
+
+
+def totals_only(known: Iterable[PublishedSystem]) -> str:
+    """The published systems without a table of machines, by publication."""
+    by_citation: dict[str, list[str]] = {}
+    for system in known:
+        if not system.machines:
+            stated = by_citation.setdefault(system.citation, [])
+            stated.append(f"{system.name} {system.official:.2f}")
+    return "; ".join(f"{', '.join(stated)} ({where})" for where, stated in by_citation.items())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,90 +10,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_asd.errors import DataError
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import Manifest
 from edge_asd.scoring.recording import score_recording
-from edge_asd_export.data.clips import Clip, Inventory, MachineClips, require_clean
-from edge_asd_export.evaluation.challenge_csv import Truth, read_ground_truth
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips
+from edge_asd_export.evaluation.test_sets import MachineTestSet
 
 if TYPE_CHECKING:
-    from edge_asd.bundle.bundle import Bundle
-    from edge_asd.bundle.manifest import MachineSpec
     from edge_asd.scoring.stream import WindowDetector
 
-__all__ = ["MachineTestSet", "plan_machines", "score_bundle", "score_machine"]
+__all__ = ["ScoredBundle", "score_bundle", "score_machine"]
 
 
 @dataclass(frozen=True, slots=True)
-class MachineTestSet:
-    """The test clips of one machine, sorted by name."""
+class ScoredBundle:
+    """The test clips of all machines, as one bundle scores them."""
 
-    machine: str
-    clips: tuple[Clip, ...]
-    truth: tuple[Truth, ...] | None  # beside `clips`; None: some clips are anonymous
-
-
-def plan_machines(
-    inventory: Inventory,
-    machines: Mapping[str, MachineSpec],
-    *,
-    sample_rate_hz: int,
-    ground_truth: Path | None = None,
-) -> tuple[tuple[MachineTestSet, ...], tuple[str, ...]]:
-    """The test sets that the bundle can score, and warnings about what it cannot.
-
-    What can be refused is refused here, before minutes of scoring.
-
-    Parameters
-    ----------
-    machines, sample_rate_hz
-        From the bundle's manifest.
-    ground_truth
-        Folder in the official evaluator's form, for anonymous clips.
-
-    Raises
-    ------
-    DataError
-        When a test clip is unusable, shorter than the machine's window or at another sample
-        rate, when the ground truth lacks a clip, or when there is nothing to score.
-    """
-    concerned = tuple(
-        problem
-        for problem in inventory.problems
-        # As the scan names machines: the clip itself may be a link to anywhere.
-        if problem.path.parent.name == "test"
-        and problem.path.parent.parent.resolve().name in machines
-    )
-    require_clean(Inventory(inventory.machines, concerned))
-    warnings = []
-    test_sets = []
-    for name in sorted(machines.keys() | inventory.machines.keys()):
-        if name not in machines:
-            warnings.append(
-                f"machine {name!r} is in the data but not in the bundle, which knows "
-                f"{_listed(machines)}; skipped"
-            )
-        elif name not in inventory.machines or not inventory.machines[name].test:
-            warnings.append(f"machine {name!r} of the bundle has no test clips; skipped")
-        else:
-            found = inventory.machines[name]
-            _require_fit(found, machines[name].window_samples, sample_rate_hz)
-            test_sets.append(MachineTestSet(name, found.test, _truth(found.test, ground_truth)))
-    if not test_sets:
-        raise DataError(
-            f"nothing to evaluate: the bundle knows {_listed(machines)}, the data has test "
-            f"clips of {_listed(m.name for m in inventory.machines.values() if m.test)}"
-        )
-    return tuple(test_sets), tuple(warnings)
+    name: str  # tells it from the other bundles
+    path: Path
+    manifest: Manifest
+    machines: tuple[ScoredClips, ...]
 
 
 def score_bundle(
+    name: str,
     bundle: Bundle,
     test_sets: Sequence[MachineTestSet],
     *,
     threads: int = 1,
-    advance: Callable[[str], None] = lambda machine: None,
-) -> tuple[ScoredClips, ...]:
+    advance: Callable[[str], None] = lambda what: None,
+) -> ScoredBundle:
     """:func:`score_machine` of every test set, at the bundle's hop; machines share the graphs.
 
     Parameters
@@ -101,7 +47,7 @@ def score_bundle(
     threads
         Of ONNX Runtime.
     advance
-        Called with the machine after each clip.
+        Called after each clip with what it belongs to.
     """
     extractors = bundle.extractors(threads=threads)
     scored = []
@@ -113,10 +59,10 @@ def score_bundle(
                 test_set,
                 hop_s=detector.hop_s,
                 threshold=detector.spec.threshold.threshold,
-                advance=partial(advance, test_set.machine),
+                advance=partial(advance, f"{name}, {test_set.machine}"),
             )
         )
-    return tuple(scored)
+    return ScoredBundle(name, bundle.path, bundle.manifest, tuple(scored))
 
 
 def score_machine(
@@ -157,45 +103,3 @@ def score_machine(
         is_target=None if truth is None else np.array([one.is_target for one in truth]),
         threshold=threshold,
     )
-
-
-def _require_fit(found: MachineClips, window_samples: int, sample_rate_hz: int) -> None:
-    """Refuse clips at another rate, or too short for one window."""
-    if found.sample_rate_hz != sample_rate_hz:
-        raise DataError(
-            f"clips of machine {found.name!r} have {found.sample_rate_hz} Hz, the bundle needs "
-            f"{sample_rate_hz} Hz: resample them"
-        )
-    if found.window_samples < window_samples:
-        raise DataError(
-            f"clips of machine {found.name!r} are {found.window_samples / sample_rate_hz:g} s "
-            f"long, the bundle's window is {window_samples / sample_rate_hz:g} s: "
-            "make a bundle for clips of this length"
-        )
-
-
-def _truth(clips: Sequence[Clip], ground_truth: Path | None) -> tuple[Truth, ...] | None:
-    """Label and domain of each clip, from its name or else from the ground truth."""
-    anonymous = [clip for clip in clips if clip.label is None]
-    known: dict[str, Truth] = {}
-    if anonymous:
-        if ground_truth is None:
-            return None
-        for section in sorted({clip.section for clip in anonymous}):
-            known |= read_ground_truth(ground_truth, anonymous[0].machine, section)
-    missing = [clip.path.name for clip in anonymous if clip.path.stem not in known]
-    if missing:
-        raise DataError(
-            f"the ground truth of machine {anonymous[0].machine!r} in {ground_truth} lacks "
-            f"{len(missing)} of {len(anonymous)} clips, the first is {missing[0]}"
-        )
-    return tuple(
-        known[clip.path.stem]
-        if clip.label is None
-        else Truth(is_anomaly=clip.label == "anomaly", is_target=clip.domain == "target")
-        for clip in clips
-    )
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names)) or "no machine"

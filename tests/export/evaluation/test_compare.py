@@ -14,9 +14,9 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.fusion import fuse
 from edge_asd_export.data.clips import scan
 from edge_asd_export.evaluation.compare import Difference, averages, compare, has_repetitions
-from edge_asd_export.evaluation.compared_bundles import name_bundles, plan_comparison
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
 from edge_asd_export.evaluation.published import PUBLISHED, published_beside
+from edge_asd_export.evaluation.test_sets import name_bundles, plan_test_sets
 
 SEVEN = ("bearingEmu", "fan", "gearboxEmu", "sliderEmu", "ToyCar", "ToyCarEmu", "valveEmu")
 SAME_SCORE = 1e-12
@@ -25,7 +25,7 @@ SAME_SCORE = 1e-12
 def test_every_system_of_every_bundle_is_a_row_sorted_by_system() -> None:
     bundles = (scored_bundle("a"), scored_bundle("b", "system4"))
 
-    found = [(row.system, row.bundle) for row in compare(bundles, n_replicates=20).rows]
+    found = [(row.kind.system, row.bundle) for row in compare(bundles, n_replicates=20).rows]
 
     assert found == [
         ("system1", "a"),
@@ -39,7 +39,9 @@ def test_every_system_of_every_bundle_is_a_row_sorted_by_system() -> None:
 def test_a_row_has_the_figures_of_its_systems_fused_scores() -> None:
     bundle = scored_bundle(networks={"beats": "beats-mini"})
 
-    whole = next(row for row in compare([bundle], n_replicates=20).rows if row.system == "system3")
+    whole = next(
+        row for row in compare([bundle], n_replicates=20).rows if row.kind.system == "system3"
+    )
 
     expected = []
     for clips in bundle.machines:
@@ -49,7 +51,7 @@ def test_a_row_has_the_figures_of_its_systems_fused_scores() -> None:
         expected.append(machine_metrics(fused, clips.is_anomaly, clips.is_target))
     assert whole.figures["pump"].metrics == expected[1]
     assert whole.official.score == pytest.approx(official_score(expected), rel=SAME_SCORE)
-    assert whole.networks == ("beats-mini", "fkie", "resnet")
+    assert whole.kind.networks == ("beats-mini", "fkie", "resnet")
 
 
 def test_differences_are_paired_so_that_equal_scores_differ_by_nothing() -> None:
@@ -89,10 +91,10 @@ def test_rows_alike_in_system_networks_and_precision_are_averaged() -> None:
     (average,) = averages(rows)
 
     scores = [row.official.score for row in rows[:3]]
-    assert average.official.mean == pytest.approx(np.mean(scores))
+    assert average.official.score == pytest.approx(np.mean(scores))
     assert average.official.std == pytest.approx(np.std(scores, ddof=1))
     paucs = [row.figures["fan"].metrics.pauc for row in rows[:3]]
-    assert average.machine("fan")["pauc"].mean == pytest.approx(np.mean(paucs))
+    assert average.machine("fan")["pauc"].score == pytest.approx(np.mean(paucs))
 
 
 def test_there_is_something_to_average_only_with_two_rows_alike() -> None:
@@ -130,7 +132,7 @@ def test_only_machines_of_every_bundle_are_compared_and_the_others_named(tmp_pat
         "b": manifest("system4", ("fan", "valve")),
     }
 
-    test_sets, warnings = plan_comparison(scan([tmp_path]), bundles)
+    test_sets, warnings = plan_test_sets(scan([tmp_path]), bundles, need_figures=True)
 
     assert [one.machine for one in test_sets] == ["fan"]
     assert warnings == (
@@ -145,7 +147,7 @@ def test_a_bundle_that_shares_no_machine_with_the_data_is_named(tmp_path: Path) 
     bundles = {"a": manifest("system4", ("fan",)), "b": manifest("system4", ("pump",))}
 
     with pytest.raises(DataError, match=r"bundle b shares no machine .* pump, .* clips of fan"):
-        plan_comparison(scan([tmp_path]), bundles)
+        plan_test_sets(scan([tmp_path]), bundles, need_figures=True)
 
 
 def test_bundles_of_different_machines_are_refused_with_what_each_knows(tmp_path: Path) -> None:
@@ -154,28 +156,30 @@ def test_bundles_of_different_machines_are_refused_with_what_each_knows(tmp_path
     bundles = {"a": manifest("system4", ("fan",)), "b": manifest("system4", ("pump",))}
 
     with pytest.raises(DataError, match=r"share no machine.*: a knows fan; b knows pump"):
-        plan_comparison(scan([tmp_path]), bundles)
+        plan_test_sets(scan([tmp_path]), bundles, need_figures=True)
 
 
 def test_a_bundle_that_cannot_take_the_clips_is_named(tmp_path: Path) -> None:
     write_machine(tmp_path / "fan", n_samples=800)
 
     with pytest.raises(DataError, match=r"bundle a: clips of machine 'fan' are 0\.05 s long"):
-        plan_comparison(scan([tmp_path]), {"a": manifest("system4", ("fan",))})
+        plan_test_sets(scan([tmp_path]), {"a": manifest("system4", ("fan",))})
 
 
 def test_anonymous_clips_alone_are_refused_before_scoring(tmp_path: Path) -> None:
     write_clip(tmp_path / "fan" / "test" / "section_00_0000.wav")
 
     with pytest.raises(DataError, match=r"nothing to compare: fan: .* --ground-truth"):
-        plan_comparison(scan([tmp_path]), {"a": manifest("system4", ("fan",))})
+        plan_test_sets(scan([tmp_path]), {"a": manifest("system4", ("fan",))}, need_figures=True)
 
 
 def test_a_machine_without_figures_is_left_out_with_the_reason(tmp_path: Path) -> None:
     write_machine(tmp_path / "fan")
     write_clip(tmp_path / "pump" / "test" / "section_00_source_test_normal_0000.wav")
 
-    test_sets, warnings = plan_comparison(scan([tmp_path]), {"a": manifest("system4")})
+    test_sets, warnings = plan_test_sets(
+        scan([tmp_path]), {"a": manifest("system4")}, need_figures=True
+    )
 
     assert [one.machine for one in test_sets] == ["fan"]
     assert "machine 'pump' is left out: found 1 source normals, 0 target" in warnings[0]

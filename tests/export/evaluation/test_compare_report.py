@@ -14,12 +14,8 @@ from rich.console import Console
 
 from edge_asd.errors import UsageError
 from edge_asd_export.evaluation.published import CAVEAT, published_beside
-from edge_asd_export.evaluation.report.comparison import (
-    ComparisonReport,
-    print_comparison,
-    write_comparison,
-)
-from edge_asd_export.evaluation.report.comparison.table import (
+from edge_asd_export.evaluation.report import ComparisonReport, print_report, write_report
+from edge_asd_export.evaluation.report.table import (
     Column,
     Row,
     Table,
@@ -66,7 +62,7 @@ def plain() -> ComparisonReport:
 @pytest.fixture(scope="module")
 def folder(report: ComparisonReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "compare"
-    write_comparison(report, folder)
+    write_report(report, folder)
     return folder
 
 
@@ -77,7 +73,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def printed(report: ComparisonReport, width: int = 200) -> str:
     text = io.StringIO()
-    print_comparison(report, Console(file=text, width=width))
+    print_report(report, Console(file=text, width=width))
     return text.getvalue()
 
 
@@ -112,7 +108,7 @@ def test_stated_and_recomputed_totals_of_every_publication_are_shown(folder: Pat
 def test_without_published_figures_there_is_no_trace_of_them(
     plain: ComparisonReport, tmp_path: Path
 ) -> None:
-    write_comparison(plain, tmp_path / "plain")
+    write_report(plain, tmp_path / "plain")
 
     assert "64.67" not in printed(plain)
     assert "published" not in (tmp_path / "plain" / "table2.csv").read_text()
@@ -221,7 +217,7 @@ def test_a_folder_with_other_files_is_never_replaced(
     (tmp_path / "notes.txt").write_text("mine")
 
     with pytest.raises(UsageError, match="exists and has no"):
-        write_comparison(plain, tmp_path)
+        write_report(plain, tmp_path)
 
 
 def hostile_table() -> Table:

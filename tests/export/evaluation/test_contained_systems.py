@@ -12,13 +12,13 @@ from edge_asd.scoring.fusion import fuse
 from edge_asd_export.calibration.fit_fusion import ClipScores, GridSearch, fit_fusions
 from edge_asd_export.evaluation.contained_systems import (
     ablations,
+    contained_systems,
     contains,
     labels_of,
     largest,
     networks_of,
     precision_of,
     restricted,
-    systems_present,
 )
 from edge_asd_export.evaluation.metrics import machine_metrics
 
@@ -52,12 +52,12 @@ def grid(seen: list[str]) -> GridSearch:
     ],
 )
 def test_a_bundle_holds_its_system_and_those_inside_it(system: str, expected: list[str]) -> None:
-    assert list(systems_present(manifest(system))) == expected
+    assert list(contained_systems(manifest(system))) == expected
 
 
 @pytest.mark.parametrize("system", ["system1", "system2", "system4"])
 def test_a_contained_system_is_fused_as_in_a_bundle_of_its_own(system: str) -> None:
-    inside = systems_present(manifest("system3", MACHINES))[system]
+    inside = contained_systems(manifest("system3", MACHINES))[system]
     own = fitted(system, MACHINES)
 
     for machine in MACHINES:
@@ -79,7 +79,7 @@ def test_weights_of_a_contained_system_chosen_with_labels_are_its_own_too(system
     rules = dict.fromkeys(("channels", "models"), grid(seen))
 
     whole = fit_fusions(SYSTEMS["system3"].fusion, known, rules)
-    inside = systems_present(manifest("system3", MACHINES, fusions=whole))[system]
+    inside = contained_systems(manifest("system3", MACHINES, fusions=whole))[system]
 
     assert seen
     assert inside == fit_fusions(
@@ -99,14 +99,14 @@ def test_weights_of_a_contained_system_chosen_with_labels_are_its_own_too(system
 def test_an_unknown_system_is_present_under_its_own_name() -> None:
     made = manifest("system4").model_copy(update={"system": "system9"})
 
-    assert list(systems_present(made)) == ["system9"]
+    assert list(contained_systems(made)) == ["system9"]
 
 
 def test_a_system_whose_branches_the_fusion_lacks_is_not_present() -> None:
     fusion = FusionSpec(terms=(TermSpec(of="fkie@near", weight=1.0),), method="one")
     made = manifest("system1", fusions=dict.fromkeys(MACHINES, fusion))
 
-    assert list(systems_present(made)) == ["system1"]
+    assert list(contained_systems(made)) == ["system1"]
 
 
 def test_systems_that_share_a_network_but_not_a_scorer_do_not_contain_each_other() -> None:
@@ -190,7 +190,7 @@ def test_networks_and_precisions_are_those_of_the_systems_own_branches() -> None
     made = manifest(
         "system3", networks={"beats": "beats-mini"}, precisions={"beats": "fp32", "fkie": "int8"}
     )
-    present = systems_present(made)
+    present = contained_systems(made)
 
     assert networks_of(made, present["system1"]) == ("beats-mini", "fkie")
     assert networks_of(made, present["system2"]) == ("resnet",)

@@ -26,7 +26,8 @@ from edge_asd.cli import app
 from edge_asd.errors import DataError
 from edge_asd_export.data.clips import scan
 from edge_asd_export.evaluation.evaluate import FUSED, Evaluation, ScoredClips, evaluate_scores
-from edge_asd_export.evaluation.score_clips import MachineTestSet, plan_machines, score_machine
+from edge_asd_export.evaluation.score_clips import score_machine
+from edge_asd_export.evaluation.test_sets import MachineTestSet, plan_test_sets
 
 SAME_SCORE = 1e-5  # evaluation and the device must agree to this
 MEAN_OF_FLOAT32 = 1e-6
@@ -36,10 +37,9 @@ HOP_S = 0.05
 def plan(
     data: Path, *machines: str, ground_truth: Path | None = None
 ) -> tuple[tuple[MachineTestSet, ...], tuple[str, ...]]:
-    return plan_machines(
+    return plan_test_sets(
         scan([data], read_samples=False),
-        manifest(machines or ("fan",)).machines,
-        sample_rate_hz=RATE_HZ,
+        {"hall": manifest(machines or ("fan",))},
         ground_truth=ground_truth,
     )
 
@@ -100,7 +100,9 @@ def test_clips_at_another_rate_than_the_bundles_are_refused(tmp_path: Path) -> N
     write_machine(tmp_path / "fan")
 
     with pytest.raises(DataError, match="have 16000 Hz, the bundle needs 8000 Hz"):
-        plan_machines(scan([tmp_path]), manifest().machines, sample_rate_hz=8000)
+        plan_test_sets(
+            scan([tmp_path]), {"hall": manifest().model_copy(update={"sample_rate_hz": 8000})}
+        )
 
 
 def test_machines_on_one_side_only_are_named_and_skipped(tmp_path: Path) -> None:
@@ -111,8 +113,8 @@ def test_machines_on_one_side_only_are_named_and_skipped(tmp_path: Path) -> None
 
     assert [test_set.machine for test_set in test_sets] == ["fan"]
     assert warnings == (
-        "machine 'pump' is in the data but not in the bundle, which knows fan, slider; skipped",
-        "machine 'slider' of the bundle has no test clips; skipped",
+        "machine 'pump' is left out: hall does not know it",
+        "machine 'slider' is left out: the data has no test clips of it",
     )
 
 
@@ -255,7 +257,7 @@ def test_the_command_prints_a_table_warnings_and_where_the_report_is(
 
     assert result.exit_code == 0, result.stderr
     assert "official score" in result.stdout
-    assert "machine 'fan' is in the data but not in the bundle" in result.stderr
+    assert "machine 'fan' is left out: bundle does not know it" in result.stderr
     assert str(out / "report.html") in result.stderr
 
 

@@ -18,8 +18,12 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd_export.evaluation import report as report_package
 from edge_asd_export.evaluation.evaluate import FUSED
 from edge_asd_export.evaluation.published import CAVEAT
-from edge_asd_export.evaluation.report import Report, require_replaceable, write_report
-from edge_asd_export.evaluation.report.tables import print_tables
+from edge_asd_export.evaluation.report import (
+    EvaluationReport,
+    print_report,
+    require_replaceable,
+    write_report,
+)
 
 HOSTILE = "fan <script> & $x$"
 VOID = {"meta", "img", "br"}
@@ -51,12 +55,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
+def report() -> EvaluationReport:
     return make_report(("fan", HOSTILE, "ToyCar"), anonymous=("ToyCar",), labels="dev")
 
 
 @pytest.fixture(scope="module")
-def folder(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(report: EvaluationReport, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "latest"
     write_report(report, folder)
     return folder
@@ -67,9 +71,9 @@ def page(folder: Path) -> Page:
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
-def printed(report: Report) -> str:
+def printed(report: EvaluationReport) -> str:
     text = io.StringIO()
-    print_tables(report, Console(file=text))
+    print_report(report, Console(file=text))
     return text.getvalue()
 
 
@@ -108,7 +112,7 @@ def test_the_page_is_nested_well_and_escapes_names(page: Page) -> None:
     [
         "hall-3",
         "system4",
-        "fkie int8",
+        "fkie: fkie, int8",
         "arm64",
         "empirical quantile",
         "from\n      1000 normal scores",
@@ -123,11 +127,11 @@ def test_the_page_states_the_facts_of_the_bundle(page: Page, fact: str) -> None:
 
 
 def test_every_place_says_when_published_figures_compare(
-    report: Report, folder: Path, page: Page
+    report: EvaluationReport, folder: Path, page: Page
 ) -> None:
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
 
-    assert CAVEAT in printed(report)
+    assert CAVEAT in " ".join(printed(report).split())
     assert CAVEAT[1:] in page.text
     assert results["published"]["caveat"] == CAVEAT
     assert "63.68/48.84/53.63" in printed(report)
@@ -138,7 +142,7 @@ def test_machines_unknown_to_the_publication_bring_no_published_figures() -> Non
     assert "Published" not in printed(make_report(("pump",)))
 
 
-def test_stated_and_recomputed_totals_are_both_shown(report: Report) -> None:
+def test_stated_and_recomputed_totals_are_both_shown(report: EvaluationReport) -> None:
     lines = printed(report).splitlines()
 
     stated = next(line for line in lines if "total, as stated" in line)
@@ -147,16 +151,18 @@ def test_stated_and_recomputed_totals_are_both_shown(report: Report) -> None:
     assert recomputed.split()[-4:] == ["64.67", "62.34", "65.63", "62.96"]
 
 
-def test_notes_tell_of_skipped_machines_and_of_weights_chosen_with_labels(report: Report) -> None:
+def test_notes_tell_of_skipped_machines_and_of_weights_chosen_with_labels(
+    report: EvaluationReport,
+) -> None:
     text = printed(report)
 
     assert "machine 'ToyCar' has scores but no metrics: the clips are anonymous" in text
-    assert "weights were chosen with labels (dev)" in text
-    assert "weights were chosen with labels" not in printed(make_report())
+    assert "the weights of system4 of hall-3 were chosen with labels (dev)" in text
+    assert "were chosen with labels" not in printed(make_report())
 
 
 def test_results_hold_unrounded_figures_of_every_kind_of_score(
-    report: Report, folder: Path
+    report: EvaluationReport, folder: Path
 ) -> None:
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = {(row["machine"], row["scores"]): row for row in csv.DictReader(file)}

@@ -1,23 +1,45 @@
-"""The report of one evaluation: a folder of CSV, JSON and PNG files and one HTML page."""
+"""Reports of measured bundles: a folder of tables, pictures and one HTML page."""
 
 from __future__ import annotations
 
 import json
-from itertools import groupby
 from pathlib import Path
+
+from rich.console import Console
 
 from edge_asd.errors import UsageError
 from edge_asd_export.bundling.atomic_folder import atomic_folder
-from edge_asd_export.evaluation.challenge_csv import write_challenge_csv
-from edge_asd_export.evaluation.evaluate import FUSED
-from edge_asd_export.evaluation.report.content import Report
+from edge_asd_export.evaluation.report.comparison_pictures import draw_comparison
+from edge_asd_export.evaluation.report.comparison_records import (
+    comparison_json,
+    write_comparison_csv,
+)
+from edge_asd_export.evaluation.report.comparison_tables import comparison_tables
+from edge_asd_export.evaluation.report.content import ComparisonReport, EvaluationReport
+from edge_asd_export.evaluation.report.evaluation_pictures import draw_evaluation
+from edge_asd_export.evaluation.report.evaluation_records import (
+    evaluation_json,
+    write_evaluation_csv,
+)
+from edge_asd_export.evaluation.report.evaluation_tables import evaluation_tables
 from edge_asd_export.evaluation.report.html import render_html
-from edge_asd_export.evaluation.report.pictures import write_pictures
-from edge_asd_export.evaluation.report.tables import as_json, write_results_csv
+from edge_asd_export.evaluation.report.table import Table, as_latex, as_markdown, as_rich
 
-__all__ = ["Report", "require_replaceable", "write_report"]
+__all__ = [
+    "ComparisonReport",
+    "EvaluationReport",
+    "print_report",
+    "report_json",
+    "require_replaceable",
+    "write_report",
+]
 
 RESULTS_NAME = "results.json"
+
+_NARROWEST = 160  # columns that the tables need; a pipe reports 80
+_MOST_COMPARED = 7  # systems against each other on a terminal
+
+AnyReport = EvaluationReport | ComparisonReport
 
 
 def require_replaceable(folder: Path) -> None:
@@ -37,7 +59,7 @@ def require_replaceable(folder: Path) -> None:
         )
 
 
-def write_report(report: Report, folder: Path) -> None:
+def write_report(report: AnyReport, folder: Path) -> None:
     """All files of the report in `folder`, which appears complete or not at all.
 
     An earlier report there is replaced.
@@ -49,26 +71,43 @@ def write_report(report: Report, folder: Path) -> None:
     DataError
         When the folder cannot be written.
     """
+    tables = _tables(report)
+    texts = {RESULTS_NAME: json.dumps(report_json(report), indent=2, ensure_ascii=False) + "\n"}
     with atomic_folder(folder, RESULTS_NAME) as staging:
-        _write_files(report, staging)
+        if isinstance(report, EvaluationReport):
+            write_evaluation_csv(report, staging)
+            draw_evaluation(report, staging)
+        else:
+            write_comparison_csv(report, staging)
+            draw_comparison(report, staging)
+            latex = "\n".join(as_latex(table) for table in tables)
+            texts["tables.tex"] = "% needs \\usepackage{booktabs}\n" + latex
+            texts["tables.md"] = "\n".join(as_markdown(table) for table in tables)
+        texts["report.html"] = render_html(report, tables, staging)
+        for name, text in texts.items():
+            (staging / name).write_text(text, encoding="utf-8")
 
 
-def _write_files(report: Report, folder: Path) -> None:
-    for test_set, scored in zip(report.test_sets, report.scored, strict=True):
-        threshold = report.manifest.machines[test_set.machine].threshold.threshold
-        rows = zip(test_set.clips, scored.scores[FUSED], strict=True)
-        for section, part in groupby(rows, key=lambda row: row[0].section):
-            clips, scores = zip(*part, strict=True)
-            write_challenge_csv(
-                folder,
-                test_set.machine,
-                section,
-                [clip.path.stem for clip in clips],
-                scores,
-                threshold,
-            )
-    write_results_csv(report, folder / "results.csv")
-    text = json.dumps(as_json(report), indent=2, ensure_ascii=False)
-    (folder / RESULTS_NAME).write_text(text + "\n", encoding="utf-8")
-    pictures = write_pictures(report, folder)
-    (folder / "report.html").write_text(render_html(report, pictures), encoding="utf-8")
+def report_json(report: AnyReport) -> dict[str, object]:
+    """Everything of the report that is a figure or a fact, ready for ``json.dumps``."""
+    if isinstance(report, EvaluationReport):
+        return evaluation_json(report)
+    return comparison_json(report)
+
+
+def print_report(report: AnyReport, console: Console | None = None) -> None:
+    """The tables on stdout, without the warnings that stderr has had before the scoring."""
+    console = console or Console()
+    if console.width < _NARROWEST and not console.is_terminal:
+        console = Console(file=console.file, width=_NARROWEST)
+    for table in _tables(report, most_compared=_MOST_COMPARED):
+        console.print(as_rich(table))
+    for note in report.notes:
+        if note not in report.warnings:
+            console.print(f"Note: {note}.", highlight=False, soft_wrap=True, markup=False)
+
+
+def _tables(report: AnyReport, most_compared: int = 9) -> tuple[Table, ...]:
+    if isinstance(report, EvaluationReport):
+        return evaluation_tables(report)
+    return comparison_tables(report, most_compared=most_compared)

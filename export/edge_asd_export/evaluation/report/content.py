@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
 
 from edge_asd import __version__
-from edge_asd.bundle.manifest import Manifest
+from edge_asd_export.evaluation.compare import Average, Comparison, SystemRow, averages
 from edge_asd_export.evaluation.contained_systems import labels_of
-from edge_asd_export.evaluation.evaluate import Evaluation, ScoredClips
-from edge_asd_export.evaluation.score_clips import MachineTestSet
+from edge_asd_export.evaluation.evaluate import Evaluation
+from edge_asd_export.evaluation.published import Beside, PublishedSystem, published_for
+from edge_asd_export.evaluation.score_clips import ScoredBundle
+from edge_asd_export.evaluation.test_sets import MachineTestSet
 
-__all__ = ["Report", "measured_with"]
+__all__ = ["ComparisonReport", "EvaluationReport", "MeasuredBundles"]
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """One evaluation of one bundle, with everything that its report shows."""
+def _now_utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
-    bundle: Path
-    manifest: Manifest
+
+def _measured_with() -> dict[str, str]:
+    """Versions of the program and of the libraries that the figures depend on."""
+    return {
+        "edge-asd": __version__,
+        "python": python_version(),
+        **{name: version(name) for name in ("numpy", "onnxruntime", "scikit-learn")},
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredBundles:
+    """Bundles whose test clips are scored, and how they were measured."""
+
+    bundles: tuple[ScoredBundle, ...]
     data: tuple[Path, ...]
-    created_utc: str  # of the report
-    versions: dict[str, str]  # programs and libraries that measured
+    warnings: tuple[str, ...] = ()  # of what is left out
+    created_utc: str = field(default_factory=_now_utc)
+    versions: dict[str, str] = field(default_factory=_measured_with)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationReport(MeasuredBundles):
+    """The figures of one bundle and of each of its branches."""
+
     test_sets: tuple[MachineTestSet, ...]
-    scored: tuple[ScoredClips, ...]  # beside `test_sets`
     evaluation: Evaluation
-    warnings: tuple[str, ...] = ()  # of what could not be scored
+
+    @property
+    def bundle(self) -> ScoredBundle:
+        return self.bundles[0]
+
+    @property
+    def published(self) -> tuple[PublishedSystem, ...]:
+        """The published systems, where one of the machines has a published name."""
+        return published_for(machine.machine for machine in self.evaluation.machines)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -38,26 +68,49 @@ class Report:
             for machine in self.evaluation.machines
             if machine.skipped
         )
-        return self.warnings + skipped + self._tuned_with_labels()
-
-    def _tuned_with_labels(self) -> tuple[str, ...]:
-        """Fusion weights that saw labels: perhaps the very labels of this evaluation."""
-        labels = {
-            labels: None
+        manifest = self.bundle.manifest
+        of = f"{manifest.system} of {self.bundle.name}"
+        tuned = {
+            labels: of
             for machine in self.evaluation.machines
-            for labels in labels_of(self.manifest.machines[machine.machine].fusion)
+            for labels in labels_of(manifest.machines[machine.machine].fusion)
         }
-        return tuple(
-            f"the fusion weights were chosen with labels ({used}); if these are the clips "
-            f"evaluated here, the fused figures are optimistic"
-            for used in labels
+        return self.warnings + skipped + _tuned_with_labels(tuned.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonReport(MeasuredBundles):
+    """The figures of every system in some bundles."""
+
+    comparison: Comparison
+    beside: Beside = field(default_factory=Beside)
+    repeated: bool = False  # rows of one kind are repetitions; show their mean too
+
+    @property
+    def rows(self) -> tuple[SystemRow | Average, ...]:
+        """Every system of every bundle, then means over bundles where that was asked for."""
+        rows = self.comparison.rows
+        return (*rows, *averages(rows)) if self.repeated else rows
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader must know before quoting the figures."""
+        beside = (self.beside.note,) if self.beside.note else ()
+        tuned = (
+            (labels, f"{row.kind.system} of {row.bundle}")
+            for row in self.comparison.rows
+            for labels in row.labels
         )
+        return beside + self.warnings + _tuned_with_labels(tuned)
 
 
-def measured_with() -> dict[str, str]:
-    """What measures: this program and the libraries that the figures depend on."""
-    return {
-        "edge-asd": __version__,
-        "python": python_version(),
-        **{name: version(name) for name in ("numpy", "onnxruntime", "scikit-learn")},
-    }
+def _tuned_with_labels(tuned: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Notes on labels that chose fusion weights: perhaps the very labels of the test clips."""
+    systems: dict[str, list[str]] = {}
+    for labels, system in tuned:
+        systems.setdefault(labels, []).append(system)
+    return tuple(
+        f"the weights of {', '.join(of)} were chosen with labels ({labels}); if these are the "
+        "clips measured here, their figures are optimistic"
+        for labels, of in systems.items()
+    )

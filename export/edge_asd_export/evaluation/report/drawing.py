@@ -16,10 +16,9 @@ INK, FAINT = "#222222", "#D8DCE2"
 _DPI = 144
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write the figure as PNG and return where."""
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG."""
     figure.savefig(path, dpi=_DPI, facecolor="white")
-    return path
 
 
 def style(axes: Axes) -> None:

@@ -1,9 +1,8 @@
-"""The pictures of a report, as PNG files."""
+"""The pictures of an evaluation, as PNG files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +14,10 @@ from sklearn.metrics import roc_curve
 
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation, ScoredClips
 from edge_asd_export.evaluation.metrics import MAX_FPR
-from edge_asd_export.evaluation.report.content import Report
+from edge_asd_export.evaluation.report.content import EvaluationReport
 from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, save, style
 
-__all__ = ["Pictures", "write_pictures"]
+__all__ = ["draw_evaluation"]
 
 # Of the same palette as KINDS.
 _NORMAL, _ANOMALY = "#4477AA", "#EE6677"
@@ -30,29 +29,15 @@ _Float = NDArray[np.float64]
 _Bool = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Where the pictures are."""
-
-    overview: Path | None  # None: no machine has figures
-    distributions: Mapping[str, Path] = field(default_factory=dict)  # by machine
-    rocs: Mapping[str, Path] = field(default_factory=dict)  # by machine that has figures
-
-
-def write_pictures(report: Report, folder: Path) -> Pictures:
+def draw_evaluation(report: EvaluationReport, folder: Path) -> None:
     """Draw the overview, and the score distributions and ROC curves of each machine."""
-    distributions, rocs = {}, {}
-    for scored, machine in zip(report.scored, report.evaluation.machines, strict=True):
-        path = folder / f"distribution_{machine.machine}.png"
-        distributions[machine.machine] = save(_distribution(scored), path)
+    for scored, machine in zip(report.bundle.machines, report.evaluation.machines, strict=True):
+        save(_distribution(scored), folder / f"distribution_{machine.machine}.png")
         if scored.is_anomaly is not None and scored.is_target is not None and not machine.skipped:
-            path = folder / f"roc_{machine.machine}.png"
             figure = _roc(scored.scores[FUSED], scored.is_anomaly, scored.is_target, machine)
-            rocs[machine.machine] = save(figure, path)
-    overview = None
+            save(figure, folder / f"roc_{machine.machine}.png")
     if report.evaluation.measured:
-        overview = save(_overview(report), folder / "overview.png")
-    return Pictures(overview, distributions, rocs)
+        save(_overview(report), folder / "overview.png")
 
 
 def _distribution(scored: ScoredClips) -> Figure:
@@ -152,7 +137,7 @@ def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluati
     return figure
 
 
-def _overview(report: Report) -> Figure:
+def _overview(report: EvaluationReport) -> Figure:
     """Harmonic means of every kind of score, per machine and official, with one sd."""
     official = report.evaluation.official
     machines = report.evaluation.measured

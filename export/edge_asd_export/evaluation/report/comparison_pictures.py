@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from edge_asd_export.evaluation.report.comparison.content import ComparisonReport
-from edge_asd_export.evaluation.report.comparison.tables import average_label, row_label
+from edge_asd_export.evaluation.compare import Average, Spread, SystemRow
+from edge_asd_export.evaluation.evaluate import Official
+from edge_asd_export.evaluation.report.comparison_tables import kind_label
+from edge_asd_export.evaluation.report.content import ComparisonReport
 from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, save, style
 
-__all__ = ["ComparisonPictures", "write_pictures"]
+__all__ = ["draw_comparison"]
 
 _ROW_INCHES, _PANEL_INCHES, _PANELS_ABREAST = 0.3, 2.1, 4
 _STATED, _ROWS = "D", "|"  # markers of published figures
@@ -25,61 +27,28 @@ _MARK: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "markeredgewidth"
 
 
 @dataclass(frozen=True, slots=True)
-class ComparisonPictures:
-    """Where the pictures are."""
-
-    official: Path
-    machines: Path
-
-
-@dataclass(frozen=True, slots=True)
 class _Point:
-    """A figure in percent with one standard deviation, on a row of its own."""
+    """A figure with one standard deviation, on a row of its own."""
 
     label: str
     system: str
-    value: float
-    std: float
+    figure: Official | Spread
     color: str
-    is_mean: bool = False
+    is_mean: bool
 
 
-def write_pictures(report: ComparisonReport, folder: Path) -> ComparisonPictures:
+def draw_comparison(report: ComparisonReport, folder: Path) -> None:
     """Draw the official scores, and the harmonic means of every machine."""
-    return ComparisonPictures(
-        save(_official(report), folder / "official.png"),
-        save(_machines(report), folder / "machines.png"),
-    )
+    save(_official(report), folder / "official.png")
+    save(_machines(report), folder / "machines.png")
 
 
 def _official(report: ComparisonReport) -> Figure:
-    colors = _colors(report)
-    points = [
-        _Point(
-            _label(report, number),
-            row.system,
-            100 * row.official.score,
-            100 * row.official.std,
-            colors[row.system],
-        )
-        for number, row in enumerate(report.comparison.rows)
-    ]
-    points += [
-        _Point(
-            average_label(average),
-            average.rows[0].system,
-            100 * average.official.mean,
-            100 * average.official.std,
-            colors[average.rows[0].system],
-            is_mean=True,
-        )
-        for average in report.averages
-    ]
+    points = _points(report, report.rows, [row.official for row in report.rows])
     figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(points)), layout="constrained")
     axes = figure.subplots()
     _draw(axes, points)
     marked = _mark_totals(axes, points, report)
-    axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
     axes.set_xlabel("official score in percent ± sd", fontsize=9.5)
     if marked:
         figure.legend(handles=marked, frameon=False, fontsize=9, loc="outside upper right")
@@ -89,26 +58,16 @@ def _official(report: ComparisonReport) -> Figure:
 def _machines(report: ComparisonReport) -> Figure:
     """One panel per machine; rows as in the picture of official scores."""
     rows, machines = report.comparison.rows, report.comparison.machines
-    colors = _colors(report)
     abreast = min(_PANELS_ABREAST, len(machines))
     n_lines = ceil(len(machines) / abreast)
     height = n_lines * (0.9 + _ROW_INCHES * len(rows)) + 0.2
     figure = Figure(figsize=(3.4 + _PANEL_INCHES * abreast, height), layout="constrained")
     panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, machine in zip(panels, machines, strict=False):
-        points = [
-            _Point(
-                _label(report, number),
-                row.system,
-                100 * row.figures[machine.machine].metrics.hmean,
-                100 * row.figures[machine.machine].hmean_std,
-                colors[row.system],
-            )
-            for number, row in enumerate(rows)
-        ]
+        hmeans = [row.machine(machine.machine)["hmean"] for row in rows]
+        points = _points(report, rows, hmeans)
         _draw(axes, points)
         axes.set_title(machine.machine, fontsize=10.5, loc="left", parse_math=False)
-        axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
         for place, point in enumerate(points):
             for system in report.beside.named(point.system):
                 value = system.recomputed_over([machine.machine])
@@ -124,6 +83,25 @@ def _machines(report: ComparisonReport) -> Figure:
     return figure
 
 
+def _points(
+    report: ComparisonReport,
+    rows: Sequence[SystemRow | Average],
+    figures: Sequence[Official | Spread],
+) -> list[_Point]:
+    """Points of some rows; a system has one colour, in whichever bundle it is."""
+    systems = list(dict.fromkeys(row.kind.system for row in report.comparison.rows))
+    points = []
+    for number, (row, figure) in enumerate(zip(rows, figures, strict=True), start=1):
+        label = kind_label(row.kind)
+        if isinstance(row, Average):
+            label = f"{label}, mean of {row.n_bundles}"
+        else:
+            label = f"{number}  {label}" + (f", {row.bundle}" if len(report.bundles) > 1 else "")
+        color = KINDS[systems.index(row.kind.system) % len(KINDS)]
+        points.append(_Point(label, row.kind.system, figure, color, isinstance(row, Average)))
+    return points
+
+
 def _draw(axes: Axes, points: list[_Point]) -> None:
     """Points with error bars, the first on top, and a line at chance."""
     style(axes)
@@ -131,15 +109,16 @@ def _draw(axes: Axes, points: list[_Point]) -> None:
     axes.axvline(50, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     for place, point in enumerate(points):
         axes.errorbar(
-            point.value,
+            100 * point.figure.score,
             place,
-            xerr=point.std,
+            xerr=100 * (point.figure.std or 0.0),
             fmt="s" if point.is_mean else "o",
             color=point.color,
             markersize=7 if point.is_mean else 6,
             elinewidth=1.6,
             capsize=3,
         )
+    axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
     axes.set_ylim(len(points) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
@@ -166,16 +145,3 @@ def _mark(axes: Axes, place: int, value: float | None, marker: str) -> None:
 
 def _handle(marker: str, label: str) -> Line2D:
     return Line2D([], [], marker=marker, color=_PUBLISHED, linestyle="none", label=label, **_MARK)
-
-
-def _label(report: ComparisonReport, number: int) -> str:
-    row = report.comparison.rows[number]
-    bundle = f", {row.bundle}" if len(report.bundles) > 1 else ""
-    return f"{number + 1}  {row_label(row)}{bundle}"
-
-
-def _colors(report: ComparisonReport) -> dict[str, str]:
-    """One colour per system, in whichever bundle it is."""
-    systems = dict.fromkeys(row.system for row in report.comparison.rows)
-    palette = np.resize(KINDS, len(systems))
-    return {system: str(color) for system, color in zip(systems, palette, strict=True)}

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import groupby
 
-from edge_asd_export.evaluation.compare import AblationRow, Average, Difference, Spread, SystemRow
-from edge_asd_export.evaluation.evaluate import Figures, Official
+from edge_asd_export.evaluation.compare import (
+    AblationRow,
+    Average,
+    Difference,
+    Kind,
+    Spread,
+    SystemRow,
+)
+from edge_asd_export.evaluation.evaluate import Official
 from edge_asd_export.evaluation.published import PublishedSystem
-from edge_asd_export.evaluation.report.comparison.content import ComparisonReport
-from edge_asd_export.evaluation.report.comparison.table import Column, Row, Table
-from edge_asd_export.evaluation.report.tables import percent, triple
+from edge_asd_export.evaluation.report.content import ComparisonReport
+from edge_asd_export.evaluation.report.table import Column, Row, Table, percent, triple
 
-__all__ = ["all_tables", "average_label", "row_label"]
+__all__ = ["comparison_tables", "kind_label"]
 
 _NOTHING = "–"
-_FIGURES = ("auc_source", "auc_target", "pauc")
+_IDENTITY = (
+    Column("#"),
+    Column("system", is_text=True),
+    Column("networks", is_text=True),
+    Column("precision", is_text=True),
+)
 
 
-def all_tables(report: ComparisonReport, *, most_compared: int = 9) -> tuple[Table, ...]:
+def comparison_tables(report: ComparisonReport, *, most_compared: int = 9) -> tuple[Table, ...]:
     """The tables that have something to show, those of the systems' own report first.
 
     Parameters
@@ -33,62 +45,49 @@ def all_tables(report: ComparisonReport, *, most_compared: int = 9) -> tuple[Tab
     return tuple(tables)
 
 
-def row_label(row: SystemRow) -> str:
+def kind_label(kind: Kind) -> str:
     """The system with what was trained and how it is stored."""
-    return f"{row.system} ({', '.join(row.networks)}; {row.precision})"
-
-
-def average_label(average: Average) -> str:
-    """What is averaged."""
-    return f"{row_label(average.rows[0])}, mean of {len(average.rows)}"
+    return f"{kind.system} ({', '.join(kind.networks)}; {kind.precision})"
 
 
 def _official_table(report: ComparisonReport) -> Table:
     """What the report of the systems calls its second table."""
     rows, best = report.comparison.rows, report.comparison.best
-    n_machines = len(report.comparison.machines)
-    several = len(rows) > 1
-    columns = [
-        Column("#"),
-        Column("system", is_text=True),
-        Column("networks", is_text=True),
-        Column("precision", is_text=True),
-        Column("bundle", is_text=True),
-        Column("official ± sd"),
-    ]
-    if several:
-        columns.append(Column("minus best ± sd"))
-    columns += _published_columns(report)
+    n_machines, several = len(report.comparison.machines), len(rows) > 1
 
-    def cells(row: SystemRow, number: str, bundle: str, score: str, lag: str = "") -> Row:
-        text = [number, *_identity(row), bundle, score, *([lag] if several else [])]
-        return Row((*text, *_published_totals(report, row.system)), strong=not lag)
-
-    single = tuple(
-        cells(
-            row,
-            str(number),
-            row.bundle,
+    def line(row: SystemRow | Average) -> Row:
+        if isinstance(row, Average):
+            bundle, lag = f"mean of {row.n_bundles}", ""
+        else:
+            bundle = row.bundle
+            lag = "best" if row is best else _difference(Difference.of(row, best))
+        cells = (
+            *_identity(report, row),
+            bundle,
             _spread(row.official),
-            "best" if row is best else _difference(Difference.of(row, best)),
+            *([lag] if several else []),
         )
-        for number, row in enumerate(rows, start=1)
-    )
-    means = tuple(
-        cells(one.rows[0], _numbers(report, one), f"mean of {len(one.rows)}", _spread(one.official))
-        for one in report.averages
-    )
+        published = _published_totals(report, row.kind.system)
+        return Row((*cells, *published), strong=isinstance(row, Average))
+
+    groups = groupby(report.rows, key=lambda row: isinstance(row, Average))
     note = (
         f"Harmonic mean of AUC source, AUC target and pAUC over {n_machines} "
         f"machine{'s' if n_machines > 1 else ''}, in percent. sd: bootstrap over the test clips"
         + (", of differences from the same draws." if several else ".")
-        + (" Of a mean: over bundles." if means else "")
+        + (" Of a mean: over bundles." if len(report.rows) > len(rows) else "")
     )
     return Table(
         "official",
         "Official score of each system",
-        tuple(columns),
-        tuple(group for group in (single, means) if group),
+        (
+            *_IDENTITY,
+            Column("bundle", is_text=True),
+            Column("official ± sd"),
+            *([Column("minus best ± sd")] if several else []),
+            *_published_columns(report),
+        ),
+        tuple(tuple(map(line, group)) for _, group in groups),
         note,
         _caveat(report),
     )
@@ -97,49 +96,31 @@ def _official_table(report: ComparisonReport) -> Table:
 def _machine_table(report: ComparisonReport) -> Table:
     """What the report of the systems calls its third table."""
     shown = any(system.machines for system in report.beside.systems)
-    columns = [
-        Column("machine", is_text=True),
-        Column("#"),
-        Column("system", is_text=True),
-        Column("networks", is_text=True),
-        Column("precision", is_text=True),
-        Column("AUC source"),
-        Column("AUC target"),
-        Column("pAUC"),
-        Column("hmean ± sd"),
-    ]
-    columns += [Column("published AUC s/AUC t/pAUC")] if shown else []
 
-    def group(machine: str) -> tuple[Row, ...]:
-        lines = [
-            (row, str(number), _machine_cells(row.figures[machine]))
-            for number, row in enumerate(report.comparison.rows, start=1)
-        ]
-        for one in report.averages:
-            spreads = one.machine(machine)
-            cells = [_spread(spreads[figure]) for figure in (*_FIGURES, "hmean")]
-            lines.append((one.rows[0], _numbers(report, one), cells))
-        return tuple(
-            Row(
-                (
-                    "" if place else machine,
-                    number,
-                    *_identity(row),
-                    *cells,
-                    *([_published_triple(report, row.system, machine)] if shown else []),
-                ),
-                strong=place >= len(report.comparison.rows),
-            )
-            for place, (row, number, cells) in enumerate(lines)
-        )
+    def line(row: SystemRow | Average, machine: str, name: str) -> Row:
+        published = [_published_triple(report, row.kind.system, machine)] if shown else []
+        cells = map(_spread, row.machine(machine).values())
+        is_mean = isinstance(row, Average)
+        return Row((name, *_identity(report, row), *cells, *published), strong=is_mean)
 
     return Table(
         "machines",
         "AUC source, AUC target and pAUC of each machine",
-        tuple(columns),
-        tuple(group(machine.machine) for machine in report.comparison.machines),
+        (
+            Column("machine", is_text=True),
+            *_IDENTITY,
+            Column("AUC source"),
+            Column("AUC target"),
+            Column("pAUC"),
+            Column("hmean ± sd"),
+            *([Column("published AUC s/AUC t/pAUC")] if shown else []),
+        ),
+        tuple(
+            tuple(line(row, name, "" if i else name) for i, row in enumerate(report.rows))
+            for name in (machine.machine for machine in report.comparison.machines)
+        ),
         "In percent. hmean: harmonic mean of the three; sd: bootstrap over the test clips"
-        + (", of a mean over bundles" if report.averages else "")
+        + (", of a mean over bundles" if len(report.rows) > len(report.comparison.rows) else "")
         + ". Numbers as in the table of official scores.",
         _caveat(report) if shown else None,
     )
@@ -193,7 +174,7 @@ def _difference_table(report: ComparisonReport) -> Table:
                 Row(
                     (
                         str(number),
-                        row.system,
+                        row.kind.system,
                         *(
                             _NOTHING if row is other else _difference(Difference.of(row, other))
                             for other in rows
@@ -238,24 +219,17 @@ def _listed(values: Iterable[float | None]) -> str:
     return ", ".join(f"{value:.2f}" for value in values if value is not None) or _NOTHING
 
 
-def _identity(row: SystemRow) -> tuple[str, str, str]:
-    return row.system, ", ".join(row.networks), row.precision
-
-
-def _numbers(report: ComparisonReport, average: Average) -> str:
-    """Which rows are averaged."""
-    rows = report.comparison.rows
-    return ", ".join(str(n) for n, row in enumerate(rows, start=1) if row in average.rows)
-
-
-def _machine_cells(figures: Figures) -> list[str]:
-    hmean = f"{percent(figures.metrics.hmean)} ± {percent(figures.hmean_std)}"
-    return [*(percent(value) for value in figures.metrics.official), hmean]
+def _identity(report: ComparisonReport, row: SystemRow | Average) -> tuple[str, ...]:
+    """Cells of `_IDENTITY`; a mean has the numbers of its rows."""
+    of = row.rows if isinstance(row, Average) else (row,)
+    numbers = [str(n) for n, one in enumerate(report.comparison.rows, start=1) if one in of]
+    kind = row.kind
+    return ", ".join(numbers), kind.system, ", ".join(kind.networks), kind.precision
 
 
 def _spread(figure: Official | Spread) -> str:
-    value = figure.score if isinstance(figure, Official) else figure.mean
-    return f"{percent(value)} ± {percent(figure.std)}"
+    std = "" if figure.std is None else f" ± {percent(figure.std)}"
+    return percent(figure.score) + std
 
 
 def _difference(difference: Difference) -> str:

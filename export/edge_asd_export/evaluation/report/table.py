@@ -1,10 +1,12 @@
-"""A table of text, for the terminal, Markdown and LaTeX."""
+"""A table of text for the terminal, Markdown and LaTeX; records for CSV and JSON."""
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import fill
 from typing import Literal
 
@@ -12,7 +14,23 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-__all__ = ["Column", "Row", "Table", "as_latex", "as_markdown", "as_rich"]
+from edge_asd_export.evaluation.score_clips import ScoredBundle
+
+__all__ = [
+    "Column",
+    "Record",
+    "Row",
+    "Table",
+    "as_latex",
+    "as_markdown",
+    "as_rich",
+    "measured_json",
+    "percent",
+    "triple",
+    "write_csv",
+]
+
+Record = dict[str, str | int | float | bool | None]  # a row of a CSV file
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -125,6 +143,37 @@ def as_latex(table: Table) -> str:
             "",
         ]
     )
+
+
+def percent(value: float) -> str:
+    """A fraction in percent, as the challenge's tables print it."""
+    return f"{100 * value:.2f}"
+
+
+def triple(values: Sequence[float] | None) -> str:
+    """AUC source, AUC target and pAUC, given in percent, in one cell."""
+    return "/".join(f"{value:.2f}" for value in values) if values else "–"
+
+
+def write_csv(path: Path, records: Sequence[Record]) -> None:
+    """Write the records below a header; without records the file is empty."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if records:
+            writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(records)
+
+
+def measured_json(bundles: Iterable[ScoredBundle]) -> dict[str, dict[str, object]]:
+    """What bundles are, by name, ready for ``json.dumps``."""
+    facts = {"name", "system", "target", "created_utc", "tools"}
+    return {
+        bundle.name: {
+            "path": str(bundle.path),
+            **bundle.manifest.model_dump(mode="json", include=facts),
+        }
+        for bundle in bundles
+    }
 
 
 def _line(cells: Iterable[str]) -> str:
