@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Literal
 
 from edge_asd.errors import OutputError
@@ -15,6 +18,8 @@ from edge_asd.outputs import Output
 __all__ = ["Dispatcher"]
 
 _log = logging.getLogger(__name__)
+
+_CLOCK_TICK = timedelta(milliseconds=1)  # as ids tell times apart
 
 _Call = Literal["on_block", "on_gap", "on_window", "on_learned", "on_event"]
 
@@ -44,10 +49,18 @@ class Dispatcher:
         self._report = report
         self._on_closed = on_closed
         self._closed: set[str] = set()  # outputs without a reader
+        self._recent: deque[str] = deque(maxlen=50)  # ids of events
         self._failing: dict[str, set[str]] = {}  # by name of the part: the calls that fail
 
     def emit(self, event: Event) -> None:
-        """Give an event to every watcher, then to every output."""
+        """Give an event to every watcher, then to every output.
+
+        Of several events with one id the later ones get a later time, by which ids differ:
+        repeats are known, and dropped, by their id.
+        """
+        while event.id in self._recent:
+            event = replace(event, time=event.time + _CLOCK_TICK)
+        self._recent.append(event.id)
         self.ask("on_event", event)
         for output in self._open:
             try:

@@ -49,6 +49,7 @@ class Event:
 
     event: ClassVar[str] = ""
     durable: ClassVar[bool] = False  # kept on disk until every output has delivered it
+    which: ClassVar[str] = ""  # attribute that tells events of one kind and time apart
 
     time: datetime  # UTC
     stream_time_s: float
@@ -57,7 +58,8 @@ class Event:
     @property
     def id(self) -> str:
         """The same for every copy of this event, and for no other event."""
-        return f"{self.machine}-{compact_utc(self.time)}-{self.event}"
+        parts = [self.machine, compact_utc(self.time), self.event]
+        return "-".join([*parts, getattr(self, self.which)] if self.which else parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Content as JSON knows it; numbers that JSON does not have become None."""
@@ -185,16 +187,13 @@ class FaultRaisedEvent(Event):
 
     event: ClassVar[str] = "fault_raised"
     durable: ClassVar[bool] = True
+    which: ClassVar[str] = "fault"
 
     fault: str  # key of a FaultChange
     severity: str
     meaning: str
     detail: str
     figures: dict[str, float | int | str]
-
-    @property
-    def id(self) -> str:
-        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.fault}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,15 +202,12 @@ class FaultClearedEvent(Event):
 
     event: ClassVar[str] = "fault_cleared"
     durable: ClassVar[bool] = True
+    which: ClassVar[str] = "fault"
 
     fault: str
     detail: str
     duration_s: float
     figures: dict[str, float | int | str]
-
-    @property
-    def id(self) -> str:
-        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.fault}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,14 +236,11 @@ class NoticeEvent(Event):
 
     event: ClassVar[str] = "notice"
     durable: ClassVar[bool] = True
+    which: ClassVar[str] = "notice"
 
     notice: Notice
     text: str
     figures: dict[str, float | int | str]
-
-    @property
-    def id(self) -> str:
-        return f"{self.machine}-{compact_utc(self.time)}-{self.event}-{self.notice}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

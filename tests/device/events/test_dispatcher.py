@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 import pytest
-from device.made_events import BASE, NOTICE, SCORE, STOPPED
+from device.made_events import BASE, FAULT, FAULT_OVER, NOTICE, SCORE, STOPPED
 
 from edge_asd.errors import OutputError
 from edge_asd.events.dispatcher import Dispatcher
@@ -168,3 +168,17 @@ def test_counters_are_those_of_the_outputs_that_have_some() -> None:
         "b": {"sent": 0, "waiting": 2},
     }
     assert bench.dispatcher.undelivered == 4
+
+
+def test_two_events_of_one_moment_have_two_ids_that_sort_as_they_came() -> None:
+    output, watcher = Collected("file"), Observer()
+    bench = Bench(output, watcher)
+
+    for event in (FAULT, FAULT_OVER, FAULT, FAULT):
+        bench.dispatcher.emit(event)
+
+    ids = [event.id for event in output.events if event.event == "fault_raised"]
+    assert ids[0] == FAULT.id
+    assert ids == sorted(set(ids))
+    assert len(ids) == 3
+    assert watcher.events == output.events

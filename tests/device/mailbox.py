@@ -1,0 +1,64 @@
+"""An other side of a delivery that does what the test says."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from device.reports import a_notice
+
+from edge_asd.errors import EventRefusedError, OutputError
+from edge_asd.events.fault import FaultChange
+from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.envelope import Envelope
+
+
+class Mailbox:
+    """The other side: it takes events, or does what the test says."""
+
+    name = "mailbox"
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.attempts = 0
+        self.away = False
+        self.refuses: set[str] = set()
+        self.open = threading.Event()  # while it is not set, send does not return
+        self.open.set()
+        self.closed = False
+
+    def send(self, envelope: Envelope) -> None:
+        self.attempts += 1
+        assert self.open.wait(600)
+        if self.away:
+            raise OutputError("nobody at home")
+        if envelope.id in self.refuses:
+            raise EventRefusedError("not for me")
+        self.taken.append(envelope.id)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@contextmanager
+def delivery(
+    mailbox: Mailbox, news: list[FaultChange] | None = None, **options: Any
+) -> Iterator[Delivery]:
+    """Deliver with short pauses; close quickly."""
+    settings: dict[str, Any] = {"spool": None, "backoff": Backoff(0.005, 0.02)} | options
+    output = Delivery(mailbox, report=(news if news is not None else []).append, **settings)
+    try:
+        yield output
+    finally:
+        mailbox.open.set()
+        output.close(1.0)
+
+
+def ignore(change: FaultChange) -> None:
+    """Somebody else reads the faults."""
+
+
+def ids(*numbers: int) -> list[str]:
+    return [a_notice(number).id for number in numbers]
