@@ -36,6 +36,7 @@ __all__ = [
     "StoppedEvent",
     "WindowEvent",
     "compact_utc",
+    "plain",
     "utc_text",
 ]
 
@@ -64,7 +65,7 @@ class Event:
     def to_dict(self) -> dict[str, Any]:
         """Content as JSON knows it; numbers that JSON does not have become None."""
         content = {"event": self.event, "id": self.id}
-        return content | {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return content | {field.name: plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_json(self) -> str:
         """One line of strict JSON."""
@@ -279,17 +280,18 @@ def compact_utc(time: datetime) -> str:
     return f"{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03d}Z"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return `value` as strict JSON knows it: times as text, None for infinity and NaN."""
     match value:
         case datetime():
             return utc_text(value)
         case float():
             return value if math.isfinite(value) else None
         case dict():
-            return {key: _plain(item) for key, item in value.items()}
+            return {key: plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [plain(item) for item in value]
         case Explanation():
-            return _plain(value.to_dict())
+            return plain(value.to_dict())
         case _:
             return value

@@ -8,12 +8,12 @@ everything is well, for ever. So a status that is too old counts as deaf.
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
+from edge_asd.events.event import plain
 from edge_asd.events.status import Status
 
-__all__ = ["ALARM_STATES", "STALE_AFTER_S", "is_alarm", "is_stale", "strict_json", "verdict"]
+__all__ = ["ALARM_STATES", "STALE_AFTER_S", "strict_json", "verdict"]
 
 # A monitor renews its status with every block of audio, and while none arrives several times
 # a second; the slowest window takes seconds. The service manager's watchdog waits as long.
@@ -34,30 +34,20 @@ def verdict(status: Status, now_s: float) -> dict[str, Any]:
       sign of life, since audio came and since a window was scored; null for never;
     - ``levels_dbfs`` with both channels, null where nothing was measured.
     """
-    stale = is_stale(status, now_s)
+    stale = now_s - status.updated_s > STALE_AFTER_S
     levels = {"near": None, "far": None} | status.levels_dbfs
     content = status.to_dict() | {
         "healthy": status.healthy and not stale,
         "deaf": status.deaf or stale,
         "stale": stale,
-        "alarm": is_alarm(status),
+        "alarm": status.state in ("alarm", "acknowledged"),
         "levels_dbfs": levels,
         "status_age_s": _age_s(status.updated_s, now_s),
         "audio_age_s": _age_s(status.audio_at_s, now_s),
         "score_age_s": _age_s(status.score_at_s, now_s),
     }
-    finite: dict[str, Any] = _finite(content)
-    return finite
-
-
-def is_stale(status: Status, now_s: float) -> bool:
-    """Whether the monitor has given no sign of life for too long."""
-    return now_s - status.updated_s > STALE_AFTER_S
-
-
-def is_alarm(status: Status) -> bool:
-    """Whether an alarm is on, acknowledged or not."""
-    return status.state in ("alarm", "acknowledged")
+    known: dict[str, Any] = plain(content)  # silence is -inf dBFS
+    return known
 
 
 def strict_json(content: dict[str, Any]) -> str:
@@ -67,16 +57,3 @@ def strict_json(content: dict[str, Any]) -> str:
 
 def _age_s(then_s: float | None, now_s: float) -> float | None:
     return None if then_s is None else round(max(0.0, now_s - then_s), 3)
-
-
-def _finite(value: Any) -> Any:
-    """`value` with None for the numbers that JSON does not have: silence is -inf dBFS."""
-    match value:
-        case float():
-            return value if math.isfinite(value) else None
-        case dict():
-            return {key: _finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
-            return value
