@@ -1,1 +1,1 @@
-"""What the monitor says: events, faults, and their way to the outputs."""
+"""Events and faults of the monitor, and their dispatch to the outputs."""

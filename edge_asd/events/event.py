@@ -1,4 +1,4 @@
-"""What the monitor says: events, each one JSON object on one line.
+"""Events of the monitor, each one JSON object on one line.
 
 ``time`` is UTC and ``stream_time_s`` counts the seconds of audio since the start, both
 at the END of the window that the event speaks of. They come from the sample counter,

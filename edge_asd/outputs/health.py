@@ -1,8 +1,7 @@
-"""The verdict that the health endpoint and the broker are given: can this monitor be trusted?
+"""The verdict of the health page and of MQTT: whether the monitor can be trusted.
 
-A :class:`~edge_asd.events.status.Status` says how the monitor was when it was made. What stands
-between it and now matters as much: a monitor that hangs leaves a status behind in which
-everything is well, for ever. So a status that is too old counts as deaf.
+A :class:`~edge_asd.events.status.Status` says how the monitor was when it was made. A
+monitor that hangs leaves a status in which everything is well: one that is too old counts as deaf.
 """
 
 from __future__ import annotations

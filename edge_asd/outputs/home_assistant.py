@@ -1,24 +1,9 @@
-"""What Home Assistant is told over MQTT, so that the monitor appears there by itself.
+"""Messages by which Home Assistant finds the monitor over MQTT, without any configuration there.
 
-One device with these entities, each announced by a retained message on
-``<prefix>/<component>/edge-asd-<machine>/<key>/config``:
-
-=============  ===========  =============================================================
-Component      Key          What it shows
-=============  ===========  =============================================================
-binary_sensor  alarm        the machine sounds wrong; unknown while the monitor is deaf
-binary_sensor  fault        the monitor itself is deaf, impaired or hung (diagnostic)
-sensor         state        normal, warning, alarm, acknowledged, shelved, cleared
-sensor         score        of each window; unavailable when none comes for three minutes
-sensor         threshold    of the score (diagnostic)
-sensor         near_level   of the near channel, dBFS (diagnostic)
-sensor         far_level    of the far channel, dBFS (diagnostic)
-sensor         drift        of the sound card's clock, ppm (diagnostic)
-sensor         lost         audio that never arrived, seconds (diagnostic)
-=============  ===========  =============================================================
-
-Everything here is pure; :mod:`edge_asd.outputs.mqtt` sends it. dBFS and ppm have no device
-class: Home Assistant's ``sound_pressure`` and ``signal_strength`` take other units.
+One device whose entities (:data:`_ENTITIES`) are each announced by a retained message on
+``<prefix>/<component>/edge-asd-<machine>/<key>/config``. Everything here is pure;
+:mod:`edge_asd.outputs.mqtt_transport` sends it. dBFS and ppm have no device class: Home
+Assistant's ``sound_pressure`` and ``signal_strength`` take other units.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A small web server that answers two questions: how are you, and what have you counted?
+"""A small web server with the state of the monitor and its metrics.
 
 ``/health``
     The verdict as JSON (:func:`edge_asd.outputs.health.verdict`). 200 while the monitor is
@@ -7,8 +7,8 @@
 ``/metrics``
     The figures for Prometheus; :mod:`edge_asd.outputs.metrics` lists them.
 
-It has no secrets and takes no orders, so it asks for no password; it listens to this
-computer alone unless the profile says otherwise. It ends connections that are slow, and refuses
+Its pages hold no secrets and change nothing, so it asks for no password; it listens on the
+loopback address unless the profile says otherwise. It ends connections that are slow, and refuses
 too many at once, which the servers of `prometheus_client` do not.
 """
 
@@ -118,21 +118,21 @@ class HttpEndpoint:
         _LOGGER.info("/health and /metrics are at http://%s:%d", settings.host, self.port)
 
     def emit(self, event: Event) -> None:
-        """Do nothing: whoever wants to know asks."""
+        """Do nothing: the pages show the status."""
 
     def counters(self) -> dict[str, int]:
         """Requests answered (``sent``) and connections turned away (``dropped``)."""
         return {"sent": self._pages.answered, "dropped": self._server.refused, "waiting": 0}
 
     def close(self) -> None:
-        """Stop listening and drop who is connected."""
+        """Stop listening and end all connections."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 class _Pages:
-    """What there is to see, as a WSGI application."""
+    """The pages, as a WSGI application."""
 
     def __init__(self, status: Callable[[], Status], clock: Callable[[], float]) -> None:
         from edge_asd.outputs.metrics import Metrics
@@ -181,7 +181,7 @@ def _line(content: dict[str, Any]) -> bytes:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Serves few connections at once, and none for long.
+    """Serves a few connections at once, each for a limited time.
 
     ``service_actions`` runs several times a second in the listening thread and ends what has
     lasted too long: a time-out per read alone would let a client drip one byte at a time.

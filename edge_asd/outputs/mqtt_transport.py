@@ -47,7 +47,7 @@ _POLL_S = 1.0
 
 
 class MqttTransport:
-    """Delivers events to a broker, and keeps the machine's retained topics true.
+    """Delivers events to a broker, and publishes the state of the monitor there.
 
     Parameters
     ----------

@@ -181,16 +181,16 @@ class Wire:
             return
         broker.sendall(greeting)
         self._ends += [client, broker]
-        for source, sink in ((client, broker), (broker, client)):
-            threading.Thread(target=self._pump, args=(source, sink, client), daemon=True).start()
+        for source, target in ((client, broker), (broker, client)):
+            threading.Thread(target=self._pump, args=(source, target, client), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, client: socket.socket) -> None:
+    def _pump(self, source: socket.socket, target: socket.socket, client: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(4096):
-                if sink is client and self._mute:
+                if target is client and self._mute:
                     continue
-                sink.sendall(data)
-        for end in (source, sink):
+                target.sendall(data)
+        for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 

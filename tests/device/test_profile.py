@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -83,3 +85,12 @@ def test_an_unknown_name_lists_the_built_in_ones() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ProfileError, match=r"cannot read profile .*gone\.toml: No such file"):
         load_profile(str(tmp_path / "gone.toml"))
+
+
+def test_reading_a_profile_loads_no_library_of_the_outputs() -> None:
+    code = "import sys, edge_asd.profile; print(*sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    heavy = {"numpy", "paho", "prometheus_client", "sqlite3"}
+    assert heavy & set(done.stdout.split()) == set()

@@ -42,36 +42,36 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_event_is_one_line_on_the_stream_at_once() -> None:
     stream = io.StringIO()
-    sink = JsonlOutput(stream)
+    output = JsonlOutput(stream)
 
-    sink.emit(SCORE)
+    output.emit(SCORE)
 
     assert stream.getvalue() == SCORE.to_json() + "\n"
-    assert sink.counters() == {"sent": 1, "dropped": 0, "waiting": 0}
-    sink.close()
+    assert output.counters() == {"sent": 1, "dropped": 0, "waiting": 0}
+    output.close()
     assert not stream.closed
 
 
 def test_a_stream_that_cannot_be_written_is_an_error_and_counted() -> None:
     with Path("/dev/full").open("w") as stream:
-        sink = JsonlOutput(stream)
+        output = JsonlOutput(stream)
         with pytest.raises(OutputError, match="cannot write stdout: No space left on device"):
-            sink.emit(SCORE)
-        assert sink.counters()["dropped"] == 1
+            output.emit(SCORE)
+        assert output.counters()["dropped"] == 1
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # for what is buffered
 
 
 def test_an_event_that_is_tried_again_on_a_full_disk_is_written_once(tmp_path: Path) -> None:
     with small_disk(tmp_path) as disk, (disk / "events.jsonl").open("w") as stream:
         filler = fill(disk)
-        sink = JsonlOutput(stream)
+        output = JsonlOutput(stream)
         for _ in range(3):
             with pytest.raises(OutputError):
-                sink.emit(a_notice(1))
+                output.emit(a_notice(1))
         filler.unlink()
 
         for number in (1, 2):
-            sink.emit(a_notice(number))
+            output.emit(a_notice(number))
 
         assert texts(disk / "events.jsonl") == ["notice 1", "notice 2"]
 
