@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.events.latch import FaultLatch
 
 __all__ = ["OutputHealth"]
 
@@ -26,10 +27,10 @@ class OutputHealth:
         self._patience_s = patience_s
         self._trying_since_s: float | None = None
         self._reason = _SILENT
-        self._unreachable = False
-        self._late = 0  # durable events delivered since it was unreachable
+        self._outage = FaultLatch(report, "output", subject=name)
+        self._disk = FaultLatch(report, "disk", subject=name)
+        self._late = 0  # durable events delivered since the outage began
         self._lost = 0  # events given up
-        self._disk_fails = False
 
     def trying(self, now_s: float) -> None:
         """Note that the output is given an event."""
@@ -47,23 +48,20 @@ class OutputHealth:
     def check(self, now_s: float) -> None:
         """Report an output that was tried in vain for too long."""
         since_s = self._trying_since_s
-        if self._unreachable or since_s is None or now_s - since_s < self._patience_s:
-            return
-        self._unreachable = True
-        self._report(noticed("output", self._reason, subject=self._name))
+        if since_s is not None and now_s - since_s >= self._patience_s:
+            self._outage.update(True, self._reason)
 
     def delivered(self, *, durable: bool, waiting: int) -> None:
         """Note that it took an event; faults end when no event is `waiting` any more."""
         self._trying_since_s = None
         self._reason = _SILENT
-        self._late += durable and self._unreachable
+        self._late += durable and self._outage.active
         if waiting:
             return
         again = f"{self._name} takes events again"
-        if self._unreachable:
-            detail = f"{again}; {self._late} were delivered late"
-            self._report(ended("output", detail, subject=self._name, delivered_late=self._late))
-            self._unreachable, self._late = False, 0
+        detail = f"{again}; {self._late} were delivered late"
+        if self._outage.update(False, detail, delivered_late=self._late):
+            self._late = 0
         if self._lost:
             detail = f"{again}; {self._lost} were given up"
             self._report(ended("events_lost", detail, subject=self._name, lost=self._lost))
@@ -78,10 +76,8 @@ class OutputHealth:
 
     def journal(self, problem: str | None) -> None:
         """Report that events cannot be kept on disk, and why, or that they are again (None)."""
-        if problem is not None and not self._disk_fails:
-            detail = f"{problem}; events for {self._name} wait in memory and are lost by a restart"
-            self._report(noticed("disk", detail, subject=self._name))
-        elif problem is None and self._disk_fails:
-            detail = f"all events that wait for {self._name} are on disk"
-            self._report(ended("disk", detail, subject=self._name))
-        self._disk_fails = problem is not None
+        if problem is None:
+            self._disk.update(False, f"all events that wait for {self._name} are on disk")
+        else:
+            lost = f"events for {self._name} wait in memory and are lost by a restart"
+            self._disk.update(True, f"{problem}; {lost}")
