@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.scoring.bank import Bank, ExactBank
+from edge_asd.scoring.bank import Bank
 from edge_asd.scoring.density import reference_density
+from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.hnsw import HnswBank, open_index
 from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.normalisation import ScoreNormalisation
@@ -81,16 +82,16 @@ def clustered(n: int, dim: int) -> tuple[NDArray[np.float32], NDArray[np.float64
 def measure(n: int, dim: int, n_queries: int, reach: float) -> Row:
     """Return the figures of one bank size."""
     rows, density = clustered(n, dim)
-    normalisation = ScoreNormalisation(1.0 / density, np.zeros(n))
+    bank = ExactBank(rows, ScoreNormalisation(1.0 / density, np.zeros(n)), "euclidean")
     rng = np.random.default_rng(1)
     picked = rng.choice(n, n_queries)
     step = rng.standard_normal((n_queries, dim)) / np.sqrt(dim)
     queries = normalise_rows(rows[picked] + reach * density[picked, None] * step)
     start = time.perf_counter()
-    index = open_index(rows, normalisation, "euclidean", Path(), None, {})
+    index = open_index(bank, Path(), None, {})
     build_s = time.perf_counter() - start
-    exact_us, exact = _timed(ExactBank(rows, normalisation, "euclidean"), queries)
-    hnsw_us, found = _timed(HnswBank(rows, normalisation, "euclidean", index), queries)
+    exact_us, exact = _timed(bank, queries)
+    hnsw_us, found = _timed(HnswBank(bank, index), queries)
     nearest = (queries @ rows.T).argmax(axis=1)
     naive = np.linalg.norm(queries - rows[nearest], axis=1) / density[nearest]
     return Row(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -29,7 +28,7 @@ from edge_asd.scoring.scorer import BankScorer, Scorer
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["Bundle", "Search", "file_entry", "open_extractors"]
+__all__ = ["Bundle", "Search", "open_extractors"]
 
 Search = Literal["auto", "exact", "hnsw"]
 
@@ -76,12 +75,10 @@ class Bundle:
             path = self.path / name
             if not path.is_file():
                 raise BundleError(f"{path} is missing; copy the bundle again")
-            found = file_entry(path)
+            found = FileEntry.of(path)
             if found != expected:
                 raise BundleError(
-                    f"{path} is damaged: found {found.bytes} bytes, sha256 {found.sha256[:12]}..., "
-                    f"expected {expected.bytes} bytes, sha256 {expected.sha256[:12]}...; "
-                    "copy the bundle again"
+                    f"{path} is damaged: found {found}, expected {expected}; copy the bundle again"
                 )
 
     def resolve_machine(self, name: str | None) -> str:
@@ -243,10 +240,3 @@ def open_extractors(
         )
         for name, spec in specs.items()
     }
-
-
-def file_entry(path: Path) -> FileEntry:
-    """Digest and size of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileEntry(sha256=digest, bytes=path.stat().st_size)

@@ -8,6 +8,7 @@ so that a newer bundle is never half understood; any change of meaning raises
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -56,6 +57,16 @@ class FileEntry(Record):
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     bytes: Annotated[int, Field(ge=0)]
+
+    @classmethod
+    def of(cls, path: Path) -> FileEntry:
+        """Digest and size of a file that exists."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(sha256=digest, bytes=path.stat().st_size)
+
+    def __str__(self) -> str:
+        return f"{self.bytes} bytes, sha256 {self.sha256[:12]}..."
 
 
 class IndexSpec(Record):

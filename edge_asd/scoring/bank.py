@@ -1,9 +1,9 @@
 """Memory banks: the references of one domain, and the least normalised distance to them.
 
-Two searches stand behind one protocol. :class:`ExactBank` compares a query with every
-reference; :class:`edge_asd.scoring.hnsw.HnswBank` asks an index that has the densities folded into
-its space. The minimum is over the normalised distance, never over the raw one: the nearest
-reference is in general not the minimiser.
+Two searches stand behind one protocol. :class:`edge_asd.scoring.exact_bank.ExactBank` compares a
+query with every reference; :class:`edge_asd.scoring.hnsw.HnswBank` asks an index that has the
+densities folded into its space. The minimum is over the normalised distance, never over the raw
+one: the nearest reference is in general not the minimiser.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import BankSpec, FileEntry
 from edge_asd.bundle.record import Domain
 from edge_asd.errors import BundleError, DataError
-from edge_asd.scoring.density import Distance, References, Rows, checked_rows
+from edge_asd.scoring.density import Rows, checked_rows
+from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.hnsw import HnswBank, build_index, folds, hnswlib_or_none, open_index
 from edge_asd.scoring.kinds import Banks, ReferenceSpec
 from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
@@ -28,7 +29,6 @@ __all__ = [
     "EXACT_BELOW",
     "MIN_RECALL",
     "Bank",
-    "ExactBank",
     "open_bank",
     "write_banks",
 ]
@@ -60,52 +60,6 @@ class Bank(Protocol):
     def nearest(self, query: Rows, k: int) -> NearestReferences:
         """Return the `k` references of least normalised distance; all, if there are fewer."""
         ...
-
-
-class ExactBank:
-    """Compares a query with every reference.
-
-    Parameters
-    ----------
-    references : (n, dim) float
-        Taken as given.
-    normalisation : of the distance to each reference
-    distance : between embeddings
-
-    Raises
-    ------
-    DataError
-        When a reference is not finite.
-    """
-
-    def __init__(
-        self, references: Rows, normalisation: ScoreNormalisation, distance: Distance
-    ) -> None:
-        self._references = References(references, distance)
-        self.normalisation = normalisation
-
-    def minimum(self, query: Rows) -> float:
-        """Return the least normalised distance from `query`, (dim,), to the references.
-
-        Raises
-        ------
-        DataError
-            When the query is not finite or of another width than the references.
-        """
-        return float(self.normalisation.minimum(self._references.distances(query[None]))[0])
-
-    def __len__(self) -> int:
-        return len(self._references)
-
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance; all, if there are fewer.
-
-        Raises
-        ------
-        DataError
-            When the query is not finite or of another width than the references.
-        """
-        return self.normalisation.nearest(self._references.distances(query[None])[0], k)
 
 
 def write_banks(
@@ -144,12 +98,9 @@ def write_banks(
         np.save(bundle_dir / file, rows, allow_pickle=False)
         columns = np.stack([normalisation.scale, normalisation.offset], axis=1)
         np.save(bundle_dir / gauge_file, columns, allow_pickle=False)
-        index = None
-        if len(rows) >= index_from and _can_index(normalisation, spec):
-            hnsw_file = f"{stem}.{domain}.hnsw"
-            index = build_index(
-                rows, normalisation, spec.distance, bundle_dir, hnsw_file, held_out=held_out
-            )
+        index, bank = None, ExactBank(rows, normalisation, spec.distance)
+        if len(rows) >= index_from and _can_index(bank, spec.kind):
+            index = build_index(bank, bundle_dir, f"{stem}.{domain}.hnsw", held_out=held_out)
             if index.recall < MIN_RECALL:
                 _log.warning(
                     "%s: recall %.4f is below %.2f; the index is left out and search is exact",
@@ -188,20 +139,18 @@ def open_bank(
     """
     rows = _load(bundle_dir / bank.file, np.float32, (bank.n, bank.dim))
     normalisation = _read_normalisation(bundle_dir, bank, domain, scorer, rows)
+    exact = ExactBank(rows, normalisation, scorer.distance)
     indexed = bank.index is not None and bank.n >= EXACT_BELOW
     wanted = search == "hnsw" or (search == "auto" and indexed)
-    if wanted and _can_index(normalisation, scorer):
-        index = open_index(rows, normalisation, scorer.distance, bundle_dir, bank.index, files)
-        return HnswBank(rows, normalisation, scorer.distance, index)
-    return ExactBank(rows, normalisation, scorer.distance)
+    if wanted and _can_index(exact, scorer.kind):
+        return HnswBank(exact, open_index(exact, bundle_dir, bank.index, files))
+    return exact
 
 
-def _can_index(normalisation: ScoreNormalisation, spec: ReferenceSpec) -> bool:
+def _can_index(bank: ExactBank, kind: str) -> bool:
     """Whether an index gives the minimiser here; says why when it does not."""
-    if not folds(normalisation, spec.distance):
-        _log.warning(
-            "a %s score of %s distances has no index: exact search", spec.kind, spec.distance
-        )
+    if not folds(bank):
+        _log.warning("a %s score of %s distances has no index: exact search", kind, bank.distance)
         return False
     if hnswlib_or_none() is None:
         _log.warning("hnswlib is not installed: exact search ('pip install hnswlib' adds it)")

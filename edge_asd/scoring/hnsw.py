@@ -15,7 +15,6 @@ hnswlib crashes on damaged files and believes those of another width.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,14 +26,8 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import FileEntry, IndexSpec
 from edge_asd.errors import BundleError
-from edge_asd.scoring.density import (
-    Distance,
-    Floats,
-    References,
-    Rows,
-    checked_queries,
-    normalise_rows,
-)
+from edge_asd.scoring.density import Floats, References, Rows, checked_queries, normalise_rows
+from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
 __all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
@@ -53,75 +46,61 @@ _log = logging.getLogger(__name__)
 class HnswBank:
     """Asks an index for the minimiser, then measures its answer exactly.
 
+    Every method raises `DataError` when a query is not finite, or of another width than the
+    references.
+
     Parameters
     ----------
-    references : (n, dim) float32
-    normalisation : of the distance to each reference; the one folded into `index`
-    distance : between embeddings
+    bank : of float32 references
     index : hnswlib.Index
-        From :func:`open_index`.
+        Of that bank, from :func:`open_index`.
     """
 
-    def __init__(
-        self,
-        references: NDArray[np.float32],
-        normalisation: ScoreNormalisation,
-        distance: Distance,
-        index: Any,
-    ) -> None:
-        self._references = references
-        self.normalisation = normalisation
-        self._distance = distance
+    def __init__(self, bank: ExactBank, index: Any) -> None:
+        self._bank = bank
         self._index = index
+
+    @property
+    def normalisation(self) -> ScoreNormalisation:
+        """Of the distance to each reference."""
+        return self._bank.normalisation
+
+    def __len__(self) -> int:
+        return len(self._bank)
 
     def minimum(self, query: Rows) -> float:
         """Return the least normalised distance from `query`, (dim,), to the references found.
 
         Exact when the minimiser is among the index's `N_CANDIDATES` nearest.
-
-        Raises
-        ------
-        DataError
-            When the query is not finite or of another width than the references.
         """
         return float(self.nearest(query, 1).distance[0])
 
-    def __len__(self) -> int:
-        return len(self._references)
-
     def nearest(self, query: Rows, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance among those found.
-
-        Raises
-        ------
-        DataError
-            When the query is not finite or of another width than the references.
-        """
-        exact = checked_queries(query[None], self._references.shape[1])
-        rows = self._candidates(exact, max(k, N_CANDIDATES))
-        distances = References(self._references[rows], self._distance).distances(exact)[0]
-        found = self.normalisation.of(rows).nearest(distances, k)
+        """Return the `k` references of least normalised distance among those found."""
+        rows = self._candidates(query, max(k, N_CANDIDATES))
+        found = self._bank.some(rows).nearest(query, k)
         return NearestReferences(rows[found.rows], found.distance)
 
-    def _candidates(self, query: Floats, k: int) -> NDArray[np.intp]:
-        size = np.square(query).sum(axis=1, keepdims=True)
-        unseen = np.zeros((1, self._index.dim - query.shape[1] - 2))
-        folded = np.concatenate([query, size, np.ones_like(size), unseen], axis=1)
-        k = min(k, len(self._references), EF_SEARCH)  # it cannot find more than it looks at
+    def _candidates(self, query: Rows, k: int) -> NDArray[np.intp]:
+        exact = checked_queries(query[None], self._bank.references.shape[1])
+        size = np.square(exact).sum(axis=1, keepdims=True)
+        unseen = np.zeros((1, self._index.dim - exact.shape[1] - 2))
+        folded = np.concatenate([exact, size, np.ones_like(size), unseen], axis=1)
+        k = min(k, len(self), EF_SEARCH)  # it cannot find more than it looks at
         try:
             labels, _ = self._index.knn_query(folded.astype(np.float32), k=k, num_threads=1)
         except RuntimeError:  # the graph led to fewer than k references, as among duplicates
-            return np.arange(len(self._references))
+            return np.arange(len(self))
         return np.asarray(labels[0], dtype=np.intp)
 
 
-def folds(normalisation: ScoreNormalisation, distance: Distance) -> bool:
+def folds(bank: ExactBank) -> bool:
     """Whether the least normalised distance is an inner product with a function of the query.
 
     A Euclidean distance is one only when squared, and squaring keeps the minimiser only
     while nothing is added to the distance: not for ``varmin``.
     """
-    return distance != "euclidean" or not normalisation.offset.any()
+    return bank.distance != "euclidean" or not bank.normalisation.offset.any()
 
 
 def hnswlib_or_none() -> ModuleType | None:
@@ -138,15 +117,9 @@ def hnswlib_or_none() -> ModuleType | None:
 
 
 def build_index(
-    references: NDArray[np.float32],
-    normalisation: ScoreNormalisation,
-    distance: Distance,
-    bundle_dir: Path,
-    file: str,
-    *,
-    held_out: Rows | None = None,
+    bank: ExactBank, bundle_dir: Path, file: str, *, held_out: Rows | None = None
 ) -> IndexSpec:
-    """Write an index of `references` to ``bundle_dir / file`` and measure its recall.
+    """Write an index of a bank to ``bundle_dir / file`` and measure its recall.
 
     Recall is the share of queries for which the index returns the minimiser of the exact
     search. The queries are references, moved in a random direction as far as their nearest
@@ -154,25 +127,22 @@ def build_index(
 
     Parameters
     ----------
-    references : (n, dim) float32
-        Rows of unit norm.
-    normalisation : of the distance to each reference; `folds` must hold
-    distance : between embeddings
+    bank : of float32 references of unit norm; `folds` must hold
     held_out : (m, dim) float, optional
         Rows of unit norm that are not references.
     """
-    index = _build(references, normalisation, distance)
+    index = _build(bank)
     index.save_index(str(bundle_dir / file))
-    queries = _recall_queries(references)
+    queries = _recall_queries(bank.references)
     if held_out is not None:
         queries = np.concatenate([queries, held_out.astype(np.float32)])
-    exact = normalisation.minimum(References(references, distance).distances(queries))
-    bank = HnswBank(references, normalisation, distance, index)
-    found = np.array([bank.minimum(query) for query in queries])
+    exact = bank.minima(queries)
+    indexed = HnswBank(bank, index)
+    found = np.array([indexed.minimum(query) for query in queries])
     return IndexSpec(
         file=file,
-        dim=folded_dim(references.shape[1]),
-        n=len(references),
+        dim=folded_dim(bank.references.shape[1]),
+        n=len(bank),
         m=M,
         ef_construction=EF_CONSTRUCTION,
         ef_search=EF_SEARCH,
@@ -182,27 +152,22 @@ def build_index(
 
 
 def open_index(
-    references: NDArray[np.float32],
-    normalisation: ScoreNormalisation,
-    distance: Distance,
-    bundle_dir: Path,
-    index: IndexSpec | None,
-    files: Mapping[str, FileEntry],
+    bank: ExactBank, bundle_dir: Path, index: IndexSpec | None, files: Mapping[str, FileEntry]
 ) -> Any:
-    """Return an ``hnswlib.Index`` over `references`, from its file or built again.
+    """Return an ``hnswlib.Index`` over a bank, from its file or built again.
 
     An index that is absent or refused is built in memory, with a warning that says why.
     """
     if index is None:
-        _log.info("the bundle has no index of these %d references: building it", len(references))
-        return _build(references, normalisation, distance)
-    refusal = _refusal(references, bundle_dir, index, files)
+        _log.info("the bundle has no index of these %d references: building it", len(bank))
+        return _build(bank)
+    refusal = _refusal(bank, bundle_dir, index, files)
     if refusal:
         _log.warning(
             "index %s is not used: %s; building it again from its %d references",
-            bundle_dir / index.file, refusal, len(references),
+            bundle_dir / index.file, refusal, len(bank),
         )  # fmt: skip
-        return _build(references, normalisation, distance)
+        return _build(bank)
     loaded = _new_index(index.dim)
     loaded.load_index(str(bundle_dir / index.file), max_elements=index.n)
     loaded.set_ef(index.ef_search)  # hnswlib does not save it
@@ -215,27 +180,19 @@ def folded_dim(dim: int) -> int:
 
 
 def _refusal(
-    references: NDArray[np.float32],
-    bundle_dir: Path,
-    index: IndexSpec,
-    files: Mapping[str, FileEntry],
+    bank: ExactBank, bundle_dir: Path, index: IndexSpec, files: Mapping[str, FileEntry]
 ) -> str | None:
     """Why an index must not be loaded; None when it may."""
     path, entry = bundle_dir / index.file, files.get(index.file)
-    expected = (len(references), folded_dim(references.shape[1]))
+    expected = (len(bank), folded_dim(bank.references.shape[1]))
     if (index.n, index.dim) != expected:
         return f"it says {index.n} vectors of {index.dim}, these references make {expected}"
     if not path.is_file():
         return "there is no such file"
     if entry is None:
         return "the manifest lists no digest of it"
-    if path.stat().st_size != entry.bytes:
-        return f"it has {path.stat().st_size} bytes, the manifest says {entry.bytes}"
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != entry.sha256:
-        return f"its sha256 is {digest[:12]}..., the manifest says {entry.sha256[:12]}..."
-    return None
+    found = FileEntry.of(path)
+    return None if found == entry else f"it has {found}, the manifest says {entry}"
 
 
 def _new_index(dim: int) -> Any:
@@ -245,10 +202,8 @@ def _new_index(dim: int) -> Any:
     return hnswlib.Index(space="cosine", dim=dim)
 
 
-def _build(
-    references: NDArray[np.float32], normalisation: ScoreNormalisation, distance: Distance
-) -> Any:
-    folded = _fold(references, normalisation, distance)
+def _build(bank: ExactBank) -> Any:
+    folded = _fold(bank)
     index = _new_index(folded.shape[1])
     index.init_index(
         max_elements=len(folded), M=M, ef_construction=EF_CONSTRUCTION, random_seed=_SEED
@@ -260,12 +215,10 @@ def _build(
     return index
 
 
-def _fold(
-    references: NDArray[np.float32], normalisation: ScoreNormalisation, distance: Distance
-) -> NDArray[np.float32]:
+def _fold(bank: ExactBank) -> NDArray[np.float32]:
     """Unit vectors whose inner product with [y, |y|^2, 1, 0, ...] falls with the distance."""
-    x = references.astype(np.float64)
-    scale, offset = _SQUARED[distance](normalisation)
+    x = bank.references.astype(np.float64)
+    scale, offset = _SQUARED[bank.distance](bank.normalisation)
     size = np.square(x).sum(axis=1)
     product = np.column_stack([2.0 * scale[:, None] * x, -scale, -(scale * size + offset)])
     squared_norm = np.square(product).sum(axis=1)
@@ -275,7 +228,7 @@ def _fold(
     return normalise_rows(np.column_stack([product, padding, graph]))
 
 
-def _recall_queries(references: NDArray[np.float32]) -> NDArray[np.float32]:
+def _recall_queries(references: Rows) -> NDArray[np.float32]:
     """References moved by the distance of their nearest neighbour; (n_queries, dim)."""
     rng = np.random.default_rng(_SEED)
     n = min(N_RECALL_QUERIES, len(references))

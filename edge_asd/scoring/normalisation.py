@@ -57,7 +57,3 @@ class ScoreNormalisation:
         normalised = self.scale * distance + self.offset
         rows = np.argsort(normalised, kind="stable")[:k]
         return NearestReferences(rows, normalised[rows])
-
-    def of(self, rows: NDArray[np.intp]) -> ScoreNormalisation:
-        """Return that of some of the references."""
-        return ScoreNormalisation(self.scale[rows], self.offset[rows])

@@ -25,8 +25,8 @@ from edge_asd.scoring.density import (
     Rows,
     leave_one_out,
     normalise_rows,
-    row_blocks,
 )
+from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.kinds import Banks, ReferenceSpec, require_references
 
 __all__ = [
@@ -159,13 +159,11 @@ def exact_scores(queries: Rows, banks: Banks, spec: ReferenceSpec) -> Floats:
     DataError
         When there is no bank, or when one is empty or not finite.
     """
-    scores = np.full(len(queries), np.inf)
-    for domain, normalisation in spec.normalisations(banks).items():
-        bank = References(banks[domain], spec.distance)
-        for rows in row_blocks(len(queries)):
-            near = normalisation.minimum(bank.distances(queries[rows]))
-            scores[rows] = np.minimum(scores[rows], near)
-    return scores
+    minima = [
+        ExactBank(banks[domain], normalisation, spec.distance).minima(queries)
+        for domain, normalisation in spec.normalisations(banks).items()
+    ]
+    return np.asarray(np.min(minima, axis=0))
 
 
 def leave_one_out_scores(banks: Banks, spec: ReferenceSpec) -> dict[Domain, Floats]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.bundle import Bundle, file_entry
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
     BankSpec,
@@ -23,6 +23,7 @@ from edge_asd.bundle.manifest import (
     EncoderSpec,
     ExtractorSpec,
     FeatureSpec,
+    FileEntry,
     FusionSpec,
     GoldenSpec,
     MachineSpec,
@@ -188,7 +189,7 @@ def write_manifest(
         machines=machines,
         golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
         files={
-            path.name: file_entry(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
+            path.name: FileEntry.of(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
         },
     )
     (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")

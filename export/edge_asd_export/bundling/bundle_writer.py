@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from edge_asd.bundle.bundle import Bundle, file_entry, open_extractors
+from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
     BankSpec,
@@ -196,7 +196,7 @@ def _manifest(
 
 def _file_entries(folder: Path) -> dict[str, FileEntry]:
     return {
-        path.relative_to(folder).as_posix(): file_entry(path)
+        path.relative_to(folder).as_posix(): FileEntry.of(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from device.mini_bundle import MACHINE, WINDOW_SAMPLES, machine_sound
 
-from edge_asd.bundle.bundle import Bundle, file_entry
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import FileEntry
 from edge_asd.errors import AudioError, BundleError, UsageError
 from edge_asd.scoring.graph import open_session
 
@@ -80,7 +81,7 @@ def test_missing_file_is_found(copy: Path) -> None:
 
 def test_file_name_that_leads_out_is_refused(copy: Path) -> None:
     (copy.parent / "secret").write_text("x")
-    entry = file_entry(copy.parent / "secret").model_dump()
+    entry = FileEntry.of(copy.parent / "secret").model_dump()
     edit(copy, lambda manifest: manifest["files"].update({"../secret": entry}))
 
     with pytest.raises(BundleError, match="leads out of the bundle"):

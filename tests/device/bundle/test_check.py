@@ -14,9 +14,9 @@ from device.mini_bundle import write_mini_bundle
 from typer.testing import CliRunner
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.bundle import Bundle, file_entry
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
-from edge_asd.bundle.manifest import MANIFEST_NAME
+from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
 from edge_asd.cli import app
 from edge_asd.errors import BundleError
 
@@ -36,7 +36,9 @@ def reseal(bundle: Path) -> None:
     """Make the digests fit the files again."""
     path = bundle / MANIFEST_NAME
     manifest = json.loads(path.read_text())
-    manifest["files"] = {name: file_entry(bundle / name).model_dump() for name in manifest["files"]}
+    manifest["files"] = {
+        name: FileEntry.of(bundle / name).model_dump() for name in manifest["files"]
+    }
     path.write_text(json.dumps(manifest))
 
 

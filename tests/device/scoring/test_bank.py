@@ -13,13 +13,13 @@ import pytest
 from device.scorers import reference_scorer
 from numpy.typing import NDArray
 
-from edge_asd.bundle.bundle import file_entry
 from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec
 from edge_asd.errors import BundleError, DataError
 from edge_asd.scoring import bank as bank_module
 from edge_asd.scoring import hnsw
-from edge_asd.scoring.bank import Bank, ExactBank, open_bank, write_banks
+from edge_asd.scoring.bank import Bank, open_bank, write_banks
 from edge_asd.scoring.density import Distance, References, reference_density
+from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.hnsw import HnswBank, folds
 from edge_asd.scoring.kinds import DldnSpec, VarminSpec
 from edge_asd.scoring.normalisation import ScoreNormalisation
@@ -52,8 +52,8 @@ def clustered(
 
 
 def indexed(rows: Rows, normalisation: ScoreNormalisation, distance: Distance) -> HnswBank:
-    index = hnsw.open_index(rows, normalisation, distance, Path(), None, {})
-    return HnswBank(rows, normalisation, distance, index)
+    bank = ExactBank(rows, normalisation, distance)
+    return HnswBank(bank, hnsw.open_index(bank, Path(), None, {}))
 
 
 class Written(NamedTuple):
@@ -79,7 +79,7 @@ class Written(NamedTuple):
 def write(folder: Path, **settings: Any) -> Written:
     rows, _ = clustered(300, DIM)
     bank = write_banks(folder, "banks/fan/x@near", {"source": rows}, SPEC, **settings)["source"]
-    return Written(folder, bank, {path: file_entry(folder / path) for path in bank.paths})
+    return Written(folder, bank, {path: FileEntry.of(folder / path) for path in bank.paths})
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_index_of_varmin_equals_exact_search_for_squared_distances(distance: str
         indexed(rows, normalisation, spec.distance),
         ExactBank(rows, normalisation, spec.distance),
     )
-    assert normalisation.offset.any() and folds(normalisation, spec.distance)
+    assert normalisation.offset.any() and folds(exact)
     found = [bank.minimum(query) for query in queries]
     assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
 
@@ -214,10 +214,8 @@ def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> N
         def knn_query(self, *query: Any, **settings: Any) -> None:
             raise RuntimeError("Cannot return the results in a contiguous 2D array")
 
-    bank, exact = (
-        HnswBank(rows, normalisation, spec.distance, Disconnected()),
-        ExactBank(rows, normalisation, spec.distance),
-    )
+    exact = ExactBank(rows, normalisation, spec.distance)
+    bank = HnswBank(exact, Disconnected())
     assert bank.minimum(-rows[0]) == pytest.approx(exact.minimum(-rows[0]), rel=ROUNDING)
 
 
@@ -289,7 +287,7 @@ def _remove(written: Written) -> Written:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (_flip_a_byte, "its sha256 is"),
+        (_flip_a_byte, "bytes, sha256 "),
         (_truncate, "it has 1000 bytes"),
         (_remove, "no such file"),
         (lambda written: written.with_index(dim=36), "300 vectors of 36"),
