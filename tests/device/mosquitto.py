@@ -8,34 +8,21 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from device.waiting import DEADLINE_S, wait_until
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MOSQUITTO = shutil.which("mosquitto", path=PATH)
-DEADLINE_S = 300.0  # on a computer that does much else
-POLL_S = 0.01
 
 needs_mosquitto = pytest.mark.skipif(
     MOSQUITTO is None, reason="no mosquitto on this computer: apt-get install mosquitto"
 )
-
-
-def wait_until(condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
-    """Return what `condition` gives as soon as it is true; fail when that takes too long."""
-    end_s = time.monotonic() + deadline_s
-    while not (result := condition()):
-        if time.monotonic() > end_s:
-            pytest.fail(f"not within {deadline_s:g} s: {what}")
-        time.sleep(POLL_S)
-    return result
 
 
 def free_port() -> int:

@@ -8,11 +8,9 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from device.mosquitto import (
-    Listener,
-    wait_until,
-)
+from device.mosquitto import Listener
 from device.reports import a_status
+from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event

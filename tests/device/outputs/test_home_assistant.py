@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from device.made_events import SCORE
-from device.mosquitto import Broker, Listener, needs_mosquitto, wait_until
+from device.mosquitto import Broker, Listener, needs_mosquitto
 from device.mqtt_transports import a_transport, send
 from device.reports import SILENT, UNREACHABLE, a_status
+from device.waiting import wait_until
 
 from edge_asd import __version__
 from edge_asd.events.status import Status

@@ -12,18 +12,14 @@ from typing import Any
 
 import pytest
 from device.made_events import GAP, NOTICE, SCORE
-from device.mosquitto import (
-    Broker,
-    Listener,
-    needs_mosquitto,
-    wait_until,
-)
+from device.mosquitto import Broker, Listener, needs_mosquitto
 from device.mqtt_transports import (
     NOW_S,
     a_transport,
     send,
 )
 from device.reports import SILENT, a_notice, a_status
+from device.waiting import wait_until
 from hypothesis import given
 from hypothesis import strategies as st
 

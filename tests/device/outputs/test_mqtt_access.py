@@ -13,14 +13,7 @@ from typing import Any
 
 import pytest
 from device.made_events import NOTICE
-from device.mosquitto import (
-    PATH,
-    Broker,
-    Listener,
-    free_port,
-    needs_mosquitto,
-    wait_until,
-)
+from device.mosquitto import PATH, Broker, Listener, free_port, needs_mosquitto
 from device.mqtt_transports import (
     HASTY,
     PASSWORD,
@@ -28,6 +21,7 @@ from device.mqtt_transports import (
     ids,
     send,
 )
+from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.outputs.mqtt_transport import MqttTransport

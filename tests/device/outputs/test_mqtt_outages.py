@@ -11,17 +11,10 @@ from pathlib import Path
 
 import pytest
 from device.made_events import NOTICE, SCORE
-from device.mosquitto import (
-    DEADLINE_S,
-    Broker,
-    Listener,
-    Wire,
-    free_port,
-    needs_mosquitto,
-    wait_until,
-)
+from device.mosquitto import Broker, Listener, Wire, free_port, needs_mosquitto
 from device.mqtt_transports import HASTY, a_transport, ids, in_order, send, send_until_taken
 from device.reports import a_notice
+from device.waiting import DEADLINE_S, wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange

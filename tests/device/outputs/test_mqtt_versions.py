@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from device.made_events import NOTICE, SCORE
-from device.mosquitto import Broker, Listener, Wire, needs_mosquitto, wait_until
+from device.mosquitto import Broker, Listener, Wire, needs_mosquitto
 from device.mqtt_transports import HASTY, a_transport, ids, in_order, send, send_until_taken
 from device.reports import a_notice
+from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.outputs.mqtt_transport import MqttTransport

@@ -246,7 +246,7 @@ def test_any_mixture_of_failures_and_restarts_delivers_every_event_once_and_in_o
                 for number in range(first, first + 10):
                     output.emit(a_notice(number))
         with delivered_to(server.url, spool=journal):
-            wait_until(lambda: len(server.taken) == 60, 30.0)
+            wait_until(lambda: len(server.taken) == 60, deadline_s=30.0)
 
         assert server.taken == ids(*range(60))
 
