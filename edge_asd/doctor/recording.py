@@ -12,7 +12,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from edge_asd.audio.level import level_dbfs
+from edge_asd.audio.level import level_dbfs, peak_dbfs
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.signal.chunk import Chunk
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
@@ -76,7 +76,7 @@ def verdicts(
 def level(audio: Audio) -> Verdict:
     """Judge the loudness."""
     levels = level_dbfs(audio)
-    peaks = 20 * np.log10(np.maximum(np.abs(audio).max(axis=1), 1e-5))
+    peaks = peak_dbfs(audio)
     found = (
         f"near {levels[0]:.0f} dBFS, far {levels[1]:.0f} dBFS; "
         f"peaks {peaks[0]:.0f} dBFS, {peaks[1]:.0f} dBFS"

@@ -13,12 +13,12 @@ from edge_asd.events.event import Event, HopChangedEvent
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
+from edge_asd.scoring.real_time import MAX_LOAD
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow
 
 __all__ = ["AdaptiveHop", "HopWatcher"]
 
 _STEP = 1.5  # from one hop to the next wider one
-_BUSY = 0.8  # share of the time that scoring may take; the rest is for everything else
 _ROOM = 0.6  # share that the next narrower hop would take, before it is tried
 _SMOOTHING = 0.3  # weight of the newest window
 _SETTLING = 3  # windows before a hop is judged
@@ -88,14 +88,14 @@ class AdaptiveHop:
 
     @property
     def _too_slow(self) -> bool:
-        return self._busy_s > _BUSY * self.hop_s or self._growing >= _GROWING
+        return self._busy_s > MAX_LOAD * self.hop_s or self._growing >= _GROWING
 
     def _widen(self) -> str:
         busy_s, before_s, growing = self._busy_s, self.hop_s, self._growing >= _GROWING
         too_early = self._narrowed_s < self._patience_s
         self._patience_s = min(2 * self._patience_s, _MAX_PATIENCE_S) if too_early else _PATIENCE_S
         self._step += 1
-        while self._step + 1 < len(self._hops_s) and busy_s > _BUSY * self.hop_s:
+        while self._step + 1 < len(self._hops_s) and busy_s > MAX_LOAD * self.hop_s:
             self._step += 1
         self._begin()
         reason = f"scoring takes {busy_s:.2f} s of every {before_s:.2f} s"

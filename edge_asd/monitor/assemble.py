@@ -39,6 +39,7 @@ from edge_asd.outputs import Output
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
 from edge_asd.scoring.detector import Detector
+from edge_asd.scoring.real_time import WIDEST_HOP_WINDOWS
 from edge_asd.scoring.stream import ScoredStream
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.service.notify import ServiceNotifier
@@ -46,8 +47,6 @@ from edge_asd.signal.quality import SignalQuality
 from edge_asd.state.folder import StateFolder, folder_name
 
 __all__ = ["Clocks", "Parts", "assemble"]
-
-_WIDEST_HOP_WINDOWS = 4  # the hop that "auto" may widen to; a fault of a minute is still heard
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +179,7 @@ def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:
     hop_s = max(1, round(hop_s * rate_hz)) / rate_hz
     widest_s = settings.max_hop_s
     if widest_s == "auto":
-        widest_s = _WIDEST_HOP_WINDOWS * detector.window_samples / rate_hz
+        widest_s = WIDEST_HOP_WINDOWS * detector.window_samples / rate_hz
     return AdaptiveHop(hop_s, max(widest_s, hop_s))
 
 

@@ -20,7 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
+from edge_asd.audio.level import SILENCE_DBFS, level_dbfs, peak_dbfs
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
     AlarmClearedEvent,
@@ -107,7 +107,7 @@ class Meter(Watcher):
         """Show the levels."""
         audio = np.nan_to_num(audio)  # a broken driver may deliver no numbers
         self._levels = level_dbfs(audio)
-        peak = 20 * np.log10(np.maximum(np.abs(audio).max(axis=1), 1e-6))
+        peak = peak_dbfs(audio)
         fall_db = 20.0 * max(at.stream_time_s - self._position_s, 0.0)  # so a peak can be read
         self._peaks = np.maximum(peak, self._peaks - fall_db)
         self._position_s = at.stream_time_s

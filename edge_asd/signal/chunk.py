@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.level import SILENCE_DBFS
+from edge_asd.audio.level import power_dbfs
 
 __all__ = ["CLIPPED", "SLICES", "Chunk", "by_channel", "chunk_samples", "is_flat", "measure_chunk"]
 
@@ -140,15 +140,11 @@ def measure_chunk(audio: NDArray[np.float32]) -> Chunk:
         flat=flat,
         zero=np.abs(means) <= _FLAT_SPAN,
         offset=offset,
-        level_dbfs=_dbfs(np.diagonal(power)),
+        level_dbfs=power_dbfs(np.diagonal(power)),
         clipped=(np.abs(audio) >= CLIPPED).mean(axis=1),
         gain=_gain(power) if alive else None,
         period_samples=_period(audio) if alive else None,
     )
-
-
-def _dbfs(power: Floats) -> Floats:
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
 
 
 def _gain(power: Floats) -> float | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from edge_asd.audio.level import SILENCE_DBFS, level_dbfs
+from edge_asd.audio.level import level_dbfs, power_dbfs
 from edge_asd.errors import DataError
 from edge_asd.state.record import Finite, StateRecord
 
@@ -134,7 +134,7 @@ def band_levels_db(audio: NDArray[np.float32], sample_rate_hz: int) -> Floats:
     spectrum = np.fft.rfft((frames - frames.mean(axis=-1, keepdims=True)) * window)
     density = (spectrum.real**2 + spectrum.imag**2).mean(axis=1) / np.square(window).sum()
     power = np.add.reduceat(density[:, : edges[-1]], edges[:-1], axis=1) / np.diff(edges)
-    return np.asarray(10 * np.log10(np.maximum(power, 10 ** (SILENCE_DBFS / 10))))
+    return power_dbfs(power)
 
 
 @lru_cache(maxsize=4)
