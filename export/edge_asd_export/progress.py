@@ -23,21 +23,31 @@ if TYPE_CHECKING:
 __all__ = ["TrainingBars", "progress_bar", "scoring_bar", "training_bars"]
 
 
-def _progress(*, quiet: bool = False) -> Progress:
+def _progress(*, quiet: bool = False, transient: bool = False) -> Progress:
+    console = Console(stderr=True, quiet=quiet)
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True, quiet=quiet),
+        console=console,
+        transient=transient,
+        disable=transient and not console.is_terminal,
     )
 
 
 @contextmanager
-def progress_bar(description: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
-    """A bar that is moved by calling the yielded function with (done, total)."""
-    with _progress(quiet=quiet) as progress:
+def progress_bar(
+    description: str, *, quiet: bool = False, transient: bool = False
+) -> Iterator[Callable[[int, int], None]]:
+    """A bar that is moved by calling the yielded function with (done, total).
+
+    Parameters
+    ----------
+    transient : the bar is gone in the end, and not drawn where there is no terminal
+    """
+    with _progress(quiet=quiet, transient=transient) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -45,14 +55,7 @@ def progress_bar(description: str, *, quiet: bool = False) -> Iterator[Callable[
 @contextmanager
 def scoring_bar(total: int) -> Iterator[Callable[[str], None]]:
     """A bar that is gone when the clips are scored; call it with what each clip belongs to."""
-    with Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
+    with _progress(transient=True) as progress:
         task = progress.add_task("scoring", total=total)
         yield lambda of: progress.update(task, advance=1, description=f"scoring {of}")
 

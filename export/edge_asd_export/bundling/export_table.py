@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.table import Table
 
-from edge_asd.bundle.manifest import FusionSpec
+from edge_asd.bundle.manifest import FusionSpec, MachineSpec
 from edge_asd_export.bundling.bundle_writer import WrittenBundle
+from edge_asd_export.bundling.graph_check import GraphReport
+from edge_asd_export.table import Column, Row, Table, as_rich
 
 __all__ = ["print_export"]
 
@@ -16,11 +17,11 @@ __all__ = ["print_export"]
 def print_export(written: WrittenBundle) -> None:
     """Print graphs, machines and the place of a bundle."""
     console = Console()
-    console.print(_graphs(written))
+    console.print(as_rich(_graphs(written)))
     for name, report in written.reports.items():
         if report and report.refused_because:
             console.print(f"{name}: kept fp32, because {report.refused_because}")
-    console.print(_machines(written))
+    console.print(as_rich(_machines(written)))
     example = next(iter(written.manifest.machines.values()))
     rate = example.threshold.false_alarm_rate
     shared = {_weights(machine.fusion) for machine in written.manifest.machines.values()}
@@ -33,17 +34,10 @@ def print_export(written: WrittenBundle) -> None:
 
 
 def _graphs(written: WrittenBundle) -> Table:
-    table = Table(title=f"encoders for {written.manifest.target}, int8 against fp32")
-    for column in ("encoder", "ships", "MB", "size", "float left", "cosine", "scores", "speed"):
-        table.add_column(column, justify="left" if column in {"encoder", "ships"} else "right")
-    for name, extractor in written.manifest.extractors.items():
-        report = written.reports[name]
+    def cells(report: GraphReport | None) -> tuple[str, ...]:
         if report is None:
-            table.add_row(name, extractor.encoder.precision, *["-"] * 6)
-            continue
-        table.add_row(
-            name,
-            report.precision,
+            return ("-",) * 6
+        return (
             f"{report.bytes / 1e6:.1f}",
             f"x{report.size_ratio:.2f}",
             f"{report.float_share:.0%}",
@@ -51,30 +45,41 @@ def _graphs(written: WrittenBundle) -> Table:
             f"{report.score_correlation:.4f}",
             "other CPU" if report.speed_ratio is None else f"x{report.speed_ratio:.2f}",
         )
-    return table
+
+    rows = tuple(
+        Row((name, extractor.encoder.precision, *cells(written.reports[name])))
+        for name, extractor in written.manifest.extractors.items()
+    )
+    figures = ("MB", "size", "float left", "cosine", "scores", "speed")
+    columns = (Column("encoder", is_text=True), Column("precision", is_text=True))
+    title = f"encoders for {written.manifest.target}, int8 against fp32"
+    return Table("encoders", title, (*columns, *map(Column, figures)), (rows,))
 
 
 def _machines(written: WrittenBundle) -> Table:
     machines = written.manifest.machines
-    weights = {name: _weights(machine.fusion) for name, machine in machines.items()}
-    differ = len(set(weights.values())) > 1
-    table = Table(title="machines")
-    for column in ("machine", "window", "references", "threshold", "clears at"):
-        table.add_column(column)
-    if differ:
-        table.add_column("weights")
-    rate_hz = written.manifest.sample_rate_hz
-    for name, machine in machines.items():
-        first_branch = next(iter(machine.banks.values()), {})
-        table.add_row(
-            name,
-            f"{machine.window_samples / rate_hz:g} s",
-            " + ".join(f"{bank.n} {domain}" for domain, bank in first_branch.items()) or "none",
-            f"{machine.threshold.threshold:.3f}",
-            f"{machine.threshold.clear_threshold:.3f}",
-            *([weights[name]] if differ else []),
+    differ = len({_weights(machine.fusion) for machine in machines.values()}) > 1
+
+    def references(machine: MachineSpec) -> str:
+        banks = next(iter(machine.banks.values()), {})
+        return " + ".join(f"{bank.n} {domain}" for domain, bank in banks.items()) or "none"
+
+    rows = tuple(
+        Row(
+            (
+                name,
+                f"{machine.window_samples / written.manifest.sample_rate_hz:g} s",
+                references(machine),
+                f"{machine.threshold.threshold:.3f}",
+                f"{machine.threshold.clear_threshold:.3f}",
+                *([_weights(machine.fusion)] if differ else []),
+            )
         )
-    return table
+        for name, machine in machines.items()
+    )
+    headings = ("machine", "window", "references", "threshold", "clears at", "weights")
+    columns = tuple(Column(heading, is_text=True) for heading in headings[: 5 + differ])
+    return Table("machines", "machines", columns, (rows,))
 
 
 def _weights(fusion: FusionSpec) -> str:

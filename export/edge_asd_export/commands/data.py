@@ -48,18 +48,12 @@ def check(
 
     `edge-asd data check dev_data eval_data --json | jq .problems`
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from edge_asd_export.data.clips import scan
     from edge_asd_export.data.inventory import inventory_json
+    from edge_asd_export.progress import progress_bar
 
-    log = Console(stderr=True)
-    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-        task = bar.add_task("reading clips", total=None)
-        inventory = scan(
-            folders, progress=lambda done, total: bar.update(task, completed=done, total=total)
-        )
+    with progress_bar("reading clips", transient=True) as advance:
+        inventory = scan(folders, progress=advance)
     if as_json:
         typer.echo(json.dumps(inventory_json(inventory), indent=2))
     else:
@@ -186,8 +180,9 @@ def _print_inventory(inventory: Inventory) -> None:
     from rich.console import Console
 
     from edge_asd_export.data.inventory import inventory_table
+    from edge_asd_export.table import as_rich
 
-    Console().print(inventory_table(inventory))
+    Console().print(as_rich(inventory_table(inventory)))
     for problem in inventory.problems:
         typer.echo(f"{problem.path}: {problem.reason}")
     n_problems = len(inventory.problems)

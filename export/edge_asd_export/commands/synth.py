@@ -11,7 +11,7 @@ import typer
 from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge_asd_export.synth import Recipe
+    from edge_asd_export.synth.dataset import DataSetSettings
 
 __all__ = ["synth"]
 
@@ -87,18 +87,19 @@ def synth(
     """
     if (out is None) == (stream is None):
         raise UsageError("give either a folder for a data set or --stream FILE.wav for a recording")
-    from edge_asd_export.synth import FaultLevel, Recipe
+    from edge_asd_export.synth.dataset import DataSetSettings, FaultLevel
 
     levels: tuple[FaultLevel, ...] = ("subtle", "strong")
     if fault_level is not _Level.BOTH:
         levels = ("subtle",) if fault_level is _Level.SUBTLE else ("strong",)
     if out:
-        recipe = Recipe(
+        settings = DataSetSettings(
             clips_train_source, clips_train_target, clips_test, clip_s, seed, fault_levels=levels
         )
-        _write_data_set(out, _names(machines), recipe, force=force)
+        _write_data_set(out, _names(machines), settings, force=force)
     elif stream:
-        from edge_asd_export.synth import find_fault, find_machine, render_stream, write_stream
+        from edge_asd_export.synth.catalogue import find_fault, find_machine
+        from edge_asd_export.synth.stream import render_stream, write_stream
 
         kind = find_machine(machine)
         recording = render_stream(
@@ -118,23 +119,16 @@ def synth(
         )
 
 
-def _write_data_set(out: Path, machines: list[str], recipe: Recipe, *, force: bool) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
+def _write_data_set(
+    out: Path, machines: list[str], settings: DataSetSettings, *, force: bool
+) -> None:
+    from edge_asd_export.progress import progress_bar
+    from edge_asd_export.synth.dataset import synthesize
 
-    from edge_asd_export.synth import synthesize
-
-    log = Console(stderr=True)
-    with Progress(console=log, transient=True, disable=not log.is_terminal) as bar:
-        task = bar.add_task("synthesizing", total=None)
-        synthesize(
-            out,
-            machines,
-            recipe,
-            force=force,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    typer.echo(f"{out}: {len(machines) * recipe.n_clips} synthetic clips of {', '.join(machines)}")
+    with progress_bar("synthesizing", transient=True) as advance:
+        synthesize(out, machines, settings, force=force, progress=advance)
+    n_clips = len(machines) * settings.n_clips
+    typer.echo(f"{out}: {n_clips} synthetic clips of {', '.join(machines)}")
 
 
 def _names(text: str) -> list[str]:

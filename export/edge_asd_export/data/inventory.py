@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich import box
-from rich.table import Table
-
-if TYPE_CHECKING:
-    from edge_asd_export.data.clips import Inventory, MachineClips
+from edge_asd_export.data.clips import Inventory, MachineClips
+from edge_asd_export.table import Column, Row, Table
 
 __all__ = ["inventory_json", "inventory_table"]
 
 _COLUMNS = {
-    "train\nsource/target": (("train", "source", "normal"), ("train", "target", "normal")),
-    "test source\nnormal/anomaly": (("test", "source", "normal"), ("test", "source", "anomaly")),
-    "test target\nnormal/anomaly": (("test", "target", "normal"), ("test", "target", "anomaly")),
-    "test\nanonymous": (("test", None, None),),
+    "train source/target": (("train", "source", "normal"), ("train", "target", "normal")),
+    "test source normal/anomaly": (("test", "source", "normal"), ("test", "source", "anomaly")),
+    "test target normal/anomaly": (("test", "target", "normal"), ("test", "target", "anomaly")),
+    "test anonymous": (("test", None, None),),
 }
 
 
@@ -30,21 +27,15 @@ def inventory_table(inventory: Inventory) -> Table:
         for title, cells in _COLUMNS.items()
         if any(counts[name][cell] for name in counts for cell in cells)
     }
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("machine")
-    for title in ("clip\ns", "attribute\nclasses", *columns):
-        table.add_column(title, justify="right")
+    rows = []
     for machine in machines:
-        table.add_row(
-            machine.name,
-            f"{_clip_s(machine):g}",
-            str(_n_attribute_classes(machine)),
-            *(
-                "/".join(str(counts[machine.name][cell]) for cell in cells)
-                for cells in columns.values()
-            ),
-        )
-    return table
+        own = counts[machine.name]
+        numbers = ("/".join(str(own[cell]) for cell in cells) for cells in columns.values())
+        classes = str(_n_attribute_classes(machine))
+        rows.append(Row((machine.name, f"{_clip_s(machine):g}", classes, *numbers)))
+    headings = ("clip s", "attribute classes", *columns)
+    heads = (Column("machine", is_text=True), *map(Column, headings))
+    return Table("inventory", "", heads, (tuple(rows),))
 
 
 def inventory_json(inventory: Inventory) -> dict[str, Any]:

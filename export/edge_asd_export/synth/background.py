@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
-from edge_asd_export.synth.signals import drift, harmonics, noise, ring, turning
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from edge_asd_export.data.clips import Domain
-
-    Signal = NDArray[np.float64]
+from edge_asd_export.data.clip_name import Domain
+from edge_asd_export.synth.signals import Signal, drift, harmonics, noise, ring, rms, turning
 
 __all__ = ["background"]
 
@@ -30,8 +22,8 @@ def background(domain: Domain, n_samples: int, rng: np.random.Generator) -> Sign
     Both contain the odd impact of dropped tools and doors, as halls do.
     """
     steady = _STEADY[domain](n_samples, rng)
-    total = steady / _rms(steady) + _impacts(n_samples, rng)
-    return total / _rms(total)
+    total = steady / rms(steady) + _impacts(n_samples, rng)
+    return total / rms(total)
 
 
 def _ventilation(n_samples: int, rng: np.random.Generator) -> Signal:
@@ -55,10 +47,6 @@ def _impacts(n_samples: int, rng: np.random.Generator) -> Signal:
     strikes = np.zeros(n_samples)
     strikes[rng.integers(0, n_samples, n_impacts)] = rng.lognormal(1.4, 0.5, n_impacts)
     return ring(strikes, _CLANG)
-
-
-def _rms(signal: Signal) -> float:
-    return float(np.sqrt(np.mean(signal**2)))
 
 
 _STEADY: dict[Domain, Callable[[int, np.random.Generator], Signal]] = {

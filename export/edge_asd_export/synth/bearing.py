@@ -10,15 +10,10 @@ the ratio r of ball to pitch diameter, per turn of the shaft
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.signals import drift, harmonics, impulses, noise, ring, turning
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.signals import Signal, drift, harmonics, impulses, noise, ring, turning
 
 __all__ = ["BEARING"]
 
@@ -33,18 +28,18 @@ _HOUSING = ((950.0, 3.0, 0.5), (2300.0, 1.5, 0.6), (3700.0, 1.0, 0.4))
 _RACE = ((2300.0, 1.5, 0.7), (3700.0, 1.2, 1.0), (5600.0, 0.8, 0.7))
 
 
-def _sound(run: Run) -> NDArray[np.float64]:
-    outer, inner, ball = (run.severity_of(fault) for fault in BEARING.faults)
-    n_samples, rng, load = run.n_samples, run.rng, run.condition.load
+def _sound(operation: Operation) -> Signal:
+    outer, inner, ball = (operation.severity_of(fault) for fault in BEARING.faults)
+    n_samples, rng, load = operation.n_samples, operation.rng, operation.condition.load
     wobble = 1 + 0.003 * drift(n_samples, 0.8, rng)
-    shaft = turning(run.condition.speed_hz * wobble, rng)
+    shaft = turning(operation.condition.speed_hz * wobble, rng)
 
     rolling = ring(noise(n_samples, 200, 6500, rng), _HOUSING)
     rolling *= 1 + 0.15 * np.cos(shaft) + 0.1 * drift(n_samples, 4.0, rng)
     machine = harmonics(shaft, (0.5, 0.35, 0.2, 0.12, 0.08), rng)
     hum = noise(n_samples, 60, 1200, rng, slope_db_per_octave=-4)
 
-    def knocks(order: float) -> NDArray[np.float64]:
+    def knocks(order: float) -> Signal:
         return ring(impulses(order * shaft, rng, jitter=_SLIP), _RACE)
 
     # The outer race stands still in the load zone; the others pass through it and are modulated.

@@ -1,45 +1,42 @@
 """A synthetic data set in the layout and naming of the challenge.
 
 Next to the clips of each machine stand `attributes_00.csv` in the challenge's form,
-`faults_00.csv`, which says what is wrong in each anomalous clip, and `synthetic.json`, the recipe.
+`faults_00.csv`, which says what is wrong in each anomalous clip, and
+`synthetic.json`, the settings.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_name import Domain, Label, Split
 from edge_asd_export.synth.catalogue import find_machine
+from edge_asd_export.synth.machine import Condition, Machine
 from edge_asd_export.synth.scene import Draws, render
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from numpy.typing import NDArray
-
-    from edge_asd_export.data.clips import Domain, Label, Split
-    from edge_asd_export.synth.machine import Condition, Machine
+from edge_asd_export.table import Record, write_csv
 
 __all__ = [
     "SEVERITIES",
+    "DataSetSettings",
     "FaultLevel",
     "PlannedClip",
-    "Recipe",
     "planned_clips",
     "render_clip",
     "synthesize",
-    "synthesize_machine",
 ]
 
 FaultLevel = Literal["subtle", "strong"]
@@ -50,8 +47,8 @@ _DOMAINS: tuple[Domain, ...] = ("source", "target")
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How many clips of what kind; the same recipe always gives the same bytes."""
+class DataSetSettings:
+    """How many clips of what kind; the same settings always give the same bytes."""
 
     n_train_source: int = 100  # >= 1, normal
     n_train_target: int = 10  # >= 0, normal
@@ -99,14 +96,18 @@ class PlannedClip:
             f"{self.condition.attribute_text}.wav"
         )
 
-    def render(self, machine: Machine, recipe: Recipe) -> NDArray[np.float32]:
+    def path_below(self, machine: str) -> str:
+        """File with its folders, as tables of the data set name it."""
+        return f"{machine}/{self.split}/{self.name}"
+
+    def render(self, machine: Machine, settings: DataSetSettings) -> NDArray[np.float32]:
         """Near and far recording, (2, n_samples) float32."""
         return render_clip(
             machine,
             self.condition,
             self.domain,
-            Draws(recipe.seed, (machine.name, self.split, self.domain, self.index)),
-            recipe.n_samples,
+            Draws(settings.seed, (machine.name, self.split, self.domain, self.index)),
+            settings.n_samples,
             fault=self.fault,
             level=self.level or "strong",
         )
@@ -133,10 +134,10 @@ def render_clip(
 def synthesize(
     out: Path,
     machine_names: Sequence[str],
-    recipe: Recipe,
+    settings: DataSetSettings,
     *,
     force: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
     """A data set of synthetic machines in `out`, complete or not at all.
 
@@ -158,16 +159,13 @@ def synthesize(
     _refuse_to_overwrite(out, force=force)
     is_new = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
-    n_all = len(machines) * recipe.n_clips
+    done, n_clips = count(1), len(machines) * settings.n_clips
     try:
         with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=out) as unfinished:
             stage = Path(unfinished)
-            for n_before, machine in zip(range(0, n_all, recipe.n_clips), machines, strict=True):
-                synthesize_machine(
-                    stage / machine.name,
-                    machine,
-                    recipe,
-                    progress=_shifted(progress, n_before, n_all),
+            for machine in machines:
+                _synthesize_machine(
+                    stage / machine.name, machine, settings, lambda: progress(next(done), n_clips)
                 )
             for finished in sorted(stage.iterdir()):
                 _move_into_place(finished, out / finished.name)
@@ -176,90 +174,74 @@ def synthesize(
             out.rmdir()
 
 
-def synthesize_machine(
-    folder: Path,
-    machine: Machine,
-    recipe: Recipe,
-    *,
-    progress: Callable[[int], None] | None = None,
+def _synthesize_machine(
+    folder: Path, machine: Machine, settings: DataSetSettings, on_clip: Callable[[], None]
 ) -> None:
-    """The clips and tables of one machine in a new `folder`; `progress` gets the clips done."""
-    clips = list(planned_clips(machine, recipe))
+    """Write the clips and tables of one machine into a new `folder`."""
+    clips = list(planned_clips(machine, settings))
     for split in ("train", "test"):
         (folder / split).mkdir(parents=True)
 
     def write(clip: PlannedClip) -> None:
         path = folder / clip.split / clip.name
-        soundfile.write(path, clip.render(machine, recipe).T, SAMPLE_RATE_HZ, subtype="PCM_16")
+        soundfile.write(path, clip.render(machine, settings).T, SAMPLE_RATE_HZ, subtype="PCM_16")
 
     with ThreadPoolExecutor() as pool:
         jobs = [pool.submit(write, clip) for clip in clips]
         try:
-            for n_done, job in enumerate(as_completed(jobs), start=1):
+            for job in as_completed(jobs):
                 job.result()
-                if progress:
-                    progress(n_done)
+                on_clip()
         finally:
             pool.shutdown(cancel_futures=True)
-    _write_attributes(folder, clips)
-    _write_faults(folder, clips)
-    _write_note(folder / "synthetic.json", machine, recipe)
+    attributes: list[Record] = [_attributes(clip, folder.name) for clip in clips]
+    write_csv(folder / "attributes_00.csv", attributes)
+    write_csv(
+        folder / "faults_00.csv",
+        [
+            {"file_name": clip.path_below(folder.name), "fault": clip.fault, "level": clip.level}
+            for clip in clips
+            if clip.fault
+        ],
+        ("file_name", "fault", "level"),
+    )
+    note = {
+        "note": "Synthetic recordings made by 'edge-asd synth', not recordings of a real machine.",
+        "machine": machine.name,
+        "recipe": asdict(settings),
+    }
+    (folder / "synthetic.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
-def planned_clips(machine: Machine, recipe: Recipe) -> Iterator[PlannedClip]:
+def planned_clips(machine: Machine, settings: DataSetSettings) -> Iterator[PlannedClip]:
     """Every clip of the machine; operating points are shared evenly, and alike for both labels."""
     for domain, n_train in zip(
-        _DOMAINS, (recipe.n_train_source, recipe.n_train_target), strict=True
+        _DOMAINS, (settings.n_train_source, settings.n_train_target), strict=True
     ):
         conditions: tuple[Condition, ...] = getattr(machine, domain)
         for index in range(n_train):
             condition = conditions[index % len(conditions)]
             yield PlannedClip("train", domain, "normal", index, condition, None, None)
         # Both cycle; one step further after each round trip meets every pair of fault and level.
-        round_trip = math.lcm(len(machine.faults), len(recipe.fault_levels))
-        chance = Draws(recipe.seed, (machine.name, "plan", domain)).of("condition")
-        for index in range(recipe.n_test):
+        round_trip = math.lcm(len(machine.faults), len(settings.fault_levels))
+        chance = Draws(settings.seed, (machine.name, "plan", domain)).of("condition")
+        for index in range(settings.n_test):
             # Drawn, because taking faults and operating points both in turn would tie them.
             condition = conditions[chance.integers(len(conditions))]
             fault = machine.faults[index % len(machine.faults)]
-            level = recipe.fault_levels[(index + index // round_trip) % len(recipe.fault_levels)]
+            level = settings.fault_levels[
+                (index + index // round_trip) % len(settings.fault_levels)
+            ]
             yield PlannedClip("test", domain, "normal", index, condition, None, None)
             yield PlannedClip("test", domain, "anomaly", index, condition, fault, level)
 
 
-def _write_attributes(folder: Path, clips: Sequence[PlannedClip]) -> None:
-    n_pairs = len(clips[0].condition.attributes)
-    header = [column for n in range(1, n_pairs + 1) for column in (f"d{n}p", f"d{n}v")]
-    rows = [
-        [f"{folder.name}/{clip.split}/{clip.name}", *sum(clip.condition.attributes, ())]
-        for clip in clips
-    ]
-    _write_csv(folder / "attributes_00.csv", ["file_name", *header], rows)
-
-
-def _write_faults(folder: Path, clips: Sequence[PlannedClip]) -> None:
-    rows = [
-        [f"{folder.name}/{clip.split}/{clip.name}", clip.fault, clip.level]
-        for clip in clips
-        if clip.fault and clip.level
-    ]
-    _write_csv(folder / "faults_00.csv", ["file_name", "fault", "level"], rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        table.writerows(rows)
-
-
-def _write_note(path: Path, machine: Machine, recipe: Recipe) -> None:
-    note = {
-        "note": "Synthetic recordings made by 'edge-asd synth', not recordings of a real machine.",
-        "machine": machine.name,
-        "recipe": asdict(recipe),
+def _attributes(clip: PlannedClip, machine: str) -> Record:
+    pairs = enumerate(clip.condition.attributes, start=1)
+    columns = {
+        f"d{n}{kind}": text for n, pair in pairs for kind, text in zip("pv", pair, strict=True)
     }
-    path.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    return {"file_name": clip.path_below(machine), **columns}
 
 
 def _refuse_to_overwrite(out: Path, *, force: bool) -> None:
@@ -276,9 +258,3 @@ def _move_into_place(finished: Path, place: Path) -> None:
         # Out of the way first; it goes when the unfinished folder goes.
         place.rename(finished.with_name(f".old-{place.name}"))
     finished.rename(place)
-
-
-def _shifted(
-    progress: Callable[[int, int], None] | None, n_before: int, n_all: int
-) -> Callable[[int], None] | None:
-    return (lambda n_done: progress(n_before + n_done, n_all)) if progress else None

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.signals import drift, harmonics, noise, turning
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.signals import Signal, drift, harmonics, noise, turning
 
 __all__ = ["FAN"]
 
@@ -18,12 +13,12 @@ _N_BLADES = 7
 _STALL_ORDER = 0.62  # stall cells travel round the rotor slower than the rotor turns
 
 
-def _sound(run: Run) -> NDArray[np.float64]:
-    damage, rub, blocked = (run.severity_of(fault) for fault in FAN.faults)
-    n_samples, rng = run.n_samples, run.rng
+def _sound(operation: Operation) -> Signal:
+    damage, rub, blocked = (operation.severity_of(fault) for fault in FAN.faults)
+    n_samples, rng = operation.n_samples, operation.rng
     # A fan that moves less air runs a little faster.
     wobble = 1 + 0.004 * drift(n_samples, 0.7, rng) + 0.03 * blocked
-    shaft = turning(run.condition.speed_hz * wobble, rng)
+    shaft = turning(operation.condition.speed_hz * wobble, rng)
     unequal_blades = 1 + 0.75 * damage / (1 + 0.2 * damage) * np.cos(shaft)
 
     blades = harmonics(_N_BLADES * shaft, [k**-1.1 for k in range(1, 9)], rng)
@@ -31,13 +26,13 @@ def _sound(run: Run) -> NDArray[np.float64]:
     flow = noise(n_samples, 150, 3500, rng, slope_db_per_octave=-3)
     flow *= 1 + 0.2 * np.cos(_N_BLADES * shaft)
     stall = noise(n_samples, 25, 420, rng) * (1 + 0.8 * np.cos(_STALL_ORDER * shaft))
-    contact: NDArray[np.float64] = np.maximum(np.cos(shaft), 0.0) ** 16
+    contact: Signal = np.maximum(np.cos(shaft), 0.0) ** 16
     scrape = noise(n_samples, 1800, 6500, rng) * contact
 
     return (
         0.8 * blades * unequal_blades * (1 - 0.3 * blocked)
         + imbalance
-        + (0.6 + 0.6 * run.condition.load) * flow * unequal_blades
+        + (0.6 + 0.6 * operation.condition.load) * flow * unequal_blades
         + 1.3 * blocked * stall
         + 1.0 * rub * scrape
     )

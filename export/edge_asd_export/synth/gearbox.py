@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.signals import drift, harmonics, impulses, noise, ring, turning
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.signals import Signal, drift, harmonics, impulses, noise, ring, turning
 
 __all__ = ["GEARBOX"]
 
@@ -20,11 +15,11 @@ _CASING = ((780.0, 4.0, 0.5), (1650.0, 3.0, 0.4), (2900.0, 2.0, 0.3))
 _TOOTH_IMPACT = ((1650.0, 5.0, 1.0), (2900.0, 4.0, 1.2), (4400.0, 2.5, 0.8))
 
 
-def _sound(run: Run) -> NDArray[np.float64]:
-    chipped, wear = (run.severity_of(fault) for fault in GEARBOX.faults)
-    n_samples, rng, load = run.n_samples, run.rng, run.condition.load
+def _sound(operation: Operation) -> Signal:
+    chipped, wear = (operation.severity_of(fault) for fault in GEARBOX.faults)
+    n_samples, rng, load = operation.n_samples, operation.rng, operation.condition.load
     wobble = 1 + 0.003 * drift(n_samples, 1.0, rng)
-    pinion = turning(run.condition.speed_hz * wobble, rng)
+    pinion = turning(operation.condition.speed_hz * wobble, rng)
     gear = pinion * _PINION_TEETH / _GEAR_TEETH
 
     # Teeth bend under load, which sharpens the mesh pulse: higher harmonics grow.

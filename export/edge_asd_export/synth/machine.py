@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.signals import Signal
 
-    Signal = NDArray[np.float64]
-
-__all__ = ["Condition", "Machine", "Run"]
+__all__ = ["Condition", "Machine", "Operation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +27,8 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One uninterrupted stretch of running."""
+class Operation:
+    """One uninterrupted stretch of running, healthy or faulty."""
 
     condition: Condition
     fault: str | None
@@ -41,11 +37,11 @@ class Run:
 
     @property
     def n_samples(self) -> int:
-        """Length of the run."""
+        """Length of the operation."""
         return len(self.severity)
 
     def severity_of(self, fault: str) -> Signal:
-        """Severity of one fault over time, (n_samples,): zero unless the run has that fault."""
+        """Severity of one fault over time, (n_samples,): zero unless it is this one."""
         return self.severity if self.fault == fault else np.zeros_like(self.severity)
 
 
@@ -53,12 +49,12 @@ class Run:
 class Machine:
     """A kind of machine.
 
-    `sound` turns a run into (n_samples,) float64 of any level. Faults enter its equation through
-    their severities, never through a branch, so that random draws do not depend on them.
+    `sound` turns an operation into (n_samples,) float64 of any level. Faults enter its equation
+    through their severities, never through a branch, so that random draws do not depend on them.
     """
 
     name: str
     source: tuple[Condition, ...]  # usual operating points
     target: tuple[Condition, ...]  # the operating points after a change of production
     faults: tuple[str, ...]
-    sound: Callable[[Run], Signal]
+    sound: Callable[[Operation], Signal]

@@ -11,22 +11,17 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.data.clip_name import Domain
 from edge_asd_export.synth.background import background
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.site import Path, Site, draw_site
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edge_asd_export.data.clips import Domain
-
-    Signal = NDArray[np.float64]
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.room import Room, SoundPath, draw_room
+from edge_asd_export.synth.signals import Signal, rms
 
 __all__ = ["Draws", "Parts", "heard_apart", "render"]
 
@@ -102,30 +97,30 @@ def heard_apart(
     fault: str | None = None,
 ) -> Parts:
     """What `render` adds up, apart; same parameters."""
-    sound = machine.sound(Run(condition, fault, severity, draws.of("machine")))
+    sound = machine.sound(Operation(condition, fault, severity, draws.of("machine")))
     other = background(domain, len(severity), draws.of("background"))
-    site = _site(machine.name, domain)
+    room = _room(machine.name, domain)
     place = draws.of("place")
-    machine_image = _heard(site.machine, sound, place)
-    background_image = _heard(site.background, other, place)
+    machine_image = _heard(room.machine, sound, place)
+    background_image = _heard(room.background, other, place)
 
     levels = draws.of("levels")
     gain_db = _LEVEL_DBFS + levels.uniform(-_GAIN_JITTER_DB, _GAIN_JITTER_DB)
     snr_db = _SNR_DB[domain] + levels.uniform(-_SNR_JITTER_DB, _SNR_JITTER_DB)
     machine_image *= _amplitude(gain_db) / _level_of_machine(machine_image[0], severity)
-    background_image *= _amplitude(gain_db - snr_db) / _rms(background_image[0])
+    background_image *= _amplitude(gain_db - snr_db) / rms(background_image[0])
     sensors = draws.of("sensors").standard_normal(machine_image.shape)
     return Parts(machine_image, background_image, _amplitude(_SENSOR_NOISE_DBFS) * sensors)
 
 
 @cache
-def _site(machine: str, domain: Domain) -> Site:
+def _room(machine: str, domain: Domain) -> Room:
     """Fixed per machine, whatever the seed: the seed chooses the recordings, not the machine."""
-    room = Draws(0, (machine, "site"))
-    return draw_site(room.of("machine"), room.of(domain))
+    draws = Draws(0, (machine, "site"))
+    return draw_room(draws.of("machine"), draws.of(domain))
 
 
-def _heard(paths: tuple[Path, Path], sound: Signal, place: np.random.Generator) -> Signal:
+def _heard(paths: tuple[SoundPath, SoundPath], sound: Signal, place: np.random.Generator) -> Signal:
     moves = place.uniform(1 - _PLACE_JITTER, 1 + _PLACE_JITTER, len(paths))
     images = [path.moved(move).heard(sound) for path, move in zip(paths, moves, strict=True)]
     heard: Signal = sosfilt(_AC_COUPLING, np.stack(images))
@@ -139,11 +134,7 @@ def _level_of_machine(near: Signal, severity: Signal) -> float:
     machine louder does make it louder.
     """
     healthy = severity == 0
-    return _rms(near[healthy] if healthy.any() else near)
-
-
-def _rms(signal: Signal) -> float:
-    return float(np.sqrt(np.mean(signal**2)))
+    return rms(near[healthy] if healthy.any() else near)
 
 
 def _amplitude(level_db: float) -> float:

@@ -7,22 +7,18 @@ generator differ by the fault alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.fft import irfft, rfft, rfftfreq
 from scipy.signal import lfilter
 
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ["Signal", "drift", "harmonics", "impulses", "noise", "ring", "rms", "turning"]
 
-    from numpy.typing import NDArray
-
-    Signal = NDArray[np.float64]
-
-__all__ = ["drift", "harmonics", "impulses", "noise", "ring", "turning"]
+Signal = NDArray[np.float64]
 
 _HIGHEST_TONE_HZ = 7600.0  # just below half the sample rate; higher harmonics would fold back
 
@@ -69,8 +65,7 @@ def noise(
     gain = (frequency_hz / low_hz) ** (slope_db_per_octave / 6.0206)
     gain /= np.sqrt(1 + (low_hz / frequency_hz) ** 4) * np.sqrt(1 + (frequency_hz / high_hz) ** 4)
     shaped = irfft(rfft(rng.standard_normal(n_samples)) * gain, n_samples)
-    unit: Signal = shaped / np.sqrt(np.mean(shaped**2))
-    return unit
+    return shaped / rms(shaped)
 
 
 def impulses(phase: Signal, rng: np.random.Generator, *, jitter: float = 0.0) -> Signal:
@@ -107,3 +102,8 @@ def ring(excitation: Signal, modes: Sequence[tuple[float, float, float]]) -> Sig
         poles = [1.0, -2 * radius * np.cos(angle), radius**2]
         total += gain * np.sin(angle) * lfilter([1.0], poles, excitation)
     return total
+
+
+def rms(signal: Signal) -> float:
+    """Root of the mean square."""
+    return float(np.sqrt(np.mean(signal**2)))

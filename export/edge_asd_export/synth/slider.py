@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.signals import drift, harmonics, impulses, noise, ring, turning
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.signals import Signal, drift, harmonics, impulses, noise, ring, turning
 
 __all__ = ["SLIDER"]
 
@@ -22,11 +17,11 @@ _STOP = ((180.0, 25.0, 1.0), (640.0, 12.0, 0.8), (1700.0, 5.0, 0.4))
 _RAIL = ((1100.0, 4.0, 0.7), (2600.0, 3.0, 1.0), (4100.0, 2.0, 0.8))
 
 
-def _sound(run: Run) -> NDArray[np.float64]:
-    chatter, slow, squeal = (run.severity_of(fault) for fault in SLIDER.faults)
-    n_samples, rng, load = run.n_samples, run.rng, run.condition.load
+def _sound(operation: Operation) -> Signal:
+    chatter, slow, squeal = (operation.severity_of(fault) for fault in SLIDER.faults)
+    n_samples, rng, load = operation.n_samples, operation.rng, operation.condition.load
     wobble = 1 + 0.005 * drift(n_samples, 0.5, rng) - 0.3 * np.minimum(slow, 1.5)
-    strokes_hz = run.condition.speed_hz * wobble
+    strokes_hz = operation.condition.speed_hz * wobble
     stroke = turning(strokes_hz, rng)
     # Trapezoidal velocity: accelerate, cruise, brake, pause at the end; same in both directions.
     velocity = np.clip(2.6 * np.sin(stroke / 2) ** 2 - 0.25, 0, 1)

@@ -5,20 +5,16 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.dataset import SEVERITIES, FaultLevel
+from edge_asd_export.synth.machine import Machine
 from edge_asd_export.synth.scene import Draws, render
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from edge_asd_export.synth.machine import Machine
 
 __all__ = ["Stream", "render_stream", "write_stream"]
 

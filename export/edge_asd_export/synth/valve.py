@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from edge_asd_export.synth.machine import Condition, Machine, Run
-from edge_asd_export.synth.signals import drift, harmonics, impulses, noise, ring, turning
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from edge_asd_export.synth.machine import Condition, Machine, Operation
+from edge_asd_export.synth.signals import Signal, drift, harmonics, impulses, noise, ring, turning
 
 __all__ = ["VALVE"]
 
@@ -22,11 +17,11 @@ _SEAT = ((620.0, 9.0, 0.9), (1900.0, 5.0, 0.8))
 _MAINS_HZ = 50.0
 
 
-def _sound(run: Run) -> NDArray[np.float64]:
-    leak, sluggish, sticking = (run.severity_of(fault) for fault in VALVE.faults)
-    n_samples, rng, pressure = run.n_samples, run.rng, run.condition.load
+def _sound(operation: Operation) -> Signal:
+    leak, sluggish, sticking = (operation.severity_of(fault) for fault in VALVE.faults)
+    n_samples, rng, pressure = operation.n_samples, operation.rng, operation.condition.load
     wobble = 1 + 0.01 * drift(n_samples, 0.5, rng)
-    command = turning(run.condition.speed_hz * wobble, rng)
+    command = turning(operation.condition.speed_hz * wobble, rng)
     opening = command - 2 * np.pi * _LATE_TURN * sluggish
     closing = command - 2 * np.pi * _OPEN_PART
 
@@ -37,7 +32,7 @@ def _sound(run: Run) -> NDArray[np.float64]:
     turn = np.mod(opening / (2 * np.pi), 1.0)
     open_part = _OPEN_PART - _LATE_TURN * sluggish
     is_open = _gate(turn, open_part)
-    passes_air: NDArray[np.float64] = np.maximum(is_open, 0.9 * stuck)
+    passes_air: Signal = np.maximum(is_open, 0.9 * stuck)
 
     open_clicks = ring(impulses(opening, rng, jitter=0.004), _PLUNGER)
     close_clicks = ring(impulses(closing, rng, jitter=0.004) * ~stuck, _SEAT)
@@ -57,10 +52,10 @@ def _sound(run: Run) -> NDArray[np.float64]:
     )
 
 
-def _gate(turn: NDArray[np.float64], open_part: NDArray[np.float64]) -> NDArray[np.float64]:
+def _gate(turn: Signal, open_part: Signal) -> Signal:
     """1 while open, 0 while closed, with soft edges."""
     nearest_edge = np.minimum(turn, open_part - turn)
-    gate: NDArray[np.float64] = np.clip(nearest_edge / _EDGE, 0, 1)
+    gate: Signal = np.clip(nearest_edge / _EDGE, 0, 1)
     return gate
 
 

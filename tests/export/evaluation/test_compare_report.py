@@ -15,7 +15,7 @@ from rich.console import Console
 from edge_asd.errors import UsageError
 from edge_asd_export.evaluation.published import CAVEAT, published_beside
 from edge_asd_export.evaluation.report import ComparisonReport, print_report, write_report
-from edge_asd_export.evaluation.report.table import (
+from edge_asd_export.table import (
     Column,
     Row,
     Table,

@@ -20,23 +20,20 @@ from typer.testing import CliRunner
 from edge_asd.cli import app
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import Domain, require_clean, scan
-from edge_asd_export.synth import (
-    MACHINES,
-    Draws,
-    Recipe,
-    find_fault,
-    find_machine,
-    render_stream,
+from edge_asd_export.synth.catalogue import MACHINES, find_fault, find_machine
+from edge_asd_export.synth.dataset import (
+    DataSetSettings,
+    PlannedClip,
+    planned_clips,
     synthesize,
-    write_stream,
 )
-from edge_asd_export.synth.dataset import PlannedClip, planned_clips
-from edge_asd_export.synth.machine import Run
-from edge_asd_export.synth.scene import heard_apart
+from edge_asd_export.synth.machine import Operation
+from edge_asd_export.synth.scene import Draws, heard_apart
+from edge_asd_export.synth.stream import render_stream, write_stream
 
 RATE_HZ = 16_000
-SMALL = Recipe(n_train_source=4, n_train_target=2, n_test=3, clip_s=0.5)
-STRONG = Recipe(18, 6, 12, clip_s=1.2, fault_levels=("strong",))
+SMALL = DataSetSettings(n_train_source=4, n_train_target=2, n_test=3, clip_s=0.5)
+STRONG = DataSetSettings(18, 6, 12, clip_s=1.2, fault_levels=("strong",))
 # Two standard errors of the AUC of 24 against 24 clips around 0.5 are 0.16.
 UNINFORMATIVE = (0.35, 0.65)
 AUDIBLE_AUC = 0.8
@@ -140,7 +137,7 @@ def test_the_same_seed_gives_the_same_bytes(data_set: Path, tmp_path: Path) -> N
 
 
 def test_another_seed_gives_other_recordings(data_set: Path, tmp_path: Path) -> None:
-    other = Recipe(n_train_source=4, n_train_target=2, n_test=3, clip_s=0.5, seed=1)
+    other = DataSetSettings(n_train_source=4, n_train_target=2, n_test=3, clip_s=0.5, seed=1)
     synthesize(tmp_path / "other", ["fan"], other)
 
     name = "train/section_00_source_train_normal_0000_spd_1.wav"
@@ -255,7 +252,7 @@ def test_each_fault_changes_the_sound_and_a_strong_one_more_than_a_subtle_one(
 
     def bands(severity: float, seed: int) -> NDArray[np.float64]:
         level = np.full(6 * RATE_HZ, severity)
-        run = Run(kind.source[0], fault, level, np.random.default_rng(seed))
+        run = Operation(kind.source[0], fault, level, np.random.default_rng(seed))
         return log_bands(kind.sound(run)[None])
 
     subtle, strong = (
@@ -269,7 +266,7 @@ def test_each_fault_changes_the_sound_and_a_strong_one_more_than_a_subtle_one(
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_pair_of_fault_and_level_occurs(machine: str) -> None:
     kind = MACHINES[machine]
-    planned = planned_clips(kind, Recipe(1, 0, 2 * len(kind.faults), clip_s=1.0))
+    planned = planned_clips(kind, DataSetSettings(1, 0, 2 * len(kind.faults), clip_s=1.0))
 
     pairs = {(clip.fault, clip.level) for clip in planned if clip.label == "anomaly"}
 
@@ -311,7 +308,7 @@ def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
 )
 def test_impossible_recipes_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=f"{next(iter(wrong))} is .*, expected at least"):
-        Recipe(**wrong)
+        DataSetSettings(**wrong)
 
 
 def test_unknown_machines_and_faults_are_refused_with_those_there_are() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edge_asd.errors import UsageError
-from edge_asd_export.bundling.atomic_folder import atomic_folder
+from edge_asd_export.atomic_folder import atomic_folder
 from edge_asd_export.evaluation.report.comparison_pictures import draw_comparison
 from edge_asd_export.evaluation.report.comparison_records import (
     comparison_json,
@@ -23,7 +23,7 @@ from edge_asd_export.evaluation.report.evaluation_records import (
 )
 from edge_asd_export.evaluation.report.evaluation_tables import evaluation_tables
 from edge_asd_export.evaluation.report.html import render_html
-from edge_asd_export.evaluation.report.table import Table, as_latex, as_markdown, as_rich
+from edge_asd_export.table import Table, as_latex, as_markdown, as_rich
 
 __all__ = [
     "ComparisonReport",

@@ -8,8 +8,8 @@ from itertools import combinations
 from pathlib import Path
 
 from edge_asd_export.evaluation.compare import FIGURES, Average, Difference, SystemRow
-from edge_asd_export.evaluation.report.content import ComparisonReport
-from edge_asd_export.evaluation.report.table import Record, measured_json, write_csv
+from edge_asd_export.evaluation.report.content import ComparisonReport, bundles_json
+from edge_asd_export.table import Record, write_csv
 
 __all__ = ["comparison_json", "write_comparison_csv"]
 
@@ -33,7 +33,7 @@ def comparison_json(report: ComparisonReport) -> dict[str, object]:
             for machine in report.comparison.machines
         },
         "bundles": {
-            bundle.name: measured_json(report.bundles)[bundle.name]
+            bundle.name: bundles_json(report.bundles)[bundle.name]
             | {
                 "fusion": {
                     machine: spec.fusion.model_dump(mode="json")

@@ -16,7 +16,7 @@ from edge_asd_export.evaluation.compare import (
 from edge_asd_export.evaluation.evaluate import Official
 from edge_asd_export.evaluation.published import PublishedSystem
 from edge_asd_export.evaluation.report.content import ComparisonReport
-from edge_asd_export.evaluation.report.table import Column, Row, Table, percent, triple
+from edge_asd_export.table import Column, Row, Table, percent, triple
 
 __all__ = ["comparison_tables", "kind_label"]
 

@@ -17,7 +17,7 @@ from edge_asd_export.evaluation.published import Beside, PublishedSystem, publis
 from edge_asd_export.evaluation.score_clips import ScoredBundle
 from edge_asd_export.evaluation.test_sets import MachineTestSet
 
-__all__ = ["ComparisonReport", "EvaluationReport", "MeasuredBundles"]
+__all__ = ["ComparisonReport", "EvaluationReport", "MeasuredBundles", "bundles_json"]
 
 
 def _now_utc() -> str:
@@ -102,6 +102,18 @@ class ComparisonReport(MeasuredBundles):
             for labels in row.labels
         )
         return beside + self.warnings + _tuned_with_labels(tuned)
+
+
+def bundles_json(bundles: Iterable[ScoredBundle]) -> dict[str, dict[str, object]]:
+    """What bundles are, by name, ready for ``json.dumps``."""
+    facts = {"name", "system", "target", "created_utc", "tools"}
+    return {
+        bundle.name: {
+            "path": str(bundle.path),
+            **bundle.manifest.model_dump(mode="json", include=facts),
+        }
+        for bundle in bundles
+    }
 
 
 def _tuned_with_labels(tuned: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from edge_asd_export.evaluation.challenge_csv import write_challenge_csv
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation
 from edge_asd_export.evaluation.published import CAVEAT
-from edge_asd_export.evaluation.report.content import EvaluationReport
-from edge_asd_export.evaluation.report.table import Record, measured_json, write_csv
+from edge_asd_export.evaluation.report.content import EvaluationReport, bundles_json
+from edge_asd_export.table import Record, write_csv
 
 __all__ = ["evaluation_json", "write_evaluation_csv"]
 
@@ -34,7 +34,7 @@ def write_evaluation_csv(report: EvaluationReport, folder: Path) -> None:
 def evaluation_json(report: EvaluationReport) -> dict[str, object]:
     """Everything of the report that is a figure or a fact, ready for ``json.dumps``."""
     bundle, evaluation = report.bundle, report.evaluation
-    (facts,) = measured_json(report.bundles).values()
+    (facts,) = bundles_json(report.bundles).values()
     return {
         "created_utc": report.created_utc,
         "data": [str(folder) for folder in report.data],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation
 from edge_asd_export.evaluation.published import CAVEAT, totals_only
 from edge_asd_export.evaluation.report.content import EvaluationReport
-from edge_asd_export.evaluation.report.table import Column, Row, Table, percent, triple
+from edge_asd_export.table import Column, Row, Table, percent, triple
 
 __all__ = ["decisions_table", "evaluation_tables"]
 

@@ -13,7 +13,7 @@ from edge_asd_export.evaluation.published import totals_only
 from edge_asd_export.evaluation.report.comparison_tables import kind_label
 from edge_asd_export.evaluation.report.content import ComparisonReport, EvaluationReport
 from edge_asd_export.evaluation.report.evaluation_tables import decisions_table
-from edge_asd_export.evaluation.report.table import Table, percent
+from edge_asd_export.table import Table, percent
 
 __all__ = ["render_html"]
 

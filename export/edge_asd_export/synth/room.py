@@ -11,19 +11,14 @@ The near microphone stands well inside it, the far one outside and close to the 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.signal import oaconvolve
 
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd_export.synth.signals import Signal
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Signal = NDArray[np.float64]
-
-__all__ = ["Path", "Site", "draw_site"]
+__all__ = ["Room", "SoundPath", "draw_room"]
 
 _SPEED_OF_SOUND_M_PER_S = 343.0
 _N_REFLECTIONS = 6
@@ -31,7 +26,7 @@ _DECADES_OF_60_DB = 3 * np.log(10)  # amplitude falls by 60 dB over the reverber
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class SoundPath:
     """From one source to one microphone."""
 
     distance_m: float
@@ -40,7 +35,7 @@ class Path:
     tail: Signal  # (n_taps,) unit-energy diffuse tail
     critical_distance_m: float
 
-    def moved(self, factor: float) -> Path:
+    def moved(self, factor: float) -> SoundPath:
         """The path when the source stands slightly elsewhere."""
         return replace(self, distance_m=self.distance_m * factor)
 
@@ -64,25 +59,25 @@ class Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class Room:
     """The four paths of one machine; each pair is (near microphone, far microphone)."""
 
-    machine: tuple[Path, Path]
-    background: tuple[Path, Path]
+    machine: tuple[SoundPath, SoundPath]
+    background: tuple[SoundPath, SoundPath]
 
 
-def draw_site(machine_rng: np.random.Generator, background_rng: np.random.Generator) -> Site:
+def draw_room(machine_rng: np.random.Generator, background_rng: np.random.Generator) -> Room:
     """A room with a machine, a background source and two microphones in plausible places."""
     critical_distance_m = machine_rng.uniform(0.9, 1.4)
     rt60_s = machine_rng.uniform(0.2, 0.5)
 
-    def path(low_m: float, high_m: float, rng: np.random.Generator) -> Path:
+    def path(low_m: float, high_m: float, rng: np.random.Generator) -> SoundPath:
         n_taps = int(rt60_s * SAMPLE_RATE_HZ)
         decay = np.exp(-_DECADES_OF_60_DB * np.arange(n_taps) / n_taps)
         tail = rng.standard_normal(n_taps) * decay
         distance_m = rng.uniform(low_m, high_m)
         tail[: int(distance_m / _SPEED_OF_SOUND_M_PER_S * SAMPLE_RATE_HZ)] = 0.0
-        return Path(
+        return SoundPath(
             distance_m,
             detours_m=rng.uniform(0.5, 7.0, _N_REFLECTIONS),
             reflections=rng.uniform(0.3, 0.7, _N_REFLECTIONS) * rng.choice((-1, 1), _N_REFLECTIONS),
@@ -90,7 +85,7 @@ def draw_site(machine_rng: np.random.Generator, background_rng: np.random.Genera
             critical_distance_m=critical_distance_m,
         )
 
-    return Site(
+    return Room(
         machine=(path(0.2, 0.4, machine_rng), path(1.6, 2.8, machine_rng)),
         background=(path(2.5, 4.0, background_rng), path(0.6, 1.0, background_rng)),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.bundling.atomic_folder import atomic_folder
+from edge_asd_export.atomic_folder import atomic_folder
 
 
 def make(out: Path, text: str) -> None:

@@ -14,8 +14,6 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from edge_asd_export.evaluation.score_clips import ScoredBundle
-
 __all__ = [
     "Column",
     "Record",
@@ -24,7 +22,6 @@ __all__ = [
     "as_latex",
     "as_markdown",
     "as_rich",
-    "measured_json",
     "percent",
     "triple",
     "write_csv",
@@ -155,25 +152,14 @@ def triple(values: Sequence[float] | None) -> str:
     return "/".join(f"{value:.2f}" for value in values) if values else "–"
 
 
-def write_csv(path: Path, records: Sequence[Record]) -> None:
-    """Write the records below a header; without records the file is empty."""
+def write_csv(path: Path, records: Sequence[Record], fields: Sequence[str] = ()) -> None:
+    """Write the records below a header; without records and `fields` the file is empty."""
+    header = list(fields or (records[0] if records else ()))
     with path.open("w", newline="", encoding="utf-8") as file:
-        if records:
-            writer = csv.DictWriter(file, fieldnames=list(records[0]), lineterminator="\n")
+        if header:
+            writer = csv.DictWriter(file, fieldnames=header, lineterminator="\n")
             writer.writeheader()
             writer.writerows(records)
-
-
-def measured_json(bundles: Iterable[ScoredBundle]) -> dict[str, dict[str, object]]:
-    """What bundles are, by name, ready for ``json.dumps``."""
-    facts = {"name", "system", "target", "created_utc", "tools"}
-    return {
-        bundle.name: {
-            "path": str(bundle.path),
-            **bundle.manifest.model_dump(mode="json", include=facts),
-        }
-        for bundle in bundles
-    }
 
 
 def _line(cells: Iterable[str]) -> str:
