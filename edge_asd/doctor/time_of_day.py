@@ -37,5 +37,5 @@ def synchronised(is_so: bool | None, now: datetime) -> Verdict:
 
 
 def time_zone(name: str, now: datetime) -> Verdict:
-    """Say which zone people there think in; events are in UTC."""
+    """Return the time zone of the device; events are in UTC."""
     return ok("time zone", f"{name or now.tzname()} (UTC{now:%z}); events are in UTC")

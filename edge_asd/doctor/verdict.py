@@ -1,4 +1,4 @@
-"""Answers: what was asked, what was found, what to do."""
+"""Verdicts of the doctor: what was checked, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Verdict:
 
 
 def ok(check: str, found: str) -> Verdict:
-    """Say that all is well."""
+    """Return the verdict on what is as it should be."""
     return Verdict(check, "ok", found)
 
 
 def warning(check: str, found: str, advice: str) -> Verdict:
-    """Say that the monitor works, but could be better."""
+    """Return the verdict on what the monitor works with, but not at its best."""
     return Verdict(check, "warning", found, advice)
 
 
 def problem(check: str, found: str, advice: str) -> Verdict:
-    """Say that the monitor cannot work, or cannot be trusted."""
+    """Return the verdict on what keeps the monitor from working, or from being trusted."""
     return Verdict(check, "problem", found, advice)
 
 
 def not_checked(check: str, why: str, advice: str = "") -> Verdict:
-    """Say that nobody knows."""
+    """Return the verdict on what could not be found out."""
     return Verdict(check, "not checked", why, advice)

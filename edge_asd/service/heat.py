@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class HeatWatcher(Watcher):
-    """Says when the board slows down because of heat or a weak supply, and when no more.
+    """Notices of a board that slows down because of heat or a weak supply, and of its end.
 
     Parameters
     ----------

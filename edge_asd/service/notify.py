@@ -99,7 +99,7 @@ class ServiceNotifier(Watcher):
         self._tell()
 
     def close(self) -> None:
-        """Say that the monitor ends, unless that was said."""
+        """Send that the monitor stops, unless it was sent."""
         self._say_goodbye()
         self._socket.close()
 

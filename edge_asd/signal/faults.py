@@ -53,7 +53,7 @@ class SignalFault(Generic[M]):
         return Latch(self.raise_s, self.clear_s)
 
     def change(self, measured: M, *, active: bool) -> FaultChange:
-        """Say that it began, or ended."""
+        """Return the report of its beginning, or of its end."""
         text = f"{self.found}: {self.advice}" if active else self.over
         figures = {name: round(value, 4) for name, value in measured.figures.items()}
         return FaultChange(self.fault, active, text.format(**measured.figures), figures)

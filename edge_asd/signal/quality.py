@@ -1,8 +1,8 @@
 """Faults of the signal: silence, stuck samples, clipping, offsets, dead or wrong channels.
 
-They are the monitor's, not the machine's: none of them says that something is broken
-but the ears. Sound is measured in chunks of a second; each fault needs some of them to
-begin and to end. Whether a window can be scored is known at once, to a tenth of a second.
+They concern microphones, cables and sound card, never the machine. Sound is measured in
+chunks of a second; each fault needs some of them to begin and to end. Whether a window can
+be scored is known at once, to a tenth of a second.
 """
 
 from __future__ import annotations
