@@ -20,6 +20,7 @@ import onnxruntime
 
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.scoring.extractor import fit_length
 
@@ -36,12 +37,12 @@ def record(bundle: Bundle, data: Path, out: Path) -> None:
         detector = bundle.detector(machine, search="exact", extractors=extractors)
         windows = [fit_length(read_audio(clip)[0], detector.window_samples) for clip in clips]
         arrays.update(golden.record(detector, windows))
-    golden.write(out, arrays)
+    write_arrays(out, arrays)
 
 
 def compare(bundle: Bundle, file: Path) -> str:
     """A row: windows, largest 1 - cosine of an embedding, largest difference of a score."""
-    extractors, arrays = bundle.extractors(), golden.read(file)
+    extractors, arrays = bundle.extractors(), read_arrays(file, "golden windows")
     found = [
         golden.compare(bundle.detector(machine, search="exact", extractors=extractors), arrays)
         for machine in bundle.manifest.machines

@@ -57,7 +57,7 @@ class Judged:
 
     def scores(self, detector: Detector) -> NDArray[np.float64]:
         """Score of every clip."""
-        return np.array([detector.judge(one).score for one in self.embedded])
+        return np.array([detector.score_embeddings(one).score for one in self.embedded])
 
     @property
     def anomalous(self) -> NDArray[np.bool_]:

@@ -19,7 +19,7 @@ from edge_asd.bundle.manifest import (
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scoring.bank import Bank, open_bank
-from edge_asd.scoring.detector import BranchScorer, Detector
+from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.graph import Shape, open_session, require_shapes
 from edge_asd.scoring.kinds import ReferenceSpec
@@ -167,7 +167,6 @@ class Bundle:
                 return kind
             return BankScorer(banks(branch.name, kind), kind.average)
 
-        branches = self.manifest.branches
         return Detector(
             machine=machine,
             spec=spec,
@@ -175,9 +174,9 @@ class Bundle:
             hop_s=self.manifest.hop_s,
             extractors={
                 b.extractor: extractors[self.manifest.extractor_name(like, b.extractor)]
-                for b in branches
+                for b in self.manifest.branches
             },
-            branches=tuple(BranchScorer(b.name, b.extractor, b.view, scorer(b)) for b in branches),
+            scorers={branch.name: scorer(branch) for branch in self.manifest.branches},
         )
 
     def banks(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import BankSpec
 from edge_asd.errors import BundleError
@@ -58,7 +59,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         if spectra := bundle.spectra(machine):
             counts = ", ".join(f"{len(own)} {domain}" for domain, own in spectra.domains.items())
             yield Finding(f"spectra of {machine}", f"{counts}, finite")
-    arrays = golden.read(path / manifest.golden.file)
+    arrays = read_arrays(path / manifest.golden.file, "golden windows")
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)

@@ -17,26 +17,21 @@ Machines have windows of different length, hence one set of arrays for each.
 from __future__ import annotations
 
 import platform
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from edge_asd.bundle.arrays import Arrays
 from edge_asd.bundle.manifest import Manifest
 from edge_asd.errors import BundleError
 
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import Detector
 
-__all__ = ["Agreement", "compare", "processor_family", "read", "record", "require", "write"]
-
-Arrays = Mapping[str, NDArray[Any]]
+__all__ = ["Agreement", "compare", "processor_family", "record", "require"]
 
 _FAMILIES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 _AT_A_REFERENCE = 1e-3  # score of a branch; unseen sound is at some tenths of the threshold
@@ -66,7 +61,7 @@ def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[s
     """
     machine = detector.machine
     embeddings = [detector.embeddings(window) for window in windows]
-    scores = [detector.judge(rows) for rows in embeddings]
+    scores = [detector.score_embeddings(rows) for rows in embeddings]
     arrays: dict[str, NDArray[Any]] = {
         f"audio/{machine}": np.stack(windows),
         f"score/{machine}": np.array([score.score for score in scores]),
@@ -75,31 +70,6 @@ def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[s
         arrays[f"score/{machine}/{branch}"] = np.array([score.branches[branch] for score in scores])
         arrays[f"embedding/{machine}/{branch}"] = np.stack([rows[branch] for rows in embeddings])
     return arrays
-
-
-def write(path: Path, arrays: Arrays) -> None:
-    """Write the arrays of all machines; the same arrays give the same bytes."""
-    np.savez_compressed(path, allow_pickle=False, **arrays)
-
-
-def read(path: Path) -> dict[str, NDArray[Any]]:
-    """Read what :func:`write` wrote.
-
-    Raises
-    ------
-    BundleError
-        When the file is missing, damaged, or holds objects instead of numbers.
-    """
-    try:
-        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (
-        *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
-        NotImplementedError,  # what zipfile makes of a damaged compression method
-    ) as error:
-        raise BundleError(
-            f"golden windows {path} cannot be read ({error}); copy the bundle again"
-        ) from error
 
 
 def compare(detector: Detector, golden: Arrays) -> Agreement:

@@ -9,18 +9,14 @@ so that a newer bundle is never half understood; any change of meaning raises
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.audio.view import VIEWS
-from edge_asd.bundle.extractor_spec import (
-    EncoderSpec,
-    ExtractorSpec,
-    FeatureSpec,
-    SegmentSpec,
-)
+from edge_asd.bundle.extractor_spec import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
 from edge_asd.bundle.record import Domain, Finite, Positive, PositiveFloat, Record
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
@@ -211,46 +207,43 @@ class Manifest(Record):
         with_banks = sorted(self.reference_scorers)
         for machine, spec in self.machines.items():
             for branch in self.branches:
-                self._require_extractor(machine, branch)
-            if sorted(spec.banks) != with_banks:
+                self._require_fit(machine, branch)
+            if (found := sorted(spec.banks)) != with_banks:
                 raise ValueError(
-                    f"machine {machine!r} has banks for {sorted(spec.banks)}, expected {with_banks}"
+                    f"machine {machine!r} has banks for {found}, expected {with_banks}"
                 )
+            if not all(spec.banks.values()):
+                raise ValueError(f"machine {machine!r} has a branch without banks")
             if unused := set(spec.extractors) - {b.extractor for b in self.branches}:
                 raise ValueError(f"machine {machine!r} has an extractor for no branch: {unused}")
             if unknown := spec.fusion.branches() - names:
                 raise ValueError(f"the fusion of machine {machine!r} names {sorted(unknown)}")
-            if not all(spec.banks.values()):
-                raise ValueError(f"machine {machine!r} has a branch without banks")
-            for branch in self.branches:
-                self._require_bank_width(machine, branch)
         for path in self.referenced_files():
             if path not in self.files:
                 raise ValueError(f"file {path!r} is used but not listed with its digest")
         return self
 
-    def _require_extractor(self, machine: str, branch: BranchSpec) -> None:
+    def _require_fit(self, machine: str, branch: BranchSpec) -> None:
+        """A branch, its extractor, its scorer and its banks go together."""
+        where = f"branch {branch.name} of {machine!r}"
         name = self.extractor_name(machine, branch.extractor)
         if name not in self.extractors:
-            raise ValueError(f"branch {branch.name} of {machine!r} names an unknown extractor")
+            raise ValueError(f"{where} names an unknown extractor")
         extractor, n_channels = self.extractors[name], VIEWS[branch.view].n_channels
         if extractor.n_channels != n_channels:
             raise ValueError(
-                f"branch {branch.name} has {n_channels} channels, "
-                f"its extractor takes {extractor.n_channels}"
+                f"{where} has {n_channels} channels, its extractor takes {extractor.n_channels}"
             )
         try:
             branch.scorer.require_width(extractor.embedding_dim)
         except ValueError as error:
-            raise ValueError(f"branch {branch.name} {error}") from None
-
-    def _require_bank_width(self, machine: str, branch: BranchSpec) -> None:
-        dim = self.extractors[self.extractor_name(machine, branch.extractor)].embedding_dim
-        for bank in self.machines[machine].banks.get(branch.name, {}).values():
-            if bank.dim != dim:
+            raise ValueError(f"{where} {error}") from None
+        banks = self.machines[machine].banks.get(branch.name, {})
+        for bank in banks.values() if isinstance(branch.scorer, ReferenceSpec) else ():
+            if bank.dim != extractor.embedding_dim:
                 raise ValueError(
-                    f"banks of {branch.name} of {machine!r} are {bank.dim} wide, "
-                    f"its extractor gives {dim}"
+                    f"banks of {where} are {bank.dim} wide, its extractor gives "
+                    f"{extractor.embedding_dim}"
                 )
 
     @property
@@ -262,29 +255,24 @@ class Manifest(Record):
         """Entry in ``extractors`` of what a machine's branches call `extractor`."""
         return self.machines[machine].extractors.get(extractor, extractor)
 
+    def banks(self) -> Iterator[BankSpec]:
+        """All banks of all machines."""
+        for machine in self.machines.values():
+            for domains in machine.banks.values():
+                yield from domains.values()
+
     def referenced_files(self) -> list[str]:
         """Relative paths of all files that some part of the manifest uses."""
-        paths = [self.golden.file]
+        paths = {self.golden.file}
         for extractor in self.extractors.values():
-            paths += [feature.file for feature in extractor.features if feature.file]
-            paths.append(extractor.encoder.file)
-        for machine in self.machines.values():
-            if machine.spectra_file:
-                paths.append(machine.spectra_file)
-            for banks in machine.banks.values():
-                for bank in banks.values():
-                    paths += bank.paths
-        return sorted(set(paths))
+            paths.update(feature.file for feature in extractor.features if feature.file)
+            paths.add(extractor.encoder.file)
+        paths.update(m.spectra_file for m in self.machines.values() if m.spectra_file)
+        return sorted(paths.union(*(bank.paths for bank in self.banks())))
 
     def derived_files(self) -> set[str]:
         """Relative paths of the search indexes: caches that a device can build again."""
-        return {
-            bank.index.file
-            for machine in self.machines.values()
-            for banks in machine.banks.values()
-            for bank in banks.values()
-            if bank.index
-        }
+        return {bank.index.file for bank in self.banks() if bank.index}
 
 
 def read_manifest(bundle_dir: Path) -> Manifest:

@@ -14,17 +14,15 @@ order of its memory banks.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
+from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import BundleError
 from edge_asd.explain.spectrogram import N_BANDS, spectrograph
@@ -78,8 +76,7 @@ def write_spectra(path: Path, spectra: NormalSpectra) -> None:
     for domain, own in spectra.domains.items():
         arrays |= {f"mean/{domain}": own.mean_db, f"spread/{domain}": own.spread_db}
     arrays |= {f"scores/{branch}": scores for branch, scores in spectra.scores.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_spectra(path: Path) -> NormalSpectra:
@@ -90,18 +87,8 @@ def read_spectra(path: Path) -> NormalSpectra:
     BundleError
         When the file is missing, damaged, or holds something else.
     """
-    try:
-        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
-            content: dict[str, NDArray[Any]] = dict(arrays)
-    except (
-        *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
-        NotImplementedError,  # what zipfile makes of a damaged compression method
-    ) as error:
-        raise BundleError(
-            f"normal spectra {path} cannot be read ({error}); copy the bundle again"
-        ) from error
     by_kind: dict[str, dict[str, NDArray[Any]]] = {"mean": {}, "spread": {}, "scores": {}}
-    for name, array in content.items():
+    for name, array in read_arrays(path, "normal spectra").items():
         kind, _, of = name.partition("/")
         if kind not in by_kind or not of or not _fits(kind, array):
             raise BundleError(

@@ -160,21 +160,21 @@ def enrol(
         seconds=round(heard.seconds, 3),
         n_windows=len(heard),
     )
-    site = base.site.model_copy(
-        update={
+    learned = replace(base, enrolled=sounds).with_site(
+        {
             "enrolled": {**base.site.enrolled, domain: enrolled},
             "created_utc": utc_text(origin.utc),
             "change": f"enrolled {heard.seconds / 60:.1f} min of {domain} sound",
             "signal": heard.reference,
         }
     )
-    learned = Learned(site, sounds, base.taught)
     if "source" in sounds:  # the scale of the bundle's own scores is the bundle's
-        fusion = refitted(site.fusion, _scores(bundle, replace(learned, taught=())))
-        learned = replace(learned, site=site.model_copy(update={"fusion": fusion}))
-    normal = {"normal": _summary(bundle, learned)}
-    learned = replace(learned, site=learned.site.model_copy(update=normal))
-    return calibrated(bundle, learned, false_alarm_rate)
+        fusion = refitted(learned.site.fusion, _scores(bundle, learned.untaught))
+        learned = learned.with_site({"fusion": fusion})
+    # The enrolled windows as the daily ones are compared with them.
+    levels_dbfs = np.concatenate([sounds[known].levels_dbfs for known in sorted(sounds)])
+    normal = NormalSummary.measure(_fused(bundle, learned.untaught), levels_dbfs)
+    return calibrated(bundle, learned.with_site({"normal": normal}), false_alarm_rate)
 
 
 def calibrated(bundle: Bundle, learned: Learned, false_alarm_rate: float | None = None) -> Learned:
@@ -195,21 +195,14 @@ def calibrated(bundle: Bundle, learned: Learned, false_alarm_rate: float | None 
     rate = false_alarm_rate or site.threshold.false_alarm_rate
     bundled = bundle.manifest.machines[site.like].threshold
     if not learned.enrolled:
-        return replace(learned, site=site.model_copy(update={"threshold": bundled}))
-    candidates = [_threshold(bundle, replace(learned, taught=()), rate)]
+        return learned.with_site({"threshold": bundled})
+    candidates = [_threshold(bundle, learned.untaught, rate)]
     if learned.taught:
         candidates.append(_threshold(bundle, learned, rate))
     threshold = min(candidates, key=lambda level: level.threshold)
     if "source" not in learned.enrolled:
         threshold = max(threshold, bundled, key=lambda level: level.threshold)
-    return replace(learned, site=site.model_copy(update={"threshold": threshold}))
-
-
-def _summary(bundle: Bundle, learned: Learned) -> NormalSummary:
-    """The enrolled windows as the daily ones are compared with them."""
-    alone = replace(learned, taught=())
-    levels = [alone.enrolled[domain].levels_dbfs for domain in sorted(alone.enrolled)]
-    return NormalSummary.measure(_fused(bundle, alone), np.concatenate(levels))
+    return learned.with_site({"threshold": threshold})
 
 
 def _fused(bundle: Bundle, learned: Learned) -> Floats:

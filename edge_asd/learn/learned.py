@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -147,6 +147,15 @@ class Learned:
     site: SiteRecord
     enrolled: Mapping[Domain, LearnedSound]
     taught: tuple[LearnedSound, ...]  # in the order of ``site.taught``
+
+    @property
+    def untaught(self) -> Learned:
+        """The same without the sound of false alarms."""
+        return replace(self, taught=())
+
+    def with_site(self, changes: Mapping[str, object]) -> Learned:
+        """Return the same with other values of some fields of the site."""
+        return replace(self, site=self.site.model_copy(update=changes))
 
     @property
     def sounds(self) -> dict[str, LearnedSound]:

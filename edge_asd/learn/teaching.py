@@ -88,13 +88,11 @@ def teach(
         name: window_queries(np.stack([one[name] for one in embedded]), "embeddings")[:, 0]
         for name in embedded[0]
     }
-    untaught = replace(before, taught=())
-    normalisations = {
-        name: ScoreNormalisation.joined(
-            [bank.normalisation for bank in site_banks(bundle, untaught, name, scorer).values()]
-        ).typical(len(windows))
-        for name, scorer in scorers.items()
-    }
+    normalisations = {}
+    for name, scorer in scorers.items():
+        banks = site_banks(bundle, before.untaught, name, scorer).values()
+        known = ScoreNormalisation.joined([bank.normalisation for bank in banks])
+        normalisations[name] = known.typical(len(windows))
     sound = LearnedSound(
         rows,
         normalisations,
@@ -103,14 +101,13 @@ def teach(
         held_out={},
     )
     taught = Taught(event=event, utc=utc_text(utc), n_windows=len(windows))
-    site = site.model_copy(
-        update={
-            "taught": (*site.taught, taught),
-            "created_utc": utc_text(utc),
-            "change": f"taught {event}",
-        }
-    )
-    return calibrated(bundle, Learned(site, before.enrolled, (*before.taught, sound)))
+    changes = {
+        "taught": (*site.taught, taught),
+        "created_utc": utc_text(utc),
+        "change": f"taught {event}",
+    }
+    learned = replace(before, taught=(*before.taught, sound)).with_site(changes)
+    return calibrated(bundle, learned)
 
 
 def forget(bundle: Bundle, before: Learned, events: Sequence[str], utc: datetime) -> Learned:
@@ -129,12 +126,10 @@ def forget(bundle: Bundle, before: Learned, events: Sequence[str], utc: datetime
                 f"{event} was not taught to {site.machine!r}; taught: {', '.join(known) or 'none'}"
             )
     kept = [i for i, event in enumerate(known) if event not in events]
-    site = site.model_copy(
-        update={
-            "taught": tuple(site.taught[i] for i in kept),
-            "created_utc": utc_text(utc),
-            "change": f"forgot {', '.join(events)}",
-        }
-    )
-    taught = tuple(before.taught[i] for i in kept)
-    return calibrated(bundle, Learned(site, before.enrolled, taught))
+    changes = {
+        "taught": tuple(site.taught[i] for i in kept),
+        "created_utc": utc_text(utc),
+        "change": f"forgot {', '.join(events)}",
+    }
+    learned = replace(before, taught=tuple(before.taught[i] for i in kept)).with_site(changes)
+    return calibrated(bundle, learned)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,22 +11,13 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import Domain, MachineSpec
+from edge_asd.bundle.system import Branch
 from edge_asd.errors import AudioError
 from edge_asd.scoring.extractor import Extractor, Timings
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.scorer import BankScorer, Neighbour, Scorer
 
-__all__ = ["BranchScorer", "Detector", "WindowScore", "embed_views"]
-
-
-@dataclass(frozen=True, slots=True)
-class BranchScorer:
-    """One branch: which extractor sees which view, and what judges its embeddings."""
-
-    name: str
-    extractor: str
-    view: str
-    scorer: Scorer
+__all__ = ["Detector", "WindowScore", "embed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +31,10 @@ class WindowScore:
 class Detector:
     """Scores the windows of one machine.
 
-    Each extractor runs once per window, with all views that its branches need as one
-    batch.
+    Parameters
+    ----------
+    extractors : by the name that branches call them
+    scorers : of each branch, by ``extractor@view``
     """
 
     def __init__(
@@ -52,7 +45,7 @@ class Detector:
         sample_rate_hz: int,
         hop_s: float,
         extractors: Mapping[str, Extractor],
-        branches: tuple[BranchScorer, ...],
+        scorers: Mapping[str, Scorer],
     ) -> None:
         self.machine = machine
         self.spec = spec
@@ -60,7 +53,8 @@ class Detector:
         self.window_samples = spec.window_samples
         self.hop_s = hop_s
         self._extractors = extractors
-        self._branches = branches
+        self._scorers = scorers
+        self._branches = tuple(map(Branch.parse, scorers))
 
     def embeddings(
         self, audio: NDArray[np.float32], timings: Timings | None = None
@@ -78,17 +72,7 @@ class Detector:
             )
         if not np.isfinite(audio).all():
             raise AudioError("the window has samples that are not finite")
-        views: dict[str, list[str]] = {}
-        for branch in self._branches:
-            views.setdefault(branch.extractor, []).append(branch.view)
-        embeddings = {}
-        for name, wanted in views.items():
-            spent: dict[str, float] = {}
-            rows = embed_views(self._extractors[name], audio, wanted, spent)
-            embeddings.update({f"{name}@{view}": rows[view] for view in wanted})
-            if timings is not None:
-                timings.update({f"{name} {stage}": seconds for stage, seconds in spent.items()})
-        return embeddings
+        return embed(audio, self._branches, self._extractors, timings)
 
     def score(self, audio: NDArray[np.float32], timings: Timings | None = None) -> WindowScore:
         """Score one window (2, window_samples) float32 in [-1, 1].
@@ -98,9 +82,9 @@ class Detector:
         timings : gets the seconds of each stage: ``<extractor> features``,
             ``<extractor> encoder``, ``scorer`` and ``fusion``
         """
-        return self.judge(self.embeddings(audio, timings), timings)
+        return self.score_embeddings(self.embeddings(audio, timings), timings)
 
-    def judge(
+    def score_embeddings(
         self, embeddings: Mapping[str, NDArray[np.float32]], timings: Timings | None = None
     ) -> WindowScore:
         """Score what :meth:`embeddings` gave for one window.
@@ -110,7 +94,7 @@ class Detector:
         timings : gets the seconds of ``scorer`` and ``fusion``
         """
         start = time.perf_counter()
-        scores = {b.name: b.scorer.score(embeddings[b.name]) for b in self._branches}
+        scores = {name: scorer.score(embeddings[name]) for name, scorer in self._scorers.items()}
         middle = time.perf_counter()
         fused = float(fuse(self.spec.fusion, scores))
         if timings is not None:
@@ -121,7 +105,7 @@ class Detector:
 
     def n_references(self, branch: str) -> dict[Domain, int]:
         """How many references a branch compares with; empty for one that has no banks."""
-        scorer = self._scorer(branch)
+        scorer = self._scorers[branch]
         return scorer.sizes if isinstance(scorer, BankScorer) else {}
 
     def neighbours(self, branch: str, audio: NDArray[np.float32], k: int) -> tuple[Neighbour, ...]:
@@ -134,21 +118,35 @@ class Detector:
         AudioError
             When the window has another shape, or samples that are not finite.
         """
-        scorer = self._scorer(branch)
+        scorer = self._scorers[branch]
         if not isinstance(scorer, BankScorer):
             return ()
         return scorer.nearest(self.embeddings(audio)[branch], k)
 
-    def _scorer(self, branch: str) -> Scorer:
-        return next(own.scorer for own in self._branches if own.name == branch)
 
-
-def embed_views(
-    extractor: Extractor,
+def embed(
     audio: NDArray[np.float32],
-    views: list[str],
+    branches: Iterable[Branch],
+    extractors: Mapping[str, Extractor],
     timings: Timings | None = None,
 ) -> dict[str, NDArray[np.float32]]:
-    """Embeddings (n_segments, dim) of several views of one window (2, n_samples), as one batch."""
-    batch = np.stack([VIEWS[view].apply(audio) for view in views])  # (n_views, n_channels, n)
-    return dict(zip(views, extractor(batch, timings), strict=True))
+    """Embeddings (n_segments, dim) of each branch for one window (2, n_samples).
+
+    Each extractor runs once, with the views of all its branches as one batch.
+
+    Parameters
+    ----------
+    timings : gets the seconds of ``<extractor> features`` and ``<extractor> encoder``
+    """
+    by_extractor: dict[str, list[Branch]] = {}
+    for branch in branches:
+        by_extractor.setdefault(branch.extractor, []).append(branch)
+    embeddings = {}
+    for name, own in by_extractor.items():
+        batch = np.stack([VIEWS[branch.view].apply(audio) for branch in own])  # (n_views, ...)
+        spent: dict[str, float] = {}
+        rows = extractors[name](batch, spent)
+        embeddings.update({branch.name: rows[i] for i, branch in enumerate(own)})
+        if timings is not None:
+            timings.update({f"{name} {stage}": seconds for stage, seconds in spent.items()})
+    return embeddings

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
@@ -110,7 +111,7 @@ def write_mini_bundle(folder: Path) -> Path:
     )
     assert lowest > 3 * highest
     threshold = float(np.sqrt(highest * lowest))
-    golden.write(
+    write_arrays(
         folder / "golden.npz",
         golden.record(detector, [machine_sound(1.0, seed=s) for s in (50, 51)]),
     )

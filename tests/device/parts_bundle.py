@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
@@ -82,7 +83,7 @@ def write_parts_bundle(folder: Path) -> Path:
     for machine in MACHINES:
         detector = Bundle.open(folder).detector(machine)
         arrays.update(golden.record(detector, [window(1), window(2)]))
-    golden.write(folder / "golden.npz", arrays)
+    write_arrays(folder / "golden.npz", arrays)
     _write_manifest(folder)
     return folder
 

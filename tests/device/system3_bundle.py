@@ -15,6 +15,7 @@ from device.mini_bundle import save_graph
 from onnx import helper
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
     BankSpec,
@@ -55,7 +56,7 @@ def write_system3_bundle(folder: Path) -> Path:
     (folder / "golden.npz").write_bytes(b"")
     _write_manifest(folder)
     windows = [parts.window(1), parts.window(2)]
-    golden.write(folder / "golden.npz", golden.record(Bundle.open(folder).detector(), windows))
+    write_arrays(folder / "golden.npz", golden.record(Bundle.open(folder).detector(), windows))
     _write_manifest(folder)
     return folder
 

@@ -15,7 +15,7 @@ from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import DataError
 from edge_asd.explain.normal_spectra import DomainSpectra, NormalSpectra, measure_spectra
-from edge_asd.scoring.detector import embed_views
+from edge_asd.scoring.detector import embed
 from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.export_job import Clips, ExportJob
 from edge_asd_export.bundling.trained_networks import TrainedNetwork
@@ -177,15 +177,10 @@ def _embed_clip(
     clip: Clip, audio: Audio, branches: Sequence[Branch], extractors: Mapping[str, Extractor]
 ) -> Embeddings:
     """Embeddings (n_segments, dim) of each branch."""
-    views: dict[str, list[str]] = {}
-    for branch in branches:
-        views.setdefault(branch.extractor, []).append(branch.view)
-    rows = {}
-    for name, wanted in views.items():
-        for view, segments in embed_views(extractors[name], audio, wanted).items():
-            if not np.isfinite(segments).all():
-                raise DataError(f"{clip.path}: its {name}@{view} embedding is not finite")
-            rows[f"{name}@{view}"] = segments
+    rows = embed(audio, branches, extractors)
+    for branch, segments in rows.items():
+        if not np.isfinite(segments).all():
+            raise DataError(f"{clip.path}: its {branch} embedding is not finite")
     return rows
 
 

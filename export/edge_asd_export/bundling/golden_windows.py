@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import ExtractorSpec, GoldenSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
@@ -76,4 +77,4 @@ def write_golden(
         n = detector.window_samples
         windows = golden_windows([(fit_length(read(a), n), fit_length(read(b), n)) for a, b in own])
         arrays.update(golden.record(detector, windows))
-    golden.write(bundle.path / GOLDEN_FILE, arrays)
+    write_arrays(bundle.path / GOLDEN_FILE, arrays)

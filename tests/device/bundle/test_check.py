@@ -14,6 +14,7 @@ from device.mini_bundle import write_mini_bundle
 from typer.testing import CliRunner
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
@@ -110,41 +111,41 @@ def promise_another_shape(bundle: Path) -> None:
 
 
 def shift_a_golden_embedding(bundle: Path) -> None:
-    arrays = golden.read(bundle / "golden.npz")
+    arrays = read_arrays(bundle / "golden.npz", "golden windows")
     arrays["embedding/pump/fkie@near"][1, 0, :4] *= 2
-    golden.write(bundle / "golden.npz", arrays)
+    write_arrays(bundle / "golden.npz", arrays)
     reseal(bundle)
 
 
 def shift_a_golden_score(bundle: Path) -> None:
-    arrays = golden.read(bundle / "golden.npz")
+    arrays = read_arrays(bundle / "golden.npz", "golden windows")
     arrays["score/pump"] = arrays["score/pump"] + 0.1
-    golden.write(bundle / "golden.npz", arrays)
+    write_arrays(bundle / "golden.npz", arrays)
     reseal(bundle)
 
 
 def forget_the_machine(bundle: Path) -> None:
-    golden.write(bundle / "golden.npz", {"audio/fan": np.zeros((1, 2, 10), np.float32)})
+    write_arrays(bundle / "golden.npz", {"audio/fan": np.zeros((1, 2, 10), np.float32)})
     reseal(bundle)
 
 
 def empty_the_golden_windows(bundle: Path) -> None:
-    arrays = golden.read(bundle / "golden.npz")
-    golden.write(bundle / "golden.npz", {name: rows[:0] for name, rows in arrays.items()})
+    arrays = read_arrays(bundle / "golden.npz", "golden windows")
+    write_arrays(bundle / "golden.npz", {name: rows[:0] for name, rows in arrays.items()})
     reseal(bundle)
 
 
 def double_the_golden_precision(bundle: Path) -> None:
-    arrays = golden.read(bundle / "golden.npz")
+    arrays = read_arrays(bundle / "golden.npz", "golden windows")
     arrays["audio/pump"] = arrays["audio/pump"].astype(np.float64)
-    golden.write(bundle / "golden.npz", arrays)
+    write_arrays(bundle / "golden.npz", arrays)
     reseal(bundle)
 
 
 def spell_the_golden_scores(bundle: Path) -> None:
-    arrays = golden.read(bundle / "golden.npz")
+    arrays = read_arrays(bundle / "golden.npz", "golden windows")
     arrays["score/pump"] = arrays["score/pump"].astype(str)
-    golden.write(bundle / "golden.npz", arrays)
+    write_arrays(bundle / "golden.npz", arrays)
     reseal(bundle)
 
 
@@ -177,7 +178,7 @@ def test_damage_is_found_and_named(
 def test_golden_windows_repeat_exactly_on_the_computer_that_recorded_them(bundle: Path) -> None:
     detector = Bundle.open(bundle).detector()
 
-    agreement = golden.compare(detector, golden.read(bundle / "golden.npz"))
+    agreement = golden.compare(detector, read_arrays(bundle / "golden.npz", "golden windows"))
 
     assert agreement.n_windows == 2
     assert agreement.min_cosine == pytest.approx(1.0, abs=1e-12)

@@ -13,6 +13,7 @@ from device.mini_bundle import MACHINE, machine_sound
 from numpy.typing import NDArray
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import GoldenSpec, Manifest
 from edge_asd.errors import BundleError
@@ -32,7 +33,7 @@ class FakeDetector:
     def embeddings(self, audio: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         return {"near": audio[:1, :4], "far": audio[1:, :4]}
 
-    def judge(self, embeddings: Mapping[str, NDArray[np.float32]]) -> WindowScore:
+    def score_embeddings(self, embeddings: Mapping[str, NDArray[np.float32]]) -> WindowScore:
         near, far = (float(embeddings[view].mean()) for view in ("near", "far"))
         return WindowScore(near + far, {"near": near, "far": far})
 
@@ -43,9 +44,9 @@ def test_one_golden_file_serves_machines_with_windows_of_different_length(tmp_pa
     for machine, n_samples in (("fan", 40), ("valve", 70)):
         windows = [rng.uniform(-1, 1, (2, n_samples)).astype(np.float32) for _ in range(3)]
         arrays.update(golden.record(cast(Detector, FakeDetector(machine)), windows))
-    golden.write(tmp_path / "golden.npz", arrays)
+    write_arrays(tmp_path / "golden.npz", arrays)
 
-    read = golden.read(tmp_path / "golden.npz")
+    read = read_arrays(tmp_path / "golden.npz", "golden windows")
 
     assert read["audio/fan"].shape == (3, 2, 40)
     assert read["audio/valve"].shape == (3, 2, 70)
@@ -56,8 +57,8 @@ def test_one_golden_file_serves_machines_with_windows_of_different_length(tmp_pa
 def test_golden_files_of_the_same_arrays_are_the_same_bytes(tmp_path: Path) -> None:
     arrays = {"audio/fan": np.ones((1, 2, 10), np.float32)}
 
-    golden.write(tmp_path / "a.npz", arrays)
-    golden.write(tmp_path / "b.npz", arrays)
+    write_arrays(tmp_path / "a.npz", arrays)
+    write_arrays(tmp_path / "b.npz", arrays)
 
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
@@ -68,18 +69,18 @@ def test_an_unreadable_golden_file_is_refused(tmp_path: Path, content: bytes) ->
     path.write_bytes(content)
 
     with pytest.raises(BundleError, match="cannot be read"):
-        golden.read(path)
+        read_arrays(path, "golden windows")
 
 
 def test_a_golden_file_with_a_damaged_compression_method_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "golden.npz"
-    golden.write(path, {"audio/fan": np.ones((1, 2, 10), np.float32)})
+    write_arrays(path, {"audio/fan": np.ones((1, 2, 10), np.float32)})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 10] = 99  # the method, in the directory at the end
     path.write_bytes(content)
 
     with pytest.raises(BundleError, match="cannot be read"):
-        golden.read(path)
+        read_arrays(path, "golden windows")
 
 
 @pytest.fixture(autouse=True)

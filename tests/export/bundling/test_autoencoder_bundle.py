@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.bundle_writer import write_bundle
@@ -175,7 +176,7 @@ def test_a_whine_scores_above_normal_sound(bundle: Bundle, data: Path) -> None:
 
 
 def test_golden_windows_of_both_domains_repeat(bundle: Bundle) -> None:
-    arrays = golden.read(bundle.path / bundle.manifest.golden.file)
+    arrays = read_arrays(bundle.path / bundle.manifest.golden.file, "golden windows")
 
     fan, pump = (golden.compare(bundle.detector(name), arrays) for name in ("fan", "pump"))
 

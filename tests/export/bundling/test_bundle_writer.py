@@ -14,6 +14,7 @@ from export.conftest import CLIP_SAMPLES, SILENT
 from edge_asd.audio import decode
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
@@ -113,7 +114,7 @@ def test_a_device_explains_with_what_was_exported(
 
 def test_golden_windows_repeat(small_bundle: WrittenBundle) -> None:
     bundle = Bundle.open(small_bundle.path)
-    arrays = golden.read(bundle.path / bundle.manifest.golden.file)
+    arrays = read_arrays(bundle.path / bundle.manifest.golden.file, "golden windows")
 
     agreement = golden.compare(bundle.detector("pump"), arrays)
 

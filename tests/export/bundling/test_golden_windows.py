@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import BundleError
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
@@ -35,7 +36,9 @@ def float_bundle(
 
 
 def scores(bundle: Bundle, machine: str) -> NDArray[np.float64]:
-    values: NDArray[np.float64] = golden.read(bundle.path / "golden.npz")[f"score/{machine}"]
+    values: NDArray[np.float64] = read_arrays(bundle.path / "golden.npz", "golden windows")[
+        f"score/{machine}"
+    ]
     return values
 
 
@@ -110,7 +113,9 @@ def test_a_wrong_kernel_is_found(
     bundle = Bundle.open(folder)
     spoil(folder / bundle.manifest.extractors["fkie"].encoder.file, kernel)
 
-    agreement = golden.compare(bundle.detector("fan"), golden.read(folder / "golden.npz"))
+    agreement = golden.compare(
+        bundle.detector("fan"), read_arrays(folder / "golden.npz", "golden windows")
+    )
 
     with pytest.raises(BundleError, match="differ on this computer"):
         golden.require(agreement, bundle.manifest)
