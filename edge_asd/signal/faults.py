@@ -138,9 +138,9 @@ CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
     SignalFault(
         FAULTS["signal_dc"],
         _offset,
-        "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale, expected 0",
+        "near {near_offset:+z.1%}, far {far_offset:+z.1%} of full scale, expected 0",
         "a microphone, its supply or the sound card is broken",
-        "near {near_offset:+.1%}, far {far_offset:+.1%} of full scale",
+        "near {near_offset:+z.1%}, far {far_offset:+z.1%} of full scale",
         raise_s=10.0,
     ),
     SignalFault(

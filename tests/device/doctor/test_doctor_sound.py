@@ -45,8 +45,8 @@ def test_a_machine_in_front_of_two_microphones_is_fine() -> None:
         "hum": "ok",
     }
     assert verdicts["signal"].found == (
-        "no fault: near -16 dBFS, far -22 dBFS; near 0.0%, far 0.0% at full scale; near -0.0%, far "
-        "-0.0% of full scale; near and far differ"
+        "no fault: near -16 dBFS, far -22 dBFS; near 0.0%, far 0.0% at full scale; near +0.0%, far "
+        "+0.0% of full scale; near and far differ"
     )
 
 
