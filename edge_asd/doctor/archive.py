@@ -16,7 +16,6 @@ import stat
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,7 @@ from edge_asd.state.atomic import atomic_file
 from edge_asd.state.places import SERVICE_CONFIG, below
 from edge_asd.system_files import first_line, read_text
 
-__all__ = ["Member", "Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
+__all__ = ["Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
 
 _FOLDER = "edge-asd-support"
 _REMOVED = "<removed>"
@@ -47,14 +46,6 @@ _MAX_SOUND_BYTES = 64 << 20
 _N_LOG_LINES = 2000
 _STATE_TEXTS = ("alarm.json", "daily.json", "faults.json", "start.json")
 _SOUNDS = (AUDIO_FILE, PICTURE_FILE)
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A file of the archive."""
-
-    name: str
-    content: bytes
 
 
 class Scrubber:
@@ -73,7 +64,7 @@ class Scrubber:
         return text.encode()
 
 
-def write_archive(path: Path, content: Iterable[Member]) -> None:
+def write_archive(path: Path, content: Iterable[tuple[str, bytes]]) -> None:
     """Write a .tar.gz that its owner alone can read; whole or not at all.
 
     Raises
@@ -84,18 +75,18 @@ def write_archive(path: Path, content: Iterable[Member]) -> None:
     now = int(time.time())
     try:
         with atomic_file(path, 0o600) as file, tarfile.open(fileobj=file, mode="w:gz") as tar:
-            for member in content:
-                entry = tarfile.TarInfo(f"{_FOLDER}/{member.name}")
-                entry.size, entry.mtime, entry.mode = len(member.content), now, 0o600
-                tar.addfile(entry, io.BytesIO(member.content))
+            for name, data in content:
+                entry = tarfile.TarInfo(f"{_FOLDER}/{name}")
+                entry.size, entry.mtime, entry.mode = len(data), now, 0o600
+                tar.addfile(entry, io.BytesIO(data))
     except OSError as error:
         raise StateError(f"cannot write {path}: {error.strerror}; name another file") from error
 
 
 def members(
     installation: Installation, findings: dict[str, Any], *, with_audio: bool
-) -> Iterator[Member]:
-    """Every file of the archive.
+) -> Iterator[tuple[str, bytes]]:
+    """Return name and content of every file of the archive.
 
     Parameters
     ----------
@@ -103,16 +94,10 @@ def members(
     with_audio : also the sound of the last alarms, and the short recording
     """
     scrub = Scrubber(secrets_in(installation))
-    yield Member("doctor.json", scrub(json.dumps(findings, indent=2)))
-    yield Member("profile.json", scrub(profile_text(installation.profile)))
-    yield Member("packages.txt", scrub(_packages()))
-    for name, text in _logs(installation):
-        yield Member(name, scrub(text))
-    for machine in _folders(installation.state, _MAX_MACHINES):
-        yield from _state_files(machine, scrub, with_audio=with_audio)
-    if with_audio and installation.recording is not None:
-        recording = _content(installation.recording, _MAX_SOUND_BYTES)
-        yield Member("recording.npy", recording or b"")
+    for name, text in _texts(installation, findings):
+        yield name, scrub(text)
+    if with_audio:
+        yield from _sounds(installation)
 
 
 def profile_text(profile: Profile) -> str:
@@ -149,6 +134,28 @@ def secrets_in(installation: Installation) -> set[str]:
     return known | {guess for guess in guessed if len(guess) >= _MIN_GUESS_CHARS}
 
 
+def _texts(installation: Installation, findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "doctor.json", json.dumps(findings, indent=2)
+    yield "profile.json", profile_text(installation.profile)
+    yield "packages.txt", _packages()
+    yield from _logs(installation)
+    for machine in _machines(installation):
+        events = [event / EVENT_FILE for event in _events(machine)]
+        for path in (*(machine / name for name in _STATE_TEXTS), *events):
+            if text := _content(path, _MAX_TEXT_BYTES):
+                name = path.relative_to(installation.state)
+                yield str(name), text.decode(errors="replace")
+
+
+def _sounds(installation: Installation) -> Iterator[tuple[str, bytes]]:
+    events = [event for machine in _machines(installation) for event in _events(machine)]
+    for path in (event / name for event in events for name in _SOUNDS):
+        if sound := _content(path, _MAX_SOUND_BYTES):
+            yield str(path.relative_to(installation.state)), sound
+    if installation.recording is not None:
+        yield "recording.npy", _content(installation.recording, _MAX_SOUND_BYTES) or b""
+
+
 def _packages() -> str:
     # Not `pip freeze`: it shows the addresses, keys included, that packages came from.
     lines = {f"{d.metadata['Name']}=={d.version}" for d in distributions()}
@@ -168,19 +175,13 @@ def _logs(installation: Installation) -> Iterator[tuple[str, str]]:
     yield "journal.txt", lines
 
 
-def _state_files(folder: Path, scrub: Scrubber, *, with_audio: bool) -> Iterator[Member]:
-    for name in _STATE_TEXTS:
-        if text := _content(folder / name, _MAX_TEXT_BYTES):
-            yield Member(f"{folder.name}/{name}", scrub(text.decode(errors="replace")))
-    if (folder / "events").is_symlink():
-        return
-    for event in _folders(folder / "events", _MAX_EVENTS):
-        place = f"{folder.name}/events/{event.name}"
-        if text := _content(event / EVENT_FILE, _MAX_TEXT_BYTES):
-            yield Member(f"{place}/{EVENT_FILE}", scrub(text.decode(errors="replace")))
-        for name in _SOUNDS if with_audio else ():
-            if sound := _content(event / name, _MAX_SOUND_BYTES):
-                yield Member(f"{place}/{name}", sound)
+def _machines(installation: Installation) -> list[Path]:
+    return _folders(installation.state, _MAX_MACHINES)
+
+
+def _events(machine: Path) -> list[Path]:
+    events = machine / "events"
+    return [] if events.is_symlink() else _folders(events, _MAX_EVENTS)
 
 
 def _folders(parent: Path, limit: int) -> list[Path]:

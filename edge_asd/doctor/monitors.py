@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from edge_asd.control.control_socket import ask
+from edge_asd.control.monitors import MonitorReport, report_on
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
-from edge_asd.errors import ControlError
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
+from edge_asd.state.folder import StateFolder
 
 __all__ = ["listeners", "monitor_verdict", "monitors", "service_verdict", "services"]
 
@@ -20,25 +18,19 @@ _MAX_MONITORS = 32
 
 def monitors(installation: Installation) -> Iterator[Verdict]:
     """Ask each monitor how it is."""
-    sockets = _sockets(installation)
-    if not sockets:
+    reports = _reports(installation)
+    if not reports:
         yield not_checked("monitor", f"none has run with its state in {installation.state}")
-    for path in sockets:
-        machine = path.parent.name
-        try:
-            yield monitor_verdict(machine, ask(path, "status")["status"])
-        except ControlError as error:
-            yield not_checked(f"monitor {machine}", str(error))
+    for report in reports:
+        if report.status:
+            yield monitor_verdict(report.machine, report.status)
+        else:
+            yield not_checked(f"monitor {report.machine}", report.trouble or "it does not run")
 
 
 def listeners(installation: Installation) -> list[str]:
     """Return the machines whose monitors run now, and so may hold the sound card."""
-    machines = []
-    for path in _sockets(installation):
-        with suppress(ControlError):
-            ask(path, "status")
-            machines.append(path.parent.name)
-    return machines
+    return [report.machine for report in _reports(installation) if report.status]
 
 
 def services(installation: Installation) -> Iterator[Verdict]:
@@ -80,5 +72,6 @@ def service_verdict(unit: UnitState) -> Verdict:
     return ok(check, found)
 
 
-def _sockets(installation: Installation) -> list[Path]:
-    return sorted(installation.state.glob("*/control.sock"))[:_MAX_MONITORS]
+def _reports(installation: Installation) -> list[MonitorReport]:
+    sockets = sorted(installation.state.glob("*/control.sock"))[:_MAX_MONITORS]
+    return [report_on(StateFolder(installation.state, path.parent.name)) for path in sockets]

@@ -6,9 +6,9 @@ the doctor ask the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -20,16 +20,7 @@ from edge_asd.signal.comparison import EnrolledComparison
 __all__ = ["CHUNK_FAULTS", "ENROLLED_FAULTS", "SignalFault"]
 
 
-class Measured(Protocol):
-    """What a fault is found in."""
-
-    @property
-    def figures(self) -> Mapping[str, float]:
-        """What was measured."""
-
-
-M = TypeVar("M", bound=Measured)
-
+M = TypeVar("M", Chunk, EnrolledComparison)  # what a fault is found in
 
 _LEVELS = "near {near_dbfs:.0f} dBFS, far {far_dbfs:.0f} dBFS"
 

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
+from edge_asd.events.latch import Latch
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.profile import SignalSettings
 from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure_chunk
 from edge_asd.signal.comparison import EnrolledComparison, RunningComparison
-from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
+from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, M, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
 
 if TYPE_CHECKING:
@@ -127,18 +128,18 @@ class SignalQuality(Watcher):
 
     def _judge(self, chunk: Chunk) -> None:
         self._mark(chunk)
-        for fault, latch in self._latches:
-            if latch.update(fault.holds(chunk), self._chunk_s):
-                self._report(fault.change(chunk, active=latch.active))
+        self._update(self._latches, chunk)
         if self._comparison is None or not chunk.alive or chunk.gain is not None:
             return
         bands_db = band_levels_db(self._chunk, self._rate_hz)
         self._compared = self._comparison.add(chunk.level_dbfs, bands_db, self._chunk_s)
-        if self._compared is None:
-            return
-        for compared, latch in self._enrolled_latches:
-            if latch.update(compared.holds(self._compared), self._chunk_s):
-                self._report(compared.change(self._compared, active=latch.active))
+        if self._compared is not None:
+            self._update(self._enrolled_latches, self._compared)
+
+    def _update(self, latches: Iterable[tuple[SignalFault[M], Latch]], measured: M) -> None:
+        for fault, latch in latches:
+            if latch.update(fault.holds(measured), self._chunk_s):
+                self._report(fault.change(measured, active=latch.active))
 
     def _mark(self, chunk: Chunk) -> None:
         """Remember unusable stretches; neighbours become one."""
