@@ -1,11 +1,11 @@
-"""Arrays of a bundle: compressed, without pickle, the same bytes each time."""
+"""Files of arrays in a bundle: without pickle, the same bytes each time."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from edge_asd.errors import BundleError
 
-__all__ = ["Arrays", "read_arrays", "write_arrays"]
+__all__ = ["Arrays", "read_array", "read_arrays", "write_arrays"]
 
 Arrays = Mapping[str, NDArray[Any]]
+
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
@@ -47,3 +49,23 @@ def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
         raise BundleError(
             f"{what} {path} cannot be read ({error}); copy the bundle again"
         ) from error
+
+
+def read_array(path: Path, dtype: type[_Float], shape: tuple[int, ...]) -> NDArray[_Float]:
+    """Read an npy of the type and shape that the manifest says.
+
+    Raises
+    ------
+    BundleError
+        When the file is missing, damaged, or holds something else.
+    """
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
+        raise BundleError(
+            f"{path} does not hold the {dtype.__name__} array {shape} that the manifest says; "
+            "copy or export the bundle again"
+        )
+    return array

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import read_arrays
+from edge_asd.bundle.arrays import read_array, read_arrays
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import BankSpec
 from edge_asd.errors import BundleError
@@ -73,15 +73,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
 
 def _check_bank(path: Path, spec: BankSpec) -> None:
     file = path / spec.file
-    try:
-        rows = np.load(file, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{file} is not a bank ({error}); copy the bundle again") from error
-    if rows.shape != (spec.n, spec.dim) or rows.dtype != np.float32:
-        raise BundleError(
-            f"{file} holds {rows.dtype} {rows.shape}, the manifest says float32 "
-            f"{(spec.n, spec.dim)}: export the bundle again"
-        )
+    rows = read_array(file, np.float32, (spec.n, spec.dim))
     norms = np.linalg.norm(rows, axis=1)
     n_bad = int(np.sum(~(np.abs(norms - 1) <= _NORM_TOLERANCE)))  # counts NaN too
     if n_bad:

@@ -85,8 +85,8 @@ class BankSpec(Record):
     file: str  # float32 (n, dim) npy, rows L2-normalised
     n: Positive
     dim: Positive
-    # float64 (n, 2) npy, the score normalisation: scale and offset of the distance to each
-    # reference; None: computed when the bank is opened
+    # Score normalisation, float64 (n, 2) npy: scale and offset of the distance to each reference;
+    # None: computed when the bank is opened. The format's first name for it has stayed.
     gauge_file: str | None = None
     index: IndexSpec | None = None
 

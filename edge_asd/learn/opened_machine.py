@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from shlex import quote
 
 from edge_asd.bundle.bundle import Bundle, Search
-from edge_asd.bundle.manifest import MANIFEST_NAME
+from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra
@@ -117,8 +116,8 @@ def site_detector(
 
 def bundle_stamp(bundle: Bundle) -> BundleStamp:
     """Name and digest of a bundle, to know it again."""
-    manifest = (bundle.path / MANIFEST_NAME).read_bytes()
-    return BundleStamp(name=bundle.manifest.name, sha256=hashlib.sha256(manifest).hexdigest())
+    entry = FileEntry.of(bundle.path / MANIFEST_NAME)
+    return BundleStamp(name=bundle.manifest.name, sha256=entry.sha256)
 
 
 def require_same_bundle(bundle: Bundle, learned: Learned) -> None:

@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.bundle.arrays import read_array
 from edge_asd.bundle.manifest import BankSpec, FileEntry
 from edge_asd.bundle.record import Domain
 from edge_asd.errors import BundleError, DataError
@@ -171,15 +172,7 @@ def _read_normalisation(
 
 
 def _load(path: Path, dtype: type[_Float], shape: tuple[int, int]) -> NDArray[_Float]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
-    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
-        raise BundleError(
-            f"{path} does not hold the {dtype.__name__} array {shape} that the manifest says; "
-            "copy the bundle again"
-        )
+    array = read_array(path, dtype, shape)
     try:
         checked_rows(array)
     except DataError as error:
