@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from edge_asd.audio.block import N_CHANNELS
 from edge_asd.capture.arrival_rate import ArrivalCounts, RunawayDetector
 from edge_asd.capture.ring import Arrival, BlockRing
-from edge_asd.capture.sound_cards import sound_cards
 from edge_asd.capture.sound_device import (
     DeviceChoice,
     InputDevice,
     input_devices,
     load_sounddevice,
+    refusal,
     resolve,
 )
 from edge_asd.errors import AudioError
@@ -98,7 +98,7 @@ class Microphone:
         sounddevice = load_sounddevice()
         device = choice.device
         self.choice = choice
-        self.sample_rate_hz = _supported_rate_hz(sounddevice, device, preferred_rate_hz)
+        self.sample_rate_hz = _supported_rate_hz(device, preferred_rate_hz)
         block_frames = max(1, round(settings.block_s * self.sample_rate_hz))
         self._block_s = block_frames / self.sample_rate_hz
         self._ring = BlockRing(max(2, round(settings.ring_s / self._block_s)))
@@ -198,7 +198,7 @@ def open_microphone(
     UsageError, DeviceNotFoundError, AudioError
         See :func:`edge_asd.capture.sound_device.resolve` and :class:`Microphone`.
     """
-    choice = resolve(query, input_devices(refresh=refresh), sound_cards(root))
+    choice = resolve(query, input_devices(root, refresh=refresh))
     return Microphone(choice, settings, preferred_rate_hz=preferred_rate_hz)
 
 
@@ -211,24 +211,18 @@ def never_wait_for_portaudio() -> None:
         atexit.unregister(sounddevice._exit_handler)
 
 
-def _supported_rate_hz(sounddevice: Any, device: InputDevice, preferred_rate_hz: int) -> int:
-    rates_hz = dict.fromkeys((device.default_rate_hz, preferred_rate_hz, 48000, 44100))
-    error: Exception | None = None
-    for rate_hz in rates_hz:
-        try:
-            sounddevice.check_input_settings(
-                device=device.index, channels=N_CHANNELS, dtype="float32", samplerate=rate_hz
-            )
-        except sounddevice.PortAudioError as refused:
-            error = error or refused
-        else:
+def _supported_rate_hz(device: InputDevice, preferred_rate_hz: int) -> int:
+    refusals = []
+    for rate_hz in (device.default_rate_hz, preferred_rate_hz, 48000, 44100):
+        if (error := refusal(device, rate_hz)) is None:
             return rate_hz
-    raise _cannot_open(device.name, error)
+        refusals.append(error)
+    raise _cannot_open(device.name, refusals[0])
 
 
-def _cannot_open(name: str, error: Exception | None) -> AudioError:
+def _cannot_open(name: str, error: Exception) -> AudioError:
     # PortAudioError: text, number of the error, and, not always, what the host API says.
-    parts = error.args if error else ("no reason given",)
+    parts = error.args
     host_says = str(parts[2][-1]).strip() if len(parts) > 2 else ""
     detail = " ".join(f"{parts[0]}: {host_says}".rstrip(": ").split())
     if "unavailable" in str(error).lower() or "busy" in str(error).lower():

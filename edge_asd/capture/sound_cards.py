@@ -12,7 +12,7 @@ characters are kept.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 __all__ = ["SoundCard", "UsbIdentity", "printable", "sound_cards"]
@@ -34,14 +34,9 @@ class UsbIdentity:
     serial: str = ""  # many sound cards have none
     port: str = ""  # "1-1.2"; "" where only /proc is known
 
-    @property
-    def model(self) -> str:
-        """As `--device` takes it: ``usb:0d8c:0014``."""
-        return f"usb:{self.vendor}:{self.product}"
-
     def __str__(self) -> str:
         """As `--device` takes it: ``usb:0d8c:0014`` or ``usb:0d8c:0014:SERIAL``."""
-        return f"{self.model}:{self.serial}" if self.serial else self.model
+        return ":".join(filter(None, ("usb", self.vendor, self.product, self.serial)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +47,11 @@ class SoundCard:
     id: str  # the kernel's or udev's name for it: hw:Device
     name: str
     usb: UsbIdentity | None = None
+
+    @property
+    def usb_names(self) -> list[str]:
+        """What `--device` takes for a USB card: without and with its serial number."""
+        return [str(replace(self.usb, serial="")), str(self.usb)] if self.usb else []
 
 
 def sound_cards(root: Path = Path("/")) -> tuple[SoundCard, ...]:

@@ -10,19 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
 
-from edge_asd.capture.sound_cards import SoundCard, printable
+from edge_asd.audio.block import N_CHANNELS
+from edge_asd.capture.sound_cards import SoundCard, printable, sound_cards
 from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
 
 __all__ = [
     "DeviceChoice",
     "InputDevice",
-    "card_of",
     "input_devices",
     "lasting_name",
     "load_sounddevice",
+    "refusal",
     "resolve",
 ]
 
@@ -42,17 +44,18 @@ class InputDevice:
     n_channels: int
     default_rate_hz: int
     is_default: bool = False
+    card: SoundCard | None = None  # where the system says
 
     @property
     def usable(self) -> bool:
         """Whether it has the two channels that are needed."""
-        return self.n_channels >= 2
+        return self.n_channels >= N_CHANNELS
 
     @property
-    def alsa(self) -> tuple[str, int] | None:
-        """Card and device number of an ALSA card, else None."""
+    def alsa(self) -> tuple[str, int]:
+        """Card and device number of an ALSA card; no card has the number ``""``."""
         match = _ALSA_NAME.search(self.name)
-        return (match["card"], int(match["device"])) if match else None
+        return (match["card"], int(match["device"])) if match else ("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,12 @@ class DeviceChoice:
     lasting_name: str  # means the same device after a reboot or when it is plugged in again
 
 
-def input_devices(*, refresh: bool = False) -> list[InputDevice]:
-    """Ask PortAudio for all devices that can record.
+def input_devices(root: Path = Path("/"), *, refresh: bool = False) -> list[InputDevice]:
+    """Ask PortAudio for all devices that can record, and the kernel for their cards.
 
     Parameters
     ----------
+    root : of the file system where the kernel lists its cards
     refresh : look again; PortAudio remembers what it saw first. Ends every open stream.
 
     Raises
@@ -87,7 +91,7 @@ def input_devices(*, refresh: bool = False) -> list[InputDevice]:
     except sounddevice.PortAudioError as error:
         raise AudioError(f"PortAudio cannot list the sound devices: {error.args[0]}") from error
     default = sounddevice.default.device[0]
-    return [
+    devices = [
         InputDevice(
             index=info["index"],
             name=printable(info["name"]),
@@ -99,11 +103,11 @@ def input_devices(*, refresh: bool = False) -> list[InputDevice]:
         for info in found
         if info["max_input_channels"] > 0
     ]
+    cards = {str(card.number): card for card in sound_cards(root)}
+    return [replace(device, card=cards.get(device.alsa[0])) for device in devices]
 
 
-def resolve(
-    query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard] = ()
-) -> DeviceChoice:
+def resolve(query: str, devices: Sequence[InputDevice]) -> DeviceChoice:
     """Return the one device that `query` names.
 
     Parameters
@@ -114,7 +118,6 @@ def resolve(
         ``:SERIAL`` where there are two), an exact name with or without the ALSA numbers in
         brackets, or ``default``. Without a device number, a card means its first device.
     devices : from :func:`input_devices`
-    cards : from :func:`edge_asd.capture.sound_cards.sound_cards`
 
     Raises
     ------
@@ -124,42 +127,29 @@ def resolve(
         When `query` can never name a device, names several, or one with a single channel.
     """
     query = query.strip()
-    found, reason = _matches(query, devices, cards)
+    found, reason = _matches(query, devices)
     if not found:
-        raise DeviceNotFoundError(f"no sound device {query!r}; {_listing(devices, cards)}")
+        raise DeviceNotFoundError(f"no sound device {query!r}; {_listing(devices)}")
     if len(found) > 1:
-        raise UsageError(
-            f"{len(found)} sound devices are called {query!r}; {_listing(found, cards)}"
-        )
+        raise UsageError(f"{len(found)} sound devices are called {query!r}; {_listing(found)}")
     (device,) = found
     if not device.usable:
         usable = [other for other in devices if other.usable]
         raise UsageError(
             f"sound device {device.name!r} has 1 channel, expected 2: "
-            f"the near and the far microphone; {_listing(usable, cards)}"
+            f"the near and the far microphone; {_listing(usable)}"
         )
-    return DeviceChoice(device, reason, lasting_name(device, devices, cards))
+    return DeviceChoice(device, reason, lasting_name(device, devices))
 
 
-def card_of(device: InputDevice, cards: Iterable[SoundCard]) -> SoundCard | None:
-    """Return the card that a device belongs to, where the system says."""
-    number = device.alsa[0] if device.alsa else None
-    return next((card for card in cards if str(card.number) == number), None)
-
-
-def lasting_name(
-    device: InputDevice, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
-) -> str:
+def lasting_name(device: InputDevice, devices: Sequence[InputDevice]) -> str:
     """Return the shortest name that means this device alone, also after a reboot."""
     names: list[str] = []
-    if card := card_of(device, cards):
-        if card.usb:
-            names += [card.usb.model, str(card.usb)]
-        number = device.alsa[1] if device.alsa else 0
-        names += [f"hw:{card.id}", f"hw:{card.id},{number}"]
+    if card := device.card:
+        names += [*card.usb_names, f"hw:{card.id}", f"hw:{card.id},{device.alsa[1]}"]
     for name in (*names, device.name):
         with suppress(UsageError):  # a device may call itself anything, also "usb:"
-            if _matches(name, devices, cards)[0] == [device]:
+            if _matches(name, devices)[0] == [device]:
                 return name
     return str(device.index)
 
@@ -181,46 +171,52 @@ def load_sounddevice() -> Any:
     return sounddevice
 
 
-def _matches(
-    query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
-) -> tuple[list[InputDevice], str]:
+def refusal(device: InputDevice, rate_hz: int) -> Exception | None:
+    """Return why a device does not record two channels at a sample rate; None: it does."""
+    sounddevice = load_sounddevice()
+    try:
+        sounddevice.check_input_settings(
+            device=device.index, channels=N_CHANNELS, dtype="float32", samplerate=rate_hz
+        )
+    except sounddevice.PortAudioError as error:
+        return cast(Exception, error)
+    return None
+
+
+def _matches(query: str, devices: Sequence[InputDevice]) -> tuple[list[InputDevice], str]:
     """Devices that `query` means, and why."""
     if query == "default":
         return [device for device in devices if device.is_default], "it is the system's default"
     if query.isdecimal():
         return [d for d in devices if d.index == int(query)], f"it has index {query}"
     if query.startswith("usb:"):
-        return _of_usb(query, devices, cards)
+        return _of_usb(query, devices)
     if query.startswith(("hw:", "plughw:")):
-        return _of_alsa(query, devices, cards)
+        return _of_alsa(query, devices)
     for read in (lambda device: device.name, _without_numbers):
         if found := [device for device in devices if read(device) == query]:
             return found, "it has this name"
     if not query:
         raise UsageError(f"no sound device is named; expected {_FORMS} or default")
-    found = [device for c in cards if c.id == query for device in _first_on_card(c.number, devices)]
-    return found, f"its card has the id {query}"
+    return _first_inputs(_with_id(query, devices)), f"its card has the id {query}"
 
 
-def _of_alsa(
-    query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
-) -> tuple[list[InputDevice], str]:
+def _of_alsa(query: str, devices: Sequence[InputDevice]) -> tuple[list[InputDevice], str]:
     wanted = _ALSA_QUERY.fullmatch(query)
     if wanted is None:
         raise UsageError(f"{query!r} names no sound card; expected {_FORMS}")
-    card = next((str(c.number) for c in cards if c.id == wanted["card"]), wanted["card"])
-    reason = f"it is on card {card}"
-    if card != wanted["card"]:
-        reason = f"card {card} has the id {wanted['card']}"
-    if wanted["device"] is None:
-        return _first_on_card(card, devices), reason
-    number = int(wanted["device"])
-    return [d for d in devices if d.alsa == (card, number)], f"{reason}, device {number}"
+    card, number = wanted["card"], wanted["device"]
+    if found := _with_id(card, devices):
+        reason = f"card {found[0].alsa[0]} has the id {card}"
+    else:
+        found = [device for device in devices if device.alsa[0] == card]
+        reason = f"it is on card {card}"
+    if number is None:
+        return _first_inputs(found), reason
+    return [d for d in found if d.alsa[1] == int(number)], f"{reason}, device {number}"
 
 
-def _of_usb(
-    query: str, devices: Sequence[InputDevice], cards: Sequence[SoundCard]
-) -> tuple[list[InputDevice], str]:
+def _of_usb(query: str, devices: Sequence[InputDevice]) -> tuple[list[InputDevice], str]:
     wanted = _USB_QUERY.fullmatch(query)
     if wanted is None:
         raise UsageError(
@@ -228,16 +224,21 @@ def _of_usb(
             "as 'edge-asd devices' and 'lsusb' show them"
         )
     name = wanted["model"].lower() + (wanted["serial"] or "")
-    on_cards = [card for card in cards if card.usb and name in (card.usb.model, str(card.usb))]
-    found = [device for card in on_cards for device in _first_on_card(card.number, devices)]
-    names = " and ".join(f"card {card.number} ({card.id})" for card in on_cards)
-    return found, f"{query} is {names}"
+    found = _first_inputs(d for d in devices if (card := d.card) and name in card.usb_names)
+    cards = " and ".join(f"card {d.card.number} ({d.card.id})" for d in found if d.card)
+    return found, f"{query} is {cards}"
 
 
-def _first_on_card(number: int | str, devices: Iterable[InputDevice]) -> list[InputDevice]:
-    """Return the first device of a card."""
-    of_card = [device for device in devices if device.alsa and device.alsa[0] == str(number)]
-    return sorted(of_card, key=lambda device: device.alsa or ("", 0))[:1]
+def _with_id(card_id: str, devices: Iterable[InputDevice]) -> list[InputDevice]:
+    return [device for device in devices if device.card and device.card.id == card_id]
+
+
+def _first_inputs(devices: Iterable[InputDevice]) -> list[InputDevice]:
+    """Return the input with the lowest number of each card."""
+    by_card: dict[str, InputDevice] = {}
+    for device in sorted(devices, key=lambda device: device.alsa):
+        by_card.setdefault(device.alsa[0], device)
+    return list(by_card.values())
 
 
 def _without_numbers(device: InputDevice) -> str:
@@ -245,16 +246,16 @@ def _without_numbers(device: InputDevice) -> str:
     return re.sub(r"[\s:-]*\(hw:\w+,\d+\)$", "", device.name)
 
 
-def _listing(devices: Sequence[InputDevice], cards: Sequence[SoundCard]) -> str:
+def _listing(devices: Sequence[InputDevice]) -> str:
     if not devices:
         return "there are none that can record two channels: plug one in, check 'arecord -l'"
-    entries = (f"{_named(device, cards)} ({device.n_channels} in)" for device in devices)
+    entries = (f"{_named(device)} ({device.n_channels} in)" for device in devices)
     return f"choose one of: {', '.join(entries)}"
 
 
-def _named(device: InputDevice, cards: Sequence[SoundCard]) -> str:
-    card = card_of(device, cards)
-    if card is None:
-        return f"{device.index} = {device.name!r}"
+def _named(device: InputDevice) -> str:
+    name = f"{device.index} = {device.name!r}"
+    if (card := device.card) is None:
+        return name
     port = f" at USB port {card.usb.port}" if card.usb and card.usb.port else ""
-    return f"{device.index} = {device.name!r} = hw:{card.id}{port}"
+    return f"{name} = hw:{card.id}{port}"

@@ -31,22 +31,13 @@ def devices(
     import json
     from dataclasses import asdict
 
-    from edge_asd.capture.sound_cards import sound_cards
-    from edge_asd.capture.sound_device import card_of, input_devices, lasting_name
+    from edge_asd.capture.sound_device import input_devices, lasting_name
 
     found = input_devices()
-    cards = sound_cards()
-    rows = []
-    for device in found:
-        card = card_of(device, cards)
-        rows.append(
-            asdict(device)
-            | {
-                "usable": device.usable,
-                "card": asdict(card) if card else None,
-                "lasting_name": lasting_name(device, found, cards),
-            }
-        )
+    rows = [
+        asdict(device) | {"usable": device.usable, "lasting_name": lasting_name(device, found)}
+        for device in found
+    ]
     if as_json:
         for row in rows:
             typer.echo(json.dumps(row))

@@ -35,33 +35,20 @@ def main(arguments: list[str]) -> None:
 
 def _sound_card(device: str, root: str) -> dict[str, Any]:
     """Which card `device` means, why, and the rates at which it records two channels."""
-    from edge_asd.capture.sound_cards import sound_cards
-    from edge_asd.capture.sound_device import input_devices, load_sounddevice, resolve
+    from edge_asd.capture.sound_device import input_devices, refusal, resolve
 
-    choice = resolve(device, input_devices(), sound_cards(Path(root)))
-    sounddevice = load_sounddevice()
-    rates_hz = []
-    trouble = ""
-    for rate_hz in dict.fromkeys((*_RATES_HZ, choice.device.default_rate_hz)):
-        try:
-            sounddevice.check_input_settings(
-                device=choice.device.index,
-                channels=_N_CHANNELS,
-                dtype="float32",
-                samplerate=rate_hz,
-            )
-        except sounddevice.PortAudioError as error:
-            trouble = str(error.args[0])
-        else:
-            rates_hz.append(rate_hz)
+    choice = resolve(device, input_devices(Path(root)))
+    rates_hz = sorted({*_RATES_HZ, choice.device.default_rate_hz})
+    refusals = {rate_hz: refusal(choice.device, rate_hz) for rate_hz in rates_hz}
+    errors = [error for error in refusals.values() if error]
     return {
         "index": choice.device.index,
         "name": choice.device.name,
         "reason": choice.reason,
         "lasting_name": choice.lasting_name,
         "default_rate_hz": choice.device.default_rate_hz,
-        "rates_hz": sorted(rates_hz),
-        "trouble": "" if rates_hz else trouble,
+        "rates_hz": [rate_hz for rate_hz, error in refusals.items() if not error],
+        "trouble": str(errors[-1].args[0]) if len(errors) == len(refusals) else "",
     }
 
 

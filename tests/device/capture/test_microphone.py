@@ -15,7 +15,7 @@ import pytest
 from device.fake_card import FakeCards, require_portaudio
 from device.stream import noise
 
-from edge_asd.capture import microphone
+from edge_asd.capture import microphone, sound_device
 from edge_asd.capture.microphone import Microphone
 from edge_asd.capture.ring import Arrival
 from edge_asd.capture.sound_device import DeviceChoice, InputDevice
@@ -85,7 +85,8 @@ class FakeSoundDevice:
 @pytest.fixture
 def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakeSoundDevice:
     fake = FakeSoundDevice()
-    monkeypatch.setattr(microphone, "load_sounddevice", lambda: fake)
+    for module in (microphone, sound_device):
+        monkeypatch.setattr(module, "load_sounddevice", lambda: fake)
     monkeypatch.setattr(microphone, "_RUNAWAY_CHECK_S", 0.001)
     return fake
 

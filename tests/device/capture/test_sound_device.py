@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,26 +13,32 @@ from edge_asd.capture.sound_device import InputDevice, lasting_name, load_soundd
 from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
 
 
-def device(index: int, name: str, n_channels: int = 2, *, is_default: bool = False) -> InputDevice:
-    return InputDevice(index, name, "ALSA", n_channels, 48000, is_default)
+def device(
+    index: int,
+    name: str,
+    n_channels: int = 2,
+    *,
+    is_default: bool = False,
+    card: SoundCard | None = None,
+) -> InputDevice:
+    return InputDevice(index, name, "ALSA", n_channels, 48000, is_default, card)
 
 
+PCH = SoundCard(0, "PCH", "HDA Intel PCH")
+USB = SoundCard(1, "USB", "Scarlett", UsbIdentity("1235", "8210", "A:7", "1-3"))
+CHEAP = SoundCard(10, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "", "1-1"))
 DEVICES = [
-    device(0, "HDA Intel PCH: ALC897 Analog (hw:0,0)"),
-    device(2, "USB Audio: - (hw:10,0)"),
-    device(3, "USB Audio: - (hw:1,0)"),
-    device(4, "USB Audio: #1 (hw:1,1)"),
+    device(0, "HDA Intel PCH: ALC897 Analog (hw:0,0)", card=PCH),
+    device(2, "USB Audio: - (hw:10,0)", card=CHEAP),
+    device(3, "USB Audio: - (hw:1,0)", card=USB),
+    device(4, "USB Audio: #1 (hw:1,1)", card=USB),
     device(5, "hw:3,0", 128),
     device(6, "Mono Mic: - (hw:4,0)", 1),
     device(7, "pulse", 32, is_default=True),
     device(9, "Twin"),
     device(10, "Twin"),
 ]
-CARDS = [
-    SoundCard(0, "PCH", "HDA Intel PCH"),
-    SoundCard(1, "USB", "Scarlett", UsbIdentity("1235", "8210", "A:7", "1-3")),
-    SoundCard(10, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "", "1-1")),
-]
+WITHOUT_CARDS = [replace(each, card=None) for each in DEVICES]  # a system that lists none
 
 
 @pytest.mark.parametrize(
@@ -55,7 +62,7 @@ CARDS = [
     ],
 )
 def test_a_query_means_exactly_one_device(query: str, index: int) -> None:
-    assert resolve(query, DEVICES).device.index == index
+    assert resolve(query, WITHOUT_CARDS).device.index == index
 
 
 def test_hw_1_is_not_hw_10() -> None:
@@ -68,7 +75,7 @@ def test_hw_1_is_not_hw_10() -> None:
 @pytest.mark.parametrize("query", ["hw:7", "hw:1,2", "8", "USB", "nonsense", "usb:0d8c:0014"])
 def test_an_unknown_device_lists_those_there_are(query: str) -> None:
     with pytest.raises(DeviceNotFoundError) as raised:
-        resolve(query, DEVICES)
+        resolve(query, WITHOUT_CARDS)
 
     message = str(raised.value)
     assert repr(query) in message
@@ -116,7 +123,7 @@ def test_without_any_device_the_message_says_so() -> None:
     ],
 )
 def test_a_choice_says_why(query: str, index: int, reason: str) -> None:
-    choice = resolve(query, DEVICES, CARDS)
+    choice = resolve(query, DEVICES)
 
     assert (choice.device.index, choice.reason) == (index, reason)
 
@@ -124,20 +131,20 @@ def test_a_choice_says_why(query: str, index: int, reason: str) -> None:
 @pytest.mark.parametrize("query", ["usb:0d8c:0015", "usb:1235:8210:B", "usb:0d8c:0014:A"])
 def test_another_usb_device_is_not_taken_instead(query: str) -> None:
     with pytest.raises(DeviceNotFoundError):
-        resolve(query, DEVICES, CARDS)
+        resolve(query, DEVICES)
 
 
 def test_two_usb_cards_that_are_alike_are_both_listed() -> None:
-    devices = [device(1, "Mic: - (hw:1,0)"), device(2, "Mic: - (hw:2,0)")]
     cards = [
         SoundCard(1, "Mic", "Mic", UsbIdentity("0d8c", "0014", port="1-1")),
         SoundCard(2, "Mic_1", "Mic", UsbIdentity("0d8c", "0014", port="1-2")),
     ]
+    devices = [device(c.number, f"Mic: - (hw:{c.number},0)", card=c) for c in cards]
 
     with pytest.raises(
         UsageError, match=r"2 .*'usb:0d8c:0014'; .*hw:Mic at USB port 1-1.*hw:Mic_1 at .*1-2"
     ):
-        resolve("usb:0d8c:0014", devices, cards)
+        resolve("usb:0d8c:0014", devices)
 
 
 @pytest.mark.parametrize(
@@ -155,18 +162,18 @@ def test_two_usb_cards_that_are_alike_are_both_listed() -> None:
 def test_the_lasting_name_is_the_shortest_that_means_one_device(index: int, lasting: str) -> None:
     wanted = next(each for each in DEVICES if each.index == index)
 
-    assert lasting_name(wanted, DEVICES, CARDS) == lasting
-    assert resolve(lasting, DEVICES, CARDS).device == wanted
+    assert lasting_name(wanted, DEVICES) == lasting
+    assert resolve(lasting, DEVICES).device == wanted
 
 
 def test_two_usb_cards_that_are_alike_last_by_their_serial() -> None:
-    devices = [device(1, "Mic: - (hw:1,0)"), device(2, "Mic: - (hw:2,0)")]
     cards = [
         SoundCard(1, "Mic", "Mic", UsbIdentity("0d8c", "0014", "A")),
         SoundCard(2, "Mic_1", "Mic", UsbIdentity("0d8c", "0014", "B")),
     ]
+    devices = [device(c.number, f"Mic: - (hw:{c.number},0)", card=c) for c in cards]
 
-    assert lasting_name(devices[1], devices, cards) == "usb:0d8c:0014:B"
+    assert lasting_name(devices[1], devices) == "usb:0d8c:0014:B"
 
 
 @pytest.mark.parametrize("name", ["usb:evil", "hw:;", "default", "0"])
@@ -174,7 +181,7 @@ def test_a_device_cannot_pose_as_another_by_its_name(name: str) -> None:
     evil = device(1, name)
     devices = [device(0, "good", is_default=True), evil]
 
-    assert resolve(lasting_name(evil, devices, []), devices).device == evil
+    assert resolve(lasting_name(evil, devices), devices).device == evil
 
 
 def test_a_missing_library_is_one_line_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,22 +13,21 @@ import pytest
 from device.fake_card import FakeCards, require_portaudio
 from typer.testing import CliRunner
 
-from edge_asd.capture import sound_cards, sound_device
+from edge_asd.capture import sound_device
 from edge_asd.capture.sound_cards import SoundCard, UsbIdentity
 from edge_asd.capture.sound_device import InputDevice
 from edge_asd.cli import app
 
+CARD = SoundCard(1, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "A7"))
 FOUND = [
-    InputDevice(1, "USB Audio: - (hw:1,0)", "ALSA", 2, 48000, is_default=True),
+    InputDevice(1, "USB Audio: - (hw:1,0)", "ALSA", 2, 48000, is_default=True, card=CARD),
     InputDevice(3, "Mono Mic: - (hw:2,0)", "ALSA", 1, 44100),
 ]
-CARDS = [SoundCard(1, "Device", "USB Audio", UsbIdentity("0d8c", "0014", "A7"))]
 
 
 @pytest.fixture
 def two_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sound_device, "input_devices", lambda: FOUND)
-    monkeypatch.setattr(sound_cards, "sound_cards", lambda: CARDS)
 
 
 @pytest.mark.usefixtures("two_devices")
