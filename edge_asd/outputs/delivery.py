@@ -22,7 +22,7 @@ from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.outputs.envelope import Envelope
-from edge_asd.outputs.journal import Journal, Queued
+from edge_asd.outputs.journal import Journal
 from edge_asd.outputs.output_health import OutputHealth
 
 __all__ = ["Backoff", "Delivery", "Transport"]
@@ -112,15 +112,17 @@ class Delivery:
         self._transport = transport
         self._accepts = accepts
         self._capacity = capacity
+        self._max_spool_bytes = max_spool_bytes
         self._attempts = attempts
         self._clock = clock
         self._jitter = jitter
         self._changed = threading.Condition()  # guards all of the following
         self._backoff = backoff or Backoff()
         self._health = OutputHealth(transport.name, report, patience_s=patience_s)
-        self._journal = Journal(spool, max_bytes=max_spool_bytes)  # durable events
-        self._others: deque[Queued] = deque()
-        self._emitted = self._sent = self._dropped = self._lost = 0
+        self._journal = Journal(spool)
+        self._waiting = deque(self._journal.stored)  # in order
+        self._n_durable = len(self._waiting)
+        self._sent = self._dropped = self._lost = 0
         self._behind = False  # an attempt failed, and durable events still wait
         self._refused = ("", 0)  # id of the event that was refused last, and how often
         self._resume_at_s = 0.0  # no attempt before
@@ -143,8 +145,7 @@ class Delivery:
         """Queue the event; a durable one is on disk when this returns."""
         with self._changed:
             if self._accepts(event):
-                self._emitted += 1
-                self._queue(Queued(self._emitted, Envelope.of(event)))
+                self._queue(Envelope.of(event))
                 self._changed.notify_all()
             self._health.check(self._clock())
 
@@ -158,7 +159,7 @@ class Delivery:
                 "sent": self._sent,
                 "dropped": self._dropped + self._lost,
                 "lost": self._lost,
-                "waiting": len(self._journal),
+                "waiting": self._n_durable,
             }
 
     def close(self, deadline_s: float = 5.0) -> None:
@@ -175,19 +176,26 @@ class Delivery:
             self._left = True
             self._mend_journal()
             self._journal.close()
-            waiting = len(self._journal)
-        if waiting:
-            _log.warning("%d events could not be delivered to %s yet", waiting, self.name)
+        if self._n_durable:
+            _log.warning("%d events could not be delivered to %s yet", self._n_durable, self.name)
 
-    def _queue(self, queued: Queued) -> None:
-        if queued.envelope.durable:
-            self._lose(self._journal.append(queued), "too many have waited")
+    def _queue(self, envelope: Envelope) -> None:
+        if not envelope.durable:
+            self._waiting.append(envelope)
+            if len(self._waiting) - self._n_durable > self._capacity:
+                self._waiting.remove(next(other for other in self._waiting if not other.durable))
+                self._dropped += 1
+        elif envelope not in self._waiting:
+            self._waiting.append(envelope)
+            self._n_durable += 1
+            self._journal.append(envelope)
+            while self._durable_bytes() > self._max_spool_bytes and self._n_durable > 1:
+                self._take_out(self._first_durable())
+                self._lose(1, "too many have waited")
             self._health.journal(self._journal.problem)
-            return
-        self._others.append(queued)
-        if len(self._others) > self._capacity:
-            self._others.popleft()
-            self._dropped += 1
+
+    def _durable_bytes(self) -> int:
+        return sum(len(envelope.payload) for envelope in self._waiting if envelope.durable)
 
     def _lose(self, n_events: int, reason: str) -> None:
         self._lost += n_events
@@ -198,10 +206,10 @@ class Delivery:
         while not over:
             try:
                 with self._changed:
-                    queued = self._next()
-                if queued is not None:
-                    self._attempt(queued)
-                over = queued is None
+                    envelope = self._next()
+                if envelope is not None:
+                    self._attempt(envelope)
+                over = envelope is None
             except Exception:  # else this output would be silent for ever
                 _log.exception("%s: an event could not be handled", self.name)
                 with self._changed:
@@ -211,14 +219,14 @@ class Delivery:
         except Exception:
             _log.exception("%s could not be closed", self.name)
 
-    def _next(self) -> Queued | None:
+    def _next(self) -> Envelope | None:
         """Wait for an event that is to be sent now; None at the end."""
         while not self._over():
             now_s = self._clock()
             pause_s = self._resume_at_s - now_s
-            if pause_s <= 0 and (queued := self._first()) is not None:
+            if pause_s <= 0 and (envelope := self._first()) is not None:
                 self._health.trying(now_s)
-                return queued
+                return envelope
             waits_s = [pause_s] if pause_s > 0 else []
             waits_s += [_DISK_RETRY_S] if self._journal.problem else []
             self._changed.wait(min(waits_s, default=None))
@@ -230,30 +238,31 @@ class Delivery:
     def _over(self) -> bool:
         if self._closing_at_s is None:
             return False
-        nothing = not self._journal and not self._others
         failed = self._resume_at_s > 0
-        return nothing or failed or self._clock() >= self._closing_at_s
+        return not self._waiting or failed or self._clock() >= self._closing_at_s
 
     def _mend_journal(self) -> None:
         """Write what the disk did not take."""
         if self._journal.problem:
             self._mend_at_s = self._clock() + _DISK_RETRY_S
-            self._journal.mend()
+            self._journal.mend(event for event in self._waiting if event.durable)
             self._health.journal(self._journal.problem)
 
-    def _first(self) -> Queued | None:
+    def _first(self) -> Envelope | None:
         """Take the oldest event, or the oldest durable one to catch up after a failure."""
-        durable = self._journal.first()
-        if not self._others or (
-            durable and (self._behind or durable.number < self._others[0].number)
-        ):
-            return durable
-        return self._others.popleft()
+        if not self._waiting:
+            return None
+        if self._n_durable and (self._behind or self._waiting[0].durable):
+            return self._first_durable()
+        return self._waiting.popleft()
 
-    def _attempt(self, queued: Queued) -> None:
+    def _first_durable(self) -> Envelope:
+        return next(envelope for envelope in self._waiting if envelope.durable)
+
+    def _attempt(self, envelope: Envelope) -> None:
         failure: OutputError | None = None
         try:
-            self._transport.send(queued.envelope)
+            self._transport.send(envelope)
         except OutputError as error:
             failure = error
         except Exception as error:
@@ -263,47 +272,52 @@ class Delivery:
             if self._left:
                 return
             if failure is None:
-                self._on_delivery(queued)
-            elif isinstance(failure, EventRefusedError) and self._refused_too_often(queued):
-                self._on_refusal(queued, failure)
+                self._on_delivery(envelope)
+            elif isinstance(failure, EventRefusedError) and self._refused_too_often(envelope):
+                self._on_refusal(envelope, failure)
             else:
-                self._on_failure(queued, failure)
+                self._on_failure(envelope, failure)
 
-    def _on_delivery(self, queued: Queued) -> None:
+    def _on_delivery(self, envelope: Envelope) -> None:
         self._sent += 1
-        self._finish(queued)
-        self._health.delivered(durable=queued.envelope.durable, waiting=len(self._journal))
+        self._finish(envelope)
+        self._health.delivered(durable=envelope.durable, waiting=self._n_durable)
 
-    def _refused_too_often(self, queued: Queued) -> bool:
+    def _refused_too_often(self, envelope: Envelope) -> bool:
         event_id, refusals = self._refused
-        refusals = refusals + 1 if event_id == queued.envelope.id else 1
-        self._refused = (queued.envelope.id, refusals)
+        refusals = refusals + 1 if event_id == envelope.id else 1
+        self._refused = (envelope.id, refusals)
         return refusals >= self._attempts
 
-    def _on_refusal(self, queued: Queued, failure: OutputError) -> None:
-        _log.warning("event %s is given up: %s", queued.envelope.id, failure)
-        self._finish(queued)
+    def _on_refusal(self, envelope: Envelope, failure: OutputError) -> None:
+        _log.warning("event %s is given up: %s", envelope.id, failure)
+        self._finish(envelope)
         self._health.refused()
         self._lose(1, str(failure))
 
-    def _on_failure(self, queued: Queued, failure: OutputError) -> None:
+    def _on_failure(self, envelope: Envelope, failure: OutputError) -> None:
         pause_s = self._backoff.next_s(self._jitter())
         pause_s = max(pause_s, min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
         self._resume_at_s = self._clock() + pause_s
         self._behind = True
         self._health.failed(str(failure))
         self._health.check(self._clock())
-        if queued.envelope.durable:
+        if envelope.durable:
             return
-        if len(self._others) < self._capacity:
-            self._others.appendleft(queued)
+        if len(self._waiting) - self._n_durable < self._capacity:
+            self._waiting.appendleft(envelope)
         else:
             self._dropped += 1
 
-    def _finish(self, queued: Queued) -> None:
+    def _finish(self, envelope: Envelope) -> None:
         self._backoff.reset()
         self._resume_at_s = 0.0
-        if queued.envelope.durable:
-            self._journal.done(queued.envelope.id)
+        if envelope.durable and envelope in self._waiting:  # it was not given up meanwhile
+            self._take_out(envelope)
             self._health.journal(self._journal.problem)
-        self._behind = self._behind and len(self._journal) > 0
+        self._behind = self._behind and self._n_durable > 0
+
+    def _take_out(self, durable: Envelope) -> None:
+        self._waiting.remove(durable)
+        self._n_durable -= 1
+        self._journal.done(durable.id)

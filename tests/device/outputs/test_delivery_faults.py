@@ -113,6 +113,21 @@ def test_more_than_the_spool_may_hold_is_a_fault_and_never_silent(tmp_path: Path
         ]
 
 
+def test_the_newest_events_are_kept_beyond_the_cap_also_over_a_restart(tmp_path: Path) -> None:
+    away = Mailbox()
+    away.away = True
+    spool = tmp_path / "mailbox.sqlite3"
+    with delivery(away, spool=spool, max_spool_bytes=10) as output:
+        output.emit(a_notice(1))  # larger than the cap
+        assert output.counters()["waiting"] == 1
+        output.emit(a_notice(2))
+    back = Mailbox()
+    with delivery(back, spool=spool):
+        wait_until(lambda: back.taken)
+
+    assert back.taken == ids(2)
+
+
 def test_a_full_disk_is_a_fault_while_events_are_still_delivered(tmp_path: Path) -> None:
     mailbox, news = Mailbox(), list[FaultChange]()
     mailbox.away = True
@@ -137,7 +152,7 @@ def test_a_journal_that_cannot_be_written_is_not_tried_again_with_every_event(
 ) -> None:
     attempts: list[None] = []
     looks: list[None] = []
-    monkeypatch.setattr(Journal, "mend", lambda _: attempts.append(None))
+    monkeypatch.setattr(Journal, "mend", lambda *_: attempts.append(None))
 
     def clock() -> float:
         looks.append(None)

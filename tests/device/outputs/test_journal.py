@@ -18,29 +18,23 @@ from device.small_disk import fill, small_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_asd.events.event import Event
 from edge_asd.outputs.envelope import Envelope
-from edge_asd.outputs.journal import Journal, Queued
+from edge_asd.outputs.journal import Journal
 
 Open = Callable[..., Journal]
 
 
-def queued(event: Event, number: int = 1) -> Queued:
-    return Queued(number, Envelope.of(event))
-
-
-def append(journal: Journal, *numbers: int) -> int:
-    """Queue notices; return how many events were given up."""
-    return sum(journal.append(queued(a_notice(number))) for number in numbers)
+def append(journal: Journal, *numbers: int) -> list[Envelope]:
+    """Keep notices; return them."""
+    envelopes = [Envelope.of(a_notice(number)) for number in numbers]
+    for envelope in envelopes:
+        journal.append(envelope)
+    return envelopes
 
 
 def waiting(journal: Journal) -> list[str]:
-    """Take everything out, in order."""
-    ids = []
-    while entry := journal.first():
-        ids.append(entry.envelope.id)
-        journal.done(entry.envelope.id)
-    return ids
+    """Ids of what waited when the journal was opened."""
+    return [envelope.id for envelope in journal.stored]
 
 
 def ids(*numbers: int) -> list[str]:
@@ -69,12 +63,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_events_come_out_in_the_order_in_which_they_went_in(path: Path, open_journal: Open) -> None:
-    journal = open_journal(path)
-    append(journal, 2, 1, 3)
+    envelopes = append(open_journal(path), 2, 1, 3)
 
-    assert len(journal) == 3
-    assert waiting(journal) == ids(2, 1, 3)
-    assert len(journal) == 0
+    assert open_journal(path).stored == envelopes
 
 
 def test_what_was_not_delivered_waits_for_the_next_start(path: Path, open_journal: Open) -> None:
@@ -84,14 +75,12 @@ def test_what_was_not_delivered_waits_for_the_next_start(path: Path, open_journa
 
     again = open_journal(path)
 
-    assert again.first() == Queued(0, Envelope.of(a_notice(1)))
     assert waiting(again) == ids(1, 2)
     assert not again.damaged
 
 
-def test_an_event_that_waits_already_is_not_queued_again(path: Path, open_journal: Open) -> None:
-    journal = open_journal(path)
-    append(journal, 1, 1)
+def test_an_event_that_waits_already_is_not_kept_twice(path: Path, open_journal: Open) -> None:
+    append(open_journal(path), 1, 1)
     append(open_journal(path), 1)
 
     assert waiting(open_journal(path)) == ids(1)
@@ -176,21 +165,6 @@ def test_a_damaged_database_is_set_aside_and_told(
     assert waiting(open_journal(path)) == ids(1)
 
 
-def test_beyond_the_cap_the_oldest_are_given_up_and_counted(path: Path, open_journal: Open) -> None:
-    room = 3 * len(a_notice(10).to_json())
-    journal = open_journal(path, max_bytes=room)
-
-    assert append(journal, *range(10, 20)) == 7
-
-    assert waiting(open_journal(path)) == ids(17, 18, 19)
-
-
-def test_a_single_event_larger_than_the_cap_is_kept(path: Path, open_journal: Open) -> None:
-    append(open_journal(path, max_bytes=10), 1)
-
-    assert waiting(open_journal(path)) == ids(1)
-
-
 def test_the_database_does_not_grow_while_something_always_waits(
     path: Path, open_journal: Open
 ) -> None:
@@ -212,12 +186,13 @@ def test_only_its_owner_may_read_the_database(path: Path, open_journal: Open) ->
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def test_without_a_path_events_wait_in_memory(open_journal: Open) -> None:
+def test_without_a_path_nothing_is_kept_and_nothing_fails(open_journal: Open) -> None:
     journal = open_journal(None)
     append(journal, 1)
+    journal.done(*ids(1))
 
     assert journal.problem is None
-    assert waiting(journal) == ids(1)
+    assert journal.stored == []
 
 
 def test_a_full_disk_loses_nothing_and_everything_is_written_when_there_is_space(
@@ -227,13 +202,13 @@ def test_a_full_disk_loses_nothing_and_everything_is_written_when_there_is_space
         journal = open_journal(disk / "journal.sqlite3")
         append(journal, 0)
         filler = fill(disk)
-        append(journal, *range(1, 40))
+        envelopes = append(journal, *range(1, 40))
         journal.done(a_notice(0).id)
         assert journal.problem is not None
-        assert "cannot write" in journal.problem
+        assert "database or disk is full" in journal.problem
 
         filler.unlink()
-        journal.mend()
+        journal.mend(envelopes)
 
         assert journal.problem is None
         assert waiting(open_journal(disk / "journal.sqlite3")) == ids(*range(1, 40))
@@ -246,21 +221,21 @@ def test_a_queue_that_is_emptied_on_a_full_disk_does_not_end_the_problem(
     with small_disk(tmp_path, size_kib=256) as disk:
         journal = open_journal(disk / "webhook.sqlite3")
         filler = fill(disk)
-        append(journal, *range(40))
-        for number in range(40):
-            journal.done(a_notice(number).id)
-            journal.mend()
+        envelopes = append(journal, *range(40))
+        while envelopes:
+            journal.done(envelopes.pop(0).id)
+            journal.mend(envelopes)
             assert journal.problem is not None
 
         filler.unlink()
-        journal.mend()
+        journal.mend(())
 
         assert journal.problem is None
         assert waiting(open_journal(disk / "webhook.sqlite3")) == []
         open_journal(None)
 
 
-def test_what_was_on_a_disk_that_could_not_be_read_comes_first_when_it_can(
+def test_what_was_on_a_disk_that_could_not_be_read_waits_for_the_next_start(
     path: Path, open_journal: Open
 ) -> None:
     append(open_journal(path), 1)
@@ -268,13 +243,13 @@ def test_what_was_on_a_disk_that_could_not_be_read_comes_first_when_it_can(
     hidden = path.parent.rename(path.parent.with_name("hidden"))
     path.parent.write_text("a file where the folder should be")
     journal = open_journal(path)
-    append(journal, 2)
+    later = append(journal, 2)
     assert journal.problem is not None
-    assert len(journal) == 1
+    assert journal.stored == []
 
     path.parent.unlink()
     hidden.rename(path.parent)
-    journal.mend()
+    journal.mend(later)
 
     assert journal.problem is None
     assert waiting(open_journal(path)) == ids(1, 2)
@@ -289,19 +264,20 @@ def test_a_folder_that_cannot_be_made_is_a_problem_and_not_an_end(
     append(journal, 1)
 
     assert journal.problem is not None
-    assert waiting(journal) == ids(1)
+    assert journal.stored == []
 
 
 def test_a_name_from_the_command_line_that_is_not_utf_8_survives(
     path: Path, open_journal: Open
 ) -> None:
-    event = replace(a_notice(1), machine="p\udcffmp")
-    open_journal(path).append(queued(event))
+    envelope = Envelope.of(replace(a_notice(1), machine="p\udcffmp"))
+    open_journal(path).append(envelope)
 
     again = open_journal(path)
+    assert again.stored == [envelope]
+    again.done(envelope.id)
 
-    assert waiting(again) == [event.id]
-    assert len(again) == 0
+    assert open_journal(path).stored == []
 
 
 def test_what_an_earlier_version_has_left_is_taken_up_once(
@@ -319,8 +295,6 @@ def test_what_an_earlier_version_has_left_is_taken_up_once(
 
     assert "left out 3 damaged lines" in caplog.text
     assert not old.exists()
-    first = journal.first()
-    assert first is not None
-    assert first.envelope == Envelope.of(a_notice(1))
-    journal.done(first.envelope.id)
+    assert journal.stored == [Envelope.of(a_notice(1)), Envelope.of(a_notice(3))]
+    journal.done(a_notice(1).id)
     assert waiting(open_journal(path)) == ids(3, 5)
