@@ -150,7 +150,7 @@ class References:
             When a query is not finite, or of another width than the rows.
         """
         exact = checked_queries(queries, self._rows.shape[1])
-        return self._between(self._prepare(exact), self._rows, self._size)
+        return self._distances(self._prepare(exact))
 
     def nearest_others(self, k: int) -> tuple[Floats, NDArray[np.intp]]:
         """Return the sorted distances from each row to its k nearest others, and which they are.
@@ -162,7 +162,7 @@ class References:
         distance = np.empty((len(self), k))
         index = np.empty((len(self), k), dtype=np.intp)
         for rows in row_blocks(len(self)):
-            block = self._between(self._rows[rows], self._rows, self._size)
+            block = self._distances(self._rows[rows])
             block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = np.inf
             nearest = np.argpartition(block, k - 1, axis=1)[:, :k]
             values = np.take_along_axis(block, nearest, axis=1)
@@ -171,17 +171,12 @@ class References:
             index[rows] = np.take_along_axis(nearest, order, axis=1)
         return distance, index
 
-    def _between(self, left: Floats, right: Floats, right_size: Floats) -> Floats:
-        squared = (-2.0 * left) @ right.T
-        squared += right_size
-        squared += np.square(left).sum(axis=1)[:, None]
-        squared[squared < _SAME * right_size] = 0.0
+    def _distances(self, prepared: Floats) -> Floats:
+        squared = (-2.0 * prepared) @ self._rows.T
+        squared += self._size
+        squared += np.square(prepared).sum(axis=1)[:, None]
+        squared[squared < _SAME * self._size] = 0.0
         return self._finish(squared)
-
-
-def _n_neighbours(n: int, k: int) -> int:
-    """Return how many neighbours a reference has in a bank of `n`: `k`, if there are as many."""
-    return max(min(k, n - 1), 0)
 
 
 def reference_density(
@@ -201,8 +196,8 @@ def reference_density(
     (n,) float64
         At least ``around.floor`` times their median, and `SMALLEST_DENSITY`.
     """
-    k = _n_neighbours(len(references), around.n_neighbours)
-    if k == 0:
+    k = min(around.n_neighbours, len(references) - 1)
+    if k <= 0:
         return np.full(len(references), lone)
     nearest, _ = References(references, around.distance).nearest_others(k)
     return _floored(_AGGREGATES[around.aggregate](nearest), around)
@@ -220,7 +215,7 @@ def leave_one_out(
     n = len(references)
     if n < 2:
         return
-    k = _n_neighbours(n - 1, around.n_neighbours)
+    k = min(around.n_neighbours, n - 2)
     bank = References(references, around.distance)
     distance_of, index_of = bank.nearest_others(k + 1)
     aggregate = _AGGREGATES[around.aggregate]

@@ -40,14 +40,10 @@ def _slaney_to_hz(mel: _Floats) -> _Floats:
 
 
 MEL_SCALES: Mapping[str, MelScale] = {
-    # O'Shaughnessy, Speech Communication (1987), p. 150
+    # O'Shaughnessy, Speech Communication (1987), p. 150; but for a factor, also Kaldi's
     "htk": MelScale(
         lambda hz: 2595.0 * np.log10(1.0 + np.asarray(hz, dtype=np.float64) / 700.0),
         lambda mel: 700.0 * (10.0 ** (mel / 2595.0) - 1.0),
-    ),
-    "kaldi": MelScale(
-        lambda hz: 1127.0 * np.log1p(np.asarray(hz, dtype=np.float64) / 700.0),
-        lambda mel: 700.0 * np.expm1(mel / 1127.0),
     ),
     "slaney": MelScale(_hz_to_slaney, _slaney_to_hz),
 }

@@ -14,7 +14,6 @@ ROUNDING = 1e-12  # relative, of float64 logarithms
     ("scale", "hz", "mel"),
     [
         ("htk", 1000.0, 999.9855),
-        ("kaldi", 1000.0, 999.9907),
         ("slaney", 500.0, 7.5),
         ("slaney", 6400.0, 42.0),  # 27 steps above 1 kHz
     ],

@@ -78,6 +78,6 @@ def _mel_filters() -> Tensor:
     """Triangles over the bins (N_BINS, N_MELS), linear in mel as Kaldi draws them."""
     filters = mel_filter_bank(
         N_MELS, N_FFT, SAMPLE_RATE_HZ, LOW_HZ, HIGH_HZ,
-        scale="kaldi", normalise="peak", linear_in_mel=True,
+        scale="htk", normalise="peak", linear_in_mel=True,
     )  # fmt: skip
     return torch.from_numpy(filters[:, :N_BINS].T.copy())
