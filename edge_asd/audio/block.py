@@ -8,9 +8,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_CHANNELS", "Block", "Gap", "Source"]
+__all__ = ["CHANNELS", "N_CHANNELS", "Block", "Gap", "Source"]
 
-N_CHANNELS = 2  # near (0) and far (1)
+CHANNELS = ("near", "far")  # microphone at the machine, microphone away from it
+N_CHANNELS = len(CHANNELS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.block import CHANNELS
 from edge_asd.explain.spectrogram import Spectrograph, spectrograph
 
-__all__ = ["CHANNELS", "Deviation", "NormalLevels", "Region", "find_deviation", "summed_most"]
-
-CHANNELS = ("near", "far")
+__all__ = ["Deviation", "NormalLevels", "Region", "find_deviation", "summed_most"]
 
 # In spreads of the normal level. A cell speaks for a deviation when it is further out than
 # _EXPECTED and against one when it is not; the bounds keep a few loud cells, or the deep

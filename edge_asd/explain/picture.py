@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from edge_asd.audio.block import CHANNELS
 from edge_asd.events.event import utc_text
-from edge_asd.explain.deviation import CHANNELS, Deviation
+from edge_asd.explain.deviation import Deviation
 from edge_asd.explain.spectrogram import N_BANDS
 
 __all__ = ["draw_picture"]

@@ -20,6 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from edge_asd.audio.block import CHANNELS
 from edge_asd.audio.level import SILENCE_DBFS, level_dbfs, peak_dbfs
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
@@ -179,7 +180,7 @@ class Meter(Watcher):
 
     def _view(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
-        for name, level, peak in zip(("near", "far"), self._levels, self._peaks, strict=True):
+        for name, level, peak in zip(CHANNELS, self._levels, self._peaks, strict=True):
             style = "red" if peak > _WARN_DBFS else "green"
             table.add_row(
                 name,

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.block import CHANNELS
 from edge_asd.audio.level import power_dbfs
 
 __all__ = ["CLIPPED", "SLICES", "Chunk", "by_channel", "chunk_samples", "is_flat", "measure_chunk"]
@@ -108,7 +109,7 @@ def by_channel(measured: Mapping[str, Floats]) -> dict[str, float]:
     return {
         f"{channel}_{name}": float(value)
         for name, values in measured.items()
-        for channel, value in zip(("near", "far"), values, strict=True)
+        for channel, value in zip(CHANNELS, values, strict=True)
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edge_asd.audio.block import N_CHANNELS
 from edge_asd.audio.decode import open_audio, read_audio
 from edge_asd.errors import AudioError
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SAMPLE_RATE_HZ", "ClipFormat", "UnusableClipError", "inspect_clip"]
 
-N_CHANNELS = 2
 SAMPLE_RATE_HZ = 16_000
 
 
