@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -15,7 +15,6 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 __all__ = [
-    "Column",
     "Record",
     "Row",
     "Table",
@@ -46,18 +45,10 @@ _LATEX = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column."""
-
-    heading: str
-    is_text: bool = False  # to the left, as names are; numbers stand to the right
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
-    """One row, as wide as the table."""
+    """One row: cells by the heading of their column."""
 
-    cells: tuple[str, ...]
+    cells: Mapping[str, str]
     strong: bool = False
 
 
@@ -67,26 +58,30 @@ class Table:
 
     name: str  # of files and references
     title: str
-    columns: tuple[Column, ...]
-    groups: tuple[tuple[Row, ...], ...]
+    groups: Sequence[Sequence[Row]]  # all rows have the same headings
+    texts: Collection[str]  # columns of names, to the left; numbers stand to the right
     note: str = ""  # how to read it
     caveat: str | None = None  # what must not be overlooked
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        return tuple(next((row.cells for group in self.groups for row in group), {}))
 
 
 def as_rich(table: Table) -> RichTable:
     """The table for a terminal; the caveat stands in the title, above all figures."""
     title = table.title if table.caveat is None else f"{table.title}\nNOTE: {table.caveat}"
     rich = RichTable(title=escape(title), caption=escape(table.note) or None, box=SIMPLE_HEAD)
-    for place, column in enumerate(table.columns):
-        cells = [row.cells[place] for group in table.groups for row in group]
-        words = [word for text in (column.heading, *cells) for word in text.split()]
+    for heading in table.headings:
+        cells = [row.cells[heading] for group in table.groups for row in group]
+        words = [word for text in (heading, *cells) for word in text.split()]
         least = max(map(len, words), default=1)  # a terminal may break lines, never words
-        heading = fill(column.heading, max(least, *map(len, cells)))
-        justify: Literal["left", "right"] = "left" if column.is_text else "right"
-        rich.add_column(escape(heading), justify=justify, min_width=least, overflow="fold")
+        head = fill(heading, max(least, *map(len, cells)))
+        justify: Literal["left", "right"] = "left" if heading in table.texts else "right"
+        rich.add_column(escape(head), justify=justify, min_width=least, overflow="fold")
     for group in table.groups:
         for row in group:
-            rich.add_row(*map(escape, row.cells), style="bold" if row.strong else "")
+            rich.add_row(*map(escape, row.cells.values()), style="bold" if row.strong else "")
         rich.add_section()
     return rich
 
@@ -96,11 +91,11 @@ def as_markdown(table: Table) -> str:
     lines = [f"## {_markdown(table.title)}", ""]
     if table.caveat:
         lines += [f"> **Note:** {_markdown(table.caveat)}.", ""]
-    lines.append(_line(_markdown(column.heading) for column in table.columns))
-    lines.append(_line("---" if column.is_text else "---:" for column in table.columns))
+    lines.append(_line(map(_markdown, table.headings)))
+    lines.append(_line("---" if head in table.texts else "---:" for head in table.headings))
     for group in table.groups:
         for row in group:
-            cells = (_markdown(cell) for cell in row.cells)
+            cells = map(_markdown, row.cells.values())
             lines.append(_line(f"**{cell}**" if cell and row.strong else cell for cell in cells))
     if table.note:
         lines += ["", _markdown(table.note)]
@@ -110,19 +105,19 @@ def as_markdown(table: Table) -> str:
 def as_latex(table: Table) -> str:
     """The table as a float; needs the package booktabs."""
     caveat = f" \\textbf{{Note: {_latex(table.caveat)}.}}" if table.caveat else ""
-    spec = "".join("l" if column.is_text else "r" for column in table.columns)
+    spec = "".join("l" if heading in table.texts else "r" for heading in table.headings)
     groups = [
         "\n".join(
             " & ".join(
                 f"\\textbf{{{_latex(cell)}}}" if cell and row.strong else _latex(cell)
-                for cell in row.cells
+                for cell in row.cells.values()
             )
             + r" \\"
             for row in group
         )
         for group in table.groups
     ]
-    head = " & ".join(_latex(column.heading) for column in table.columns)
+    head = " & ".join(map(_latex, table.headings))
     return "\n".join(
         [
             r"\begin{table}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,12 @@ class LoudnessDetector:
         return WindowScore(near, {"fkie@near": near, "fkie@far": far})
 
 
-def manifest(machines: Sequence[str] = ("fan",), *, labels: str | None = None) -> Manifest:
+def manifest(
+    machines: Sequence[str] = ("fan",),
+    *,
+    labels: str | None = None,
+    scorer: Mapping[str, object] | None = None,
+) -> Manifest:
     """A manifest of a bundle that has no files."""
     bank = {"source": {"file": "bank.npy", "n": 990, "dim": 256}}
     machine = {
@@ -62,8 +67,9 @@ def manifest(machines: Sequence[str] = ("fan",), *, labels: str | None = None) -
         "encoder": {"file": "encoder.onnx", "precision": "int8", "opset": 17},
         "embedding_dim": 256,
     }
+    scored_by = dict(scorer or {"kind": "dldn"})
     scorers: list[dict[str, object]] = [
-        {"extractor": "fkie", "view": view, "scorer": {"kind": "dldn"}} for view in ("near", "far")
+        {"extractor": "fkie", "view": view, "scorer": scored_by} for view in ("near", "far")
     ]
     return Manifest.model_validate(
         {
@@ -122,6 +128,7 @@ def make_report(
     n: int = 12,
     anonymous: Sequence[str] = (),
     labels: str | None = None,
+    scorer: Mapping[str, object] | None = None,
 ) -> EvaluationReport:
     """A report of invented scores, `n` clips of each domain and label per machine."""
     rng = np.random.default_rng(7)
@@ -147,7 +154,10 @@ def make_report(
             )
         )
     bundle = ScoredBundle(
-        "hall-3", Path("bundles/hall-3"), manifest(machines, labels=labels), tuple(scored)
+        "hall-3",
+        Path("bundles/hall-3"),
+        manifest(machines, labels=labels, scorer=scorer),
+        tuple(scored),
     )
     return EvaluationReport(
         bundles=(bundle,),

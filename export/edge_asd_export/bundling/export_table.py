@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from edge_asd.bundle.manifest import FusionSpec, MachineSpec
+from edge_asd.bundle.manifest import FusionSpec
 from edge_asd_export.bundling.bundle_writer import WrittenBundle
-from edge_asd_export.bundling.graph_check import GraphReport
-from edge_asd_export.table import Column, Row, Table, as_rich
+from edge_asd_export.table import Row, Table, as_rich
 
 __all__ = ["print_export"]
 
@@ -34,52 +33,41 @@ def print_export(written: WrittenBundle) -> None:
 
 
 def _graphs(written: WrittenBundle) -> Table:
-    def cells(report: GraphReport | None) -> tuple[str, ...]:
-        if report is None:
-            return ("-",) * 6
-        return (
-            f"{report.bytes / 1e6:.1f}",
-            f"x{report.size_ratio:.2f}",
-            f"{report.float_share:.0%}",
-            f"{report.cosine_mean:.4f}",
-            f"{report.score_correlation:.4f}",
-            "other CPU" if report.speed_ratio is None else f"x{report.speed_ratio:.2f}",
-        )
-
-    rows = tuple(
-        Row((name, extractor.encoder.precision, *cells(written.reports[name])))
-        for name, extractor in written.manifest.extractors.items()
-    )
-    figures = ("MB", "size", "float left", "cosine", "scores", "speed")
-    columns = (Column("encoder", is_text=True), Column("precision", is_text=True))
+    rows = []
+    for name, extractor in written.manifest.extractors.items():
+        report = written.reports[name]
+        figures = dict.fromkeys(("MB", "size", "float left", "cosine", "scores", "speed"), "-")
+        if report is not None:
+            speed = "other CPU" if report.speed_ratio is None else f"x{report.speed_ratio:.2f}"
+            figures = {
+                "MB": f"{report.bytes / 1e6:.1f}",
+                "size": f"x{report.size_ratio:.2f}",
+                "float left": f"{report.float_share:.0%}",
+                "cosine": f"{report.cosine_mean:.4f}",
+                "scores": f"{report.score_correlation:.4f}",
+                "speed": speed,
+            }
+        names = {"encoder": name, "precision": extractor.encoder.precision}
+        rows.append(Row(names | figures))
     title = f"encoders for {written.manifest.target}, int8 against fp32"
-    return Table("encoders", title, (*columns, *map(Column, figures)), (rows,))
+    return Table("encoders", title, (rows,), ("encoder", "precision"))
 
 
 def _machines(written: WrittenBundle) -> Table:
     machines = written.manifest.machines
     differ = len({_weights(machine.fusion) for machine in machines.values()}) > 1
-
-    def references(machine: MachineSpec) -> str:
+    rows = []
+    for name, machine in machines.items():
         banks = next(iter(machine.banks.values()), {})
-        return " + ".join(f"{bank.n} {domain}" for domain, bank in banks.items()) or "none"
-
-    rows = tuple(
-        Row(
-            (
-                name,
-                f"{machine.window_samples / written.manifest.sample_rate_hz:g} s",
-                references(machine),
-                f"{machine.threshold.threshold:.3f}",
-                f"{machine.threshold.clear_threshold:.3f}",
-                *([_weights(machine.fusion)] if differ else []),
-            )
-        )
-        for name, machine in machines.items()
-    )
-    headings = ("machine", "window", "references", "threshold", "clears at", "weights")
-    columns = tuple(Column(heading, is_text=True) for heading in headings[: 5 + differ])
-    return Table("machines", "machines", columns, (rows,))
+        cells = {
+            "machine": name,
+            "window": f"{machine.window_samples / written.manifest.sample_rate_hz:g} s",
+            "references": " + ".join(f"{bank.n} {of}" for of, bank in banks.items()) or "none",
+            "threshold": f"{machine.threshold.threshold:.3f}",
+            "clears at": f"{machine.threshold.clear_threshold:.3f}",
+        }
+        rows.append(Row(cells | ({"weights": _weights(machine.fusion)} if differ else {})))
+    return Table("machines", "machines", (rows,), ("machine", "references", "weights"))
 
 
 def _weights(fusion: FusionSpec) -> str:

@@ -2,7 +2,7 @@
 
 Statistics come from the scores of training clips (:func:`.scoring.normal_scores`), with the
 clips of both domains pooled (ten target clips alone are too few), and never from test data.
-Fusion weights come from a :class:`WeightRule`: without labels, or from labelled development
+Fusion weights come from a `WeightRule`: without labels, or from labelled development
 clips by grid search.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,37 +43,18 @@ class ClipScores:
     labelled: Scores | None = None  # of development test clips
 
 
-class WeightRule(Protocol):
-    """How the parts of one sum are weighted."""
-
-    @property
-    def method(self) -> str:
-        """The rule in words, for the bundle."""
-        ...
-
-    @property
-    def labels(self) -> str | None:
-        """Which labels it used; None when it used none."""
-        ...
-
-    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
-        """Return the weight of each part, by machine; scores are keyed by part."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class LabelFree:
     """Weights of each machine from its normal clips; `rule` is a key of ``WEIGHT_RULES``."""
 
     rule: str
 
-    @property
-    def method(self) -> str:
-        return f"label-free, {self.rule}: {WEIGHT_RULES[self.rule].summary}"
+    labels = None
 
     @property
-    def labels(self) -> str | None:
-        return None
+    def method(self) -> str:
+        """The rule in words, for the bundle."""
+        return f"label-free, {self.rule}: {WEIGHT_RULES[self.rule].summary}"
 
     def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
         """Return the weight of each part, by machine."""
@@ -82,17 +62,6 @@ class LabelFree:
             machine: channel_weights(self.rule, scores.normal)
             for machine, scores in machines.items()
         }
-
-
-@dataclass(frozen=True, slots=True)
-class _Whole:
-    """All the weight of a sum of one part."""
-
-    method: str = "one branch"
-    labels: str | None = None
-
-    def weights(self, machines: Mapping[str, ClipScores]) -> dict[str, dict[str, float]]:
-        return {name: dict.fromkeys(scores.normal, 1.0) for name, scores in machines.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +105,9 @@ class GridSearch:
         return {name: dict(zip(parts, chosen, strict=True)) for name in machines}
 
 
+WeightRule = LabelFree | GridSearch  # how the parts of one mix are weighted
+
+
 def fit_fusions(
     weighted: WeightedSum, machines: Mapping[str, ClipScores], rules: Mapping[str, WeightRule]
 ) -> dict[str, FusionSpec]:
@@ -171,8 +143,9 @@ def fit_fusions(
         ]
         for machine, scores in machines.items()
     }
-    chosen = rules.get(weighted.over, LabelFree("equal")) if len(weighted.parts) > 1 else _Whole()
-    weights = chosen.weights(
+    alone = len(weighted.parts) == 1
+    rule = LabelFree("equal") if alone else rules.get(weighted.over, LabelFree("equal"))
+    weights = rule.weights(
         {machine: _by_part(terms[machine], scores) for machine, scores in machines.items()}
     )
     return {
@@ -181,8 +154,8 @@ def fit_fusions(
                 term.model_copy(update={"weight": round(weight, 6)})
                 for term, weight in zip(terms[machine], weights[machine].values(), strict=True)
             ),
-            method=chosen.method,
-            labels=chosen.labels,
+            method="one branch" if alone else rule.method,
+            labels=rule.labels,
         )
         for machine in machines
     }

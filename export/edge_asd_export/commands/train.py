@@ -85,9 +85,9 @@ def train(
     """
     import torch
 
+    from edge_asd_export.training.config import read_settings
     from edge_asd_export.training.distributed import process_group
-    from edge_asd_export.training.networks import new_run, resumed_run, train_all
-    from edge_asd_export.training.train_settings import read_settings
+    from edge_asd_export.training.train_run import new_run, resumed_run, train_all
 
     torch.set_num_threads(threads or torch.get_num_threads())
     torch.backends.cudnn.deterministic = True

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from edge_asd.audio.block import N_CHANNELS
 from edge_asd.audio.decode import open_audio, read_audio
 from edge_asd.errors import AudioError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 __all__ = ["SAMPLE_RATE_HZ", "ClipFormat", "UnusableClipError", "inspect_clip"]
 

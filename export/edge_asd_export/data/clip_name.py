@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from pathlib import Path
+from typing import Literal, cast
 
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["NO_ATTRIBUTE", "ClipName", "Domain", "Label", "Split", "attribute_pairs", "parse_name"]
+__all__ = ["NO_ATTRIBUTE", "ClipName", "Label", "Split", "attribute_pairs", "parse_name"]
 
 Split = Literal["train", "test"]
-Domain = Literal["source", "target"]
 Label = Literal["normal", "anomaly"]
 
 NO_ATTRIBUTE = "noAttribute"

@@ -12,10 +12,12 @@ development set they spell the label.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clip_file import (
     SAMPLE_RATE_HZ,
@@ -23,29 +25,13 @@ from edge_asd_export.data.clip_file import (
     UnusableClipError,
     inspect_clip,
 )
-from edge_asd_export.data.clip_name import (
-    ClipName,
-    Domain,
-    Label,
-    Split,
-    attribute_pairs,
-    parse_name,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
+from edge_asd_export.data.clip_name import ClipName, Label, Split, attribute_pairs, parse_name
 
 __all__ = [
     "Clip",
-    "ClipName",
-    "Domain",
     "Inventory",
-    "Label",
     "MachineClips",
     "Problem",
-    "Split",
-    "parse_name",
     "require_clean",
     "require_clean_train",
     "scan",

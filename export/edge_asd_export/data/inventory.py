@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from edge_asd_export.data.clips import Inventory, MachineClips
-from edge_asd_export.table import Column, Row, Table
+from edge_asd_export.table import Row, Table
 
 __all__ = ["inventory_json", "inventory_table"]
 
@@ -27,15 +27,21 @@ def inventory_table(inventory: Inventory) -> Table:
         for title, cells in _COLUMNS.items()
         if any(counts[name][cell] for name in counts for cell in cells)
     }
-    rows = []
-    for machine in machines:
-        own = counts[machine.name]
-        numbers = ("/".join(str(own[cell]) for cell in cells) for cells in columns.values())
-        classes = str(_n_attribute_classes(machine))
-        rows.append(Row((machine.name, f"{_clip_s(machine):g}", classes, *numbers)))
-    headings = ("clip s", "attribute classes", *columns)
-    heads = (Column("machine", is_text=True), *map(Column, headings))
-    return Table("inventory", "", heads, (tuple(rows),))
+    rows = [
+        Row(
+            {
+                "machine": machine.name,
+                "clip s": f"{_clip_s(machine):g}",
+                "attribute classes": str(_n_attribute_classes(machine)),
+                **{
+                    title: "/".join(str(counts[machine.name][cell]) for cell in cells)
+                    for title, cells in columns.items()
+                },
+            }
+        )
+        for machine in machines
+    ]
+    return Table("inventory", "", (rows,), ("machine",))
 
 
 def inventory_json(inventory: Inventory) -> dict[str, Any]:

@@ -1,18 +1,24 @@
-"""Every hyper-parameter of a training run, typed, in one record."""
+"""Every hyper-parameter of a training run in one record, read from TOML and the command line."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import tomllib
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from edge_asd.bundle.system import system_named
+from edge_asd.errors import UsageError
 from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.beats.settings import BeatsSettings
 from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.extractors.resnet.settings import ResnetSettings
-from edge_asd_export.training.settings import Settings
+from edge_asd_export.training.settings import FitSettings, Settings
 
-__all__ = ["TrainConfig"]
+__all__ = ["TrainConfig", "read_settings"]
 
 
 class TrainConfig(Settings):
@@ -26,3 +32,80 @@ class TrainConfig(Settings):
     beats: BeatsSettings = BeatsSettings()
     resnet: ResnetSettings = ResnetSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
+
+
+def read_settings(
+    file: Path | None,
+    overrides: Mapping[str, object],
+    assignments: Sequence[str] = (),
+    **every_network: int | None,
+) -> TrainConfig:
+    """Return the validated settings of a run.
+
+    Parameters
+    ----------
+    file : TOML
+    overrides : by key; None leaves a setting as it is. They win over the file
+    assignments : ``KEY=VALUE`` with a dotted key; they win over all else
+    every_network : settings that each network's section gets, unless None
+
+    Raises
+    ------
+    UsageError
+        When the file is not TOML, or a setting is unknown or out of its range.
+    """
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{file} is not valid TOML: {error}") from error
+    values |= {key: value for key, value in overrides.items() if value is not None}
+    for name in (name for name, default in TrainConfig() if isinstance(default, FitSettings)):
+        for key, value in every_network.items():
+            if value is not None:
+                _assign(values, f"{name}.{key}", value)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--set takes KEY=VALUE, found {assignment!r}")
+        _assign(values, key.strip(), _value(text.strip()))
+    try:
+        settings = TrainConfig.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(_described(error)) from error
+    for system in settings.systems:
+        system_named(system)
+    return settings
+
+
+def _described(error: ValidationError) -> str:
+    """The first problem, in one line."""
+    first = error.errors()[0]
+    *sections, key = first["loc"]
+    where = ".".join(map(str, first["loc"]))
+    if first["type"] != "extra_forbidden":
+        return f"setting {where!r}: {first['msg']}, found {first['input']!r}"
+    known: Any = TrainConfig().model_dump()
+    for section in sections:
+        known = known[section] or {}
+    alike = get_close_matches(str(key), known, n=1)
+    hint = f"did you mean {alike[0]!r}?" if alike else f"known: {', '.join(known)}"
+    return f"unknown setting {where!r}, {hint}"
+
+
+def _assign(values: dict[str, Any], dotted: str, value: object) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"setting {section!r} is no section: cannot set {dotted!r}")
+    values[key] = value
+
+
+def _value(text: str) -> object:
+    """A TOML value; what is none is taken as a string, so that it needs no quotes."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -11,7 +11,8 @@ import soundfile
 from places import SHARED
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import Inventory, parse_name, require_clean, scan
+from edge_asd_export.data.clip_name import parse_name
+from edge_asd_export.data.clips import Inventory, require_clean, scan
 
 RATE_HZ = 16_000
 GOOD = "section_00_source_train_normal_{:04d}_spd_1.wav"

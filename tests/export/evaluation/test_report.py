@@ -126,6 +126,22 @@ def test_the_page_states_the_facts_of_the_bundle(page: Page, fact: str) -> None:
     assert fact in page.text
 
 
+@pytest.mark.parametrize(
+    ("scorer", "said"),
+    [
+        ({"kind": "dldn", "aggregate": "sum"}, "sum"),
+        ({"kind": "nearest", "average": "scores"}, "nearest, scores"),
+        ({"kind": "varmin"}, "fkie@near: varmin"),
+    ],
+)
+def test_the_page_says_how_branches_are_scored(
+    scorer: dict[str, object], said: str, tmp_path: Path
+) -> None:
+    write_report(make_report(scorer=scorer), tmp_path / "report")
+
+    assert said in Page((tmp_path / "report" / "report.html").read_text(encoding="utf-8")).text
+
+
 def test_every_place_says_when_published_figures_compare(
     report: EvaluationReport, folder: Path, page: Page
 ) -> None:

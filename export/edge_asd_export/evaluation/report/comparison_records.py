@@ -140,10 +140,7 @@ def _published_totals(report: ComparisonReport, system: str) -> Record:
     """Totals of every publication; the note goes with each row, so that none travels alone."""
     if not report.beside.systems:
         return {}
-    names = [machine.machine for machine in report.comparison.machines]
-    published = report.beside.named(system)
-    stated = [one.official for one in published] if report.beside.all_machines else []
-    recomputed = [one.recomputed_over(names) for one in published]
+    stated, recomputed = report.published_totals(system)
     return {
         "published_stated_percent": _joined(stated),
         "published_from_its_rows_percent": _joined(recomputed),
@@ -165,5 +162,5 @@ def _published_row(report: ComparisonReport, system: str, machine: str) -> Recor
     }
 
 
-def _joined(values: Iterable[float | None]) -> str | None:
-    return " ".join(f"{value:.2f}" for value in values if value is not None) or None
+def _joined(values: Iterable[float]) -> str | None:
+    return " ".join(f"{value:.2f}" for value in values) or None

@@ -92,6 +92,17 @@ class ComparisonReport(MeasuredBundles):
         rows = self.comparison.rows
         return (*rows, *averages(rows)) if self.repeated else rows
 
+    def published_totals(self, system: str) -> tuple[list[float], list[float]]:
+        """Totals of a system by publication: as stated, and recomputed from its rows.
+
+        Stated totals are of all published machines and stand beside no fewer.
+        """
+        names = [machine.machine for machine in self.comparison.machines]
+        published = self.beside.named(system)
+        stated = [one.official for one in published] if self.beside.all_machines else []
+        recomputed = (one.recomputed_over(names) for one in published)
+        return stated, [value for value in recomputed if value is not None]
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before quoting the figures."""

@@ -114,29 +114,28 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
     if processes.is_first:
         run.write()
         point_latest_at(run.path)
-        n_clips = len({item.clip.path for task in plan.tasks.values() for item in task.items})
-        shared = f", {processes.n} processes" if processes.n > 1 else ""
-        _tell(
-            f"{', '.join(run.record.config.systems)}: {len(run.record.machines)} machines, "
-            f"{n_clips} clips, {len(plan.tasks)} networks, on {device}{shared}; "
-            f"run folder {run.path}"
-        )
-        for name, task in plan.tasks.items():
-            if len(task.record.classes) == 1 and not recipe_of(name).per_machine:
-                _tell(
-                    f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
-                    "add machines, clips of the target domain, or attributes"
-                )
+    n_clips = len({item.clip.path for task in plan.tasks.values() for item in task.items})
+    shared = f", {processes.n} processes" if processes.n > 1 else ""
+    _tell(
+        f"{', '.join(run.record.config.systems)}: {len(run.record.machines)} machines, "
+        f"{n_clips} clips, {len(plan.tasks)} networks, on {device}{shared}; "
+        f"run folder {run.path}"
+    )
+    for name, task in plan.tasks.items():
+        if len(task.record.classes) == 1 and not recipe_of(name).per_machine:
+            _tell(
+                f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
+                "add machines, clips of the target domain, or attributes"
+            )
     processes.wait()
     for name, task in plan.tasks.items():
         if run.is_complete(name):
-            if processes.is_first:
-                _tell(f"{name}: already trained")
-            continue
-        _train_one(run, name, task, device, processes)
+            _tell(f"{name}: already trained")
+        else:
+            _train_one(run, name, task, device, processes)
     if processes.is_first:
         print(run.path)
-        _tell(f"next: edge-asd export --run {run.path}")
+    _tell(f"next: edge-asd export --run {run.path}")
 
 
 def _train_one(
@@ -157,8 +156,7 @@ def _train_one(
                 on_epoch=lambda log, _: bars.on_epoch(log),
             )
     except KeyboardInterrupt:
-        if processes.is_first:
-            _tell(f"stopped; go on with: edge-asd train --resume {run.path}")
+        _tell(f"stopped; go on with: edge-asd train --resume {run.path}")
         raise
     finally:
         if processes.is_first:
@@ -170,8 +168,7 @@ def _scan(data: list[Path]) -> dict[str, MachineClips]:
     with progress_bar("checking clips", quiet=not is_first_process()) as advance:
         inventory = scan(data, progress=advance)
     for problem in require_clean_train(inventory):
-        if is_first_process():
-            _tell(f"warning: {problem.path}: {problem.reason} (not trained on)")
+        _tell(f"warning: {problem.path}: {problem.reason} (not trained on)")
     return inventory.machines
 
 
@@ -184,4 +181,6 @@ def _lengths(windows: Mapping[str, int]) -> str:
 
 
 def _tell(text: str) -> None:
-    print(as_typed(text), file=sys.stderr)
+    """Print a line on stderr, once for all processes."""
+    if is_first_process():
+        print(as_typed(text), file=sys.stderr)

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from edge_asd.errors import UsageError
-from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.config import TrainConfig, read_settings
 from edge_asd_export.training.recipes import RECIPES
-from edge_asd_export.training.train_settings import read_settings
 
 
 @pytest.fixture
