@@ -47,10 +47,10 @@ from edge_asd.alarm.change import (
 )
 from edge_asd.alarm.exceedances import Exceedances
 from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
-from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy, policy_for
+from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy
 from edge_asd.errors import ControlError
 
-__all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmPolicy", "AlarmState", "policy_for"]
+__all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmState"]
 
 AlarmState = Literal["normal", "warning", "alarm", "acknowledged", "shelved", "cleared"]
 

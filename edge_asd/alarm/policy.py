@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from edge_asd.errors import ProfileError
+from edge_asd.profile import AlarmSettings
 
 __all__ = ["SAME_TIME_S", "AlarmPolicy", "policy_for"]
 
@@ -53,17 +52,14 @@ class AlarmPolicy:
 
 
 def policy_for(
+    settings: AlarmSettings,
     *,
     threshold: float,
     clear_threshold: float,
     window_s: float,
     hop_s: float,
-    min_duration_s: float | None = None,
-    holdoff_s: float | None = None,
-    confirm: Sequence[int] | None = None,
-    extreme: float | Literal["off"] | None = None,
 ) -> AlarmPolicy:
-    """Return a policy; what is None follows from the window, the hop and the levels.
+    """Return a policy; what is "auto" follows from the window, the hop and the levels.
 
     Up to one hop passes before a window holds nothing but the fault, then one window
     until it ends; a minimum duration of n hops adds n hops. So that an alarm comes within
@@ -75,14 +71,17 @@ def policy_for(
     three times as far above the threshold as the threshold above the clear threshold;
     none is where the two are the same.
     """
-    if min_duration_s is None:
+    min_duration_s, holdoff_s = settings.min_duration_s, settings.holdoff_s
+    extreme = settings.extreme
+    if min_duration_s == "auto":
         n_hops = math.floor(max(min(window_s / 2, window_s - hop_s), 0) / hop_s + SAME_TIME_S)
         min_duration_s = n_hops * hop_s
-    if holdoff_s is None:
+    if holdoff_s == "auto":
         holdoff_s = window_s
-    if extreme is None and threshold > clear_threshold:
-        extreme = threshold + _EXTREME_HYSTERESES * (threshold - clear_threshold)
-    n, m = confirm or (1, 1)
+    if extreme == "auto":
+        hysteresis = threshold - clear_threshold
+        extreme = threshold + _EXTREME_HYSTERESES * hysteresis if hysteresis > 0 else "off"
+    n, m = (1, 1) if settings.confirm == "auto" else settings.confirm
     return AlarmPolicy(
         threshold,
         clear_threshold,

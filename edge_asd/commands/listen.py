@@ -155,12 +155,7 @@ def _parse_start(start: str | None) -> datetime:
 
     if start is None:
         return datetime.now(UTC)
-    try:
-        time = datetime.fromisoformat(start)
-        if not 1900 <= time.year <= 2900:  # a zone or a long recording must not leave the calendar
-            raise ValueError
-    except ValueError:
-        raise UsageError(
-            f"--start {start!r} is not a time; write it like 2026-11-22T08:30:00Z"
-        ) from None
-    return time.replace(tzinfo=time.tzinfo or UTC)
+    time = options.utc_time("--start", start)
+    if not 1900 <= time.year <= 2900:  # a zone or a long recording must not leave the calendar
+        raise UsageError(f"--start {start!r} is not a time between the years 1900 and 2900")
+    return time

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from edge_asd.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = [
     "LATEST_BUNDLE",
@@ -17,6 +22,7 @@ __all__ = [
     "State",
     "Threads",
     "known_state_roots",
+    "utc_time",
 ]
 
 LATEST_BUNDLE = Path("bundles/latest")
@@ -42,6 +48,25 @@ State = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
 Note = Annotated[str, typer.Option("--note", help="What is known or done, or why; 200 characters.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of ONNX Runtime.")]
+
+
+def utc_time(option: str, text: str) -> datetime:
+    """Return the time of day that an option names; without a zone it is UTC.
+
+    Raises
+    ------
+    UsageError
+        When it is no time.
+    """
+    from datetime import UTC, datetime
+
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{option} {text!r} is not a time; write it like 2026-11-22T08:30:00Z"
+        ) from None
+    return time.replace(tzinfo=time.tzinfo or UTC)
 
 
 def known_state_roots(state: Path | None, profile: str) -> list[Path]:

@@ -74,7 +74,7 @@ def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
     if duration is not None:
         seconds = _seconds(duration)
     else:
-        seconds = (_time(until or "") - now).total_seconds()
+        seconds = (options.utc_time("--until", until or "") - now).total_seconds()
     wanted = f"--for {duration}" if duration is not None else f"--until {until}"
     if not seconds > 0:
         raise UsageError(f"{wanted} is over already; name a time that is still to come")
@@ -90,15 +90,3 @@ def _seconds(text: str) -> float:
     if match is None:
         raise UsageError(f"--for {text!r} is not a duration; write it like 90s, 30m, 2h or 1d")
     return float(match[1]) * _UNITS_S[match[2]]
-
-
-def _time(text: str) -> datetime:
-    from datetime import UTC, datetime
-
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"--until {text!r} is not a time; write it like 2026-11-23T06:00Z"
-        ) from None
-    return time.replace(tzinfo=time.tzinfo or UTC)

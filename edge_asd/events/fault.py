@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["FAULTS", "Fault", "FaultBoard", "FaultChange", "Report", "ended", "noticed"]
+__all__ = ["FAULTS", "Fault", "FaultChange", "Report", "ended", "noticed"]
 
 Severity = Literal["deaf", "impaired", "minor"]
 Figures = Mapping[str, float | int | str]
@@ -86,26 +86,3 @@ def noticed(name: str, detail: str, *, subject: str = "", **figures: float | str
 def ended(name: str, detail: str, *, subject: str = "", **figures: float | str) -> FaultChange:
     """Say that the fault called `name` is over."""
     return FaultChange(FAULTS[name], False, detail, figures, subject)
-
-
-class FaultBoard:
-    """The faults that are there now."""
-
-    def __init__(self) -> None:
-        self._active: dict[str, tuple[FaultChange, float]] = {}
-
-    def update(self, change: FaultChange, time_s: float) -> float | None:
-        """Take a change; return how long the fault lasted, 0 for a new one, None for no news."""
-        known = self._active.get(change.key)
-        if change.active:
-            self._active[change.key] = (change, known[1] if known else time_s)
-            return None if known else 0.0
-        if known is None:
-            return None
-        del self._active[change.key]
-        return time_s - known[1]
-
-    @property
-    def active(self) -> tuple[FaultChange, ...]:
-        """What is wrong now, the oldest first."""
-        return tuple(change for change, _ in self._active.values())

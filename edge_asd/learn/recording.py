@@ -17,7 +17,7 @@ from edge_asd.audio.block import Block, Gap
 from edge_asd.audio.level import level_dbfs
 from edge_asd.audio.window import Window, Windower
 from edge_asd.errors import DataError
-from edge_asd.events.fault import FaultBoard, FaultChange
+from edge_asd.events.fault import FaultChange
 from edge_asd.events.moment import Moment
 from edge_asd.explain.normal_spectra import DomainSpectra, measure_spectra
 from edge_asd.learn.calibration import WindowPlace
@@ -59,7 +59,7 @@ class SiteRecording:
     signal : of the profile
     accept_faults : use windows also while the signal clips, has an offset, or is the same
         in both channels; silence and dead channels are never used
-    on_fault : hears of faults as they begin and end
+    on_fault : is given faults as they begin and end
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class SiteRecording:
         self._rate_hz = detector.sample_rate_hz
         self._accept_faults = accept_faults
         self._on_fault = on_fault
-        self._board = FaultBoard()
+        self._faults: dict[str, FaultChange] = {}  # that are there now
         self._details: dict[str, str] = {}  # of the faults that there were, by name
         self._quality = SignalQuality(
             self._on_change, signal, sample_rate_hz=self._rate_hz, reference=None
@@ -97,7 +97,7 @@ class SiteRecording:
     @property
     def faults(self) -> tuple[FaultChange, ...]:
         """What is wrong with the signal now."""
-        return self._board.active
+        return tuple(self._faults.values())
 
     def hear(self, item: Block | Gap) -> None:
         """Take what a source at the detector's rate hands on.
@@ -153,7 +153,7 @@ class SiteRecording:
         place = WindowPlace(self._recording, window.start_sample, window.audio.shape[1])
         start_s = (self._before + place.start_sample) / self._rate_hz
         window_s = place.n_samples / self._rate_hz
-        trusted = self._accept_faults or not self._board.active
+        trusted = self._accept_faults or not self._faults
         if not (trusted and self._quality.usable(start_s, start_s + window_s)):
             self.n_unusable += 1
             if self.n_unusable > max(len(self), _SURE_WINDOWS):
@@ -170,8 +170,9 @@ class SiteRecording:
         self._places.append(place)
 
     def _on_change(self, change: FaultChange) -> None:
-        self._board.update(change, 0.0)
+        self._faults.pop(change.key, None)
         if change.active:
+            self._faults[change.key] = change
             self._details[change.fault.name] = f"{change.fault.meaning} ({change.detail})"
         self._on_fault(change)
 

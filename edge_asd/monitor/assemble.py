@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from edge_asd.alarm.life_cycle import Alarm, policy_for
+from edge_asd.alarm.life_cycle import Alarm
+from edge_asd.alarm.policy import policy_for
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.audio.block import Source
@@ -187,14 +188,11 @@ def _judge(opened: OpenedMachine, alarm: AlarmSettings, hop_s: float) -> Judge:
     detector = opened.detector
     levels = detector.spec.threshold
     policy = policy_for(
+        alarm,
         threshold=levels.threshold,
         clear_threshold=levels.clear_threshold,
         window_s=detector.window_samples / detector.sample_rate_hz,
         hop_s=hop_s,
-        min_duration_s=None if alarm.min_duration_s == "auto" else alarm.min_duration_s,
-        holdoff_s=None if alarm.holdoff_s == "auto" else alarm.holdoff_s,
-        confirm=None if alarm.confirm == "auto" else alarm.confirm,
-        extreme=None if alarm.extreme == "auto" else alarm.extreme,
     )
     return Judge(opened, policy, Explainer(opened.detector, opened.spectra).explain)
 

@@ -18,6 +18,9 @@ from edge_asd.alarm.change import (
 from edge_asd.alarm.life_cycle import Alarm
 from edge_asd.alarm.policy import AlarmPolicy, policy_for
 from edge_asd.errors import ProfileError
+from edge_asd.profile import load_profile
+
+AUTO = load_profile().alarm
 
 
 @given(window_s=st.floats(0.5, 20), ratio=st.floats(0.05, 1.0), start=st.floats(0, 1))
@@ -26,7 +29,8 @@ def test_by_default_an_alarm_comes_within_two_windows_of_a_fault_and_goes_after_
 ) -> None:
     hop_s = ratio * window_s
     fault_s, end_s = (10 + start) * window_s, (16 + start) * window_s
-    policy = policy_for(threshold=0.99, clear_threshold=0.5, window_s=window_s, hop_s=hop_s)
+    levels = {"threshold": 0.99, "clear_threshold": 0.5}
+    policy = policy_for(AUTO, **levels, window_s=window_s, hop_s=hop_s)
     alarm = Alarm(policy, name)
     raised: list[float] = []
     cleared: list[float] = []
@@ -51,7 +55,7 @@ def test_by_default_an_alarm_comes_within_two_windows_of_a_fault_and_goes_after_
 def test_the_default_minimum_duration_is_a_number_of_hops_within_half_a_window(
     hop_s: float, expected_s: float
 ) -> None:
-    policy = policy_for(threshold=1, clear_threshold=1, window_s=10, hop_s=hop_s)
+    policy = policy_for(AUTO, threshold=1, clear_threshold=1, window_s=10, hop_s=hop_s)
 
     assert policy.min_duration_s == expected_s
     assert policy.holdoff_s == 10
@@ -59,16 +63,10 @@ def test_the_default_minimum_duration_is_a_number_of_hops_within_half_a_window(
 
 
 def test_given_times_and_rules_are_kept() -> None:
-    policy = policy_for(
-        threshold=1,
-        clear_threshold=1,
-        window_s=10,
-        hop_s=5,
-        min_duration_s=0,
-        holdoff_s=60,
-        confirm=[3, 5],
-        extreme=4.0,
-    )
+    given = {"min_duration_s": 0, "holdoff_s": 60, "confirm": [3, 5], "extreme": 4.0}
+    settings = AUTO.model_copy(update=given)
+
+    policy = policy_for(settings, threshold=1, clear_threshold=1, window_s=10, hop_s=5)
 
     assert policy == AlarmPolicy(1, 1, 0, 60, extreme_threshold=4.0, confirm_n=3, confirm_m=5)
 
@@ -83,13 +81,9 @@ def test_without_hysteresis_or_when_it_is_off_no_score_is_extreme() -> None:
 
 
 def extreme_for(*, threshold: float, clear_threshold: float, off: bool = False) -> float | None:
-    return policy_for(
-        threshold=threshold,
-        clear_threshold=clear_threshold,
-        window_s=10,
-        hop_s=5,
-        extreme="off" if off else None,
-    ).extreme_threshold
+    settings = AUTO.model_copy(update={"extreme": "off"}) if off else AUTO
+    levels = {"threshold": threshold, "clear_threshold": clear_threshold}
+    return policy_for(settings, **levels, window_s=10, hop_s=5).extreme_threshold
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_durations_have_a_unit(live: Callable[..., LiveMonitor], duration: str) 
         (["--for", "0s"], "is over already"),
         (["--for", "31d"], "at most 30d"),
         (["--for", "999999999d"], "at most 30d"),
-        (["--until", "tomorrow"], "write it like 2026-11-23T06:00Z"),
+        (["--until", "tomorrow"], "write it like 2026-11-22T08:30:00Z"),
         (["--until", "2020-01-01T00:00Z"], "is over already"),
         (["--until", "9999-12-31T23:59Z"], "at most 30d"),
     ],

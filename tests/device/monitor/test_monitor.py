@@ -17,7 +17,8 @@ from device.stream import Level, MadeSource, WeightedSum, cut, noise, sliced_sco
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge_asd.alarm.life_cycle import Alarm, AlarmPolicy
+from edge_asd.alarm.life_cycle import Alarm
+from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.audio.block import Block, Gap
 from edge_asd.bundle.bundle import Bundle
