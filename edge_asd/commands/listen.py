@@ -157,5 +157,7 @@ def _parse_start(start: str | None) -> datetime:
         return datetime.now(UTC)
     time = options.utc_time("--start", start)
     if not 1900 <= time.year <= 2900:  # a zone or a long recording must not leave the calendar
-        raise UsageError(f"--start {start!r} is not a time between the years 1900 and 2900")
+        raise UsageError(
+            f"--start {start!r} is no time of a recording; write it like 2026-11-22T08:30:00Z"
+        )
     return time
