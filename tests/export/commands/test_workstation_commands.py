@@ -21,7 +21,7 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd_export.bundling.bundle_writer import WrittenBundle
 from edge_asd_export.commands import export
 from edge_asd_export.commands.train import train
-from edge_asd_export.training import networks as training
+from edge_asd_export.training import train_run as training
 from edge_asd_export.training.run import Run
 
 AGREEMENT = 1e-5

@@ -16,7 +16,7 @@ import torch
 from export.conftest import new_run
 
 from edge_asd.errors import UsageError
-from edge_asd_export.training import networks as training
+from edge_asd_export.training import train_run as training
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes
 from edge_asd_export.training.run import Run

@@ -10,7 +10,7 @@ import torch
 from export.conftest import machine_noise, write_clip
 
 from edge_asd.errors import DataError, EdgeAsdError, UsageError
-from edge_asd_export.training import networks as training
+from edge_asd_export.training import train_run as training
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import ALONE
 
