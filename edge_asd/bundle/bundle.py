@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from edge_asd.bundle.manifest import (
     BranchSpec,
@@ -18,7 +18,7 @@ from edge_asd.bundle.manifest import (
 )
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
-from edge_asd.scoring.bank import Bank, open_bank
+from edge_asd.scoring.bank import Bank, Search, open_bank
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.graph import Shape, open_session, require_shapes
@@ -28,9 +28,7 @@ from edge_asd.scoring.scorer import BankScorer, Scorer
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["Bundle", "Search", "open_extractors"]
-
-Search = Literal["auto", "exact", "hnsw"]
+__all__ = ["Bundle", "open_extractors"]
 
 
 class Bundle:

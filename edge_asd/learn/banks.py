@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.bundle import Bundle, Search
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.learned import Learned, LearnedSound
-from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.bank import Bank, Search
 from edge_asd.scoring.density import Rows
 from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.kinds import ReferenceSpec

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
-from edge_asd.bundle.bundle import Bundle, Search
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError, UsageError
@@ -13,6 +13,7 @@ from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.banks import site_banks, site_spectra
 from edge_asd.learn.learned import BundleStamp, Learned
 from edge_asd.learn.store import LearnedStore, learned_states
+from edge_asd.scoring.bank import Search
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.signal.reference import SignalReference

@@ -30,12 +30,15 @@ __all__ = [
     "EXACT_BELOW",
     "MIN_RECALL",
     "Bank",
+    "Search",
     "open_bank",
     "write_banks",
 ]
 
 EXACT_BELOW = 10_000  # rows; fewer are searched faster without an index, benchmarks/bank_search.py
 MIN_RECALL = 0.99  # of an index worth shipping
+
+Search = Literal["auto", "exact", "hnsw"]
 
 _Float = TypeVar("_Float", np.float32, np.float64)
 
@@ -69,7 +72,6 @@ def write_banks(
     banks: Banks,
     spec: ReferenceSpec,
     *,
-    held_out: Rows | None = None,
     index_from: int = EXACT_BELOW,
 ) -> dict[Domain, BankSpec]:
     """Write the banks of one machine and branch into a bundle, and say what was written.
@@ -80,8 +82,6 @@ def write_banks(
         Relative path that every file name begins with, such as ``banks/fan/fkie@near``.
     banks : mapping of domain to (n_d, dim) float
         Rows of unit norm.
-    held_out : (m, dim) float, optional
-        Rows of unit norm, not in the banks, to measure the recall of an index with.
     index_from : int
         Smallest bank that gets an index. An index is left out, with a warning, when its
         recall is below `MIN_RECALL` or the kind of scorer cannot be folded.
@@ -101,7 +101,7 @@ def write_banks(
         np.save(bundle_dir / gauge_file, columns, allow_pickle=False)
         index, bank = None, ExactBank(rows, normalisation, spec.distance)
         if len(rows) >= index_from and _can_index(bank, spec.kind):
-            index = build_index(bank, bundle_dir, f"{stem}.{domain}.hnsw", held_out=held_out)
+            index = build_index(bank, bundle_dir, f"{stem}.{domain}.hnsw")
             if index.recall < MIN_RECALL:
                 _log.warning(
                     "%s: recall %.4f is below %.2f; the index is left out and search is exact",
@@ -121,7 +121,7 @@ def open_bank(
     domain: Domain,
     scorer: ReferenceSpec,
     files: Mapping[str, FileEntry],
-    search: Literal["auto", "exact", "hnsw"] = "auto",
+    search: Search = "auto",
 ) -> Bank:
     """Open a bank of a bundle.
 
@@ -129,7 +129,7 @@ def open_bank(
     ----------
     files : mapping of relative path to FileEntry
         Digests of the bundle; an index is loaded only when it matches its own.
-    search : {"auto", "exact", "hnsw"}
+    search : how
         ``auto`` uses the index of a bank of `EXACT_BELOW` rows or more that has one.
         An index that is absent or refused is built again in memory, with a warning.
 

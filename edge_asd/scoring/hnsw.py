@@ -116,26 +116,20 @@ def hnswlib_or_none() -> ModuleType | None:
     return hnswlib  # type: ignore[no-any-return]
 
 
-def build_index(
-    bank: ExactBank, bundle_dir: Path, file: str, *, held_out: Rows | None = None
-) -> IndexSpec:
+def build_index(bank: ExactBank, bundle_dir: Path, file: str) -> IndexSpec:
     """Write an index of a bank to ``bundle_dir / file`` and measure its recall.
 
     Recall is the share of queries for which the index returns the minimiser of the exact
     search. The queries are references, moved in a random direction as far as their nearest
-    neighbour is away, and `held_out`.
+    neighbour is away.
 
     Parameters
     ----------
     bank : of float32 references of unit norm; `folds` must hold
-    held_out : (m, dim) float, optional
-        Rows of unit norm that are not references.
     """
     index = _build(bank)
     index.save_index(str(bundle_dir / file))
     queries = _recall_queries(bank.references)
-    if held_out is not None:
-        queries = np.concatenate([queries, held_out.astype(np.float32)])
     exact = bank.minima(queries)
     indexed = HnswBank(bank, index)
     found = np.array([indexed.minimum(query) for query in queries])
