@@ -34,7 +34,7 @@ SETTINGS = ("--batch-size", "8", "--set", "fkie.n_subclusters=2")
 SABOTAGE = textwrap.dedent(
     """
     import os, sys
-    from edge_asd_export import train
+    from edge_asd_export.training import train
     run_epoch = train._run_epoch
     def sabotaged(session, epoch, *args):
         if epoch == int(os.environ["FAIL_EPOCH"]) and os.environ["RANK"] == os.environ["FAIL_RANK"]:
