@@ -105,7 +105,7 @@ class GridSearch:
         return {name: dict(zip(parts, chosen, strict=True)) for name in machines}
 
 
-WeightRule = LabelFree | GridSearch  # how the parts of one mix are weighted
+WeightRule = LabelFree | GridSearch  # how the parts of one sum are weighted
 
 
 def fit_fusions(
