@@ -20,9 +20,7 @@ __all__ = ["doctor"]
 
 
 def doctor(
-    device: Annotated[
-        str | None, typer.Option(help="Sound card to look at; else the profile's.")
-    ] = None,
+    device: options.Device = None,
     bundle: Annotated[
         Path | None, typer.Option(help="Bundle to check and time; else bundles/latest.")
     ] = None,

@@ -27,9 +27,7 @@ class _Domain(StrEnum):
 
 def enroll(
     machine: Annotated[str, typer.Option(help="Name of the machine that is learned.")],
-    device: Annotated[
-        str | None, typer.Option(help="Microphone, as in `listen`; the profile's if left out.")
-    ] = None,
+    device: options.Device = None,
     input_paths: Annotated[
         list[Path] | None,
         typer.Option(

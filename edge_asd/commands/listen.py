@@ -20,13 +20,7 @@ __all__ = ["listen"]
 
 
 def listen(
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="Microphone: hw:1, hw:1,0, usb:VID:PID[:SERIAL], a card's id, an exact name, "
-            "an index, or default."
-        ),
-    ] = None,
+    device: options.Device = None,
     input_path: Annotated[
         str | None,
         typer.Option("--input", help="WAV or FLAC file instead; - for raw PCM on stdin."),
@@ -42,10 +36,7 @@ def listen(
         float | None,
         typer.Option(min=0, help="Seconds to wait for a missing sound card; 0 ends at once."),
     ] = None,
-    hop_s: Annotated[
-        float | None,
-        typer.Option(min=0.001, max=86400, help="From one window to the next, in seconds."),
-    ] = None,
+    hop_s: options.HopSeconds = None,
     duration_s: Annotated[
         float | None, typer.Option(min=0.001, max=1e10, help="Stop after so many seconds of audio.")
     ] = None,
@@ -56,24 +47,20 @@ def listen(
     output: Annotated[
         Path | None, typer.Option(help="Also append every event to this file, as JSON lines.")
     ] = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(help="Folder for what must survive a restart; none for a recording."),
-    ] = None,
+    state: options.State = None,
     start: Annotated[
         str | None,
         typer.Option(help="When a recording began, in UTC; now if left out."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="JSON lines on stdout, also in a terminal.")
-    ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Listen to a machine and raise an alarm when it stops sounding normal.
 
     Takes two channels, near (first) and far (second), from a sound card, a file or a pipe.
     In a terminal it shows levels, score and alarm; otherwise, or with --json, it prints one
     JSON object per event. A sound card that is missing is waited for, one that dies is opened
-    again; both are faults that every output hears of. Ctrl-C ends it cleanly, with a summary.
+    again; both are faults that every output is given. Ctrl-C ends it cleanly, with a summary. A
+    recording leaves no state, and uses nothing that was learned, unless --state is given.
 
     Examples
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LATEST_BUNDLE",
     "Bundle",
+    "Device",
+    "HopSeconds",
     "Json",
     "Machine",
     "Note",
@@ -43,6 +45,20 @@ State = Annotated[
     Path | None,
     typer.Option(
         "--state", help="Folder of the monitors' state; that of the profile, or the usual ones."
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="Microphone: hw:1, hw:1,0, usb:VID:PID[:SERIAL], a card's id, an exact name, an "
+        "index, or default; the profile's if left out.",
+    ),
+]
+HopSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--hop-s", min=0.001, max=86400, help="From one window to the next; else the bundle's."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]

@@ -23,12 +23,7 @@ def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
     bundle: options.Bundle = options.LATEST_BUNDLE,
     machine: options.Machine = None,
-    hop_s: Annotated[
-        float | None,
-        typer.Option(
-            min=0.001, max=86400, help="From one window to the next; the bundle's if left out."
-        ),
-    ] = None,
+    hop_s: options.HopSeconds = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder of the monitors' state, to use what was learned on site."),
