@@ -40,6 +40,10 @@ class JsonlSettings(OutputSection):
     def enabled(self) -> bool:
         return bool(self.path)
 
+    @property
+    def folder(self) -> Path | None:
+        return Path(self.path).parent if self.path else None
+
     def open(self, context: OutputContext) -> JsonlFile:
         path = Path(self.path).expanduser()
         return JsonlFile(path, max_bytes=self.max_bytes, backups=self.backups)

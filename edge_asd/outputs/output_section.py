@@ -54,6 +54,11 @@ class OutputSection(Settings):
     def enabled(self) -> bool:
         """Whether the profile asks for this output."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Folder of this computer that the output writes to, besides the state folder."""
+        return None
+
     @abstractmethod
     def open(self, context: OutputContext) -> Output | None:
         """Return the output; None when it cannot be opened, which was reported.

@@ -218,7 +218,7 @@ def _places(profile: Profile) -> Iterator[Path]:
     """Folders that the profile writes to and the unit does not open already."""
     for wanted in (
         Path(profile.site.state_dir) if profile.site.state_dir else None,
-        Path(profile.sinks.jsonl.path).parent if profile.sinks.jsonl.path else None,
+        *(section.folder for section in profile.sinks.sections),
     ):
         if wanted is None or not wanted.is_absolute():
             continue  # below the state directory, where the service works
