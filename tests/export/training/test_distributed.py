@@ -51,8 +51,15 @@ SABOTAGE = textwrap.dedent(
 def command(*words: object, script: Path | None = None, processes: int = 2) -> list[str]:
     program = [str(script)] if script else ["-m", "edge_asd"]
     torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
-    free_port = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
-    return [sys.executable, *torchrun, *free_port, *program, "train", *map(str, words)]
+    alone = [
+        "--rdzv-backend",
+        "c10d",
+        "--rdzv-endpoint",
+        "127.0.0.1:0",
+        "--local-addr",
+        "127.0.0.1",
+    ]
+    return [sys.executable, *torchrun, *alone, *program, "train", *map(str, words)]
 
 
 def torchrun(
