@@ -38,7 +38,10 @@ def last_frame(
     ----------
     silent_s : how long ago the audio of a live source came
     """
-    console = Console(file=StringIO(), force_terminal=True, width=160, color_system=None)
+    console = Console(
+        file=StringIO(), force_terminal=True, width=160, height=25, color_system=None,
+        _environ={"TERM": "xterm"},
+    )  # fmt: skip
     clock = iter([0.0])
     now_s = None if silent_s is None else partial(next, clock, silent_s)
     meter = Meter(console, backlog_s=lambda: 1.25, now_s=now_s)

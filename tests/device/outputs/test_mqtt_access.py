@@ -133,12 +133,16 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     for name in ("ca", "stranger"):
         openssl(folder, "req", "-x509", *new_key, "-days", "2", "-subj", f"/CN={name}",
+                "-addext", "keyUsage=critical,keyCertSign,cRLSign",  # Python 3.13 asks for it
                 "-keyout", f"{name}.key", "-out", f"{name}.pem")  # fmt: skip
     for name, address in (
         *(("broker", "IP:127.0.0.1"), ("client", "IP:127.0.0.1")),
         ("elsewhere", "IP:192.0.2.1"),
     ):
-        (folder / "names").write_text(f"subjectAltName={address}")
+        (folder / "names").write_text(
+            f"subjectAltName={address}\n"
+            "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"  # Python 3.13, too
+        )
         openssl(folder, "req", *new_key, "-subj", f"/CN={name}",
                 "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
         openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
