@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 __all__ = [
-    "Record",
+    "CsvRow",
     "Row",
     "Table",
     "as_latex",
@@ -26,7 +26,7 @@ __all__ = [
     "write_csv",
 ]
 
-Record = dict[str, str | int | float | bool | None]  # a row of a CSV file
+CsvRow = dict[str, str | int | float | bool | None]  # a row of a CSV file
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -147,7 +147,7 @@ def triple(values: Sequence[float] | None) -> str:
     return "/".join(f"{value:.2f}" for value in values) if values else "–"
 
 
-def write_csv(path: Path, records: Sequence[Record], fields: Sequence[str] = ()) -> None:
+def write_csv(path: Path, records: Sequence[CsvRow], fields: Sequence[str] = ()) -> None:
     """Write the records below a header; without records and `fields` the file is empty."""
     header = list(fields or (records[0] if records else ()))
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -77,7 +77,7 @@ def export_graphs(
     ----------
     name : of the extractor in the manifest
     network : what was trained, for the manifest
-    say : told what is being done
+    say : called with a line for each step
     """
     say(f"{name}: writing float32 graphs")
     exported = write_extractor(extractor, name, bundle_dir, network=network)

@@ -1,4 +1,4 @@
-"""Is a quantized encoder any use? Measured against the float32 one before it ships."""
+"""Quality of a quantized encoder, measured against the float32 one."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class GraphReport:
     """One row of the export table."""
 
     graph: str
-    precision: str  # of the file that ships
+    precision: str  # of the chosen file
     n_quantized_weights: int
     bytes: int
     float_share: float  # of the bytes, what stays float32: first layers, gains, scales

@@ -91,7 +91,7 @@ def quantize_encoder(
         quantize_static(
             str(prepared),
             str(half),
-            _Reader(calibration),
+            _CalibrationReader(calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(_STATIC),
             per_channel=True,
@@ -170,7 +170,7 @@ def _narrow_convolutions(graph: onnx.GraphProto) -> list[str]:
     ]
 
 
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
+class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, windows: Sequence[Features]) -> None:
         self._windows = iter(windows)
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -16,16 +15,6 @@ if TYPE_CHECKING:
     from edge_asd_export.training.run import Run
 
 __all__ = ["export"]
-
-
-class _Quantize(StrEnum):
-    INT8 = "int8"
-    NONE = "none"
-
-
-class _Target(StrEnum):
-    X86_64 = "x86-64"
-    ARM64 = "arm64"
 
 
 def export(
@@ -46,10 +35,12 @@ def export(
             show_default=False,
         ),
     ] = None,
-    quantize: Annotated[_Quantize, typer.Option(help="Precision of encoders.")] = _Quantize.INT8,
+    quantize: Annotated[
+        Literal["int8", "none"], typer.Option(help="Precision of encoders.")
+    ] = "int8",
     target: Annotated[
-        _Target, typer.Option(help="Processor family of the device.")
-    ] = _Target.X86_64,
+        Literal["x86-64", "arm64"], typer.Option(help="Processor family of the device.")
+    ] = "x86-64",
     scorer: Annotated[
         list[str] | None,
         typer.Option(
@@ -127,8 +118,8 @@ def export(
     labels = _labelled_clips(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
         system=system,
-        quantize="int8" if quantize is _Quantize.INT8 else "none",
-        target=target.value,
+        quantize=quantize,
+        target=target,
         scorers=_scorers(scorer or []),
         window_hop_frames=window_hop_frames,
         false_alarm_rate=false_alarm_rate,

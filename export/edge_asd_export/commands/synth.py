@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from edge_asd.errors import UsageError
 
-if TYPE_CHECKING:
-    from edge_asd_export.synth.dataset import DataSetSettings
-
 __all__ = ["synth"]
 
 _STREAM = "One long recording instead of a data set"
-
-
-class _Level(StrEnum):
-    SUBTLE = "subtle"
-    STRONG = "strong"
-    BOTH = "both"
 
 
 def synth(
@@ -42,8 +32,8 @@ def synth(
     ] = 20,
     clip_s: Annotated[float, typer.Option(help="Length of a clip in seconds.")] = 10.0,
     fault_level: Annotated[
-        _Level, typer.Option(help="How pronounced the faults are.")
-    ] = _Level.BOTH,
+        Literal["subtle", "strong", "both"], typer.Option(help="How pronounced the faults are.")
+    ] = "both",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace machine folders and files in OUT.")
@@ -87,16 +77,21 @@ def synth(
     """
     if (out is None) == (stream is None):
         raise UsageError("give either a folder for a data set or --stream FILE.wav for a recording")
-    from edge_asd_export.synth.dataset import DataSetSettings, FaultLevel
+    from edge_asd_export.progress import progress_bar
+    from edge_asd_export.synth.dataset import DataSetSettings, FaultLevel, synthesize
 
-    levels: tuple[FaultLevel, ...] = ("subtle", "strong")
-    if fault_level is not _Level.BOTH:
-        levels = ("subtle",) if fault_level is _Level.SUBTLE else ("strong",)
+    levels: tuple[FaultLevel, ...] = (
+        ("subtle", "strong") if fault_level == "both" else (fault_level,)
+    )
     if out:
         settings = DataSetSettings(
             clips_train_source, clips_train_target, clips_test, clip_s, seed, fault_levels=levels
         )
-        _write_data_set(out, _names(machines), settings, force=force)
+        names = list(dict.fromkeys(name.strip() for name in machines.split(",")))
+        with progress_bar("synthesizing", transient=True) as advance:
+            synthesize(out, names, settings, force=force, progress=advance)
+        n_clips = len(names) * settings.n_clips
+        typer.echo(f"{out}: {n_clips} synthetic clips of {', '.join(names)}")
     elif stream:
         from edge_asd_export.synth.catalogue import find_fault, find_machine
         from edge_asd_export.synth.stream import render_stream, write_stream
@@ -117,19 +112,3 @@ def synth(
             f"{recording.fault_start_s:g} s to {recording.fault_end_s:g} s of "
             f"{recording.length_s:g} s"
         )
-
-
-def _write_data_set(
-    out: Path, machines: list[str], settings: DataSetSettings, *, force: bool
-) -> None:
-    from edge_asd_export.progress import progress_bar
-    from edge_asd_export.synth.dataset import synthesize
-
-    with progress_bar("synthesizing", transient=True) as advance:
-        synthesize(out, machines, settings, force=force, progress=advance)
-    n_clips = len(machines) * settings.n_clips
-    typer.echo(f"{out}: {n_clips} synthetic clips of {', '.join(machines)}")
-
-
-def _names(text: str) -> list[str]:
-    return list(dict.fromkeys(name.strip() for name in text.split(",")))

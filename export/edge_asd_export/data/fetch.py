@@ -18,7 +18,7 @@ from rich.filesize import decimal
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.fetch_catalogue import Archive, Part
 from edge_asd_export.data.resuming_download import (
-    Narrator,
+    DownloadProgress,
     Offer,
     ask,
     discard,
@@ -81,7 +81,9 @@ def fetch(
         sources = _survey(session, part, wanted, store, options.base_url)
         _require_space(out, sources, keep_archives=options.keep_archives)
         for name, source in sources.items():
-            path = _download(session, source, Narrator(say, partial(progress, source.path.name)))
+            path = _download(
+                session, source, DownloadProgress(say, partial(progress, source.path.name))
+            )
             say(f"{name}: unpacking")
             _unpack(path, name, part, out)
             if not options.keep_archives:
@@ -158,11 +160,11 @@ def _require_space(out: Path, sources: Mapping[str, _Source], *, keep_archives: 
         )
 
 
-def _download(session: requests.Session, source: _Source, narrator: Narrator) -> Path:
+def _download(session: requests.Session, source: _Source, progress: DownloadProgress) -> Path:
     """The verified archive; one that is there and whole is taken as it is."""
 
     def download(url: str, output_file: str, _: object) -> None:
-        receive(session, url, source.part, narrator)
+        receive(session, url, source.part, progress)
         _give(source.part, Path(output_file))
 
     pooch.get_logger().setLevel("WARNING")

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from edge_asd.bundle.record import Record
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clip_name import Split
 
@@ -17,18 +18,14 @@ __all__ = ["Archive", "Catalogue", "Part", "load_catalogue"]
 DATA_SETS = ("dcase2026",)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Archive(_Record):
+class Archive(Record):
     """One zip file of one machine."""
 
     name: str
     md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
 
 
-class Part(_Record):
+class Part(Record):
     """A record on Zenodo and its archives by machine."""
 
     record: int
@@ -57,7 +54,7 @@ class Part(_Record):
         return f"10.5281/zenodo.{self.record}"
 
 
-class Catalogue(_Record):
+class Catalogue(Record):
     """The parts of a data set, the licence of its audio and its home page."""
 
     title: str

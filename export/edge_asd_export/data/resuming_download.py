@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from edge_asd.bundle.record import Record
 from edge_asd.errors import DataError
 
-__all__ = ["Narrator", "Offer", "ask", "discard", "open_session", "receive"]
+__all__ = ["DownloadProgress", "Offer", "ask", "discard", "open_session", "receive"]
 
 BACKOFF_S = 1.0  # before the second attempt; doubles with every further one
 MAX_PAUSE_S = 30.0
@@ -34,17 +35,15 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Narrator:
-    """Where a download reports to: a line now and then, and (bytes here, bytes in all)."""
+class DownloadProgress:
+    """Who hears of a download: a line now and then, and (bytes here, bytes in all)."""
 
     say: Callable[[str], None]
-    progress: Callable[[int, int | None], None]
+    on_bytes: Callable[[int, int | None], None]
 
 
-class Offer(BaseModel):
+class Offer(Record):
     """The version of a file that a server offers."""
-
-    model_config = ConfigDict(frozen=True)
 
     etag: str | None
     n_bytes: int | None
@@ -90,7 +89,7 @@ def ask(session: requests.Session, url: str) -> Offer:
         raise _unreachable(url, error) from error
 
 
-def receive(session: requests.Session, url: str, part: Path, narrator: Narrator) -> None:
+def receive(session: requests.Session, url: str, part: Path, progress: DownloadProgress) -> None:
     """Fill `part` with the whole file, going on from what it holds already.
 
     Raises
@@ -102,7 +101,7 @@ def receive(session: requests.Session, url: str, part: Path, narrator: Narrator)
     failures, n_most = 0, _size(part)
     while True:
         try:
-            _go_on(session, url, part, narrator)
+            _go_on(session, url, part, progress)
         except requests.RequestException as error:
             n_here = _size(part)
             failures = 1 if n_here > n_most else failures + 1
@@ -110,7 +109,7 @@ def receive(session: requests.Session, url: str, part: Path, narrator: Narrator)
             if failures >= MAX_FAILURES:
                 raise _broken_off(url, part, error) from error
             pause_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_PAUSE_S)
-            narrator.say(f"{part.stem}: connection lost after {n_here:,} bytes, trying again")
+            progress.say(f"{part.stem}: connection lost after {n_here:,} bytes, trying again")
             time.sleep(pause_s)
         except OSError as error:
             raise DataError(
@@ -127,7 +126,7 @@ def discard(part: Path) -> None:
     _note(part).unlink(missing_ok=True)
 
 
-def _go_on(session: requests.Session, url: str, part: Path, narrator: Narrator) -> None:
+def _go_on(session: requests.Session, url: str, part: Path, progress: DownloadProgress) -> None:
     """One attempt at the rest."""
     begun = _read_note(part)
     n_here = _size(part) if begun else 0
@@ -139,12 +138,12 @@ def _go_on(session: requests.Session, url: str, part: Path, narrator: Narrator) 
         if not stale:
             _require_success(response)
             if n_here and response.status_code == 200:
-                narrator.say(f"{part.stem}: the server cannot go on in the middle, starting over")
-            _write(response, part, n_here if response.status_code == 206 else 0, narrator)
+                progress.say(f"{part.stem}: the server cannot go on in the middle, starting over")
+            _write(response, part, n_here if response.status_code == 206 else 0, progress)
     if stale:
-        narrator.say(f"{part.stem}: the server's file has changed, starting over")
+        progress.say(f"{part.stem}: the server's file has changed, starting over")
         _note(part).unlink()
-        _go_on(session, url, part, narrator)
+        _go_on(session, url, part, progress)
 
 
 def _continues(response: requests.Response, n_here: int, begun: Offer | None) -> bool:
@@ -155,7 +154,9 @@ def _continues(response: requests.Response, n_here: int, begun: Offer | None) ->
     return span is not None and int(span[1]) == n_here and _offer(response) == begun
 
 
-def _write(response: requests.Response, part: Path, n_here: int, narrator: Narrator) -> None:
+def _write(
+    response: requests.Response, part: Path, n_here: int, progress: DownloadProgress
+) -> None:
     offer = _offer(response)
     if n_here == 0:
         part.unlink(missing_ok=True)  # first, so that a note never vouches for older bytes
@@ -164,7 +165,7 @@ def _write(response: requests.Response, part: Path, n_here: int, narrator: Narra
         for chunk in response.iter_content(CHUNK_BYTES):
             file.write(chunk)
             n_here += len(chunk)
-            narrator.progress(n_here, offer.n_bytes)
+            progress.on_bytes(n_here, offer.n_bytes)
 
 
 def _offer(response: requests.Response) -> Offer:

@@ -56,7 +56,7 @@ def export_systems(
     Parameters
     ----------
     say
-        Told what is being done.
+        Called with a line for each bundle.
     bar
         Opened once for each bundle that is made; moved by (clips done, clips in all).
     options

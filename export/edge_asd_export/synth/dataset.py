@@ -28,7 +28,7 @@ from edge_asd_export.data.clip_name import Label, Split
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.machine import Condition, Machine
 from edge_asd_export.synth.scene import Draws, render
-from edge_asd_export.table import Record, write_csv
+from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = [
     "SEVERITIES",
@@ -195,7 +195,7 @@ def _synthesize_machine(
                 on_clip()
         finally:
             pool.shutdown(cancel_futures=True)
-    attributes: list[Record] = [_attributes(clip, folder.name) for clip in clips]
+    attributes: list[CsvRow] = [_attributes(clip, folder.name) for clip in clips]
     write_csv(folder / "attributes_00.csv", attributes)
     write_csv(
         folder / "faults_00.csv",
@@ -237,7 +237,7 @@ def planned_clips(machine: Machine, settings: DataSetSettings) -> Iterator[Plann
             yield PlannedClip("test", domain, "anomaly", index, condition, fault, level)
 
 
-def _attributes(clip: PlannedClip, machine: str) -> Record:
+def _attributes(clip: PlannedClip, machine: str) -> CsvRow:
     pairs = enumerate(clip.condition.attributes, start=1)
     columns = {
         f"d{n}{kind}": text for n, pair in pairs for kind, text in zip("pv", pair, strict=True)

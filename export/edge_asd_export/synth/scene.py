@@ -23,7 +23,7 @@ from edge_asd_export.synth.machine import Condition, Machine, Operation
 from edge_asd_export.synth.room import Room, SoundPath, draw_room
 from edge_asd_export.synth.signals import Signal, rms
 
-__all__ = ["Draws", "Parts", "heard_apart", "render"]
+__all__ = ["Draws", "SceneParts", "heard_apart", "render"]
 
 _LEVEL_DBFS = -34.0  # of the machine at the near microphone
 _GAIN_JITTER_DB = 6.0  # wide, so that a fault's peaks say little about its presence
@@ -48,7 +48,7 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SceneParts:
     """The summands of a recording, each (2, n_samples): near, far."""
 
     machine: Signal
@@ -95,7 +95,7 @@ def heard_apart(
     severity: Signal,
     *,
     fault: str | None = None,
-) -> Parts:
+) -> SceneParts:
     """What `render` adds up, apart; same parameters."""
     sound = machine.sound(Operation(condition, fault, severity, draws.of("machine")))
     other = background(domain, len(severity), draws.of("background"))
@@ -110,7 +110,7 @@ def heard_apart(
     machine_image *= _amplitude(gain_db) / _level_of_machine(machine_image[0], severity)
     background_image *= _amplitude(gain_db - snr_db) / rms(background_image[0])
     sensors = draws.of("sensors").standard_normal(machine_image.shape)
-    return Parts(machine_image, background_image, _amplitude(_SENSOR_NOISE_DBFS) * sensors)
+    return SceneParts(machine_image, background_image, _amplitude(_SENSOR_NOISE_DBFS) * sensors)
 
 
 @cache

@@ -10,18 +10,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from edge_asd.bundle.record import Record
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import UsageError
 from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.beats.settings import BeatsSettings
 from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.extractors.resnet.settings import ResnetSettings
-from edge_asd_export.training.settings import FitSettings, Settings
+from edge_asd_export.training.settings import FitSettings
 
 __all__ = ["TrainConfig", "read_settings"]
 
 
-class TrainConfig(Settings):
+class TrainConfig(Record):
     """Settings of one run; written into the run folder as JSON."""
 
     systems: Annotated[tuple[str, ...], Field(min_length=1)] = ("system4",)

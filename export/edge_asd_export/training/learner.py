@@ -1,4 +1,4 @@
-"""What a training needs to know of an extractor: its loss, its optimiser, what ships."""
+"""What a training needs to know of an extractor: its loss, its optimiser, what is exported."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from edge_asd.bundle.record import Record
 from edge_asd.errors import DataError, UsageError
 from edge_asd.state.atomic import atomic_file, write_atomically
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import recipe_of
-from edge_asd_export.training.settings import Settings
 from edge_asd_export.training.training_set import ClassName
 
 __all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint"]
@@ -31,7 +31,7 @@ __all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint
 RECORD_NAME = "run.json"
 
 
-class TaskRecord(Settings):
+class TaskRecord(Record):
     """What one network of a run is trained on."""
 
     n_channels: int
@@ -39,7 +39,7 @@ class TaskRecord(Settings):
     n_items: int  # clips times views
 
 
-class RunRecord(Settings):
+class RunRecord(Record):
     """What a run folder says of itself."""
 
     config: TrainConfig

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-__all__ = ["FitSettings", "Settings"]
+from edge_asd.bundle.record import Record
 
-
-class Settings(BaseModel):
-    """A frozen record; an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+__all__ = ["FitSettings"]
 
 
-class FitSettings(Settings):
+class FitSettings(Record):
     """How long and how fast a network is trained; each extractor has its own defaults."""
 
     epochs: Annotated[int, Field(gt=0)]

@@ -1,4 +1,4 @@
-"""Trainable extractors: features by shipped front-ends, then an encoder."""
+"""Trainable extractors: features by front-ends, then an encoder."""
 
 from __future__ import annotations
 

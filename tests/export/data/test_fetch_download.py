@@ -12,7 +12,13 @@ from export.fetch_server import Fault, Zenodo, reset, serving, truncate
 
 from edge_asd.errors import DataError
 from edge_asd_export.data import resuming_download
-from edge_asd_export.data.resuming_download import CHUNK_BYTES, Narrator, ask, open_session, receive
+from edge_asd_export.data.resuming_download import (
+    CHUNK_BYTES,
+    DownloadProgress,
+    ask,
+    open_session,
+    receive,
+)
 
 CONTENT = np.random.default_rng(0).bytes(5 * CHUNK_BYTES)
 OTHER_CONTENT = np.random.default_rng(1).bytes(5 * CHUNK_BYTES)
@@ -29,9 +35,9 @@ class Client:
         self.progress: list[tuple[int, int | None]] = []
 
     def receive(self) -> bytes:
-        narrator = Narrator(self.said.append, lambda *counts: self.progress.append(counts))
+        progress = DownloadProgress(self.said.append, lambda *counts: self.progress.append(counts))
         with open_session() as session:
-            receive(session, self.url, self.part, narrator)
+            receive(session, self.url, self.part, progress)
         return self.part.read_bytes()
 
     def receive_half(self, zenodo: Zenodo) -> None:

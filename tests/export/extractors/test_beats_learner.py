@@ -1,4 +1,4 @@
-"""Training of the BEATs branch: what is trained, how fast, and what ships."""
+"""Training of the BEATs branch: what is trained, how fast, and what is exported."""
 
 from __future__ import annotations
 
@@ -134,14 +134,14 @@ def test_merged_adapters_give_what_unmerged_ones_give(checkpoint: str) -> None:
     model.eval()
     fbank = model.extractor.features(batch()[0])[0]
 
-    shipped = model.inference_extractor()
+    exported = model.inference_extractor()
 
     expected = model.extractor.encoder(fbank)
     plain = learner(checkpoint=checkpoint, layer=2)
-    assert set(shipped.state_dict()) == set(plain.extractor.state_dict())
+    assert set(exported.state_dict()) == set(plain.extractor.state_dict())
     assert any(name.endswith("q_proj.up") for name in model.extractor.state_dict())
     scale = expected.abs().max().item()
-    torch.testing.assert_close(shipped.encoder(fbank), expected, atol=FLOAT32 * scale, rtol=0)
+    torch.testing.assert_close(exported.encoder(fbank), expected, atol=FLOAT32 * scale, rtol=0)
 
 
 def test_what_ships_of_a_full_training_is_the_extractor_itself() -> None:

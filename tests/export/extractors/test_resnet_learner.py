@@ -1,4 +1,4 @@
-"""Training the ResNet: what is drawn, what is averaged, what ships."""
+"""Training the ResNet: what is drawn, what is averaged, what is exported."""
 
 from __future__ import annotations
 
@@ -83,13 +83,13 @@ def test_what_ships_is_the_average_of_weights_and_statistics() -> None:
             for key, value in state.items()
         }  # fmt: skip
 
-    shipped = model.inference_extractor().encoder.state_dict()
+    exported = model.inference_extractor().encoder.state_dict()
     for key, value in expected.items():
         if value.is_floating_point():
-            torch.testing.assert_close(shipped[key], value, msg=key)
+            torch.testing.assert_close(exported[key], value, msg=key)
     trained = model.extractor.encoder.state_dict()
-    assert not torch.equal(shipped["stem.0.weight"], trained["stem.0.weight"])
-    assert not torch.equal(shipped["stem.1.running_mean"], trained["stem.1.running_mean"])
+    assert not torch.equal(exported["stem.0.weight"], trained["stem.0.weight"])
+    assert not torch.equal(exported["stem.1.running_mean"], trained["stem.1.running_mean"])
 
 
 def test_the_first_weights_fade_within_tens_of_steps() -> None:
@@ -102,8 +102,8 @@ def test_the_first_weights_fade_within_tens_of_steps() -> None:
     for _ in range(60):
         model.after_step()
 
-    shipped = model.inference_extractor().encoder.state_dict()["stem.0.weight"]
-    torch.testing.assert_close(shipped, torch.ones_like(shipped), rtol=0, atol=1e-4)
+    exported = model.inference_extractor().encoder.state_dict()["stem.0.weight"]
+    torch.testing.assert_close(exported, torch.ones_like(exported), rtol=0, atol=1e-4)
 
 
 def test_centres_are_averaged_and_of_unit_norm() -> None:
@@ -134,15 +134,15 @@ def test_the_average_is_not_trained_and_comes_back_from_a_checkpoint() -> None:
     torch.testing.assert_close(restored.state_dict(), model.state_dict(), rtol=0, atol=0)
 
 
-def test_the_shipped_extractor_gives_one_embedding_per_window() -> None:
-    shipped = learner().inference_extractor().eval()
+def test_the_exported_extractor_gives_one_embedding_per_window() -> None:
+    exported = learner().inference_extractor().eval()
 
-    (log_mel,) = shipped.features(batch()[0])
-    embeddings = shipped.encoder(log_mel[..., :32])
+    (log_mel,) = exported.features(batch()[0])
+    embeddings = exported.encoder(log_mel[..., :32])
 
     assert log_mel.shape == (6, 2, 128, 41)
-    assert shipped.segments == Segments(n_frames=32, hop_frames=1)
-    assert embeddings.shape == (6, shipped.embedding_dim) == (6, 16)
+    assert exported.segments == Segments(n_frames=32, hop_frames=1)
+    assert embeddings.shape == (6, exported.embedding_dim) == (6, 16)
 
 
 def test_shorter_clips_are_tiled_to_one_window() -> None:

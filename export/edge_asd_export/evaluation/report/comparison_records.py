@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_asd_export.evaluation.compare import FIGURES, Average, Difference, SystemRow
 from edge_asd_export.evaluation.report.content import ComparisonReport, bundles_json
-from edge_asd_export.table import Record, write_csv
+from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = ["comparison_json", "write_comparison_csv"]
 
@@ -58,7 +58,7 @@ def comparison_json(report: ComparisonReport) -> dict[str, object]:
     }
 
 
-def _official_records(report: ComparisonReport) -> Iterator[Record]:
+def _official_records(report: ComparisonReport) -> Iterator[CsvRow]:
     for row in report.rows:
         lag = None if isinstance(row, Average) else Difference.of(row, report.comparison.best)
         yield {
@@ -73,7 +73,7 @@ def _official_records(report: ComparisonReport) -> Iterator[Record]:
         }
 
 
-def _machine_records(report: ComparisonReport) -> Iterator[Record]:
+def _machine_records(report: ComparisonReport) -> Iterator[CsvRow]:
     for machine in (machine.machine for machine in report.comparison.machines):
         for row in report.rows:
             spreads = row.machine(machine)
@@ -87,10 +87,10 @@ def _machine_records(report: ComparisonReport) -> Iterator[Record]:
             }
 
 
-def _ablation_records(report: ComparisonReport) -> Iterator[Record]:
+def _ablation_records(report: ComparisonReport) -> Iterator[CsvRow]:
     """The official score on a row whose machine is ``all``, then each machine's."""
     for row in report.comparison.ablations:
-        identity: Record = {
+        identity: CsvRow = {
             "bundle": row.bundle,
             "system": row.ablation.system,
             "models": row.ablation.models,
@@ -111,7 +111,7 @@ def _ablation_records(report: ComparisonReport) -> Iterator[Record]:
             }
 
 
-def _difference_records(report: ComparisonReport) -> Iterator[Record]:
+def _difference_records(report: ComparisonReport) -> Iterator[CsvRow]:
     for row, other in combinations(report.comparison.rows, 2):
         difference = Difference.of(row, other)
         yield {
@@ -122,7 +122,7 @@ def _difference_records(report: ComparisonReport) -> Iterator[Record]:
         }
 
 
-def _identity(row: SystemRow | Average) -> Record:
+def _identity(row: SystemRow | Average) -> CsvRow:
     return {
         "system": row.kind.system,
         "networks": ", ".join(row.kind.networks),
@@ -136,7 +136,7 @@ def _std_over(row: SystemRow | Average) -> str:
     return "bundles" if isinstance(row, Average) else "clips, bootstrap"
 
 
-def _published_totals(report: ComparisonReport, system: str) -> Record:
+def _published_totals(report: ComparisonReport, system: str) -> CsvRow:
     """Totals of every publication; the note goes with each row, so that none travels alone."""
     if not report.beside.systems:
         return {}
@@ -148,7 +148,7 @@ def _published_totals(report: ComparisonReport, system: str) -> Record:
     }
 
 
-def _published_row(report: ComparisonReport, system: str, machine: str) -> Record:
+def _published_row(report: ComparisonReport, system: str, machine: str) -> CsvRow:
     if not report.beside.systems:
         return {}
     rows = [one.machines[machine] for one in report.beside.named(system) if machine in one.machines]

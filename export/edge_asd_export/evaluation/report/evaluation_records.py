@@ -11,7 +11,7 @@ from edge_asd_export.evaluation.challenge_csv import write_challenge_csv
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation
 from edge_asd_export.evaluation.published import CAVEAT
 from edge_asd_export.evaluation.report.content import EvaluationReport, bundles_json
-from edge_asd_export.table import Record, write_csv
+from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = ["evaluation_json", "write_evaluation_csv"]
 
@@ -75,7 +75,7 @@ def evaluation_json(report: EvaluationReport) -> dict[str, object]:
     }
 
 
-def _records(report: EvaluationReport) -> Iterator[Record]:
+def _records(report: EvaluationReport) -> Iterator[CsvRow]:
     """One flat row per machine and kind of score, fractions unrounded, None where undefined."""
     for machine in report.evaluation.machines:
         for kind, figures in machine.figures.items():

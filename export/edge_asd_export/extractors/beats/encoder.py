@@ -1,4 +1,4 @@
-"""What is trained and shipped: BEATs up to one layer, pooling, embedding."""
+"""What is trained and exported: BEATs up to one layer, pooling, embedding."""
 
 from __future__ import annotations
 

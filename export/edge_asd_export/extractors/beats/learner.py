@@ -65,7 +65,7 @@ class BeatsLearner(Learner):
         return loss
 
     def train(self, mode: bool = True) -> BeatsLearner:
-        """Go to training; a frozen backbone stays as it is shipped."""
+        """Go to training; a frozen backbone stays in evaluation mode."""
         super().train(mode)
         if self._settings.mode == "frozen":
             self.extractor.encoder.get_submodule("backbone").eval()

@@ -23,7 +23,7 @@ __all__ = ["ResnetLearner"]
 
 
 class ResnetLearner(Learner):
-    """The network, its classes, and the moving average of both that ships.
+    """The network, its classes, and the moving average of both, which is exported.
 
     The statistics of the batch normalisation are averaged like the weights: those of the
     last steps alone would belong to other weights.
