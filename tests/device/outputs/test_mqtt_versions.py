@@ -105,7 +105,9 @@ def test_what_is_wrong_is_told_as_by_a_newer_broker(
     tmp_path: Path, connect: Callable[..., MqttTransport], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("WARNING", logger="edge_asd")
-    broker = Broker(tmp_path, "password_file /dev/null")
+    nobody = tmp_path / "passwords"
+    nobody.touch(0o600)
+    broker = Broker(tmp_path, f"password_file {nobody}")
     wire = Wire(broker.port, refuses_mqtt_5=b"")
     transport = connect(wire.port)
     for n_tried in (1, 3, 5):
