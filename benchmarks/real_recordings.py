@@ -31,7 +31,8 @@ from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import system_named
 from edge_asd_export.bundling.embedded_clips import ClipReader, Embeddings, embed_clips
-from edge_asd_export.bundling.encoder_choice import CheckData, Quantize, export_graphs
+from edge_asd_export.bundling.encoder_choice import CheckData, export_graphs
+from edge_asd_export.bundling.export_job import ExportOptions, Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.channel_weights import (
     WEIGHT_RULES,
@@ -132,10 +133,7 @@ def _embed(
                 centres=lambda machine, view: {},
                 read=ClipReader(),
             ),
-            quantize=quantize,
-            target="x86-64",
-            tolerance=ANYTHING,
-            say=lambda text: None,
+            ExportOptions(quantize=quantize, tolerance=ANYTHING),
         )
         if exported.report:
             print(f"  {exported.report.to_dict()}", file=sys.stderr)

@@ -160,7 +160,7 @@ def _manifest(
         name=name,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         system=system.name,
-        target=options.target,  # type: ignore[arg-type]  # checked by the record itself
+        target=options.target,
         tools={
             name: version(name) for name in ("edge-asd", "onnx", "onnxruntime", "torch", "numpy")
         },

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,8 @@ from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain, ExtractorSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
-from edge_asd_export.bundling.graph_check import GraphReport, Group, Tolerance, compare_encoders
+from edge_asd_export.bundling.export_job import ExportOptions
+from edge_asd_export.bundling.graph_check import GraphReport, Group, compare_encoders
 from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
 from edge_asd_export.calibration.references import make_banks
@@ -26,14 +27,11 @@ from edge_asd_export.training.trainable import TrainableExtractor
 __all__ = [
     "CheckData",
     "ExportedGraphs",
-    "Quantize",
     "check_clips",
     "export_graphs",
     "spread_over",
 ]
 
-Quantize = Literal["int8", "none"]
-Step = Callable[[str], None]
 T = TypeVar("T")
 
 N_CALIBRATION_CLIPS = 64  # each through every view
@@ -65,11 +63,8 @@ def export_graphs(
     network: str,
     bundle_dir: Path,
     data: CheckData,
-    *,
-    quantize: Quantize,
-    target: str,
-    tolerance: Tolerance,
-    say: Step,
+    options: ExportOptions,
+    say: Callable[[str], None] = lambda text: None,
 ) -> ExportedGraphs:
     """Write an extractor's graphs into a bundle folder; keep int8 only when it is worth it.
 
@@ -81,22 +76,22 @@ def export_graphs(
     """
     say(f"{name}: writing float32 graphs")
     exported = write_extractor(extractor, name, bundle_dir, network=network)
-    if quantize == "none":
+    if options.quantize == "none":
         return ExportedGraphs(exported.spec, None)
     frontends = open_extractors(bundle_dir, {name: exported.spec})[name]
     spread = check_clips(data.clips)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
     calibrated = set(calibration)
     held_out = [clip for clip in spread if clip not in calibrated]
-    say(f"{name}: calibrating int8 on {len(calibration)} clips for {target}")
+    say(f"{name}: calibrating int8 on {len(calibration)} clips for {options.target}")
     int8 = exported.encoder.with_suffix(".int8.onnx")
     windows = [features for _, features in _windows(frontends, calibration, data)]
-    quantize_encoder(exported.encoder, int8, windows, TARGETS[target])
+    quantize_encoder(exported.encoder, int8, windows, TARGETS[options.target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
     report = compare_encoders(
         name, exported.encoder, int8, list(_windows(frontends, check, data)),
-        partial(_normal_scores, data=data), target, tolerance,
+        partial(_normal_scores, data=data), options.target, options.tolerance,
     )  # fmt: skip
     chosen, dropped = int8, exported.encoder
     if report.precision == "fp32":

@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from edge_asd.bundle.system import System
-from edge_asd_export.bundling.encoder_choice import Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
-__all__ = ["DEFAULT_WEIGHT_RULES", "Clips", "ExportJob", "ExportOptions", "ExportProgress"]
+__all__ = [
+    "DEFAULT_WEIGHT_RULES",
+    "Clips",
+    "ExportJob",
+    "ExportOptions",
+    "ExportProgress",
+    "Quantize",
+    "Target",
+]
 
 # The near microphone stands at the machine; of models nothing is known beforehand.
 DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
 Clips = Mapping[str, tuple[Clip, ...]]  # by machine
+Quantize = Literal["int8", "none"]
+Target = Literal["x86-64", "arm64"]  # processor family of the device
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +35,7 @@ class ExportOptions:
 
     system: str | None = None  # None: the first that the run was trained for
     quantize: Quantize = "int8"
-    target: str = "x86-64"
+    target: Target = "x86-64"
     scorers: Mapping[str, str] = field(default_factory=dict)  # see scoring.scorings_of
     window_hop_frames: int | None = None  # of extractors that see segments; None: as trained
     false_alarm_rate: float = 0.01  # per window

@@ -114,9 +114,7 @@ def export_networks(
                 network.centres,
                 read,
             ),
-            quantize=options.quantize,
-            target=options.target,
-            tolerance=options.tolerance,
-            say=job.progress.say,
+            options,
+            job.progress.say,
         )
     return graphs

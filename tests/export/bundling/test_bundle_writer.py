@@ -23,8 +23,7 @@ from edge_asd.explain.normal_spectra import measure_spectra
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import leave_one_out_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
-from edge_asd_export.bundling.encoder_choice import Quantize
-from edge_asd_export.bundling.export_job import ExportOptions
+from edge_asd_export.bundling.export_job import ExportOptions, Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration import scoring
 from edge_asd_export.calibration.calibration import LabelledClips
