@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
@@ -63,27 +64,19 @@ class Dispatcher:
         self._recent.append(event.id)
         self.ask("on_event", event)
         for output in self._open:
-            try:
-                output.emit(event)
-            except BrokenPipeError:
-                self._closed.add(output.name)
-                self._on_closed()
-            except Exception as error:
-                self._failed("output", output.name, "emit", error)
-            else:
-                self._works("output", output.name, "emit")
+            with self._watched("output", output.name, "emit"):
+                try:
+                    output.emit(event)
+                except BrokenPipeError:
+                    self._closed.add(output.name)
+                    self._on_closed()
 
     def ask(self, call: _Call, *arguments: Any) -> list[Event]:
         """Call this method of every watcher; return all events that the watchers give."""
         events: list[Event] = []
         for watcher in self._watchers:
-            name = type(watcher).__name__
-            try:
+            with self._watched("part", type(watcher).__name__, call):
                 events += getattr(watcher, call)(*arguments) or ()
-            except Exception as error:
-                self._failed("part", name, call, error)
-            else:
-                self._works("part", name, call)
         return events
 
     @property
@@ -101,13 +94,19 @@ class Dispatcher:
         return [output for output in self._outputs if output.name not in self._closed]
 
     def _counters(self, output: Output) -> dict[str, int]:
+        with self._watched("output", output.name, "counters"):
+            return output.counters()
+        return {}
+
+    @contextmanager
+    def _watched(self, fault: str, name: str, call: str) -> Iterator[None]:
+        """Report a call of a part that fails, and that all its calls work again."""
         try:
-            counters = output.counters()
+            yield
         except Exception as error:
-            self._failed("output", output.name, "counters", error)
-            return {}
-        self._works("output", output.name, "counters")
-        return counters
+            self._failed(fault, name, call, error)
+        else:
+            self._works(fault, name, call)
 
     def _failed(self, fault: str, name: str, call: str, error: Exception) -> None:
         failing = self._failing.setdefault(name, set())
@@ -120,10 +119,8 @@ class Dispatcher:
         failing.add(call)
 
     def _works(self, fault: str, name: str, call: str) -> None:
-        failing = self._failing.get(name)
-        if failing is None:
-            return
-        failing.discard(call)
-        if not failing:
-            del self._failing[name]
-            self._report(ended(fault, "it works again", subject=name))
+        failing = self._failing.get(name, set())
+        if call in failing:
+            failing.remove(call)
+            if not failing:
+                self._report(ended(fault, "it works again", subject=name))

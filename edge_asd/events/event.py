@@ -14,6 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Literal
 
+from edge_asd.events.moment import Moment
 from edge_asd.explain.explanation import Explanation
 
 __all__ = [
@@ -45,16 +46,20 @@ Notice = Literal["clock_step", "drift", "heat", "learned", "power", "restarted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """What every event has."""
+class Event(Moment):
+    """What every event has.
+
+    Each kind names its `event`, and may be `durable`: kept on disk until every output has
+    delivered it. `which` is the attribute that tells events of one kind and time apart.
+    """
 
     event: ClassVar[str] = ""
-    durable: ClassVar[bool] = False  # kept on disk until every output has delivered it
-    which: ClassVar[str] = ""  # attribute that tells events of one kind and time apart
+    durable: ClassVar[bool] = False
+    which: ClassVar[str] = ""
 
-    time: datetime  # UTC
-    stream_time_s: float
-    machine: str
+    def __init_subclass__(cls, *, event: str = "", durable: bool = False, which: str = "") -> None:
+        if event:  # else abstract, or made again by `dataclass` for its slots
+            cls.event, cls.durable, cls.which = event, durable, which
 
     @property
     def id(self) -> str:
@@ -73,10 +78,8 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartedEvent(Event):
+class StartedEvent(Event, event="started"):
     """Listening begins; what the later numbers mean."""
-
-    event: ClassVar[str] = "started"
 
     source: str  # microphone or file
     source_rate_hz: int | None  # None: the sound card is not there yet
@@ -107,10 +110,8 @@ class WindowEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreEvent(WindowEvent):
+class ScoreEvent(WindowEvent, event="score"):
     """The score of one window."""
-
-    event: ClassVar[str] = "score"
 
     alarm: bool  # whether an alarm is on after this window
     state: str  # of the alarm after this window
@@ -118,18 +119,13 @@ class ScoreEvent(WindowEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmWarningEvent(WindowEvent):
+class AlarmWarningEvent(WindowEvent, event="alarm_warning"):
     """The score is above the threshold, but no alarm is confirmed yet."""
-
-    event: ClassVar[str] = "alarm_warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmRaisedEvent(WindowEvent):
+class AlarmRaisedEvent(WindowEvent, event="alarm_raised", durable=True):
     """An alarm went on."""
-
-    event: ClassVar[str] = "alarm_raised"
-    durable: ClassVar[bool] = True
 
     alarm_id: str
     rule: str  # "confirmed" or "extreme"
@@ -138,11 +134,8 @@ class AlarmRaisedEvent(WindowEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmClearedEvent(WindowEvent):
+class AlarmClearedEvent(WindowEvent, event="alarm_cleared", durable=True):
     """An alarm went off."""
-
-    event: ClassVar[str] = "alarm_cleared"
-    durable: ClassVar[bool] = True
 
     alarm_id: str
     duration_s: float
@@ -150,22 +143,16 @@ class AlarmClearedEvent(WindowEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmAcknowledgedEvent(Event):
+class AlarmAcknowledgedEvent(Event, event="alarm_acknowledged", durable=True):
     """Somebody has seen the alarm."""
-
-    event: ClassVar[str] = "alarm_acknowledged"
-    durable: ClassVar[bool] = True
 
     alarm_id: str
     note: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmShelvedEvent(Event):
+class AlarmShelvedEvent(Event, event="alarm_shelved", durable=True):
     """No alarm is raised until a time; one that was on is closed."""
-
-    event: ClassVar[str] = "alarm_shelved"
-    durable: ClassVar[bool] = True
 
     alarm_id: str | None  # of the alarm that was on
     until: datetime
@@ -173,22 +160,15 @@ class AlarmShelvedEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AlarmUnshelvedEvent(Event):
+class AlarmUnshelvedEvent(Event, event="alarm_unshelved", durable=True):
     """Alarms are raised again."""
-
-    event: ClassVar[str] = "alarm_unshelved"
-    durable: ClassVar[bool] = True
 
     reason: str  # "expired" or "requested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultRaisedEvent(Event):
+class FaultRaisedEvent(Event, event="fault_raised", durable=True, which="fault"):
     """The monitor itself is impaired or deaf."""
-
-    event: ClassVar[str] = "fault_raised"
-    durable: ClassVar[bool] = True
-    which: ClassVar[str] = "fault"
 
     fault: str  # key of a FaultChange
     severity: str
@@ -198,12 +178,8 @@ class FaultRaisedEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultClearedEvent(Event):
+class FaultClearedEvent(Event, event="fault_cleared", durable=True, which="fault"):
     """A fault of the monitor is over."""
-
-    event: ClassVar[str] = "fault_cleared"
-    durable: ClassVar[bool] = True
-    which: ClassVar[str] = "fault"
 
     fault: str
     detail: str
@@ -212,32 +188,24 @@ class FaultClearedEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AudioGapEvent(Event):
+class AudioGapEvent(Event, event="audio_gap"):
     """Audio is missing before `stream_time_s`; no window spans the gap."""
-
-    event: ClassVar[str] = "audio_gap"
 
     reason: str
     lost_s: float | None  # None: the driver reports a loss, but not how much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HopChangedEvent(Event):
+class HopChangedEvent(Event, event="hop_changed"):
     """Windows are scored less, or again more often."""
-
-    event: ClassVar[str] = "hop_changed"
 
     hop_s: float
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoticeEvent(Event):
+class NoticeEvent(Event, event="notice", durable=True, which="notice"):
     """Something worth knowing that is neither an alarm nor a fault."""
-
-    event: ClassVar[str] = "notice"
-    durable: ClassVar[bool] = True
-    which: ClassVar[str] = "notice"
 
     notice: Notice
     text: str
@@ -245,10 +213,8 @@ class NoticeEvent(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoppedEvent(Event):
+class StoppedEvent(Event, event="stopped"):
     """Listening ended; the summary."""
-
-    event: ClassVar[str] = "stopped"
 
     reason: str
     seconds: float  # length of the stream, gaps included

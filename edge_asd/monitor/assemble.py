@@ -37,6 +37,7 @@ from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
+from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
 from edge_asd.scoring.detector import Detector
@@ -142,11 +143,13 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         stack.callback(watcher.close)
     outputs = open_outputs(
         profile.sinks,
-        machine=machine,
-        state=state,
-        status=lambda: parts.board.status,
-        report=report,
-        environment=parts.environment,
+        OutputContext(
+            machine=machine,
+            status=lambda: parts.board.status,
+            report=report,
+            environment=parts.environment,
+            spool=state.spool if state else None,
+        ),
     )
     for output in outputs:
         stack.enter_context(closing(output))

@@ -22,6 +22,7 @@ from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.monitor.stop import Stop
+from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
@@ -164,14 +165,14 @@ class Session:
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder) -> None:
         """Tell the outputs of the profile that there is no monitor."""
+        context = OutputContext(
+            machine=news.machine,
+            status=lambda: Status.of_failed_start(news),
+            report=lambda _: None,
+            environment=self.environment,
+            spool=folder.spool,
+        )
         with ExitStack() as stack, suppress(EdgeAsdError):  # what ended it is worth more
-            for output in open_outputs(
-                self.profile.sinks,
-                machine=news.machine,
-                state=folder,
-                status=lambda: Status.of_failed_start(news),
-                report=lambda _: None,
-                environment=self.environment,
-            ):
+            for output in open_outputs(self.profile.sinks, context):
                 stack.enter_context(closing(output))
                 output.emit(news)

@@ -22,9 +22,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
-from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any, ClassVar
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any, ClassVar
 
 from edge_asd.doctor.verdict import Verdict, warning
 from edge_asd.errors import OutputError
@@ -35,9 +35,6 @@ from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.settings import Port
 
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse
-
 __all__ = ["HttpEndpoint", "HttpSettings"]
 
 _LOGGER = logging.getLogger(__name__)
@@ -45,8 +42,7 @@ _LOGGER = logging.getLogger(__name__)
 _MAX_CONNECTIONS = 8
 _TIMEOUT_S = 10.0  # as long as Prometheus waits for an answer
 _POLL_S = 0.1
-
-_Answer = tuple[HTTPStatus, bytes, str]
+_UNHEALTHY = HTTPStatus.SERVICE_UNAVAILABLE
 
 
 class HttpSettings(OutputSection):
@@ -75,8 +71,12 @@ class HttpSettings(OutputSection):
             yield warning("http", found, advice)
 
 
-class HttpEndpoint:
+class HttpEndpoint(ThreadingTCPServer):
     """The web server, in a thread of its own; an output that takes no events.
+
+    It serves a few connections at once, each for a limited time. ``service_actions`` runs
+    several times a second in the listening thread and ends what has lasted too long: a time-out
+    per read alone would let a client drip one byte at a time.
 
     Parameters
     ----------
@@ -91,6 +91,9 @@ class HttpEndpoint:
     """
 
     name = "http"
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = _MAX_CONNECTIONS
 
     def __init__(
         self,
@@ -100,9 +103,18 @@ class HttpEndpoint:
         clock: Callable[[], float] = time.monotonic,
         timeout_s: float = _TIMEOUT_S,
     ) -> None:
-        self._pages = _Pages(status, clock)
+        from edge_asd.outputs.metrics import Metrics
+
+        self.health: Callable[[], dict[str, Any]] = lambda: verdict(status(), clock())
+        self.metrics = Metrics(status, clock=clock)
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()  # guards the following
+        self._answered = self._refused = 0
+        self._open: dict[socket.socket, float] = {}  # since when
+        address = settings.host, settings.port
         try:
-            self._server = _Server(settings, self._pages, timeout_s)
+            self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
+            super().__init__(address, _Handler)
         except (OSError, UnicodeError) as error:
             code = getattr(error, "errno", None)
             reason = os.strerror(code) if code and code > 0 else str(error)
@@ -110,9 +122,9 @@ class HttpEndpoint:
                 f"cannot serve /health and /metrics at {settings.host}:{settings.port}: {reason}; "
                 "choose another sinks.http.port or sinks.http.host"
             ) from error
-        self.port: int = self._server.server_address[1]  # the one that it got
+        self.port: int = self.server_address[1]  # the one that it got
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_POLL_S,), name="http", daemon=True
+            target=self.serve_forever, args=(_POLL_S,), name="http", daemon=True
         )
         self._thread.start()
         _LOGGER.info("/health and /metrics are at http://%s:%d", settings.host, self.port)
@@ -122,95 +134,24 @@ class HttpEndpoint:
 
     def counters(self) -> dict[str, int]:
         """Requests answered (``sent``) and connections turned away (``dropped``)."""
-        return {"sent": self._pages.answered, "dropped": self._server.refused, "waiting": 0}
+        return {"sent": self._answered, "dropped": self._refused, "waiting": 0}
 
     def close(self) -> None:
         """Stop listening and end all connections."""
-        self._server.shutdown()
-        self._server.server_close()
+        self.shutdown()
+        self.server_close()
+        self._end_older_than(0.0)
         self._thread.join()
 
-
-class _Pages:
-    """The pages, as a WSGI application."""
-
-    def __init__(self, status: Callable[[], Status], clock: Callable[[], float]) -> None:
-        from edge_asd.outputs.metrics import Metrics
-
-        self.answered = 0
-        self._lock = threading.Lock()  # guards the above
-        self._status = status
-        self._clock = clock
-        self._metrics = Metrics(status, clock=clock)
-
-    def __call__(self, request: dict[str, Any], start_response: StartResponse) -> list[bytes]:
-        code, content, content_type = self._answer(request)
-        headers = [
-            ("Content-Type", content_type),
-            ("Content-Length", str(len(content))),
-            ("Cache-Control", "no-store"),
-            ("Server", "edge-asd"),
-        ]
-        if code is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append(("Allow", "GET, HEAD"))
-        start_response(f"{code.value} {code.phrase}", headers)
+    def count_answer(self) -> None:
+        """Count a request that was answered. Thread: any."""
         with self._lock:
-            self.answered += 1
-        return [b"" if request["REQUEST_METHOD"] == "HEAD" else content]
-
-    def _answer(self, request: dict[str, Any]) -> _Answer:
-        if request["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET")
-        match request["PATH_INFO"]:
-            case "/health":
-                content = verdict(self._status(), self._clock())
-                code = HTTPStatus.OK if content["healthy"] else HTTPStatus.SERVICE_UNAVAILABLE
-                return code, _line(content), "application/json"
-            case "/metrics":
-                return HTTPStatus.OK, *self._metrics.page(request.get("HTTP_ACCEPT", ""))
-            case _:
-                return _refusal(HTTPStatus.NOT_FOUND, "there are /health and /metrics")
-
-
-def _refusal(code: HTTPStatus, reason: str) -> _Answer:
-    return code, _line({"error": f"{code.phrase}: {reason}"}), "application/json"
-
-
-def _line(content: dict[str, Any]) -> bytes:
-    return f"{strict_json(content)}\n".encode()
-
-
-class _Server(ThreadingMixIn, WSGIServer):
-    """Serves a few connections at once, each for a limited time.
-
-    ``service_actions`` runs several times a second in the listening thread and ends what has
-    lasted too long: a time-out per read alone would let a client drip one byte at a time.
-    """
-
-    daemon_threads = True
-    allow_reuse_port = False
-    request_queue_size = _MAX_CONNECTIONS
-
-    def __init__(self, settings: HttpSettings, pages: _Pages, timeout_s: float) -> None:
-        address = settings.host, settings.port
-        self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
-        self.refused = 0
-        self._timeout_s = timeout_s
-        self._open: dict[socket.socket, float] = {}  # since when
-        self._lock = threading.Lock()
-        super().__init__(address, _Handler)
-        self.set_app(pages)
-
-    def server_bind(self) -> None:
-        # HTTPServer would look up this computer's name, which can take long without a network.
-        TCPServer.server_bind(self)
-        self.server_name, self.server_port = "edge-asd", self.server_address[1]
-        self.setup_environ()
+            self._answered += 1
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         with self._lock:
             if len(self._open) >= _MAX_CONNECTIONS:
-                self.refused += 1
+                self._refused += 1
                 return False
             self._open[request] = time.monotonic()
             return True
@@ -222,10 +163,6 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def service_actions(self) -> None:
         self._end_older_than(self._timeout_s)
-
-    def server_close(self) -> None:
-        super().server_close()
-        self._end_older_than(0.0)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         _LOGGER.debug("a request of %s failed", client_address, exc_info=True)
@@ -239,10 +176,49 @@ class _Server(ThreadingMixIn, WSGIServer):
                         request.shutdown(socket.SHUT_RDWR)
 
 
-class _Handler(WSGIRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
+    server: HttpEndpoint
     timeout = _TIMEOUT_S
     server_version = "edge-asd"
     sys_version = ""
 
+    def do_GET(self) -> None:
+        match self.path.partition("?")[0]:
+            case "/health":
+                known = self.server.health()
+                self._answer_json(HTTPStatus.OK if known["healthy"] else _UNHEALTHY, known)
+            case "/metrics":
+                page, content_type = self.server.metrics.page(self.headers.get("Accept", ""))
+                self._answer(HTTPStatus.OK, page, content_type)
+            case _:
+                self._refuse(HTTPStatus.NOT_FOUND, "there are /health and /metrics")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        if code == HTTPStatus.NOT_IMPLEMENTED:  # the base class knows no method for it
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "ask with GET", Allow="GET, HEAD")
+        else:
+            super().send_error(code, message, explain)
+
     def log_message(self, format: str, *args: Any) -> None:
         _LOGGER.debug("%s: %s", self.address_string(), format % args)
+
+    def _refuse(self, code: HTTPStatus, reason: str, **headers: str) -> None:
+        self._answer_json(code, {"error": f"{code.phrase}: {reason}"}, **headers)
+
+    def _answer_json(self, code: HTTPStatus, known: dict[str, Any], **headers: str) -> None:
+        self._answer(code, f"{strict_json(known)}\n".encode(), "application/json", **headers)
+
+    def _answer(self, code: HTTPStatus, page: bytes, content_type: str, **headers: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(page)))
+        self.send_header("Cache-Control", "no-store")
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(page)
+        self.server.count_answer()

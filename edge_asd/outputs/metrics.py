@@ -37,7 +37,7 @@ _PPM = 1e-6
 _Value = str | Callable[[dict[str, Any]], float | Mapping[str, float | None] | None]
 
 
-class Metrics:
+class Metrics(Collector):
     """The page that Prometheus reads.
 
     Parameters
@@ -49,9 +49,11 @@ class Metrics:
     def __init__(
         self, status: Callable[[], Status], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._status = status
+        self._clock = clock
         # A registry of its own: what else this process measures is nobody's business here.
         self._registry = CollectorRegistry()
-        self._registry.register(_StatusCollector(status, clock))
+        self._registry.register(self)
         ProcessCollector(namespace="edge_asd", registry=self._registry)
 
     def page(self, accept: str = "") -> tuple[bytes, str]:
@@ -59,13 +61,8 @@ class Metrics:
         encode, content_type = choose_encoder(accept)
         return encode(self._registry), content_type
 
-
-class _StatusCollector(Collector):
-    def __init__(self, status: Callable[[], Status], clock: Callable[[], float]) -> None:
-        self._status = status
-        self._clock = clock
-
     def collect(self) -> Iterator[Metric]:
+        """Read the status; return each metric."""
         status = self._status()
         known = verdict(status, self._clock())
         labels = {"machine": status.machine, "version": __version__, "bundle": status.bundle}

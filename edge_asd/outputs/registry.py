@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from edge_asd.events.fault import Report
-from edge_asd.events.status import Status
 from edge_asd.outputs import Output
 from edge_asd.outputs.http_endpoint import HttpSettings
 from edge_asd.outputs.jsonl import JsonlSettings
@@ -15,7 +12,6 @@ from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.outputs.secrets_source import Secret
 from edge_asd.outputs.webhook import WebhookSettings
 from edge_asd.settings import Settings
-from edge_asd.state.folder import StateFolder
 
 __all__ = ["OutputSettings", "open_outputs"]
 
@@ -40,23 +36,8 @@ class OutputSettings(Settings):
         return [secret for secret in found if secret.file or secret.variable]
 
 
-def open_outputs(
-    sinks: OutputSettings,
-    *,
-    machine: str,
-    state: StateFolder | None,
-    status: Callable[[], Status],
-    report: Report,
-    environment: Mapping[str, str],
-) -> list[Output]:
+def open_outputs(sinks: OutputSettings, context: OutputContext) -> list[Output]:
     """Return the outputs that the profile asks for; close each after the last event.
-
-    Parameters
-    ----------
-    state : where durable events wait for an output; None keeps them in memory
-    status : gives the monitor's status; called from the threads of the outputs
-    report : called with faults, from the threads of the outputs too
-    environment : where secrets may be
 
     Raises
     ------
@@ -65,13 +46,6 @@ def open_outputs(
     OutputError
         When an output cannot be opened at all; an other side that is away is no error.
     """
-    context = OutputContext(
-        machine=machine,
-        status=status,
-        report=report,
-        environment=environment,
-        spool=state.spool if state else None,
-    )
     outputs: list[Output] = []
     with ExitStack() as undo:
         for section in sinks.sections:

@@ -70,19 +70,17 @@ from device.installations import installation_of
 from device.reports import a_status
 from edge_asd.doctor import reach
 from edge_asd.doctor.archive import profile_text, secrets_in
+from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 
 folder = Path(sys.argv[1])
 profile = f'[sinks.printer]\\npaper = "{folder}/paper"\\nowner = "Ada"\\npin_env = "PIN"\\n'
 installation = installation_of(folder, profile=profile, environment={"PIN": "1234"})
-outputs = open_outputs(
-    installation.profile.sinks,
-    machine="pump",
-    state=None,
-    status=a_status,
-    report=print,
-    environment=installation.environment,
+environment = installation.environment
+context = OutputContext(
+    machine="pump", status=a_status, report=print, environment=environment, spool=None
 )
+outputs = open_outputs(installation.profile.sinks, context)
 for output in outputs:
     output.emit(NOTICE)
     output.emit(SCORE)

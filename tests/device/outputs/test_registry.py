@@ -18,6 +18,7 @@ from device.web_server import answers, web_server
 from edge_asd.errors import ProfileError
 from edge_asd.events.fault import FaultChange, Report
 from edge_asd.outputs import Output
+from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import load_profile
 from edge_asd.state.folder import StateFolder
@@ -44,14 +45,14 @@ def outputs_of(
 ) -> list[Output]:
     profile = folder / "site.toml"
     profile.write_text(toml)
-    return open_outputs(
-        load_profile(str(profile)).sinks,
+    context = OutputContext(
         machine="pump",
-        state=state,
         status=a_status,
         report=report,
         environment=environment or {},
+        spool=state.spool if state else None,
     )
+    return open_outputs(load_profile(str(profile)).sinks, context)
 
 
 def test_the_default_profile_has_no_outputs(tmp_path: Path) -> None:
