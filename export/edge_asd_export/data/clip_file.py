@@ -1,17 +1,39 @@
-"""What one clip file holds, or why it cannot be used."""
+"""What one clip file holds and what its name says, in the naming of the DCASE Task 2 challenges."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, cast
 
 from edge_asd.audio.block import N_CHANNELS
 from edge_asd.audio.decode import open_audio, read_audio
-from edge_asd.errors import AudioError
+from edge_asd.bundle.manifest import Domain
+from edge_asd.errors import AudioError, DataError
 
-__all__ = ["SAMPLE_RATE_HZ", "ClipFormat", "UnusableClipError", "inspect_clip"]
+__all__ = [
+    "NO_ATTRIBUTE",
+    "SAMPLE_RATE_HZ",
+    "ClipFormat",
+    "ClipName",
+    "Label",
+    "Split",
+    "UnusableClipError",
+    "attribute_pairs",
+    "inspect_clip",
+    "parse_name",
+]
 
 SAMPLE_RATE_HZ = 16_000
+
+Split = Literal["train", "test"]
+Label = Literal["normal", "anomaly"]
+NO_ATTRIBUTE = "noAttribute"
+_NAMED = re.compile(
+    r"section_(\d\d)_(source|target)_(train|test)_(normal|anomaly)_(\d{4})(?:_(.+))?"
+)
+_ANONYMOUS = re.compile(r"section_(\d\d)_(\d{4})")
 
 
 class UnusableClipError(Exception):
@@ -57,3 +79,50 @@ def inspect_clip(path: Path, *, read_samples: bool) -> ClipFormat:
     except AudioError as error:
         raise UnusableClipError(str(error).removeprefix(f"{path} ")) from error
     return form
+
+
+@dataclass(frozen=True, slots=True)
+class ClipName:
+    """What a file name says; None where an anonymous evaluation name says nothing."""
+
+    section: str
+    split: Split | None
+    domain: Domain | None
+    label: Label | None
+    index: int
+    attribute_text: str
+
+
+def parse_name(path: Path) -> ClipName:
+    """What the file name of a clip says.
+
+    Raises
+    ------
+    DataError
+        When the name has neither the full nor the anonymous form of the challenge.
+    """
+    if named := _NAMED.fullmatch(path.stem):
+        section, domain, split, label, index, attribute_text = named.groups()
+        return ClipName(
+            section,
+            cast("Split", split),
+            cast("Domain", domain),
+            cast("Label", label),
+            int(index),
+            attribute_text or NO_ATTRIBUTE,
+        )
+    if anonymous := _ANONYMOUS.fullmatch(path.stem):
+        section, index = anonymous.groups()
+        return ClipName(section, None, None, None, int(index), NO_ATTRIBUTE)
+    raise DataError(
+        f"{path.name}: not a clip name; expected section_00_<source|target>_<train|test>_"
+        "<normal|anomaly>_<0000>_<attributes> or section_00_<0000>"
+    )
+
+
+def attribute_pairs(text: str) -> tuple[tuple[str, str], ...]:
+    """Key and value in turn (`mic_2_mic_1` repeats a key); an odd last word has no value."""
+    if text in ("", NO_ATTRIBUTE):
+        return ()
+    words = text.split("_")
+    return tuple(zip(words[::2], [*words[1::2], ""], strict=False))

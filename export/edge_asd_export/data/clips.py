@@ -22,10 +22,14 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clip_file import (
     SAMPLE_RATE_HZ,
     ClipFormat,
+    ClipName,
+    Label,
+    Split,
     UnusableClipError,
+    attribute_pairs,
     inspect_clip,
+    parse_name,
 )
-from edge_asd_export.data.clip_name import ClipName, Label, Split, attribute_pairs, parse_name
 
 __all__ = [
     "Clip",

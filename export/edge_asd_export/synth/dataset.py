@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import UsageError
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
-from edge_asd_export.data.clip_name import Label, Split
+from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ, Label, Split
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.machine import Condition, Machine
 from edge_asd_export.synth.scene import Draws, render

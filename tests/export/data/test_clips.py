@@ -11,7 +11,7 @@ import soundfile
 from places import SHARED
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clip_name import parse_name
+from edge_asd_export.data.clip_file import parse_name
 from edge_asd_export.data.clips import Inventory, require_clean, scan
 
 RATE_HZ = 16_000

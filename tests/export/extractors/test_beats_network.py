@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from edge_asd_export.extractors.beats.architecture import FULL
 from edge_asd_export.extractors.beats.attention import position_bias, position_buckets
+from edge_asd_export.extractors.beats.encoder import AttentivePooling
 from edge_asd_export.extractors.beats.network import Beats
-from edge_asd_export.extractors.beats.pooling import AttentivePooling
 from edge_asd_export.extractors.beats.published_cfg import architecture_of
 
 FIXTURES = SHARED / "fixtures/beats"

@@ -7,7 +7,7 @@ import math
 import torch
 from torch.nn.functional import one_hot
 
-from edge_asd_export.nn.adacos import SubclusterAdaCos
+from edge_asd_export.nn.losses import SubclusterAdaCos
 
 
 def test_loss_is_small_on_the_own_centre_and_large_on_another() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
-from edge_asd_export.nn.arcface import ArcFace
+from edge_asd_export.nn.losses import ArcFace
 
 SCALE = 30.0
 MARGIN = 0.5

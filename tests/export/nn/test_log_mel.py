@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from edge_asd.scoring.mel import mel_filter_bank
-from edge_asd_export.nn.log_mel import LogMel
+from edge_asd_export.nn.front_ends import LogMel
 
 RATE_HZ = 16_000
 # float32 sums of 1024 products, 80 dB below the loudest bin; 60 dB deeper they count for more

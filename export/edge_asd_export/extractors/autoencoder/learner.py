@@ -14,16 +14,13 @@ from edge_asd_export.extractors.autoencoder.network import N_FRAMES, Autoencoder
 from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet, read_vectors
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening
-from edge_asd_export.nn.log_mel import LogMel
+from edge_asd_export.nn.front_ends import HOP_LENGTH, N_MELS, LogMel
 from edge_asd_export.training.learner import Learner, Task
 from edge_asd_export.training.trainable import Feature, TrainableExtractor
 from edge_asd_export.training.training_set import Item
 
 __all__ = ["AutoencoderLearner"]
 
-N_FFT = 1024  # samples
-HOP_LENGTH = 512  # samples
-N_MELS = 128
 SMALLEST_POWER = 2.22e-16  # the baseline's: the machine epsilon of float64
 
 
@@ -37,9 +34,7 @@ class AutoencoderLearner(Learner):
                 f"the autoencoder needs clips of at least {shortest} samples, "
                 f"these have {task.n_samples}: train it on longer ones"
             )
-        log_mel = LogMel(
-            N_FFT, HOP_LENGTH, N_MELS, task.sample_rate_hz, amin=SMALLEST_POWER, top_db=None
-        )
+        log_mel = LogMel(sample_rate_hz=task.sample_rate_hz, amin=SMALLEST_POWER, top_db=None)
         feature = Feature("frames", "graph", log_mel)
         super().__init__(
             TrainableExtractor(task.n_samples, task.n_channels, (feature,), Autoencoder(N_MELS))

@@ -18,7 +18,7 @@ from edge_asd_export.extractors.beats.lora import add_low_rank, merge_low_rank
 from edge_asd_export.extractors.beats.network import Beats
 from edge_asd_export.extractors.beats.schedule import parameter_groups, warm_up_then_cosine
 from edge_asd_export.extractors.beats.settings import BeatsSettings
-from edge_asd_export.nn.arcface import ArcFace
+from edge_asd_export.nn.losses import ArcFace
 from edge_asd_export.nn.mixup import mix_batch
 from edge_asd_export.training.learner import Learner, Task
 from edge_asd_export.training.trainable import Feature, TrainableExtractor

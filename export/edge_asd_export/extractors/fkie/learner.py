@@ -7,15 +7,13 @@ from torch import Tensor
 
 from edge_asd_export.extractors.fkie.network import Fkie
 from edge_asd_export.extractors.fkie.settings import FkieSettings
-from edge_asd_export.nn.adacos import SubclusterAdaCos
-from edge_asd_export.nn.frontend import MagnitudeSpectrogram
+from edge_asd_export.nn.front_ends import N_FFT, MagnitudeSpectrogram
+from edge_asd_export.nn.losses import SubclusterAdaCos
 from edge_asd_export.nn.mixup import mix_batch, n_label_columns
 from edge_asd_export.training.learner import Learner, Task
 from edge_asd_export.training.trainable import Feature, TrainableExtractor
 
 __all__ = ["FkieLearner"]
-
-N_FFT = 1024  # samples
 
 
 class FkieLearner(Learner):
@@ -23,7 +21,7 @@ class FkieLearner(Learner):
 
     def __init__(self, task: Task, settings: FkieSettings) -> None:
         n_mels = settings.n_mels if settings.input == "mel" else None
-        spectrogram = MagnitudeSpectrogram(N_FFT, n_mels=n_mels, sample_rate_hz=task.sample_rate_hz)
+        spectrogram = MagnitudeSpectrogram(n_mels=n_mels, sample_rate_hz=task.sample_rate_hz)
         features = (Feature("spectrogram", "graph", spectrogram), Feature("spectrum", "spectrum"))
         network = Fkie(task.n_samples, n_mels or N_FFT // 2 + 1)
         super().__init__(TrainableExtractor(task.n_samples, task.n_channels, features, network))

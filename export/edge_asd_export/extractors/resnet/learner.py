@@ -12,10 +12,10 @@ from torch.optim.lr_scheduler import LRScheduler, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, mix, random_windows
-from edge_asd_export.extractors.resnet.frontend import HOP_LENGTH, NormalisedLogMel
-from edge_asd_export.extractors.resnet.network import Resnet
+from edge_asd_export.extractors.resnet.network import NormalisedLogMel, Resnet
 from edge_asd_export.extractors.resnet.settings import ResnetSettings
-from edge_asd_export.nn.arcface import ArcFace
+from edge_asd_export.nn.front_ends import HOP_LENGTH
+from edge_asd_export.nn.losses import ArcFace
 from edge_asd_export.training.learner import Learner, Task
 from edge_asd_export.training.trainable import Feature, Segments, TrainableExtractor
 

@@ -1,4 +1,4 @@
-"""A ResNet whose units see a small patch of the spectrogram only.
+"""A ResNet whose units see a small patch of the spectrogram only, and its log-mel input.
 
 The CP-ResNet of Primus, Haunschmid, Praher and Widmer, "Anomalous sound detection as a
 simple binary classification problem with careful selection of proxy outlier examples",
@@ -14,7 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ResidualBlock", "Resnet"]
+from edge_asd_export.extractors.resnet.settings import Normalise
+from edge_asd_export.nn.front_ends import LogMel
+
+__all__ = ["NormalisedLogMel", "ResidualBlock", "Resnet"]
+
+STD_FLOOR = 2.0**-16  # half a step of 16-bit audio; less is silence, and stays silence
 
 
 class Resnet(nn.Module):
@@ -93,3 +98,26 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = functional.relu(self.norm_1(self.conv_1(x)))
         return functional.relu(self.norm_2(self.conv_2(residual)) + self.shortcut(x))
+
+
+class NormalisedLogMel(nn.Module):
+    """Zero mean and unit variance, then log-mel spectra in dB, 80 dB deep.
+
+    Parameters
+    ----------
+    sample_rate_hz : of the audio
+    normalise : ``channel`` treats each channel for itself. ``joint`` has one mean and one
+        scale for all of them, so that the level of near against far remains to be seen.
+    """
+
+    def __init__(self, sample_rate_hz: int, normalise: Normalise) -> None:
+        super().__init__()
+        self.log_mel = LogMel(sample_rate_hz=sample_rate_hz)
+        self.axes = (2,) if normalise == "channel" else (1, 2)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Map audio (B, C, n_samples) to dB (B, C, 128, 1 + n_samples // 512)."""
+        centred = audio - audio.mean(self.axes, keepdim=True)
+        std = centred.square().mean(self.axes, keepdim=True).sqrt()
+        level_db: Tensor = self.log_mel(centred / std.clamp(min=STD_FLOOR))
+        return level_db

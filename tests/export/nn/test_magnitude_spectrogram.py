@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from edge_asd.scoring.mel import mel_filter_bank
-from edge_asd_export.nn.frontend import MagnitudeSpectrogram
+from edge_asd_export.nn.front_ends import MagnitudeSpectrogram
 
 ABSOLUTE = 1e-3  # float32 sums of 1024 products of size one
 
