@@ -64,7 +64,7 @@ def main() -> None:
 def _export(run: Run, folder: Path, hops: list[int], threads: int) -> dict[int, Extractor]:
     """The float32 extractor at each hop; they share their graphs."""
     trained = load_learner(run, BRANCH.extractor).inference_extractor()
-    spec = write_extractor(trained, BRANCH.extractor, folder, network="resnet").spec
+    spec = write_extractor(trained, BRANCH.extractor, folder, network="resnet")
     if spec.segments is None:
         raise SystemExit("this extractor sees its window whole: there is no hop to choose")
     cut = spec.segments

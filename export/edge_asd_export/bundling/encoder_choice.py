@@ -75,35 +75,32 @@ def export_graphs(
     say : called with a line for each step
     """
     say(f"{name}: writing float32 graphs")
-    exported = write_extractor(extractor, name, bundle_dir, network=network)
+    spec = write_extractor(extractor, name, bundle_dir, network=network)
     if options.quantize == "none":
-        return ExportedGraphs(exported.spec, None)
-    frontends = open_extractors(bundle_dir, {name: exported.spec})[name]
+        return ExportedGraphs(spec, None)
+    frontends = open_extractors(bundle_dir, {name: spec})[name]
     spread = check_clips(data.clips)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
     calibrated = set(calibration)
     held_out = [clip for clip in spread if clip not in calibrated]
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {options.target}")
-    int8 = exported.encoder.with_suffix(".int8.onnx")
+    fp32 = bundle_dir / spec.encoder.file
+    int8 = fp32.with_suffix(".int8.onnx")
     windows = [features for _, features in _windows(frontends, calibration, data)]
-    quantize_encoder(exported.encoder, int8, windows, TARGETS[options.target])
+    quantize_encoder(fp32, int8, windows, TARGETS[options.target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
     report = compare_encoders(
-        name, exported.encoder, int8, list(_windows(frontends, check, data)),
+        name, fp32, int8, list(_windows(frontends, check, data)),
         partial(_normal_scores, data=data), options.target, options.tolerance,
     )  # fmt: skip
-    chosen, dropped = int8, exported.encoder
     if report.precision == "fp32":
-        chosen, dropped = dropped, chosen
-    dropped.unlink()
-    encoder = exported.spec.encoder.model_copy(
-        update={
-            "file": chosen.relative_to(bundle_dir).as_posix(),
-            "precision": report.precision,
-        }
-    )
-    return ExportedGraphs(exported.spec.model_copy(update={"encoder": encoder}), report)
+        int8.unlink()
+        return ExportedGraphs(spec, report)
+    fp32.unlink()
+    file = int8.relative_to(bundle_dir).as_posix()
+    encoder = spec.encoder.model_copy(update={"file": file, "precision": "int8"})
+    return ExportedGraphs(spec.model_copy(update={"encoder": encoder}), report)
 
 
 def check_clips(clips: Sequence[Clip]) -> list[Clip]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import onnx
@@ -13,22 +13,14 @@ from torch import Tensor, nn
 from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
 from edge_asd_export.training.trainable import TrainableExtractor
 
-__all__ = ["OPSET", "WrittenExtractor", "write_extractor"]
+__all__ = ["OPSET", "write_extractor"]
 
 OPSET = 17  # understood by every ONNX Runtime the device package accepts
 
 
-@dataclass(frozen=True, slots=True)
-class WrittenExtractor:
-    """Files of one extractor and its manifest entry, all of them fp32."""
-
-    spec: ExtractorSpec
-    encoder: Path
-
-
 def write_extractor(
     extractor: TrainableExtractor, name: str, bundle_dir: Path, *, network: str
-) -> WrittenExtractor:
+) -> ExtractorSpec:
     """Write the graphs of an extractor below `bundle_dir`; batch is the only dynamic axis.
 
     Parameters
@@ -59,7 +51,7 @@ def write_extractor(
     names = [feature.name for feature in features]
     extractor.encoder.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     _export(extractor.encoder, inputs, names, "embedding", bundle_dir / encoder_file)
-    spec = ExtractorSpec(
+    return ExtractorSpec(
         network=network,
         n_samples=extractor.n_samples,
         n_channels=extractor.n_channels,
@@ -68,7 +60,6 @@ def write_extractor(
         encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
         embedding_dim=extractor.embedding_dim,
     )
-    return WrittenExtractor(spec, bundle_dir / encoder_file)
 
 
 def _export(

@@ -124,7 +124,7 @@ def test_machines_of_other_lengths_have_inputs_of_their_own_length(tmp_path: Pat
             f"autoencoder/{machine}",
             tmp_path,
             network="autoencoder",
-        ).spec
+        )
         for machine in lengths
     }
 

@@ -13,7 +13,7 @@ from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import ExtractorSpec
 from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.encoder_choice import spread_over
-from edge_asd_export.bundling.onnx_graphs import OPSET, WrittenExtractor, write_extractor
+from edge_asd_export.bundling.onnx_graphs import OPSET, write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.extractors.fkie.settings import FkieSettings
@@ -35,7 +35,7 @@ def warmed_up(fkie_input: str) -> TrainableExtractor:
     return learner.eval().extractor
 
 
-def export(extractor: TrainableExtractor, folder: Path) -> WrittenExtractor:
+def export(extractor: TrainableExtractor, folder: Path) -> ExtractorSpec:
     return write_extractor(extractor, "fkie", folder, network="fkie")
 
 
@@ -55,7 +55,7 @@ def test_runtime_repeats_torch(fkie_input: str, audio: np.ndarray, tmp_path: Pat
     expected = extractor.encoder(*extractor.features(torch.from_numpy(audio))).detach().numpy()
 
     exported = export(extractor, tmp_path)
-    found = runtime_extractor(exported.spec, tmp_path)(audio)[:, 0]
+    found = runtime_extractor(exported, tmp_path)(audio)[:, 0]
 
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found, expected, atol=RELATIVE * scale)
@@ -63,7 +63,7 @@ def test_runtime_repeats_torch(fkie_input: str, audio: np.ndarray, tmp_path: Pat
 
 def test_embeddings_do_not_depend_on_the_batch(audio: np.ndarray, tmp_path: Path) -> None:
     exported = export(warmed_up("linear"), tmp_path)
-    runtime = runtime_extractor(exported.spec, tmp_path)
+    runtime = runtime_extractor(exported, tmp_path)
 
     together = runtime(audio)
     alone = np.concatenate([runtime(window[None]) for window in audio])
@@ -74,9 +74,9 @@ def test_embeddings_do_not_depend_on_the_batch(audio: np.ndarray, tmp_path: Path
 def test_shapes_of_the_manifest_are_those_of_the_graphs(audio: np.ndarray, tmp_path: Path) -> None:
     exported = export(warmed_up("linear"), tmp_path)
 
-    features = runtime_extractor(exported.spec, tmp_path).features(audio)
+    features = runtime_extractor(exported, tmp_path).features(audio)
 
-    assert {f.name: f.shape for f in exported.spec.features} == {
+    assert {f.name: f.shape for f in exported.features} == {
         name: value.shape[1:] for name, value in features.items()
     }
 
@@ -84,7 +84,9 @@ def test_shapes_of_the_manifest_are_those_of_the_graphs(audio: np.ndarray, tmp_p
 def test_graphs_use_the_promised_operator_set(tmp_path: Path) -> None:
     exported = export(warmed_up("linear"), tmp_path)
 
-    versions = {o.domain: o.version for o in onnx.load(str(exported.encoder)).opset_import}
+    versions = {
+        o.domain: o.version for o in onnx.load(str(tmp_path / exported.encoder.file)).opset_import
+    }
 
     assert versions[""] == OPSET
 
@@ -92,20 +94,21 @@ def test_graphs_use_the_promised_operator_set(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", sorted(TARGETS))
 def test_int8_encoder_is_smaller_and_close(target: str, audio: np.ndarray, tmp_path: Path) -> None:
     exported = export(warmed_up("linear"), tmp_path)
-    runtime = runtime_extractor(exported.spec, tmp_path)
+    runtime = runtime_extractor(exported, tmp_path)
+    original = tmp_path / exported.encoder.file
     int8 = tmp_path / "graphs" / "int8.onnx"
 
-    quantize_encoder(exported.encoder, int8, [runtime.features(w[None]) for w in audio],
+    quantize_encoder(original, int8, [runtime.features(w[None]) for w in audio],
                      TARGETS[target])  # fmt: skip
 
-    spec = exported.spec.model_copy(
-        update={"encoder": exported.spec.encoder.model_copy(update={"file": "graphs/int8.onnx"})}
+    spec = exported.model_copy(
+        update={"encoder": exported.encoder.model_copy(update={"file": "graphs/int8.onnx"})}
     )
     fp32, found = (e(audio)[:, 0] for e in (runtime, runtime_extractor(spec, tmp_path)))
     cosine = (fp32 * found).sum(1) / np.linalg.norm(fp32, axis=1) / np.linalg.norm(found, axis=1)
-    assert n_quantized_weights(exported.encoder) == 0
+    assert n_quantized_weights(original) == 0
     assert n_quantized_weights(int8) >= 15
-    assert int8.stat().st_size < 0.5 * exported.encoder.stat().st_size
+    assert int8.stat().st_size < 0.5 * original.stat().st_size
     assert cosine.min() > 0.95
 
 
