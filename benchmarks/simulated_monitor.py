@@ -77,7 +77,7 @@ def simulated_monitor(
         recorded=None,
         state=state,
         faults=faults,
-        board=StatusBoard(Status(machine=machine, started=time.utc())),
+        board=StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=time.utc())),
         stop=stop,
         duration_s=duration_s,
         outputs=outputs,

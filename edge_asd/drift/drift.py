@@ -25,7 +25,7 @@ from edge_asd.events.watcher import Watcher
 from edge_asd.profile import DriftSettings
 
 if TYPE_CHECKING:
-    from edge_asd.monitor.judge import Normal
+    from edge_asd.learn.opened_machine import OpenedMachine
     from edge_asd.scoring.stream import ScoredWindow
 
 __all__ = ["Drift", "NormalSummary"]
@@ -76,9 +76,9 @@ class Drift(Watcher):
         if (scored_by, normal) != (self._sound.scored_by, self._sound.enrolled):
             self._sound = DailySound(scored_by=scored_by, enrolled=normal)
 
-    def on_learned(self, normal: Normal) -> Iterable[Event]:
+    def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Compare with another enrolment."""
-        self.compare_with(normal.normal, scored_by=normal.scored_by)
+        self.compare_with(opened.normal, scored_by=opened.scored_by)
         return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:

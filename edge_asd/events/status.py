@@ -36,7 +36,8 @@ class Status:
     alarm_id: str | None = None
     shelved_until: datetime | None = None
     capture: str = "starting"
-    score: float | None = None
+    score: float | None = None  # the last
+    max_score: float | None = None
     threshold: float = 0.0
     levels_dbfs: dict[str, float] = field(default_factory=dict)  # near, far
     faults: tuple[FaultStatus, ...] = ()
@@ -81,7 +82,7 @@ class Status:
         content = asdict(self)
         for name in ("started", "shelved_until"):
             content[name] = utc_text(content[name]) if content[name] else None
-        for name in ("updated_s", "audio_at_s", "score_at_s"):
+        for name in ("updated_s", "audio_at_s", "score_at_s", "max_score"):
             del content[name]
         return {"healthy": self.healthy, "deaf": self.deaf} | content
 

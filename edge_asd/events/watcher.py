@@ -12,7 +12,7 @@ from edge_asd.events.event import Event
 from edge_asd.events.moment import Moment
 
 if TYPE_CHECKING:
-    from edge_asd.monitor.judge import Normal
+    from edge_asd.learn.opened_machine import OpenedMachine
     from edge_asd.scoring.stream import ScoredWindow
 
 __all__ = ["Watcher"]
@@ -36,7 +36,7 @@ class Watcher:
         """Look at a scored window that ends at `at`; `state` of the alarm after it."""
         return ()
 
-    def on_learned(self, normal: Normal) -> Iterable[Event]:
+    def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Compare with what was learned on site from now on."""
         return ()
 

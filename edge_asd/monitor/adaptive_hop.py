@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from edge_asd.audio.block import Source
 from edge_asd.events.event import Event, HopChangedEvent
@@ -15,6 +16,9 @@ from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.scoring.real_time import MAX_LOAD
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow
+
+if TYPE_CHECKING:
+    from edge_asd.learn.opened_machine import OpenedMachine
 
 __all__ = ["AdaptiveHop", "HopWatcher"]
 
@@ -50,7 +54,7 @@ class AdaptiveHop:
         self._narrowed_s = float("inf")  # how long ago
         self._backlog_s = 0.0
         self._busy_s = 0.0  # smoothed
-        self._windows = -1  # with this hop; the very first one also loads and allocates
+        self._windows = -1  # with this hop; a detector's first one also loads and allocates
         self._growing = 0  # times in a row
         self._room_s = 0.0
 
@@ -97,7 +101,7 @@ class AdaptiveHop:
         self._step += 1
         while self._step + 1 < len(self._hops_s) and busy_s > MAX_LOAD * self.hop_s:
             self._step += 1
-        self._begin()
+        self.begin(0)
         reason = f"scoring takes {busy_s:.2f} s of every {before_s:.2f} s"
         if growing:
             reason = f"{self._backlog_s:.1f} s of audio wait, and more each time; {reason}"
@@ -114,14 +118,14 @@ class AdaptiveHop:
         busy_s = self._busy_s
         self._step -= 1
         self._narrowed_s = 0.0
-        self._begin()
+        self.begin(0)
         if not self._step:
             return f"scoring takes {busy_s:.2f} s: back to a window every {self.hop_s:.2f} s"
         return f"scoring takes {busy_s:.2f} s: a window every {self.hop_s:.2f} s from now on"
 
-    def _begin(self) -> None:
-        """Judge a hop by its own windows alone."""
-        self._windows = 0
+    def begin(self, windows: int = -1) -> None:
+        """Judge by the windows that follow alone, without the first of a new detector."""
+        self._windows = windows
         self._busy_s = 0.0
         self._growing = 0
         self._room_s = 0.0
@@ -156,3 +160,8 @@ class HopWatcher(Watcher):
         else:
             self._report(ended("overload", reason, hop_s=hop_s))
         return (HopChangedEvent(**at.facts(), hop_s=hop_s, reason=reason),)
+
+    def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
+        """Do not judge the new detector by its first window."""
+        self._hop.begin()
+        return ()

@@ -31,8 +31,7 @@ from edge_asd.explain.explainer import Explainer
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
-from edge_asd.monitor.judge import Judge
-from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.monitor import Judge, Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
 from edge_asd.monitor.timeline import Timeline

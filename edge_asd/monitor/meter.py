@@ -38,7 +38,9 @@ from edge_asd.events.event import (
     StartedEvent,
     StoppedEvent,
 )
+from edge_asd.events.fault import FAULTS
 from edge_asd.events.moment import Moment
+from edge_asd.events.status import FaultStatus, StatusBoard
 from edge_asd.events.watcher import Watcher
 
 __all__ = ["Meter", "sparkline"]
@@ -66,7 +68,7 @@ class Meter(Watcher):
     Parameters
     ----------
     console : where it draws
-    backlog_s : asks how many seconds of audio wait to be scored
+    board : what the monitor says of itself
     now_s : seconds that never run backwards, to see that audio stays away; None for a
         recording, which takes as long as it takes
     """
@@ -74,22 +76,17 @@ class Meter(Watcher):
     def __init__(
         self,
         console: Console,
-        backlog_s: Callable[[], float],
+        board: StatusBoard,
         now_s: Callable[[], float] | None = None,
     ) -> None:
-        self._backlog_s = backlog_s
+        self._board = board
         self._now_s = now_s
-        self._heard_at_s: float | None = None
-        self._faults: dict[str, FaultRaisedEvent] = {}
-        self._alarm_state = "normal"
         self._levels = np.full(2, SILENCE_DBFS)
         self._peaks = np.full(2, SILENCE_DBFS)
         self._scores: deque[float] = deque(maxlen=_HISTORY)
-        self._started: StartedEvent | None = None
-        self._last: ScoreEvent | None = None
+        self._window_s: float | None = None  # None: the monitor has not started
         self._alarm_since: datetime | None = None
         self._position_s = 0.0
-        self._gaps = 0
         self._live = Live(console=console, get_renderable=self._view, refresh_per_second=8)
 
     def __enter__(self) -> Self:
@@ -112,19 +109,14 @@ class Meter(Watcher):
         fall_db = 20.0 * max(at.stream_time_s - self._position_s, 0.0)  # so a peak can be read
         self._peaks = np.maximum(peak, self._peaks - fall_db)
         self._position_s = at.stream_time_s
-        if self._now_s:
-            self._heard_at_s = self._now_s()
         return ()
 
     def on_event(self, event: Event) -> None:
         """Show an event: scores in the view, everything rare as a line above it."""
         match event:
             case StartedEvent():
-                self._started = event
-                self._alarm_state = event.state
+                self._window_s = event.window_s
             case ScoreEvent():
-                self._last = event
-                self._alarm_state = event.state
                 self._scores.append(event.score)
             case AlarmRaisedEvent():
                 self._alarm_since = event.time
@@ -134,28 +126,17 @@ class Meter(Watcher):
             case AlarmClearedEvent():
                 self._say(event, f"cleared after {event.duration_s:.1f} s", "green")
             case AlarmAcknowledgedEvent():
-                self._alarm_state = "acknowledged"
                 self._say(event, f"acknowledged {event.note}".rstrip(), "dark_orange3")
             case AlarmShelvedEvent():
-                self._alarm_state = "shelved"
                 until = event.until.astimezone().strftime("%Y-%m-%d %H:%M")
                 self._say(event, f"shelved until {until} {event.note}".rstrip(), "blue")
             case AlarmUnshelvedEvent():
-                self._alarm_state = "normal"
                 self._say(event, f"alarms are raised again ({event.reason})", "blue")
-            case _:
-                self._on_health(event)
-
-    def _on_health(self, event: Event) -> None:
-        match event:
             case FaultRaisedEvent():
-                self._faults[event.fault] = event
                 self._say(event, f"FAULT  {event.meaning}: {event.detail}", "magenta")
             case FaultClearedEvent():
-                self._faults.pop(event.fault, None)
                 self._say(event, f"fault over: {event.detail}", "magenta")
             case AudioGapEvent():
-                self._gaps += 1
                 lost = "" if event.lost_s is None else f", {event.lost_s:.1f} s lost"
                 self._say(event, f"gap: {event.reason}{lost}", "yellow")
             case HopChangedEvent():
@@ -187,9 +168,8 @@ class Meter(Watcher):
                 _bar(1 - level / _FLOOR_DBFS, style),
                 f"{level:6.1f} dBFS  peak {peak:6.1f}",
             )
-        if self._last is not None:
-            score, threshold = self._last.score, self._last.threshold
-            scores = tuple(self._scores)  # the loop adds to it in another thread
+        if scores := tuple(self._scores):  # the loop adds to it in another thread
+            score, threshold = scores[-1], self._board.status.threshold
             table.add_row(
                 "score",
                 _bar(_fraction(score, scores, threshold), "red" if score > threshold else "green"),
@@ -199,39 +179,44 @@ class Meter(Watcher):
         return Group(table, self._state())
 
     def _state(self) -> Text:
+        status = self._board.status
         if deaf := self._deaf():
             state = Text(f" DEAF: {deaf} ", _DEAF_STYLE)
-        elif self._alarm_state in ("alarm", "acknowledged") and self._alarm_since is not None:
+        elif status.state in ("alarm", "acknowledged") and self._alarm_since is not None:
             since = self._alarm_since.astimezone().strftime("%H:%M:%S")
-            state = Text(f" {self._alarm_state.upper()} since {since} ", _STYLES[self._alarm_state])
-        elif self._last is not None:
-            state = Text(f" {self._alarm_state} ", _STYLES[self._alarm_state])
-        elif self._started is not None:
-            missing_s = max(self._started.window_s - self._position_s, 0.0)
+            state = Text(f" {status.state.upper()} since {since} ", _STYLES[status.state])
+        elif self._scores:
+            state = Text(f" {status.state} ", _STYLES[status.state])
+        elif self._window_s is not None:
+            missing_s = max(self._window_s - status.audio_s, 0.0)
             state = Text(f" first score in {missing_s:.1f} s ", "bold")
         else:
             state = Text()
-        faults = tuple(self._faults.values())  # the loop changes it in another thread
-        impaired = [fault for fault in faults if fault.severity != "minor"]
+        impaired = [fault for fault in status.faults if fault.severity != "minor"]
         if impaired and not deaf:
-            state.append(f" {', '.join(fault.meaning for fault in impaired)} ", _DEAF_STYLE)
-        where = f"{self._started.machine} on {self._started.source}  " if self._started else ""
+            state.append(f" {', '.join(map(_meaning, impaired))} ", _DEAF_STYLE)
+        where = "" if self._window_s is None else f"{status.machine} on {status.source}  "
         state.append(
-            f"  {where}{self._position_s:.0f} s  lag {self._backlog_s():.1f} s  gaps {self._gaps}",
+            f"  {where}{status.audio_s:.0f} s  lag {status.backlog_s:.1f} s  gaps {status.gaps}",
             "default not bold",
         )
         return state
 
     def _deaf(self) -> str | None:
         """Why nothing can be heard, if so."""
-        for fault in tuple(self._faults.values()):
+        status = self._board.status
+        for fault in status.faults:
             if fault.severity == "deaf":
-                return fault.meaning
-        if self._now_s and self._heard_at_s is not None:
-            silent_s = self._now_s() - self._heard_at_s
+                return _meaning(fault)
+        if self._now_s and status.audio_at_s is not None:
+            silent_s = self._now_s() - status.audio_at_s
             if silent_s > _DEAF_AFTER_S:
                 return f"no sound for {silent_s:.0f} s"
         return None
+
+
+def _meaning(status: FaultStatus) -> str:
+    return FAULTS[status.fault.partition(":")[0]].meaning
 
 
 def sparkline(scores: Iterable[float], threshold: float) -> str:

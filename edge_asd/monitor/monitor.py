@@ -7,8 +7,13 @@ Faults, requests and clips come from elsewhere and meet here, between two blocks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.audio.block import Block, Gap, Source
 from edge_asd.audio.level import level_dbfs
@@ -24,14 +29,26 @@ from edge_asd.events.event import (
     StoppedEvent,
 )
 from edge_asd.events.fault_reporter import FaultReporter
-from edge_asd.events.status import Status, StatusBoard
-from edge_asd.monitor.counters import Counters
-from edge_asd.monitor.judge import Judge
+from edge_asd.events.status import StatusBoard
+from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow, SkippedWindow
 
-__all__ = ["Monitor"]
+if TYPE_CHECKING:
+    from edge_asd.learn.opened_machine import OpenedMachine
+    from edge_asd.scoring.detector import WindowScore
+
+__all__ = ["Judge", "Monitor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What tells normal from abnormal; replaced as a whole by what is learned on site."""
+
+    opened: OpenedMachine
+    policy: AlarmPolicy
+    explain: Callable[[NDArray[np.float32], WindowScore], Explanation | None]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -50,8 +67,6 @@ class Monitor:
     duration_s: float | None = None  # of audio, after which the run ends
     requests: Requests | None = None  # from other commands; answered between two blocks
     reload: Callable[[], Judge] | None = None  # after something was learned; as long windows
-    _counters: Counters = field(default_factory=Counters, init=False)
-    _reason: str = field(default="end of the audio", init=False)
 
     def run(self) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
@@ -60,23 +75,23 @@ class Monitor:
         """
         self._update_status()
         self.dispatcher.emit(self._started())
+        reason = self.stop.reason  # of a second Ctrl-C, which ends the loop at once
         try:
-            self._listen()
+            reason = self._listen()
         except Exception as error:
-            self._reason = f"failed: {error}"
+            reason = f"failed: {error}"
             raise
         finally:
             try:
                 self._between_blocks()
             finally:
-                stopped = self._stopped()
+                stopped = self._stopped(reason)
                 self.dispatcher.emit(stopped)
         return stopped
 
-    def _listen(self) -> None:
-        while (item := self.source.read()) is not None:
-            if self.stop.is_set():
-                break
+    def _listen(self) -> str:
+        """Take all that comes; return why it ended."""
+        while (item := self.source.read()) is not None and not self.stop.is_set():
             within, last = self._within_duration(item)
             if isinstance(within, Gap):
                 self._on_gap(within)
@@ -84,10 +99,9 @@ class Monitor:
                 self._on_block(within)
             self._between_blocks()
             if last:
-                self._reason = "end of the duration"
-                return
-        if self.stop.is_set():  # Ctrl-C ends the other side of a pipe, too
-            self._reason = self.stop.reason
+                return "end of the duration"
+        # Ctrl-C ends the other side of a pipe, too.
+        return self.stop.reason if self.stop.is_set() else "end of the audio"
 
     def _within_duration(self, item: Block | Gap) -> tuple[Block | Gap, bool]:
         """Cut an item to the duration; say whether it is the last."""
@@ -105,12 +119,12 @@ class Monitor:
         self._advance(gap)
         self.stream.push(gap)
         self.alarm.alarm.interrupt()
-        self._counters.gaps += 1
-        self._counters.lost_samples += gap.lost_frames
         at = self.timeline.at(gap.end_frame)
-        lost_s = gap.lost_frames / self.timeline.sample_rate_hz if gap.lost_frames else None
-        self._emit(self.dispatcher.ask("on_gap", at, lost_s))
-        self.dispatcher.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s))
+        lost_s = gap.lost_frames / self.timeline.sample_rate_hz
+        status = self.board.status
+        self.board.status = replace(status, gaps=status.gaps + 1, lost_s=status.lost_s + lost_s)
+        self._emit(self.dispatcher.ask("on_gap", at, lost_s or None))
+        self.dispatcher.emit(AudioGapEvent(**at.facts(), reason=gap.reason, lost_s=lost_s or None))
 
     def _on_block(self, block: Block) -> None:
         self._advance(block)
@@ -121,7 +135,8 @@ class Monitor:
         self._emit(self.faults.settle(at, block.n_frames / self.timeline.sample_rate_hz))
         for window in self.stream.push(block):
             if isinstance(window, SkippedWindow):
-                self._counters.skipped_windows += 1
+                status = self.board.status
+                self.board.status = replace(status, skipped_windows=status.skipped_windows + 1)
                 self.alarm.alarm.interrupt()
             else:
                 self._on_window(window)
@@ -143,13 +158,10 @@ class Monitor:
         at = self.timeline.at(window.end_sample)
         near, far = level_dbfs(window.audio).tolist()
         levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
-        self._counters.scored(
-            window.result.score, window.busy_s, levels_dbfs, at_s=self.timeline.now_s()
-        )
-        alarm = self.alarm.alarm
+        alarm, score = self.alarm.alarm, window.result.score
         facts = WindowFacts(
             window_start_s=window.start_sample / self.timeline.sample_rate_hz,
-            score=window.result.score,
+            score=score,
             threshold=alarm.policy.threshold,
             clear_threshold=alarm.policy.clear_threshold,
             branches=window.result.branches,
@@ -168,7 +180,17 @@ class Monitor:
                 faults=self.faults.names,
             )
         )
-        self._counters.alarms += sum(event.event == "alarm_raised" for event in changes)
+        status = self.board.status
+        self.board.status = replace(
+            status,
+            windows=status.windows + 1,
+            alarms=status.alarms + sum(event.event == "alarm_raised" for event in changes),
+            score=score,
+            max_score=score if status.max_score is None else max(score, status.max_score),
+            score_at_s=self.timeline.now_s(),
+            score_busy_s=status.score_busy_s + window.busy_s,
+            levels_dbfs=levels_dbfs,
+        )
         self._emit(changes)
         self._emit(watched)
 
@@ -186,14 +208,14 @@ class Monitor:
         if self.reload is None:
             raise ControlError("nothing can be learned while a recording is played")
         self.judge = judge = self.reload()
-        self.stream.detector = judge.detector
+        self.stream.detector = judge.opened.detector
         self.alarm.alarm.policy = judge.policy
         self._emit(self.dispatcher.ask("on_learned", judge.opened))
         return NoticeEvent(
             **self.timeline.now().facts(),
             notice="learned",
-            text=f"{judge.learned or 'the bundle alone'} decides from now on",
-            figures={"learned": judge.learned or ""},
+            text=f"{judge.opened.learned or 'the bundle alone'} decides from now on",
+            figures={"learned": judge.opened.learned or ""},
         )
 
     def _started(self) -> StartedEvent:
@@ -204,9 +226,9 @@ class Monitor:
             source=self.source.name,
             source_rate_hz=self.source.source_rate_hz,
             bundle=self.judge.opened.bundle_name,
-            learned=self.judge.learned,
+            learned=self.judge.opened.learned,
             sample_rate_hz=rate_hz,
-            window_s=self.judge.detector.window_samples / rate_hz,
+            window_s=self.judge.opened.detector.window_samples / rate_hz,
             hop_s=self.stream.hop_s,
             threshold=policy.threshold,
             clear_threshold=policy.clear_threshold,
@@ -217,51 +239,41 @@ class Monitor:
             state=self.alarm.alarm.state,
         )
 
-    def _stopped(self) -> StoppedEvent:
-        counters = self._counters
+    def _stopped(self, reason: str) -> StoppedEvent:
+        status = self.board.status
         return StoppedEvent(
             **self.timeline.at(self.timeline.position).facts(),
-            reason=self._reason,
+            reason=reason,
             seconds=self.timeline.seconds,
-            windows=counters.windows,
-            skipped_windows=counters.skipped_windows,
-            alarms=counters.alarms,
+            windows=status.windows,
+            skipped_windows=status.skipped_windows,
+            alarms=status.alarms,
             alarm=self.alarm.alarm.active,
-            max_score=counters.max_score,
-            gaps=counters.gaps,
-            dropped_frames=counters.lost_samples,
+            max_score=status.max_score,
+            gaps=status.gaps,
+            dropped_frames=round(status.lost_s * self.timeline.sample_rate_hz),
             undelivered=self.dispatcher.undelivered,
         )
 
     def _update_status(self) -> None:
-        source, alarm, counters = self.source, self.alarm.alarm, self._counters
-        self.board.status = Status(
-            machine=self.judge.detector.machine,
-            bundle=self.judge.opened.bundle_name,
+        """Note what is so now; what is counted was noted when it happened."""
+        source, alarm = self.source, self.alarm.alarm
+        self.board.status = replace(
+            self.board.status,
             source=source.name,
-            started=self.board.status.started,
             updated_s=self.timeline.now_s(),
             audio_at_s=self.timeline.heard_at_s,
-            score_at_s=counters.score_at_s,
             state=alarm.state,
             alarm_id=alarm.alarm_id,
             shelved_until=self.alarm.shelved_until,
             capture=source.state,
-            score=counters.score,
             threshold=alarm.policy.threshold,
-            levels_dbfs=counters.levels_dbfs,
             faults=self.faults.status,
             audio_s=self.timeline.seconds,
-            windows=counters.windows,
-            skipped_windows=counters.skipped_windows,
-            alarms=counters.alarms,
-            gaps=counters.gaps,
-            lost_s=counters.lost_samples / self.timeline.sample_rate_hz,
             reopened=source.reopened,
             drift_ppm=source.drift_ppm,
             backlog_s=source.backlog_s,
             hop_s=self.stream.hop_s,
-            score_busy_s=counters.busy_s,
             outputs=self.dispatcher.counters,
         )
 

@@ -40,7 +40,7 @@ class Timeline:
         self.position = 0  # samples so far, gaps included
         self.heard_at_s: float | None = None  # by `now_s`, when audio came last
         self._machine = machine
-        self._began_s = now_s()
+        self._moved_at_s = now_s()  # when `position` changed last
 
     @property
     def seconds(self) -> float:
@@ -54,9 +54,10 @@ class Timeline:
         ----------
         backlog_s : of audio that has arrived after it
         """
+        if item.end_frame != self.position:
+            self.position, self._moved_at_s = item.end_frame, self.now_s()
         if isinstance(item, Block) and item.n_frames:
-            self.heard_at_s = self.now_s()
-        self.position = item.end_frame
+            self.heard_at_s = self._moved_at_s
         if self.heard_at_s is None:
             return None
         return self.clock.observe(self.seconds + backlog_s)  # also set in an outage
@@ -67,8 +68,8 @@ class Timeline:
 
     def now(self) -> Moment:
         """Return where the stream is now."""
-        silent_s = self.now_s() - (self._began_s if self.heard_at_s is None else self.heard_at_s)
-        return self._moment(self.seconds + (max(silent_s, 0.0) if self.live else 0.0))
+        since_s = self.now_s() - self._moved_at_s if self.live else 0.0
+        return self._moment(self.seconds + since_s)
 
     def _moment(self, stream_time_s: float) -> Moment:
         return Moment(self.clock.utc(stream_time_s), stream_time_s, self._machine)

@@ -26,7 +26,7 @@ from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, M, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
 
 if TYPE_CHECKING:
-    from edge_asd.monitor.judge import Normal
+    from edge_asd.learn.opened_machine import OpenedMachine
 
 __all__ = ["SignalQuality"]
 
@@ -97,9 +97,9 @@ class SignalQuality(Watcher):
                 self._begin(self._start + self._filled)
         return ()
 
-    def on_learned(self, normal: Normal) -> Iterable[Event]:
+    def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Compare with another enrolment."""
-        self.compare_with(normal.reference)
+        self.compare_with(opened.reference)
         return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:

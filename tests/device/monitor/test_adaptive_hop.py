@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from device.made_events import NOW
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_asd.monitor.adaptive_hop import AdaptiveHop
+from edge_asd.events.event import Event
+from edge_asd.events.moment import Moment
+from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 
 HOPS = st.floats(0.1, 10)
 WIDER = st.floats(1, 20)
@@ -156,3 +162,21 @@ def test_a_widest_hop_below_the_wanted_one_means_that_it_stays() -> None:
 
     assert hardware.pace.hop_s == 2.0
     assert hardware.changes == []
+
+
+def test_the_first_window_of_a_detector_that_was_learned_does_not_widen_the_hop() -> None:
+    stream: Any = SimpleNamespace(hop_s=1.0)
+    source: Any = SimpleNamespace(backlog_s=0.0)
+    learned: Any = None
+    watcher = HopWatcher(AdaptiveHop(1.0, 4.0), stream, source, lambda change: None)
+
+    def score(busy_s: float) -> list[Event]:
+        window: Any = SimpleNamespace(busy_s=busy_s)
+        return list(watcher.on_window(Moment(NOW, 0.0, "pump"), window, "normal"))
+
+    assert not any(score(0.1) for _ in range(10))
+    watcher.on_learned(learned)
+
+    assert score(5.0) == [], "it loads and allocates"
+    assert not any(score(0.1) for _ in range(10))
+    assert any(score(5.0) for _ in range(10)), "a detector that stays slow still counts"

@@ -37,8 +37,7 @@ from edge_asd.events.event import (
 )
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
-from edge_asd.monitor.judge import Judge
-from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.monitor import Judge, Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
 from edge_asd.monitor.timeline import Timeline
@@ -145,11 +144,7 @@ def test_events_come_in_order_with_sample_exact_times() -> None:
     assert [event.stream_time_s for event in record.events] == [0, 1.0, 1.5, 2.0, 2.0]
     assert utc_text(record.events[2].time) == "2026-11-22T08:00:01.500Z"
     scores = record.of(ScoreEvent)
-    assert [event.window_start_s for event in scores if isinstance(event, ScoreEvent)] == [
-        0,
-        0.5,
-        1,
-    ]
+    assert [event.window_start_s for event in scores] == [0, 0.5, 1]
 
 
 def test_a_fault_is_raised_and_cleared_right_after_the_scores_that_decide() -> None:
@@ -289,6 +284,19 @@ def test_a_stop_request_ends_the_run_with_a_summary() -> None:
 
     assert (stopped.reason, stopped.windows) == ("interrupted", 5)
     assert record.events[-1] == stopped
+
+
+def test_a_second_interrupt_ends_the_loop_at_once_and_stopped_says_so() -> None:
+    record = Record()
+
+    def interrupted() -> Iterator[Block]:
+        yield from cut(levels((0.0, 2.0)), [100])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted(), record)
+
+    assert record.of(StoppedEvent)[0].reason == "interrupted"
 
 
 def test_a_source_that_ends_because_of_the_stop_request_was_interrupted() -> None:

@@ -12,8 +12,7 @@ from benchmarks.simulated_card import SimulatedTime
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import HopChangedEvent, NoticeEvent
-from edge_asd.monitor.judge import Judge
-from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.monitor import Judge, Monitor
 
 
 class OneReload(Request):
