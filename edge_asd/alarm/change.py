@@ -1,21 +1,11 @@
-"""What can happen to an alarm; times in seconds of the stream."""
+"""What windows and time do to an alarm; times in seconds of the stream."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = [
-    "Acknowledged",
-    "Change",
-    "Cleared",
-    "Raised",
-    "Rule",
-    "Shelved",
-    "Unshelved",
-    "Warned",
-    "WindowChange",
-]
+__all__ = ["Change", "Cleared", "Raised", "Rule", "Unshelved", "Warned"]
 
 Rule = Literal["confirmed", "extreme"]
 
@@ -51,29 +41,10 @@ class Cleared:
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """Somebody has seen the alarm."""
-
-    time_s: float
-    alarm_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Shelved:
-    """No alarm is raised until a time."""
-
-    time_s: float
-    alarm_id: str | None  # of the alarm that was on, and is closed by this
-    until_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Unshelved:
-    """Alarms are raised again."""
+    """The time of shelving is over: alarms are raised again."""
 
     time_s: float
-    reason: Literal["expired", "requested"]
 
 
-WindowChange = Warned | Raised | Cleared | Unshelved
-Change = WindowChange | Acknowledged | Shelved
+Change = Warned | Raised | Cleared | Unshelved

@@ -32,31 +32,40 @@ Pure; time is passed in, in seconds of the stream.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from edge_asd.alarm.change import (
-    Acknowledged,
-    Cleared,
-    Raised,
-    Rule,
-    Shelved,
-    Unshelved,
-    Warned,
-    WindowChange,
-)
+from edge_asd.alarm.change import Change, Cleared, Raised, Rule, Unshelved, Warned
 from edge_asd.alarm.exceedances import Exceedances
-from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import SAME_TIME_S, AlarmPolicy
 from edge_asd.errors import ControlError
 
-__all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmState"]
+__all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmMemory", "AlarmState", "OpenAlarm"]
 
 AlarmState = Literal["normal", "warning", "alarm", "acknowledged", "shelved", "cleared"]
 
 LONGEST_SHELVING_S = 30 * 86_400.0
 # Whoever asks reads a clock that may be ahead of the stream, which waits to be scored.
 _AHEAD_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """An alarm that is on."""
+
+    alarm_id: str
+    raised_at_s: float  # negative: before a restart
+    max_score: float  # so far, the windows that led to it included
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmMemory:
+    """What survives a restart; times in seconds of the stream."""
+
+    open: OpenAlarm | None = None
+    holdoff_until_s: float | None = None
+    shelved_until_s: float | None = None
 
 
 class Alarm:
@@ -76,7 +85,7 @@ class Alarm:
     ) -> None:
         self._policy = policy
         self._name = name
-        self._memory = _plausible(memory or AlarmMemory(), policy)
+        self.memory = _plausible(memory or AlarmMemory(), policy)
         self._exceedances = Exceedances(policy)
         self._now_s = 0.0
         self._warned = False  # whether the present warning was reported
@@ -95,10 +104,10 @@ class Alarm:
     @property
     def state(self) -> AlarmState:
         """State of the chart above, at the latest time that was passed in."""
-        if self._memory.shelved_until_s is not None:
+        if self.memory.shelved_until_s is not None:
             return "shelved"
-        if self._memory.open is not None:
-            return "acknowledged" if self._memory.open.acknowledged else "alarm"
+        if self.memory.open is not None:
+            return "acknowledged" if self.memory.open.acknowledged else "alarm"
         if self._held_off(self._now_s):
             return "cleared"
         return "warning" if self._exceedances.any else "normal"
@@ -106,34 +115,19 @@ class Alarm:
     @property
     def active(self) -> bool:
         """Whether an alarm is on, acknowledged or not."""
-        return self._memory.open is not None
+        return self.memory.open is not None
 
     @property
     def alarm_id(self) -> str | None:
         """Identifier of the alarm that is on."""
-        return self._memory.open.alarm_id if self._memory.open else None
+        return self.memory.open.alarm_id if self.memory.open else None
 
-    @property
-    def raised_at_s(self) -> float | None:
-        """When the alarm that is on was raised; negative: before a restart."""
-        return self._memory.open.raised_at_s if self._memory.open else None
-
-    @property
-    def shelved_until_s(self) -> float | None:
-        """When alarms are raised again, if they are shelved."""
-        return self._memory.shelved_until_s
-
-    @property
-    def memory(self) -> AlarmMemory:
-        """All that must survive a restart."""
-        return self._memory
-
-    def update(self, time_s: float, score: float) -> tuple[WindowChange, ...]:
+    def update(self, time_s: float, score: float) -> tuple[Change, ...]:
         """Take the score of the window that ends at `time_s`; return what changed, in order."""
         expired = self.tick(time_s)
         self._exceedances.add(time_s, score)
-        if self._memory.open is not None:
-            return expired + self._while_on(self._memory.open, time_s, score)
+        if self.memory.open is not None:
+            return expired + self._while_on(self.memory.open, time_s, score)
         rule = self._rule(time_s, score)
         if rule is not None:
             return (*expired, self._raise(time_s, score, rule))
@@ -143,36 +137,36 @@ class Alarm:
         """Let time pass, with or without windows: what expires, expires."""
         self._now_s = max(self._now_s, time_s)
         if not self._held_off(time_s):
-            self._memory = replace(self._memory, holdoff_until_s=None)
-        until_s = self._memory.shelved_until_s
+            self.memory = replace(self.memory, holdoff_until_s=None)
+        until_s = self.memory.shelved_until_s
         if until_s is None or time_s < until_s - SAME_TIME_S:
             return ()
-        self._memory = replace(self._memory, shelved_until_s=None)
-        return (Unshelved(time_s, "expired"),)
+        self.memory = replace(self.memory, shelved_until_s=None)
+        return (Unshelved(time_s),)
 
     def interrupt(self) -> None:
         """Begin anew after a gap: what leads to an alarm must follow it."""
         self._exceedances.forget()
         self._warned = False
 
-    def acknowledge(self, time_s: float) -> Acknowledged:
-        """Note that somebody has seen the alarm.
+    def acknowledge(self) -> str:
+        """Note that somebody has seen the alarm; return its identifier.
 
         Raises
         ------
         ControlError
             When no alarm is on, or it is acknowledged already.
         """
-        opened = self._memory.open
+        opened = self.memory.open
         if opened is None:
             raise ControlError(f"no alarm is on, the state is {self.state}: nothing to acknowledge")
         if opened.acknowledged:
             raise ControlError(f"alarm {opened.alarm_id} is acknowledged already")
-        self._memory = replace(self._memory, open=replace(opened, acknowledged=True))
-        return Acknowledged(time_s, opened.alarm_id)
+        self.memory = replace(self.memory, open=replace(opened, acknowledged=True))
+        return opened.alarm_id
 
-    def shelve(self, time_s: float, until_s: float) -> Shelved:
-        """Raise no alarm until a time; an alarm that is on is closed.
+    def shelve(self, time_s: float, until_s: float) -> str | None:
+        """Raise no alarm until a time; return the identifier of the alarm that this closes.
 
         Raises
         ------
@@ -183,11 +177,11 @@ class Alarm:
             raise ControlError("the end of shelving has passed already; name a later time")
         if until_s > time_s + LONGEST_SHELVING_S + _AHEAD_S:
             raise ControlError("alarms can be shelved for at most 30 days; name an earlier time")
-        alarm_id = self.alarm_id
-        self._memory = replace(self._memory, open=None, shelved_until_s=until_s)
-        return Shelved(time_s, alarm_id, until_s)
+        closed = self.alarm_id
+        self.memory = replace(self.memory, open=None, shelved_until_s=until_s)
+        return closed
 
-    def unshelve(self, time_s: float) -> Unshelved:
+    def unshelve(self) -> None:
         """Raise alarms again.
 
         Raises
@@ -195,19 +189,18 @@ class Alarm:
         ControlError
             When they are not shelved.
         """
-        if self._memory.shelved_until_s is None:
+        if self.memory.shelved_until_s is None:
             raise ControlError("alarms are not shelved")
-        self._memory = replace(self._memory, shelved_until_s=None)
-        return Unshelved(time_s, "requested")
+        self.memory = replace(self.memory, shelved_until_s=None)
 
     def _held_off(self, time_s: float) -> bool:
-        until_s = self._memory.holdoff_until_s
+        until_s = self.memory.holdoff_until_s
         return until_s is not None and time_s < until_s - SAME_TIME_S
 
     def _rule(self, time_s: float, score: float) -> Rule | None:
         """Name the rule by which the alarm is raised now."""
         policy, above = self.policy, self._exceedances
-        if self._memory.shelved_until_s is not None or self._held_off(time_s):
+        if self.memory.shelved_until_s is not None or self._held_off(time_s):
             return None
         if policy.extreme_threshold is not None and score > policy.extreme_threshold:
             return "extreme"
@@ -219,22 +212,22 @@ class Alarm:
     def _raise(self, time_s: float, score: float, rule: Rule) -> Raised:
         alarm_id = self._name(time_s)
         opened = OpenAlarm(alarm_id, time_s, self._exceedances.max_score)
-        self._memory = replace(self._memory, open=opened)
+        self.memory = replace(self.memory, open=opened)
         self._warned = False
         return Raised(time_s, score, alarm_id, self._exceedances.since_s, rule)
 
-    def _while_on(self, opened: OpenAlarm, time_s: float, score: float) -> tuple[WindowChange, ...]:
+    def _while_on(self, opened: OpenAlarm, time_s: float, score: float) -> tuple[Change, ...]:
         opened = replace(opened, max_score=max(opened.max_score, score))
         if not score < self.policy.clear_threshold:
-            self._memory = replace(self._memory, open=opened)
+            self.memory = replace(self.memory, open=opened)
             return ()
         holdoff_until_s = time_s + self.policy.holdoff_s
-        self._memory = replace(self._memory, open=None, holdoff_until_s=holdoff_until_s)
+        self.memory = replace(self.memory, open=None, holdoff_until_s=holdoff_until_s)
         self._exceedances.forget()
         duration_s = time_s - opened.raised_at_s
         return (Cleared(time_s, score, opened.alarm_id, duration_s, opened.max_score),)
 
-    def _warning(self, time_s: float, score: float) -> tuple[WindowChange, ...]:
+    def _warning(self, time_s: float, score: float) -> tuple[Change, ...]:
         """Tell of a warning once, at a window above."""
         if self.state != "warning":
             self._warned = False
@@ -246,13 +239,13 @@ class Alarm:
 
 def _plausible(memory: AlarmMemory, policy: AlarmPolicy) -> AlarmMemory:
     """Return a memory that silences no longer than it may, should a clock have been set back."""
-    if memory.open is not None:
-        opened = replace(memory.open, raised_at_s=min(memory.open.raised_at_s, 0.0))
-        memory = replace(memory, open=opened)
-    if memory.holdoff_until_s is not None:
-        until_s = min(memory.holdoff_until_s, policy.holdoff_s)
-        memory = replace(memory, holdoff_until_s=until_s)
-    if memory.shelved_until_s is not None:
-        until_s = min(memory.shelved_until_s, LONGEST_SHELVING_S)
-        memory = replace(memory, shelved_until_s=until_s)
-    return memory
+    opened = memory.open and replace(memory.open, raised_at_s=min(memory.open.raised_at_s, 0.0))
+    return AlarmMemory(
+        opened,
+        _at_most(memory.holdoff_until_s, policy.holdoff_s),
+        _at_most(memory.shelved_until_s, LONGEST_SHELVING_S),
+    )
+
+
+def _at_most(time_s: float | None, latest_s: float) -> float | None:
+    return None if time_s is None else min(time_s, latest_s)

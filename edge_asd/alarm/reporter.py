@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
-from edge_asd.alarm.change import Cleared, Raised, Unshelved, Warned, WindowChange
-from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.memory import AlarmMemory
+from edge_asd.alarm.change import Change, Cleared, Raised, Unshelved, Warned
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
@@ -88,7 +87,7 @@ class AlarmReporter:
         """Let time pass: what expires, expires, and what changed is saved."""
         expired = self.alarm.tick(at.stream_time_s)
         self._save(at)
-        return [AlarmUnshelvedEvent(**at.facts(), reason=change.reason) for change in expired]
+        return [AlarmUnshelvedEvent(**at.facts(), reason="expired") for _ in expired]
 
     def acknowledge(self, at: Moment, note: str) -> AlarmAcknowledgedEvent:
         """Note that somebody has seen the alarm.
@@ -98,9 +97,9 @@ class AlarmReporter:
         ControlError
             When there is none.
         """
-        change = self.alarm.acknowledge(at.stream_time_s)
+        alarm_id = self.alarm.acknowledge()
         self._save(at)
-        return AlarmAcknowledgedEvent(**at.facts(), alarm_id=change.alarm_id, note=note)
+        return AlarmAcknowledgedEvent(**at.facts(), alarm_id=alarm_id, note=note)
 
     def shelve(self, at: Moment, until: datetime, note: str) -> AlarmShelvedEvent:
         """Raise no alarm until a time of day.
@@ -111,9 +110,9 @@ class AlarmReporter:
             When it has passed.
         """
         for_s = (until - at.time).total_seconds()
-        change = self.alarm.shelve(at.stream_time_s, at.stream_time_s + for_s)
+        closed = self.alarm.shelve(at.stream_time_s, at.stream_time_s + for_s)
         self._save(at)
-        return AlarmShelvedEvent(**at.facts(), alarm_id=change.alarm_id, until=until, note=note)
+        return AlarmShelvedEvent(**at.facts(), alarm_id=closed, until=until, note=note)
 
     def unshelve(self, at: Moment) -> Event:
         """Raise alarms again.
@@ -123,14 +122,14 @@ class AlarmReporter:
         ControlError
             When nothing is shelved.
         """
-        change = self.alarm.unshelve(at.stream_time_s)
+        self.alarm.unshelve()
         self._save(at)
-        return AlarmUnshelvedEvent(**at.facts(), reason=change.reason)
+        return AlarmUnshelvedEvent(**at.facts(), reason="requested")
 
     @property
     def shelved_until(self) -> datetime | None:
         """When alarms are raised again, if they are not now."""
-        until_s = self.alarm.shelved_until_s
+        until_s = self.alarm.memory.shelved_until_s
         return None if until_s is None else self._utc(until_s)
 
     def _save(self, at: Moment) -> None:
@@ -155,13 +154,13 @@ class AlarmReporter:
 
 def _event(
     at: Moment,
-    change: WindowChange,
+    change: Change,
     facts: WindowFacts,
     explain: Callable[[], Explanation | None],
 ) -> Event:
     match change:
         case Unshelved():
-            return AlarmUnshelvedEvent(**at.facts(), reason=change.reason)
+            return AlarmUnshelvedEvent(**at.facts(), reason="expired")
         case Warned():
             return AlarmWarningEvent(**at.facts(), **facts)
         case Raised():
@@ -193,6 +192,4 @@ def _explained(explain: Callable[[], Explanation | None]) -> Explanation | None:
 
 def _essence(memory: AlarmMemory) -> AlarmMemory:
     """What is worth a write to a card that wears out: not every new highest score."""
-    if memory.open is None:
-        return memory
-    return replace(memory, open=replace(memory.open, max_score=0.0))
+    return replace(memory, open=memory.open and replace(memory.open, max_score=0.0))

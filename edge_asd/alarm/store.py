@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.alarm.life_cycle import AlarmMemory, OpenAlarm
 from edge_asd.state.record import Finite, StateRecord, UtcTime
 
 __all__ = ["AlarmStore"]
@@ -77,7 +77,7 @@ class AlarmStore:
             raised_at=self._time(opened.raised_at_s if opened else None),
             # JSON has no infinity.
             max_score=min(opened.max_score, sys.float_info.max) if opened else None,
-            acknowledged=bool(opened and opened.acknowledged),
+            acknowledged=opened.acknowledged if opened else False,
             holdoff_until=self._time(memory.holdoff_until_s),
             shelved_until=self._time(memory.shelved_until_s),
         ).save(self._path)

@@ -78,12 +78,14 @@ def take(alarm: Alarm, time_s: float, step: tuple[str, float]) -> tuple[Change, 
             case "tick":
                 return alarm.tick(time_s)
             case "ack":
-                return (alarm.acknowledge(time_s),)
+                assert alarm.acknowledge() == alarm.alarm_id
             case "shelve":
-                return (alarm.shelve(time_s, time_s + value),)
+                on = alarm.alarm_id
+                assert alarm.shelve(time_s, time_s + value) == on
             case "unshelve":
-                return (alarm.unshelve(time_s),)
+                alarm.unshelve()
+            case "gap":
+                alarm.interrupt()
     except ControlError:
-        return ()
-    alarm.interrupt()
+        pass
     return ()

@@ -27,8 +27,7 @@ from edge_asd.alarm.change import (
     Raised,
     Warned,
 )
-from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.memory import OpenAlarm
+from edge_asd.alarm.life_cycle import Alarm, OpenAlarm
 from edge_asd.alarm.policy import AlarmPolicy
 
 

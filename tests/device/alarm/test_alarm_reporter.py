@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.memory import AlarmMemory
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.alarm.store import AlarmStore

@@ -19,8 +19,7 @@ from edge_asd.alarm.change import (
     Cleared,
     Unshelved,
 )
-from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S, Alarm
-from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S, Alarm, AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import AlarmPolicy
 
 
@@ -60,7 +59,7 @@ def since_start(change: Change, by_s: float) -> Change:
     """The same change in seconds of the stream before the restart."""
     times = {
         field: getattr(change, field) + by_s
-        for field in ("time_s", "since_s", "until_s")
+        for field in ("time_s", "since_s")
         if hasattr(change, field)
     }
     return replace(change, **times)
@@ -69,7 +68,7 @@ def since_start(change: Change, by_s: float) -> Change:
 def test_shelving_that_expired_during_a_restart_is_told() -> None:
     alarm = Alarm(POLICY, name, AlarmMemory(shelved_until_s=-60.0))
 
-    assert alarm.tick(0) == (Unshelved(0, "expired"),)
+    assert alarm.tick(0) == (Unshelved(0),)
     assert alarm.state == "normal"
 
 

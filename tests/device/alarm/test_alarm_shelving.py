@@ -20,10 +20,8 @@ from device.alarm_steps import (
 from hypothesis import given
 
 from edge_asd.alarm.change import (
-    Acknowledged,
     Cleared,
     Raised,
-    Shelved,
     Unshelved,
 )
 from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S, Alarm
@@ -34,7 +32,7 @@ from edge_asd.errors import ControlError
 def test_an_alarm_that_somebody_has_seen_clears_like_any_other() -> None:
     alarm = alarm_after(AT_ONCE, [3])
 
-    assert alarm.acknowledge(1.5) == Acknowledged(1.5, "alarm-at-1")
+    assert alarm.acknowledge() == "alarm-at-1"
     assert (alarm.state, alarm.active) == ("acknowledged", True)
     assert told(alarm.update(2, 0)) == [("Cleared", 2)]
 
@@ -43,20 +41,20 @@ def test_there_must_be_an_alarm_to_acknowledge() -> None:
     alarm = alarm_after(POLICY, [3])
 
     with pytest.raises(ControlError, match="no alarm is on, the state is warning"):
-        alarm.acknowledge(2)
+        alarm.acknowledge()
 
 
 def test_an_alarm_is_acknowledged_once() -> None:
     alarm = alarm_after(AT_ONCE, [3])
-    alarm.acknowledge(2)
+    alarm.acknowledge()
 
     with pytest.raises(ControlError, match="alarm-at-1 is acknowledged already"):
-        alarm.acknowledge(3)
+        alarm.acknowledge()
 
 
 def test_the_next_alarm_is_not_acknowledged() -> None:
     alarm = alarm_after(AT_ONCE, [3])
-    alarm.acknowledge(1.5)
+    alarm.acknowledge()
     alarm.update(2, 0)
 
     alarm.update(3, 3)
@@ -67,9 +65,9 @@ def test_the_next_alarm_is_not_acknowledged() -> None:
 def test_no_alarm_is_raised_while_alarms_are_shelved() -> None:
     alarm = Alarm(EXTREME, name)
 
-    assert alarm.shelve(0, until_s=10) == Shelved(0, None, 10)
+    assert alarm.shelve(0, until_s=10) is None
     assert [alarm.update(t, 9) for t in range(1, 10)] == [()] * 9
-    assert (alarm.state, alarm.shelved_until_s) == ("shelved", 10)
+    assert (alarm.state, alarm.memory.shelved_until_s) == ("shelved", 10)
 
 
 def test_a_fault_that_stays_is_raised_when_shelving_expires() -> None:
@@ -79,7 +77,7 @@ def test_a_fault_that_stays_is_raised_when_shelving_expires() -> None:
         alarm.update(time_s, 3)
 
     assert alarm.update(10, 3) == (
-        Unshelved(10, "expired"),
+        Unshelved(10),
         Raised(10, 3, "alarm-at-10", since_s=5, rule="confirmed"),
     )
 
@@ -87,7 +85,7 @@ def test_a_fault_that_stays_is_raised_when_shelving_expires() -> None:
 def test_shelving_closes_an_alarm_that_is_on() -> None:
     alarm = alarm_after(AT_ONCE, [3])
 
-    assert alarm.shelve(1, until_s=60) == Shelved(1, "alarm-at-1", 60)
+    assert alarm.shelve(1, until_s=60) == "alarm-at-1"
     assert not alarm.active
     assert alarm.update(2, 0) == ()
 
@@ -97,7 +95,9 @@ def test_a_fault_that_stays_is_a_new_alarm_after_unshelving() -> None:
     alarm.shelve(3, until_s=60)
     alarm.update(4, 3)
 
-    assert alarm.unshelve(4.5) == Unshelved(4.5, "requested")
+    alarm.unshelve()
+
+    assert alarm.state == "warning"
     assert alarm.update(5, 3) == (Raised(5, 3, "alarm-at-5", since_s=1, rule="confirmed"),)
 
 
@@ -106,7 +106,7 @@ def test_shelving_expires_without_windows() -> None:
     alarm.shelve(0, until_s=10)
 
     assert alarm.tick(9) == ()
-    assert alarm.tick(10) == (Unshelved(10, "expired"),)
+    assert alarm.tick(10) == (Unshelved(10),)
     assert alarm.state == "normal"
     assert alarm.tick(11) == ()
 
@@ -117,7 +117,7 @@ def test_shelving_again_moves_its_end() -> None:
 
     alarm.shelve(5, until_s=8)
 
-    assert alarm.tick(8) == (Unshelved(8, "expired"),)
+    assert alarm.tick(8) == (Unshelved(8),)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_an_impossible_end_of_shelving_is_refused(until_s: float, complaint: str
 
 def test_what_is_not_shelved_cannot_be_unshelved() -> None:
     with pytest.raises(ControlError, match="not shelved"):
-        Alarm(POLICY, name).unshelve(1)
+        Alarm(POLICY, name).unshelve()
 
 
 @given(policy=policies, steps=steps)
@@ -157,14 +157,10 @@ def test_whatever_happens_an_alarm_is_raised_once_and_closed_once(
                     assert on is None
                     assert time_s >= shelved_until_s
                     on = change.alarm_id
-                case Acknowledged():
-                    assert change.alarm_id == on
                 case Cleared():
                     assert change.alarm_id == on
                     on = None
-                case Shelved():
-                    assert change.alarm_id == on
-                    on, shelved_until_s = None, change.until_s
-                case Unshelved():
-                    shelved_until_s = -math.inf
+        if alarm.memory.shelved_until_s is not None:
+            on = None
+        shelved_until_s = alarm.memory.shelved_until_s or -math.inf
         assert alarm.alarm_id == on

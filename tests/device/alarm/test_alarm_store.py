@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from edge_asd.alarm.change import Cleared, Unshelved
-from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.memory import AlarmMemory, OpenAlarm
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.store import AlarmStore
 
@@ -85,7 +84,7 @@ def test_an_alarm_outlives_a_restart_under_its_name(tmp_path: Path) -> None:
 
     again = Alarm(POLICY, lambda time_s: "another", store(tmp_path, later_s=100).load())
 
-    assert (again.state, again.raised_at_s) == ("alarm", -95)
+    assert (again.state, again.memory.open) == ("alarm", OpenAlarm("alarm-5", -95, 9))
     assert again.update(7, 0) == (Cleared(7, 0, "alarm-5", duration_s=102, max_score=9),)
 
 
@@ -96,7 +95,7 @@ def test_shelving_that_expired_while_no_monitor_ran_is_over(tmp_path: Path) -> N
 
     again = Alarm(POLICY, lambda time_s: "alarm", store(tmp_path, later_s=100).load())
 
-    assert again.tick(0) == (Unshelved(0, "expired"),)
+    assert again.tick(0) == (Unshelved(0),)
 
 
 def test_the_hold_off_goes_on_after_a_restart(tmp_path: Path) -> None:
