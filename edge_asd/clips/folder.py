@@ -60,7 +60,7 @@ class ClearedAlarm(_WholeEvent):
 
 
 class ClipGap(StateRecord):
-    """ClipSound that is missing in a clip."""
+    """Sound that is missing in a clip."""
 
     at_s: Finite  # of the clip
     lost_s: Finite | None  # None: unknown

@@ -54,7 +54,9 @@ class ClipRecorder(Watcher):
         self._settings = settings
         self._rate_hz = sample_rate_hz
         heard_s = min(settings.pre_roll_s + _ONSET_S, settings.max_clip_s)
-        self._pre_roll = _PreRoll(round(heard_s * sample_rate_hz))
+        self._most_heard = round(heard_s * sample_rate_hz)
+        # The latest blocks: the sample of the stream after each, and its frames (n, 2).
+        self._heard: deque[tuple[int, NDArray[np.int16]]] = deque()
         self._gaps: deque[_Gap] = deque(maxlen=_MOST_GAPS)
         self._clip: _Clip | None = None
         retention = Retention(
@@ -66,9 +68,11 @@ class ClipRecorder(Watcher):
         end = round(at.stream_time_s * self._rate_hz)
         rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
         frames = np.nan_to_num(rounded).astype(np.int16)  # a broken driver may deliver no numbers
-        self._pre_roll.add(end - len(frames), frames)
+        self._heard.append((end, frames))
+        while self._heard[0][0] <= end - self._most_heard:
+            self._heard.popleft()
         if self._clip:
-            self._feed(self._clip, end - len(frames), frames)
+            self._feed(self._clip, end, frames)
         return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
@@ -97,23 +101,24 @@ class ClipRecorder(Watcher):
         window_s = event.stream_time_s - event.window_start_s
         wanted_s = event.above_since_s - window_s - self._settings.pre_roll_s
         earliest = max(round(wanted_s * self._rate_hz), raised - most)
-        heard = self._pre_roll.since(earliest)
-        start = heard[0] if heard else raised
+        heard = [
+            (end, frames[-(end - earliest) :]) for end, frames in self._heard if end > earliest
+        ]
+        start = heard[0][0] - len(heard[0][1]) if heard else raised
         start_stream_s = start / self._rate_hz
         began = event.time - timedelta(seconds=event.stream_time_s - start_stream_s)
         self._writer.put(ClipStart(event, began, start_stream_s))
         self._clip = clip = _Clip(event.alarm_id, start, start + most)
         if heard:
-            _, end, frames = heard
-            self._feed(clip, end - len(frames), frames)
+            self._feed(clip, heard[-1][0], np.concatenate([frames for _, frames in heard]))
 
-    def _feed(self, clip: _Clip, position: int, frames: NDArray[np.int16]) -> None:
+    def _feed(self, clip: _Clip, end: int, frames: NDArray[np.int16]) -> None:
         """Write what belongs to the clip; end it when this reaches its end."""
+        position = end - len(frames)
         belongs = frames[: max(clip.end - position, 0)]
         if len(belongs) and not self._writer.put(ClipSound(belongs)):
             self._lose(position, len(belongs))
-        clip.fed_until = position + len(frames)
-        if clip.fed_until >= clip.end:
+        if end >= clip.end:
             self._end()
 
     def _lose(self, position: int, n_samples: int) -> None:
@@ -128,7 +133,7 @@ class ClipRecorder(Watcher):
         if clip is None or clip.alarm_id != alarm_id:
             return
         clip.end = min(clip.end, round((time_s + self._settings.post_roll_s) * self._rate_hz))
-        if clip.fed_until >= clip.end:
+        if self._heard and self._heard[-1][0] >= clip.end:
             self._end()
 
     def _end(self) -> None:
@@ -156,38 +161,3 @@ class _Clip:
     alarm_id: str
     start: int  # sample of the stream
     end: int
-    fed_until: int = 0
-
-
-class _PreRoll:
-    """The last so many samples of a stream, in the blocks in which they came."""
-
-    def __init__(self, n_samples: int) -> None:
-        self._most = n_samples
-        self._n = 0
-        self._blocks: deque[tuple[int, NDArray[np.int16]]] = deque()
-
-    def add(self, start: int, frames: NDArray[np.int16]) -> None:
-        """Append frames (n, 2) that begin at a sample of the stream."""
-        self._blocks.append((start, frames))
-        self._n += len(frames)
-        while len(self._blocks) > 1 and self._n - len(self._blocks[0][1]) >= self._most:
-            self._n -= len(self._blocks.popleft()[1])
-
-    def since(self, sample: int) -> tuple[int, int, NDArray[np.int16]] | None:
-        """Return sound from a sample of the stream on, without its gaps.
-
-        Returns
-        -------
-        The first sample, the one after the last, and the frames (n, 2); None: there is none.
-        """
-        heard = [
-            (max(start, sample), frames[max(sample - start, 0) :])
-            for start, frames in self._blocks
-            if start + len(frames) > sample
-        ]
-        if not heard:
-            return None
-        last_start, last = heard[-1]
-        joined = np.concatenate([frames for _, frames in heard])
-        return heard[0][0], last_start + len(last), joined

@@ -11,33 +11,16 @@ from pathlib import Path
 
 from edge_asd.clips.folder import AUDIO_FILE, PICTURE_FILE, STAMPED
 
-__all__ = ["Retention", "free_bytes"]
+__all__ = ["Retention"]
 
 _log = logging.getLogger(__name__)
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes that may still be written to the disk of a folder.
-
-    Raises
-    ------
-    OSError
-        When the folder is not there.
-    """
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
 
 
 @dataclass(frozen=True, slots=True)
 class _EventFolder:
     folder: Path
+    stamp: str  # time of the alarm, whatever the clock did to files since; empty: no event
     sizes: dict[str, int]  # in bytes, by file name
-
-    @property
-    def age(self) -> str:
-        """Sorts by the time of the alarm; whatever the clock did to files since."""
-        stamp = STAMPED.fullmatch(self.folder.name)
-        return stamp[1] if stamp else ""
 
     @property
     def n_bytes(self) -> int:
@@ -61,7 +44,7 @@ class Retention:
         *,
         max_bytes: int,
         reserve_bytes: int,
-        free: Callable[[Path], int] = free_bytes,
+        free: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
     ) -> None:
         self._folder = folder
         self._max_bytes = max_bytes
@@ -87,7 +70,10 @@ class Retention:
             kept = list(self._scan())
             self._used = sum(own.n_bytes for own in kept)
             lacking = self._lacking(self._used, n_bytes)
-            old = sorted((own for own in kept if own.age and own.folder != keep), key=_age)
+            old = sorted(
+                (own for own in kept if own.stamp and own.folder != keep),
+                key=lambda own: (own.stamp, own.folder.name),
+            )
             if lacking > sum(own.n_bytes for own in old):
                 return self._refusal(n_bytes)
             self._remove(old, lacking)
@@ -116,7 +102,8 @@ class Retention:
         for entry in os.scandir(self._folder):
             if entry.is_dir(follow_symlinks=False):
                 files = {f.name: f.stat(follow_symlinks=False).st_size for f in os.scandir(entry)}
-                yield _EventFolder(Path(entry.path), files)
+                stamp = STAMPED.fullmatch(entry.name)
+                yield _EventFolder(Path(entry.path), stamp[1] if stamp else "", files)
 
     def _refusal(self, n_bytes: int) -> str:
         free, most = self._free(self._folder), self._max_bytes
@@ -140,10 +127,6 @@ def _removable(old: list[_EventFolder]) -> Iterator[tuple[Path, int]]:
                 yield own.folder / name, own.sizes.pop(name)
     for own in old:
         yield own.folder, own.n_bytes
-
-
-def _age(own: _EventFolder) -> tuple[str, str]:
-    return own.age, own.folder.name
 
 
 def _megabytes(n_bytes: int) -> str:

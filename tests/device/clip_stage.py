@@ -68,7 +68,7 @@ class Stage:
             self.at_s = end_s
 
     def gap(self, lost_s: float | None) -> None:
-        """ClipSound goes on after a loss; the monitor tells of it after the next block."""
+        """Sound goes on after a loss; the monitor tells of it after the next block."""
         self.at_s += lost_s or 0.0
         after_s = self.at_s
         self.hear(after_s + BLOCK_S)

@@ -38,7 +38,7 @@ def megabyte(tmp_path: Path) -> Iterator[Path]:
 
 
 def noise_frames(seconds: float) -> np.ndarray:
-    """ClipSound that FLAC cannot make smaller."""
+    """Sound that FLAC cannot make smaller."""
     rng = np.random.default_rng(0)
     return rng.integers(-32768, 32767, (round(seconds * RATE_HZ), 2), dtype=np.int16)
 
