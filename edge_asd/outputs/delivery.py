@@ -14,7 +14,8 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -25,7 +26,7 @@ from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.journal import Journal
 from edge_asd.outputs.output_health import OutputHealth
 
-__all__ = ["Backoff", "Delivery", "Transport"]
+__all__ = ["Delivery", "Transport", "pauses_s"]
 
 _log = logging.getLogger(__name__)
 
@@ -59,23 +60,19 @@ class Transport(Protocol):
         ...
 
 
-class Backoff:
-    """Pauses between attempts: each twice the one before, up to a cap, less a random part."""
+def pauses_s(
+    first_s: float, cap_s: float, jitter: Callable[[], float] = random.random
+) -> Iterator[float]:
+    """Pauses between attempts: each twice the one before, up to a cap, less a random part.
 
-    def __init__(self, first_s: float = 1.0, cap_s: float = 60.0) -> None:
-        self._first_s = min(first_s, cap_s)
-        self._cap_s = cap_s
-        self._pause_s = self._first_s
-
-    def next_s(self, jitter: float) -> float:
-        """Return the next pause; `jitter` in [0, 1] takes away up to half of it."""
-        pause_s = self._pause_s
-        self._pause_s = min(2 * pause_s, self._cap_s)
-        return pause_s * (1 - jitter / 2)
-
-    def reset(self) -> None:
-        """Begin with the first pause again."""
-        self._pause_s = self._first_s
+    Parameters
+    ----------
+    jitter : gives numbers in [0, 1], which take away up to half of a pause
+    """
+    pause_s = first_s
+    while True:
+        yield pause_s * (1 - jitter() / 2)
+        pause_s = min(2 * pause_s, cap_s)
 
 
 class Delivery:
@@ -90,6 +87,7 @@ class Delivery:
     spool : database of durable events; None keeps them in memory only
     capacity : how many other events may wait
     max_spool_bytes : how much durable events may wait; beyond it the oldest is given up
+    pause_s, max_pause_s : after the first failed attempt, and at most
     patience_s : so long an output may fail before that is a fault
     attempts : so often an event may be refused before it is given up
     """
@@ -103,11 +101,11 @@ class Delivery:
         spool: Path | None,
         capacity: int = 1000,
         max_spool_bytes: int = 10_000_000,
-        backoff: Backoff | None = None,
+        pause_s: float = 1.0,
+        max_pause_s: float = 60.0,
         patience_s: float = 30.0,
         attempts: int = 3,
         clock: Callable[[], float] = time.monotonic,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._transport = transport
         self._accepts = accepts
@@ -115,9 +113,9 @@ class Delivery:
         self._max_spool_bytes = max_spool_bytes
         self._attempts = attempts
         self._clock = clock
-        self._jitter = jitter
+        self._new_pauses_s = partial(pauses_s, pause_s, max_pause_s)
         self._changed = threading.Condition()  # guards all of the following
-        self._backoff = backoff or Backoff()
+        self._pauses_s = self._new_pauses_s()
         self._health = OutputHealth(transport.name, report, patience_s=patience_s)
         self._journal = Journal(spool)
         self._waiting = deque(self._journal.stored)  # in order
@@ -202,14 +200,13 @@ class Delivery:
         self._health.lost(n_events, reason)
 
     def _run(self) -> None:
-        over = False
-        while not over:
+        while True:
             try:
                 with self._changed:
                     envelope = self._next()
-                if envelope is not None:
-                    self._attempt(envelope)
-                over = envelope is None
+                if envelope is None:
+                    break
+                self._attempt(envelope)
             except Exception:  # else this output would be silent for ever
                 _log.exception("%s: an event could not be handled", self.name)
                 with self._changed:
@@ -296,8 +293,7 @@ class Delivery:
         self._lose(1, str(failure))
 
     def _on_failure(self, envelope: Envelope, failure: OutputError) -> None:
-        pause_s = self._backoff.next_s(self._jitter())
-        pause_s = max(pause_s, min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
+        pause_s = max(next(self._pauses_s), min(failure.retry_after_s, _MAX_RETRY_AFTER_S))
         self._resume_at_s = self._clock() + pause_s
         self._behind = True
         self._health.failed(str(failure))
@@ -310,7 +306,7 @@ class Delivery:
             self._dropped += 1
 
     def _finish(self, envelope: Envelope) -> None:
-        self._backoff.reset()
+        self._pauses_s = self._new_pauses_s()
         self._resume_at_s = 0.0
         if envelope.durable and envelope in self._waiting:  # it was not given up meanwhile
             self._take_out(envelope)

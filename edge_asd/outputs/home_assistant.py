@@ -85,13 +85,17 @@ def _with_attributes(entity: dict[str, Any], topic: str) -> dict[str, Any]:
     return entity | {"json_attributes_topic": topic}
 
 
-def _figure(name: str, value: str, unit: str | None = None) -> dict[str, Any]:
-    measured = {
+def _figure(name: str, value: str, unit: str = "", digits: int | None = None) -> dict[str, Any]:
+    figure: dict[str, Any] = {
         "name": name,
         "value_template": f"{{{{ value_json.{value} }}}}",
         "state_class": "measurement",
     }
-    return measured if unit is None else measured | {"unit_of_measurement": unit}
+    if unit:
+        figure["unit_of_measurement"] = unit
+    if digits is not None:
+        figure["suggested_display_precision"] = digits
+    return figure
 
 
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
@@ -128,19 +132,11 @@ _ENTITIES: dict[str, dict[str, dict[str, Any]]] = {
             "options": list(ALARM_STATES),
             "value_template": "{{ value_json.state }}",
         },
-        "score": _figure("Score", "score") | {"suggested_display_precision": 3},
-        "threshold": _figure("Threshold", "threshold")
-        | {"suggested_display_precision": 3}
-        | _DIAGNOSTIC,
-        "near_level": _figure("Near level", "levels_dbfs.near", "dBFS")
-        | {"suggested_display_precision": 1}
-        | _DIAGNOSTIC,
-        "far_level": _figure("Far level", "levels_dbfs.far", "dBFS")
-        | {"suggested_display_precision": 1}
-        | _DIAGNOSTIC,
-        "drift": _figure("Clock drift", "drift_ppm", "ppm")
-        | {"suggested_display_precision": 0}
-        | _DIAGNOSTIC,
+        "score": _figure("Score", "score", digits=3),
+        "threshold": _figure("Threshold", "threshold", digits=3) | _DIAGNOSTIC,
+        "near_level": _figure("Near level", "levels_dbfs.near", "dBFS", 1) | _DIAGNOSTIC,
+        "far_level": _figure("Far level", "levels_dbfs.far", "dBFS", 1) | _DIAGNOSTIC,
+        "drift": _figure("Clock drift", "drift_ppm", "ppm", 0) | _DIAGNOSTIC,
         "lost": _figure("Lost audio", "lost_s", "s")
         | {"device_class": "duration", "state_class": "total_increasing"}
         | _DIAGNOSTIC,

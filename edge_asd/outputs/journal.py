@@ -7,6 +7,7 @@ journal's :attr:`Journal.problem`, until :meth:`Journal.mend` could write what w
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import stat
@@ -15,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_asd.outputs.envelope import Envelope
-from edge_asd.outputs.old_spool import read_old_spool
 
 __all__ = ["Journal"]
 
@@ -91,7 +91,7 @@ class Journal:
     def _load(self, old: Path) -> None:
         def read(database: sqlite3.Connection) -> None:
             if old.exists():
-                database.executemany(_INSERT, map(_row, read_old_spool(old)))
+                database.executemany(_INSERT, map(_row, _read_old_spool(old)))
             rows = database.execute("SELECT id, event, payload FROM events ORDER BY rowid")
             self.stored = [Envelope(_id(key), event, True, content) for key, event, content in rows]
 
@@ -132,6 +132,28 @@ class Journal:
             with suppress(OSError):
                 path.replace(path.with_suffix(".damaged"))
                 path.with_name(f"{path.name}-wal").unlink(missing_ok=True)
+
+
+def _read_old_spool(path: Path) -> list[Envelope]:
+    """Return the events in the journal of an earlier version, the oldest first.
+
+    It has one line per event and, once that was delivered, a line ``{"done": "<id>"}``.
+    """
+    waiting: dict[str, Envelope] = {}
+    unreadable = 0
+    for line in path.read_bytes().splitlines():
+        try:
+            content = json.loads(line)
+            if "done" in content:
+                waiting.pop(content["done"], None)
+            else:
+                event_id = str(content["id"])
+                waiting[event_id] = Envelope(event_id, str(content["event"]), True, line)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            unreadable += 1
+    if unreadable:
+        _log.warning("%s: left out %d damaged lines", path, unreadable)
+    return list(waiting.values())
 
 
 def _row(envelope: Envelope) -> tuple[bytes, str, bytes]:

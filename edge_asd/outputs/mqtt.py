@@ -7,8 +7,7 @@ from typing import ClassVar
 
 from edge_asd.doctor.verdict import Verdict
 from edge_asd.outputs import Output
-from edge_asd.outputs.output_section import OutputContext, OutputSection
-from edge_asd.outputs.reach import connect
+from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import Port, TopicPrefix
 
 __all__ = ["MqttSettings"]
@@ -59,4 +58,4 @@ class MqttSettings(OutputSection):
 
     def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
         place = f"{self.host}:{self.used_port}"
-        yield connect("MQTT", self.host, self.used_port, shown=place)
+        yield reach_server("MQTT", self.host, self.used_port, shown=place)

@@ -77,7 +77,7 @@ class Link:
         on_message: Callable[[str, bytes], None],
         patience: Patience,
     ) -> None:
-        self.place = f"MQTT broker {settings.host}:{settings.used_port}"  # as messages name it
+        self._place = f"MQTT broker {settings.host}:{settings.used_port}"
         self._settings = settings
         self._client_id = client_id
         self._password = password
@@ -87,7 +87,7 @@ class Link:
         self._listen_to = listen_to
         self._on_up = on_up
         self._on_message = on_message
-        self._up = False
+        self.connected = False  # as far as is known
         self._problem = "no answer yet"
         self._refused: Client | None = None  # the broker has said why before it hangs up
         self._decided = threading.Event()  # the first attempt has succeeded or failed
@@ -95,22 +95,11 @@ class Link:
         self._refusal = ""  # the last reason that was logged
         self._pending: tuple[str, Client, MQTTMessageInfo] | None = None
         if password and not self._tls and settings.host not in _LOOPBACK:
-            _LOGGER.warning("%s gets the password unencrypted; set tls = true", self.place)
+            _LOGGER.warning("%s gets the password unencrypted; set tls = true", self._place)
         self._switching = threading.Lock()  # guards the following
         self._ending = False
         self._older: Client | None = None  # tries MQTT 3.1.1 beside the other
         self._client = self._made(_NEWEST)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the broker listens, as far as is known."""
-        return self._up
-
-    @property
-    def problem(self) -> str:
-        """Why there is no connection, or that there is no answer."""
-        reason = self._problem or f"no answer for {self._patience.acknowledge_s:g} s"
-        return f"{self.place}: {reason}"
 
     def write(self, topic: str, payload: bytes) -> None:
         """Publish at most once; return when the message was written to the connection.
@@ -143,7 +132,7 @@ class Link:
         self._wait(info)
         self._pending = None
         if refusal := self._refusals.pop(info.mid, None):
-            raise OutputError(f"{self.place} refuses a message: {refusal}; check its access rules")
+            raise OutputError(f"{self._place} refuses a message: {refusal}; check its access rules")
 
     def retain(self, messages: Mapping[str, str]) -> None:
         """Publish retained messages by topic; do not wait for them."""
@@ -157,7 +146,7 @@ class Link:
 
     def close(self) -> None:
         """Disconnect, and leave nothing on the broker but ``offline``."""
-        if self._up:
+        if self.connected:
             with suppress(OutputError):
                 farewell = self._publish(self._will, b"offline", qos=1, retain=True)
                 farewell.wait_for_publish(self._patience.farewell_s)
@@ -172,11 +161,15 @@ class Link:
         stopping.start()
         stopping.join(self._patience.farewell_s)
 
+    def _unanswered(self) -> OutputError:
+        reason = self._problem or f"no answer for {self._patience.acknowledge_s:g} s"
+        return OutputError(f"{self._place}: {reason}")
+
     def _require(self) -> None:
         """Return when there is a connection; wait only for the first attempt."""
         self._decided.wait(self._patience.acknowledge_s)
-        if not self._up:
-            raise OutputError(self.problem)
+        if not self.connected:
+            raise self._unanswered()
 
     def _publish(
         self, topic: str, payload: bytes, *, qos: int, retain: bool = False
@@ -186,9 +179,9 @@ class Link:
             # paho has queued it all the same and sends it after the reconnect.
             info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise OutputError(f"{self.place}: {_MAX_QUEUED} messages wait for an answer already")
+            raise OutputError(f"{self._place}: {_MAX_QUEUED} messages wait for an answer already")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            raise OutputError(self.problem)
+            raise self._unanswered()
         return info
 
     def _wait(self, info: MQTTMessageInfo) -> None:
@@ -199,10 +192,10 @@ class Link:
                 if info.is_published():
                     return
             except (RuntimeError, ValueError):  # QoS 0, and the connection was lost
-                raise OutputError(f"{self.place}: the connection was lost") from None
-            if not self._up:
+                raise OutputError(f"{self._place}: the connection was lost") from None
+            if not self.connected:
                 break
-        raise OutputError(self.problem)
+        raise self._unanswered()
 
     def _made(self, version: MQTTProtocolVersion) -> Client:
         settings, patience = self._settings, self._patience
@@ -248,9 +241,9 @@ class Link:
             client.subscribe(topic)
         self._guarded(self._on_up)
         self._problem = ""
-        self._up = True
+        self.connected = True
         self._decided.set()
-        _LOGGER.info("connected to %s with %s", self.place, client.protocol.name)
+        _LOGGER.info("connected to %s with %s", self._place, client.protocol.name)
 
     def _try_older(self) -> None:
         """Try MQTT 3.1.1 once, while the other client waits for its next attempt."""
@@ -291,7 +284,7 @@ class Link:
         refused, self._refused = self._refused, None
         if self._ending or refused is client or client not in (self._client, self._older):
             return
-        if self._up:
+        if self.connected:
             told = flags.is_disconnect_packet_from_server
             self._lose(f"it ended the connection: {reason}" if told else "the connection was lost")
         elif client.protocol == _NEWEST:
@@ -310,7 +303,7 @@ class Link:
             self._refusals.popitem(last=False)
         if str(reason) != self._refusal:
             self._refusal = str(reason)
-            _LOGGER.warning("%s refuses a message: %s", self.place, reason)
+            _LOGGER.warning("%s refuses a message: %s", self._place, reason)
 
     def _heard(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
         self._guarded(lambda: self._on_message(message.topic, bytes(message.payload)))
@@ -319,11 +312,11 @@ class Link:
         try:
             call()
         except Exception:
-            _LOGGER.exception("%s: a message could not be handled", self.place)
+            _LOGGER.exception("%s: a message could not be handled", self._place)
 
     def _lose(self, problem: str) -> None:
-        self._up = False
+        self.connected = False
         if problem != self._problem and not self._ending:
-            _LOGGER.warning("%s: %s", self.place, problem)
+            _LOGGER.warning("%s: %s", self._place, problem)
         self._problem = problem
         self._decided.set()

@@ -75,7 +75,6 @@ class MqttTransport:
         password: str | None,
         clock: Callable[[], float] = time.monotonic,
         patience: Patience | None = None,
-        heartbeat_s: float = _HEARTBEAT_S,
         poll_s: float = _POLL_S,
     ) -> None:
         slug = machine_slug(machine)
@@ -86,7 +85,6 @@ class MqttTransport:
         self._announces = settings.discovery
         self._status = status
         self._clock = clock
-        self._heartbeat_s = heartbeat_s
         self._told: tuple[object, ...] | None = None
         self._told_at_s = 0.0
         self._closing = threading.Event()
@@ -152,18 +150,15 @@ class MqttTransport:
     def _renew_state_once(self) -> None:
         if not self._link.connected:
             return
-        content = self._verdict()
+        content = verdict(self._status(), self._clock())
         facts, now_s = _facts(content), self._clock()
-        late = now_s - self._told_at_s >= self._heartbeat_s
+        late = now_s - self._told_at_s >= _HEARTBEAT_S
         if late:
             # Heard only once, a lost "online" would make the monitor unavailable for ever.
             self._greet()
         if late or facts != self._told:
             self._told, self._told_at_s = facts, now_s
             self._link.retain({f"{self._base}/state": strict_json(content)})
-
-    def _verdict(self) -> dict[str, Any]:
-        return verdict(self._status(), self._clock())
 
 
 # What is published at once when it changes; figures wait for the heartbeat.

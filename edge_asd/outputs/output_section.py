@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from edge_asd.doctor.verdict import Verdict
+from edge_asd.doctor.verdict import Verdict, ok, problem
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.events.status import Status
@@ -19,7 +20,9 @@ from edge_asd.settings import Settings
 if TYPE_CHECKING:
     from edge_asd.outputs.delivery import Delivery, Transport
 
-__all__ = ["OutputContext", "OutputSection"]
+__all__ = ["OutputContext", "OutputSection", "reach_server"]
+
+_REACH_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,3 +82,20 @@ class OutputSection(Settings):
         """Return where the secret called `key` is."""
         file, variable = getattr(self, f"{key}_file"), getattr(self, f"{key}_env")
         return Secret(f"sinks.{self.name}.{key}", file, variable)
+
+
+def reach_server(check: str, host: str, port: int, *, shown: str) -> Verdict:
+    """Judge whether something listens there; nothing is sent.
+
+    Parameters
+    ----------
+    shown : what the verdict calls the other side, whose address may be secret
+    """
+    try:
+        with socket.create_connection((host, port), timeout=_REACH_TIMEOUT_S):
+            return ok(check, f"{shown} answers")
+    except OSError as error:
+        # Not the whole error: it may repeat an address that is a secret.
+        why = error.strerror or type(error).__name__
+        advice = "does it run, is the network up, does a firewall forbid it?"
+        return problem(check, f"{shown} does not answer: {why}", advice)

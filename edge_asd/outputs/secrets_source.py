@@ -42,11 +42,14 @@ class Secret:
         if self.file and self.variable:
             raise ProfileError(f"{key}_file and {key}_env are both set; leave one of them empty")
         if self.file:
-            text = _first_line(f"{key}_file", Path(self.file))
-            return _plain(f"{key}_file {self.file!r}", text)
+            line = _first_line(f"{key}_file", Path(self.file))
+            return _plain(f"{key}_file {self.file!r}", line)
         if self.variable:
-            text = _environment(key, self.variable, environment)
-            return _plain(f"{key}_env {self.variable!r}", text)
+            if self.variable not in environment:
+                raise ProfileError(
+                    f"{key}_env: the environment variable {self.variable!r} is not set"
+                )
+            return _plain(f"{key}_env {self.variable!r}", environment[self.variable])
         return ""
 
 
@@ -63,12 +66,6 @@ def _first_line(key: str, path: Path) -> str:
     if mode & stat.S_IROTH:
         _log.warning("%s: every user can read %s; run: chmod o-rwx %s", key, path, path)
     return line
-
-
-def _environment(key: str, variable: str, environment: Mapping[str, str]) -> str:
-    if variable not in environment:
-        raise ProfileError(f"{key}_env: the environment variable {variable!r} is not set")
-    return environment[variable]
 
 
 def _plain(where: str, text: str) -> str:

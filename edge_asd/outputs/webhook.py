@@ -37,8 +37,7 @@ from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.event import EVENT_NAMES
 from edge_asd.outputs import Output
 from edge_asd.outputs.envelope import Envelope
-from edge_asd.outputs.output_section import OutputContext, OutputSection
-from edge_asd.outputs.reach import connect
+from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import PositiveSeconds
 
 __all__ = ["WebhookSettings", "WebhookTransport"]
@@ -96,7 +95,9 @@ class WebhookSettings(OutputSection):
             yield problem("webhook", found, "correct it")
             return
         # The path of a webhook is often a password; where all of it is, not even the host.
-        yield connect("webhook", host, port, shown=f"{host}:{port}" if self.url else "its server")
+        yield reach_server(
+            "webhook", host, port, shown=f"{host}:{port}" if self.url else "its server"
+        )
 
     def _address(self, environment: Mapping[str, str]) -> str:
         key = "sinks.webhook.url"

@@ -11,7 +11,7 @@ from device.reports import a_notice
 
 from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.fault import FaultChange
-from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.envelope import Envelope
 
 
@@ -47,7 +47,7 @@ def delivery(
     mailbox: Mailbox, news: list[FaultChange] | None = None, **options: Any
 ) -> Iterator[Delivery]:
     """Deliver with short pauses; close quickly."""
-    settings: dict[str, Any] = {"spool": None, "backoff": Backoff(0.005, 0.02)} | options
+    settings: dict[str, Any] = {"spool": None, "pause_s": 0.005, "max_pause_s": 0.02} | options
     output = Delivery(mailbox, report=(news if news is not None else []).append, **settings)
     try:
         yield output

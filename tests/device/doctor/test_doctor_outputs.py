@@ -10,7 +10,7 @@ import pytest
 from device.installations import installation_of, states, written
 
 from edge_asd.doctor import reach
-from edge_asd.outputs.reach import connect
+from edge_asd.outputs.output_section import reach_server
 from edge_asd.outputs.secrets_source import Secret
 
 
@@ -22,9 +22,9 @@ def test_a_server_that_listens_answers() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
 
-        assert connect("MQTT", "127.0.0.1", port, shown="it").state == "ok"
+        assert reach_server("MQTT", "127.0.0.1", port, shown="it").state == "ok"
 
-    assert connect("MQTT", "127.0.0.1", port, shown="it").state == "problem"
+    assert reach_server("MQTT", "127.0.0.1", port, shown="it").state == "problem"
 
 
 def test_a_secret_address_is_reached_but_not_shown(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from device.mailbox import Mailbox, delivery, ids, ignore
 from device.reports import a_notice
 from device.waiting import wait_until
 
-from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.output_health import OutputHealth
 
 
@@ -39,7 +39,8 @@ def test_what_the_lock_guards_is_changed_under_the_lock_alone(
         mailbox,
         report=ignore,
         spool=tmp_path / "mailbox.sqlite3",
-        backoff=Backoff(0.005, 0.02),
+        pause_s=0.005,
+        max_pause_s=0.02,
     )
     for event in (SCORE, a_notice(1), a_notice(2)):
         output.emit(event)
@@ -173,7 +174,7 @@ def test_close_tries_once_more_before_it_leaves_events_to_the_next_start(tmp_pat
     journal = tmp_path / "mailbox.sqlite3"
     mailbox = Mailbox()
     mailbox.away = True
-    output = Delivery(mailbox, report=ignore, spool=journal, backoff=Backoff(60.0))
+    output = Delivery(mailbox, report=ignore, spool=journal, pause_s=60.0)
     output.emit(a_notice(1))
     wait_until(lambda: mailbox.attempts == 1)
 

@@ -194,3 +194,28 @@ def test_what_a_server_asks_for_is_waited_for_but_not_for_ever() -> None:
         now_s[0] = 301.0
         output.emit(SCORE)
         wait_until(lambda: mailbox.attempts == 2)
+
+
+def test_after_a_delivery_the_pauses_begin_anew() -> None:
+    now_s = [0.0]
+    mailbox = Mailbox()
+    mailbox.away = True
+    with delivery(mailbox, clock=lambda: now_s[0], pause_s=1.0, max_pause_s=60.0) as output:
+        output.emit(a_notice(1))
+        for n_attempts, wake_at_s in ((1, 1.0), (2, 3.0), (3, 7.0)):
+            wait_until(partial(_has_tried, mailbox, n_attempts))
+            mailbox.away = n_attempts < 3
+            now_s[0] = wake_at_s
+            output.emit(SCORE)  # wakes the thread
+        wait_until(lambda: len(mailbox.taken) == 4)
+
+        mailbox.away = True
+        output.emit(a_notice(2))
+        wait_until(lambda: mailbox.attempts == 8)
+        now_s[0] = 8.0
+        output.emit(SCORE)
+        wait_until(lambda: mailbox.attempts == 9)
+
+
+def _has_tried(mailbox: Mailbox, n_attempts: int) -> bool:
+    return mailbox.attempts >= n_attempts

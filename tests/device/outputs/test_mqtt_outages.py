@@ -18,7 +18,7 @@ from device.waiting import DEADLINE_S, wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
-from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.mqtt_transport import MqttTransport
 
 
@@ -124,7 +124,8 @@ def test_events_of_an_outage_arrive_in_order_and_none_is_lost(
         report=changes.append,
         accepts=lambda event: True,
         spool=tmp_path / "mqtt.sqlite3",
-        backoff=Backoff(0.02, 0.1),
+        pause_s=0.02,
+        max_pause_s=0.1,
         patience_s=0.05,
     )
     for number in range(10):

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 from edge_asd.events.fault import FaultChange
-from edge_asd.outputs.delivery import Backoff
+from edge_asd.outputs.delivery import pauses_s
 from edge_asd.outputs.output_health import OutputHealth
 
 
-def test_pauses_double_up_to_the_cap_and_begin_anew() -> None:
-    backoff = Backoff(1.0, 60.0)
+def test_pauses_double_up_to_the_cap() -> None:
+    pauses = islice(pauses_s(1.0, 60.0, lambda: 0.0), 8)
 
-    pauses = [backoff.next_s(0.0) for _ in range(8)]
-    backoff.reset()
-
-    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    assert backoff.next_s(0.0) == 1
+    assert list(pauses) == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 def test_chance_takes_away_up_to_half_of_a_pause() -> None:
-    backoff = Backoff(8.0, 8.0)
+    chances = iter((0.0, 0.5, 1.0))
+    pauses = islice(pauses_s(8.0, 8.0, lambda: next(chances)), 3)
 
-    assert [backoff.next_s(jitter) for jitter in (0.0, 0.5, 1.0)] == [8.0, 6.0, 4.0]
+    assert list(pauses) == [8.0, 6.0, 4.0]
 
 
 def test_years_of_failure_do_not_overflow_the_pause() -> None:
-    backoff = Backoff()
+    pauses = islice(pauses_s(1.0, 60.0, lambda: 0.0), 5000)
 
-    assert {backoff.next_s(0.0) for _ in range(5000)} == {1, 2, 4, 8, 16, 32, 60}
+    assert set(pauses) == {1, 2, 4, 8, 16, 32, 60}
 
 
 def health_and_news() -> tuple[OutputHealth, list[FaultChange]]:

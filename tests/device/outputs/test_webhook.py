@@ -38,7 +38,7 @@ from device.web_server import (
 from edge_asd import __version__
 from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.fault import FaultChange
-from edge_asd.outputs.delivery import Backoff, Delivery
+from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.webhook import WebhookTransport
 
@@ -53,7 +53,7 @@ def ids(*numbers: int) -> list[str]:
 def delivered_to(
     url: str, news: list[FaultChange] | None = None, *, timeout_s: float = 30.0, **options: Any
 ) -> Iterator[Delivery]:
-    settings: dict[str, Any] = {"spool": None, "backoff": Backoff(0.002, 0.01)} | options
+    settings: dict[str, Any] = {"spool": None, "pause_s": 0.002, "max_pause_s": 0.01} | options
     transport = WebhookTransport(url, timeout_s=timeout_s)
     output = Delivery(transport, report=(news if news is not None else []).append, **settings)
     try:
@@ -358,7 +358,7 @@ def test_neither_address_nor_token_appears_in_logs_errors_or_faults(
     script = [answers(500), hangs, resets, talks_nonsense, *[answers(404)] * 3]
     with web_server(*script) as server:
         transport = WebhookTransport(f"{server.url}/pa55", token="t0ken", timeout_s=TIMEOUT_S)
-        output = Delivery(transport, report=news.append, spool=None, backoff=Backoff(0.01))
+        output = Delivery(transport, report=news.append, spool=None, pause_s=0.01)
         output.emit(a_notice(1))
         wait_until(lambda: news)
         output.close()
