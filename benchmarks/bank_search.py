@@ -32,12 +32,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
 from edge_asd.scoring.density import reference_density
-from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.hnsw import HnswBank, open_index
 from edge_asd.scoring.kinds import DldnSpec
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import normalise_rows
 
 SIZES = (1_000, 10_000, 20_000)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.bundle.manifest import (
     BranchSpec,
     Domain,
     ExtractorSpec,
-    FileEntry,
     MachineSpec,
     Manifest,
     read_manifest,
 )
-from edge_asd.errors import BundleError, UsageError
+from edge_asd.errors import UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
-from edge_asd.scoring.bank import Bank, Search, open_bank
+from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.bank_files import Search, open_bank
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.graph import Shape, open_session, require_shapes
@@ -66,18 +66,7 @@ class Bundle:
             At the first file that is missing, leaves the bundle, or differs.
         """
         for name in sorted(names):
-            expected = self.manifest.files[name]
-            pure = PurePosixPath(name)
-            if pure.is_absolute() or ".." in pure.parts:
-                raise BundleError(f"{self.path}: file name {name!r} leads out of the bundle")
-            path = self.path / name
-            if not path.is_file():
-                raise BundleError(f"{path} is missing; copy the bundle again")
-            found = FileEntry.of(path)
-            if found != expected:
-                raise BundleError(
-                    f"{path} is damaged: found {found}, expected {expected}; copy the bundle again"
-                )
+            self.manifest.files[name].require(self.path, name)
 
     def resolve_machine(self, name: str | None) -> str:
         """Return the machine called `name`, or the only one when `name` is None.

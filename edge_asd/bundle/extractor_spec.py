@@ -19,7 +19,7 @@ class FeatureSpec(Record):
 
     ``graph``: a float32 ONNX front-end, audio (B, n_channels, n_samples) -> (B, *shape).
     ``spectrum``: magnitude of the real FFT of the whole window
-    (:func:`edge_asd.scoring.spectrum.magnitude_spectrum`), no file.
+    (:func:`edge_asd.scoring.extractor.magnitude_spectrum`), no file.
     """
 
     name: str  # name of the encoder's input

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -60,6 +60,25 @@ class FileEntry(Record):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         return cls(sha256=digest, bytes=path.stat().st_size)
+
+    def require(self, bundle_dir: Path, name: str) -> None:
+        """Check that a file is as it was written.
+
+        Raises
+        ------
+        BundleError
+            When it is missing, leaves the bundle, or differs.
+        """
+        path, pure = bundle_dir / name, PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts:
+            raise BundleError(f"{bundle_dir}: file name {name!r} leads out of the bundle")
+        if not path.is_file():
+            raise BundleError(f"{path} is missing; copy the bundle again")
+        found = FileEntry.of(path)
+        if found != self:
+            raise BundleError(
+                f"{path} is damaged: found {found}, expected {self}; copy the bundle again"
+            )
 
     def __str__(self) -> str:
         return f"{self.bytes} bytes, sha256 {self.sha256[:12]}..."

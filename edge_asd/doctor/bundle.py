@@ -8,7 +8,7 @@ from typing import Any
 from edge_asd.doctor.child import ask_task
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
-from edge_asd.scoring.real_time import MAX_LOAD, WIDEST_HOP_WINDOWS
+from edge_asd.scoring.stream import MAX_LOAD, WIDEST_HOP_WINDOWS
 
 __all__ = ["bundle", "bundle_verdict", "speed_verdict"]
 

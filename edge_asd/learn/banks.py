@@ -16,44 +16,11 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.learned import Learned, LearnedSound
-from edge_asd.scoring.bank import Bank, Search
-from edge_asd.scoring.density import Rows
-from edge_asd.scoring.exact_bank import ExactBank
+from edge_asd.scoring.bank import Bank, ExactBank, JoinedBank
+from edge_asd.scoring.bank_files import Search
 from edge_asd.scoring.kinds import ReferenceSpec
-from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
-__all__ = ["JoinedBank", "bank_of", "site_banks", "site_spectra"]
-
-
-class JoinedBank:
-    """Banks of one domain as if they were one, their references in order."""
-
-    def __init__(self, parts: Sequence[Bank]) -> None:
-        self._parts = tuple(parts)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._parts))
-
-    @property
-    def normalisation(self) -> ScoreNormalisation:
-        """Of the distance to each reference."""
-        return ScoreNormalisation.joined([part.normalisation for part in self._parts])
-
-    def minimum(self, query: Rows) -> float:
-        """Return the least normalised distance from `query`, (dim,), to the references."""
-        return min(part.minimum(query) for part in self._parts)
-
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance; all, if there are fewer."""
-        rows, distance, before = [], [], 0
-        for part in self._parts:
-            found = part.nearest(query, k)
-            rows.append(found.rows + before)
-            distance.append(found.distance)
-            before += len(part)
-        normalised = np.concatenate(distance)
-        order = np.argsort(normalised, kind="stable")[:k]
-        return NearestReferences(np.concatenate(rows)[order], normalised[order])
+__all__ = ["bank_of", "site_banks", "site_spectra"]
 
 
 def bank_of(sounds: Sequence[LearnedSound], branch: str, scorer: ReferenceSpec) -> Bank:

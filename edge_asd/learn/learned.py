@@ -33,8 +33,8 @@ from edge_asd.bundle.record import Positive, Record
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
+from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.signal.reference import SignalReference
 from edge_asd.state.record import first_problem
 

@@ -13,7 +13,7 @@ from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.banks import site_banks, site_spectra
 from edge_asd.learn.learned import BundleStamp, Learned
 from edge_asd.learn.store import LearnedStore, learned_states
-from edge_asd.scoring.bank import Search
+from edge_asd.scoring.bank_files import Search
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.signal.reference import SignalReference

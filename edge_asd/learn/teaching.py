@@ -24,8 +24,8 @@ from edge_asd.explain.normal_spectra import measure_spectra
 from edge_asd.learn.banks import site_banks
 from edge_asd.learn.enrolment import calibrated
 from edge_asd.learn.learned import Learned, LearnedSound, Taught
+from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.detector import Detector
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import window_queries
 
 __all__ = ["MOST_WINDOWS", "forget", "teach", "teachable"]

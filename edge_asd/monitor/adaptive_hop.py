@@ -14,8 +14,7 @@ from edge_asd.events.event import Event, HopChangedEvent
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
-from edge_asd.scoring.real_time import MAX_LOAD
-from edge_asd.scoring.stream import ScoredStream, ScoredWindow
+from edge_asd.scoring.stream import MAX_LOAD, ScoredStream, ScoredWindow
 
 if TYPE_CHECKING:
     from edge_asd.learn.opened_machine import OpenedMachine

@@ -40,8 +40,7 @@ from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
 from edge_asd.scoring.detector import Detector
-from edge_asd.scoring.real_time import WIDEST_HOP_WINDOWS
-from edge_asd.scoring.stream import ScoredStream
+from edge_asd.scoring.stream import WIDEST_HOP_WINDOWS, ScoredStream
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.service.notify import ServiceNotifier
 from edge_asd.signal.quality import SignalQuality

@@ -1,180 +1,164 @@
 """Memory banks: the references of one domain, and the least normalised distance to them.
 
-Two searches stand behind one protocol. :class:`edge_asd.scoring.exact_bank.ExactBank` compares a
-query with every reference; :class:`edge_asd.scoring.hnsw.HnswBank` asks an index that has the
-densities folded into its space. The minimum is over the normalised distance, never over the raw
-one: the nearest reference is in general not the minimiser.
+The score of embedding y against the bank of one domain is ::
+
+    min over references x of  scale(x) * D(y, x) + offset(x)
+
+:mod:`edge_asd.scoring.kinds` says how each kind of scorer chooses scale and offset. The
+minimum is over the normalised distance, never over the raw one: the nearest reference is in
+general not the minimiser.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.arrays import read_array
-from edge_asd.bundle.manifest import BankSpec, FileEntry
-from edge_asd.bundle.record import Domain
-from edge_asd.errors import BundleError, DataError
-from edge_asd.scoring.density import Rows, checked_rows
-from edge_asd.scoring.exact_bank import ExactBank
-from edge_asd.scoring.hnsw import HnswBank, build_index, folds, hnswlib_or_none, open_index
-from edge_asd.scoring.kinds import Banks, ReferenceSpec
-from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
+from edge_asd.scoring.density import Distance, Floats, References, Rows, row_blocks
 
-__all__ = [
-    "EXACT_BELOW",
-    "MIN_RECALL",
-    "Bank",
-    "Search",
-    "open_bank",
-    "write_banks",
-]
-
-EXACT_BELOW = 10_000  # rows; fewer are searched faster without an index, benchmarks/bank_search.py
-MIN_RECALL = 0.99  # of an index worth shipping
-
-Search = Literal["auto", "exact", "hnsw"]
-
-_Float = TypeVar("_Float", np.float32, np.float64)
-
-_log = logging.getLogger(__name__)
+__all__ = ["Bank", "ExactBank", "JoinedBank", "NearestReferences", "ScoreNormalisation"]
 
 
-class Bank(Protocol):
-    """The references of one domain, ready to be searched."""
+@dataclass(frozen=True, slots=True, eq=False)
+class NearestReferences:
+    """The references of least normalised distance to a query, the nearest first."""
+
+    rows: NDArray[np.intp]  # (k,)
+    distance: Floats  # (k,) normalised
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoreNormalisation:
+    """Scale and offset of the distance to each reference; shape (..., n), float64."""
+
+    scale: Floats
+    offset: Floats
+
+    @classmethod
+    def joined(cls, parts: Sequence[ScoreNormalisation]) -> ScoreNormalisation:
+        """Return that of the references of all parts, in order."""
+        return cls(
+            np.concatenate([part.scale for part in parts]),
+            np.concatenate([part.offset for part in parts]),
+        )
+
+    def typical(self, n: int) -> ScoreNormalisation:
+        """Return that of `n` references, each as a typical one of these."""
+        scale, offset = float(np.median(self.scale)), float(np.median(self.offset))
+        return ScoreNormalisation(np.full(n, scale), np.full(n, offset))
+
+    def minimum(self, distance: Floats) -> Floats:
+        """Return the least normalised distance over the last axis."""
+        return np.asarray((self.scale * distance + self.offset).min(axis=-1))
+
+    def nearest(self, distance: Floats, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance, from all distances (n,)."""
+        normalised = self.scale * distance + self.offset
+        rows = np.argsort(normalised, kind="stable")[:k]
+        return NearestReferences(rows, normalised[rows])
+
+
+class Bank(ABC):
+    """The references of one domain, ready to be searched.
+
+    Searching raises `DataError` when a query is not finite, or of another width than the
+    references.
+
+    Parameters
+    ----------
+    normalisation : of the distance to each reference
+    """
+
+    def __init__(self, normalisation: ScoreNormalisation) -> None:
+        self.normalisation = normalisation
 
     def __len__(self) -> int:
-        """How many references there are."""
-        ...
+        return len(self.normalisation.scale)
 
-    @property
-    def normalisation(self) -> ScoreNormalisation:
-        """Of the distance to each reference."""
-        ...
+    @abstractmethod
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance; all, if there are fewer."""
 
     def minimum(self, query: Rows) -> float:
         """Return the least normalised distance from `query`, (dim,), to the references."""
-        ...
+        return float(self.nearest(query, 1).distance[0])
+
+
+class ExactBank(Bank):
+    """Compares a query with every reference.
+
+    Parameters
+    ----------
+    references : (n, dim) float
+        Taken as given.
+    normalisation : of the distance to each reference
+    distance : between embeddings
+    """
+
+    def __init__(
+        self, references: Rows, normalisation: ScoreNormalisation, distance: Distance
+    ) -> None:
+        super().__init__(normalisation)
+        self.references = references
+        self.distance = distance
+
+    @cached_property
+    def _prepared(self) -> References:
+        return References(self.references, self.distance)
+
+    def minima(self, queries: Rows) -> Floats:
+        """Return the least normalised distance from each query to the references.
+
+        Parameters
+        ----------
+        queries : (m, dim) float
+
+        Returns
+        -------
+        (m,) float64
+        """
+        minima = np.empty(len(queries))
+        for rows in row_blocks(len(queries)):
+            distance = self._prepared.distances(queries[rows])
+            minima[rows] = self.normalisation.minimum(distance)
+        return minima
+
+    def minimum(self, query: Rows) -> float:
+        return float(self.minima(query[None])[0])  # without sorting
 
     def nearest(self, query: Rows, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance; all, if there are fewer."""
-        ...
+        return self.normalisation.nearest(self._prepared.distances(query[None])[0], k)
 
-
-def write_banks(
-    bundle_dir: Path,
-    stem: str,
-    banks: Banks,
-    spec: ReferenceSpec,
-    *,
-    index_from: int = EXACT_BELOW,
-) -> dict[Domain, BankSpec]:
-    """Write the banks of one machine and branch into a bundle, and say what was written.
-
-    Parameters
-    ----------
-    stem : str
-        Relative path that every file name begins with, such as ``banks/fan/fkie@near``.
-    banks : mapping of domain to (n_d, dim) float
-        Rows of unit norm.
-    index_from : int
-        Smallest bank that gets an index. An index is left out, with a warning, when its
-        recall is below `MIN_RECALL` or the kind of scorer cannot be folded.
-
-    Raises
-    ------
-    DataError
-        When a bank is empty or holds values that are not finite.
-    """
-    specs: dict[Domain, BankSpec] = {}
-    for domain, normalisation in spec.normalisations(banks).items():
-        rows = np.ascontiguousarray(banks[domain], dtype=np.float32)
-        file, gauge_file = f"{stem}.{domain}.npy", f"{stem}.{domain}.gauge.npy"
-        (bundle_dir / file).parent.mkdir(parents=True, exist_ok=True)
-        np.save(bundle_dir / file, rows, allow_pickle=False)
-        columns = np.stack([normalisation.scale, normalisation.offset], axis=1)
-        np.save(bundle_dir / gauge_file, columns, allow_pickle=False)
-        index, bank = None, ExactBank(rows, normalisation, spec.distance)
-        if len(rows) >= index_from and _can_index(bank, spec.kind):
-            index = build_index(bank, bundle_dir, f"{stem}.{domain}.hnsw")
-            if index.recall < MIN_RECALL:
-                _log.warning(
-                    "%s: recall %.4f is below %.2f; the index is left out and search is exact",
-                    index.file, index.recall, MIN_RECALL,
-                )  # fmt: skip
-                (bundle_dir / index.file).unlink()
-                index = None
-        specs[domain] = BankSpec(
-            file=file, gauge_file=gauge_file, n=len(rows), dim=rows.shape[1], index=index
+    def some(self, rows: NDArray[np.intp]) -> ExactBank:
+        """Return a bank of some of the references."""
+        normalisation = ScoreNormalisation(
+            self.normalisation.scale[rows], self.normalisation.offset[rows]
         )
-    return specs
+        return ExactBank(self.references[rows], normalisation, self.distance)
 
 
-def open_bank(
-    bundle_dir: Path,
-    bank: BankSpec,
-    domain: Domain,
-    scorer: ReferenceSpec,
-    files: Mapping[str, FileEntry],
-    search: Search = "auto",
-) -> Bank:
-    """Open a bank of a bundle.
+class JoinedBank(Bank):
+    """Banks of one domain as if they were one, their references in order."""
 
-    Parameters
-    ----------
-    files : mapping of relative path to FileEntry
-        Digests of the bundle; an index is loaded only when it matches its own.
-    search : how
-        ``auto`` uses the index of a bank of `EXACT_BELOW` rows or more that has one.
-        An index that is absent or refused is built again in memory, with a warning.
+    def __init__(self, parts: Sequence[Bank]) -> None:
+        super().__init__(ScoreNormalisation.joined([part.normalisation for part in parts]))
+        self._parts = tuple(parts)
 
-    Raises
-    ------
-    BundleError
-        When a file of the bank is missing, or is not what the manifest says.
-    """
-    rows = _load(bundle_dir / bank.file, np.float32, (bank.n, bank.dim))
-    normalisation = _read_normalisation(bundle_dir, bank, domain, scorer, rows)
-    exact = ExactBank(rows, normalisation, scorer.distance)
-    indexed = bank.index is not None and bank.n >= EXACT_BELOW
-    wanted = search == "hnsw" or (search == "auto" and indexed)
-    if wanted and _can_index(exact, scorer.kind):
-        return HnswBank(exact, open_index(exact, bundle_dir, bank.index, files))
-    return exact
+    def minimum(self, query: Rows) -> float:
+        return min(part.minimum(query) for part in self._parts)
 
-
-def _can_index(bank: ExactBank, kind: str) -> bool:
-    """Whether an index gives the minimiser here; says why when it does not."""
-    if not folds(bank):
-        _log.warning("a %s score of %s distances has no index: exact search", kind, bank.distance)
-        return False
-    if hnswlib_or_none() is None:
-        _log.warning("hnswlib is not installed: exact search ('pip install hnswlib' adds it)")
-        return False
-    return True
-
-
-def _read_normalisation(
-    bundle_dir: Path, bank: BankSpec, domain: Domain, scorer: ReferenceSpec, rows: Rows
-) -> ScoreNormalisation:
-    if bank.gauge_file is None:
-        return scorer.normalisations({domain: rows})[domain]
-    path = bundle_dir / bank.gauge_file
-    columns = _load(path, np.float64, (bank.n, 2))
-    if (columns[:, 0] <= 0).any():
-        raise BundleError(f"{path} holds scales that are not positive; export the bundle again")
-    return ScoreNormalisation(columns[:, 0].copy(), columns[:, 1].copy())
-
-
-def _load(path: Path, dtype: type[_Float], shape: tuple[int, int]) -> NDArray[_Float]:
-    array = read_array(path, dtype, shape)
-    try:
-        checked_rows(array)
-    except DataError as error:
-        raise BundleError(f"{path} is unusable: {error}") from error
-    return array
+    def nearest(self, query: Rows, k: int) -> NearestReferences:
+        rows, distance, before = [], [], 0
+        for part in self._parts:
+            found = part.nearest(query, k)
+            rows.append(found.rows + before)
+            distance.append(found.distance)
+            before += len(part)
+        normalised = np.concatenate(distance)
+        order = np.argsort(normalised, kind="stable")[:k]
+        return NearestReferences(np.concatenate(rows)[order], normalised[order])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.scoring.extractor import Extractor
-from edge_asd.scoring.real_time import MAX_LOAD
+from edge_asd.scoring.stream import MAX_LOAD
 from edge_asd.system_files import board, governor, processor, processor_flags, resident_bytes
 
 if TYPE_CHECKING:

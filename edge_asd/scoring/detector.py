@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import Domain, MachineSpec
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import AudioError
-from edge_asd.scoring.extractor import Extractor, Timings
+from edge_asd.scoring.extractor import Extractor, Timings, timed
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.scorer import BankScorer, Neighbour, Scorer
 
@@ -93,14 +92,10 @@ class Detector:
         ----------
         timings : gets the seconds of ``scorer`` and ``fusion``
         """
-        start = time.perf_counter()
-        scores = {name: scorer.score(embeddings[name]) for name, scorer in self._scorers.items()}
-        middle = time.perf_counter()
-        fused = float(fuse(self.spec.fusion, scores))
-        if timings is not None:
-            end = time.perf_counter()
-            timings["scorer"] = middle - start
-            timings["fusion"] = end - middle
+        with timed(timings, "scorer"):
+            scores = {name: own.score(embeddings[name]) for name, own in self._scorers.items()}
+        with timed(timings, "fusion"):
+            fused = float(fuse(self.spec.fusion, scores))
         return WindowScore(fused, scores)
 
     def n_references(self, branch: str) -> dict[Domain, int]:
@@ -144,9 +139,6 @@ def embed(
     embeddings = {}
     for name, own in by_extractor.items():
         batch = np.stack([VIEWS[branch.view].apply(audio) for branch in own])  # (n_views, ...)
-        spent: dict[str, float] = {}
-        rows = extractors[name](batch, spent)
+        rows = extractors[name](batch, timings, name)
         embeddings.update({branch.name: rows[i] for i, branch in enumerate(own)})
-        if timings is not None:
-            timings.update({f"{name} {stage}": seconds for stage, seconds in spent.items()})
     return embeddings

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-from edge_asd.scoring.spectrum import magnitude_spectrum
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
     from edge_asd.bundle.manifest import ExtractorSpec, SegmentSpec
 
-__all__ = ["Extractor", "Timings", "cut_segments", "fit_length"]
+__all__ = ["Extractor", "Timings", "cut_segments", "fit_length", "magnitude_spectrum", "timed"]
 
 Timings = MutableMapping[str, float]  # seconds spent, by stage
 
@@ -71,22 +70,46 @@ class Extractor:
         return embeddings
 
     def __call__(
-        self, audio: NDArray[np.float32], timings: Timings | None = None
+        self, audio: NDArray[np.float32], timings: Timings | None = None, name: str = ""
     ) -> NDArray[np.float32]:
         """Embeddings (B, n_segments, embedding_dim) of windows (B, n_channels, n_samples).
 
         Windows of another length are tiled or cut to the network's input first. `timings`
-        gets the seconds under ``features`` and ``encoder``.
+        gets the seconds under ``<name> features`` and ``<name> encoder``.
         """
-        start = time.perf_counter()
-        features = self.features(fit_length(audio, self.spec.n_samples))
-        middle = time.perf_counter()
-        embeddings = self.encode(features)
-        if timings is not None:
-            end = time.perf_counter()
-            timings["features"] = middle - start
-            timings["encoder"] = end - middle
+        with timed(timings, f"{name} features"):
+            features = self.features(fit_length(audio, self.spec.n_samples))
+        with timed(timings, f"{name} encoder"):
+            embeddings = self.encode(features)
         return embeddings.reshape(len(audio), -1, self.spec.embedding_dim)
+
+
+@contextmanager
+def timed(timings: Timings | None, stage: str) -> Iterator[None]:
+    """Keep the seconds that a stage takes, if anyone wants them."""
+    start = time.perf_counter()
+    yield
+    if timings is not None:
+        timings[stage] = time.perf_counter() - start
+
+
+def magnitude_spectrum(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Magnitudes of the real FFT of each row, DC up to just below Nyquist.
+
+    The one feature that is not an ONNX graph: a real FFT of 10^5 and more points has no good
+    ONNX form, so this numpy call is the definition for training and device alike.
+
+    Parameters
+    ----------
+    audio : (..., n_samples) float32 in [-1, 1]
+
+    Returns
+    -------
+    (..., n_samples // 2) float32, neither scaled nor compressed. The FFT branch of the
+    FKIE network takes exactly this (Wilkinghoff, DCASE 2023 Challenge Task 2).
+    """
+    n_bins = audio.shape[-1] // 2
+    return np.abs(np.fft.rfft(audio, axis=-1)[..., :n_bins]).astype(np.float32, copy=False)
 
 
 def cut_segments(feature: NDArray[np.float32], segments: SegmentSpec) -> NDArray[np.float32]:

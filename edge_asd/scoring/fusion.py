@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import add
 from typing import TypeVar
 
 import numpy as np
@@ -36,11 +38,7 @@ def fuse(spec: FusionSpec, scores: Mapping[str, Score]) -> Score:
     DataError
         When a branch of the fusion has no score.
     """
-    first, *rest = spec.terms
-    total = _weighted(first, scores)
-    for term in rest:
-        total = total + _weighted(term, scores)
-    return total
+    return reduce(add, (_weighted(term, scores) for term in spec.terms))
 
 
 def standardised(term: TermSpec, normal: Mapping[str, NDArray[np.float64]]) -> TermSpec:

@@ -26,9 +26,8 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import FileEntry, IndexSpec
 from edge_asd.errors import BundleError
+from edge_asd.scoring.bank import Bank, ExactBank, NearestReferences, ScoreNormalisation
 from edge_asd.scoring.density import Floats, References, Rows, checked_queries, normalise_rows
-from edge_asd.scoring.exact_bank import ExactBank
-from edge_asd.scoring.normalisation import NearestReferences, ScoreNormalisation
 
 __all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
 
@@ -43,11 +42,10 @@ _SEED = 0  # with one thread, the same rows give the same graph
 _log = logging.getLogger(__name__)
 
 
-class HnswBank:
+class HnswBank(Bank):
     """Asks an index for the minimiser, then measures its answer exactly.
 
-    Every method raises `DataError` when a query is not finite, or of another width than the
-    references.
+    A minimum is exact when the minimiser is among the index's `N_CANDIDATES` nearest.
 
     Parameters
     ----------
@@ -57,23 +55,9 @@ class HnswBank:
     """
 
     def __init__(self, bank: ExactBank, index: Any) -> None:
+        super().__init__(bank.normalisation)
         self._bank = bank
         self._index = index
-
-    @property
-    def normalisation(self) -> ScoreNormalisation:
-        """Of the distance to each reference."""
-        return self._bank.normalisation
-
-    def __len__(self) -> int:
-        return len(self._bank)
-
-    def minimum(self, query: Rows) -> float:
-        """Return the least normalised distance from `query`, (dim,), to the references found.
-
-        Exact when the minimiser is among the index's `N_CANDIDATES` nearest.
-        """
-        return float(self.nearest(query, 1).distance[0])
 
     def nearest(self, query: Rows, k: int) -> NearestReferences:
         """Return the `k` references of least normalised distance among those found."""
@@ -155,12 +139,10 @@ def open_index(
     if index is None:
         _log.info("the bundle has no index of these %d references: building it", len(bank))
         return _build(bank)
-    refusal = _refusal(bank, bundle_dir, index, files)
-    if refusal:
-        _log.warning(
-            "index %s is not used: %s; building it again from its %d references",
-            bundle_dir / index.file, refusal, len(bank),
-        )  # fmt: skip
+    try:
+        _require_fit(bank, bundle_dir, index, files)
+    except BundleError as error:
+        _log.warning("%s; building it again from its %d references", error, len(bank))
         return _build(bank)
     loaded = _new_index(index.dim)
     loaded.load_index(str(bundle_dir / index.file), max_elements=index.n)
@@ -173,20 +155,19 @@ def folded_dim(dim: int) -> int:
     return 2 * dim + 3
 
 
-def _refusal(
+def _require_fit(
     bank: ExactBank, bundle_dir: Path, index: IndexSpec, files: Mapping[str, FileEntry]
-) -> str | None:
-    """Why an index must not be loaded; None when it may."""
-    path, entry = bundle_dir / index.file, files.get(index.file)
+) -> None:
+    """Raise BundleError when an index must not be loaded."""
+    where = f"index {bundle_dir / index.file}"
     expected = (len(bank), folded_dim(bank.references.shape[1]))
     if (index.n, index.dim) != expected:
-        return f"it says {index.n} vectors of {index.dim}, these references make {expected}"
-    if not path.is_file():
-        return "there is no such file"
-    if entry is None:
-        return "the manifest lists no digest of it"
-    found = FileEntry.of(path)
-    return None if found == entry else f"it has {found}, the manifest says {entry}"
+        raise BundleError(
+            f"{where} has {index.n} vectors of {index.dim}, these references make {expected}"
+        )
+    if index.file not in files:
+        raise BundleError(f"{where} has no digest in the manifest")
+    files[index.file].require(bundle_dir, index.file)
 
 
 def _new_index(dim: int) -> Any:

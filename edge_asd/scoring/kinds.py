@@ -22,6 +22,7 @@ from pydantic import Field, model_validator
 
 from edge_asd.bundle.record import Domain, Positive, PositiveFloat, Record
 from edge_asd.errors import DataError
+from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import (
     NO_NEIGHBOUR,
     Distance,
@@ -32,7 +33,6 @@ from edge_asd.scoring.density import (
     leave_one_out,
     reference_density,
 )
-from edge_asd.scoring.normalisation import ScoreNormalisation
 
 __all__ = [
     "Banks",

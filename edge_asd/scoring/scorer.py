@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.record import Domain
 from edge_asd.errors import DataError
-from edge_asd.scoring.bank import Bank
+from edge_asd.scoring.bank import Bank, ExactBank
 from edge_asd.scoring.density import (
     NO_NEIGHBOUR,
     Floats,
@@ -26,7 +26,6 @@ from edge_asd.scoring.density import (
     leave_one_out,
     normalise_rows,
 )
-from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.kinds import Banks, ReferenceSpec, require_references
 
 __all__ = [

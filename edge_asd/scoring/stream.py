@@ -20,7 +20,17 @@ from edge_asd.audio.window import Window, Windower
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import WindowScore
 
-__all__ = ["ScoredStream", "ScoredWindow", "SkippedWindow", "WindowDetector"]
+__all__ = [
+    "MAX_LOAD",
+    "WIDEST_HOP_WINDOWS",
+    "ScoredStream",
+    "ScoredWindow",
+    "SkippedWindow",
+    "WindowDetector",
+]
+
+MAX_LOAD = 0.8  # share of the hop for scoring; the rest is for capture, outputs and hiccups
+WIDEST_HOP_WINDOWS = 4  # the hop that "auto" may widen to; a fault of a minute is still heard
 
 
 class WindowDetector(Protocol):

@@ -18,9 +18,9 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
 from edge_asd.bundle.manifest import BranchSpec, Manifest
 from edge_asd.bundle.record import Domain
+from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats, Neighbourhood, Rows
 from edge_asd.scoring.kinds import DirectSpec, ReferenceSpec, ScorerSpec
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd_export.bundling.bundle_writer import write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions
 from edge_asd_export.calibration.scoring import SCORINGS, Scoring

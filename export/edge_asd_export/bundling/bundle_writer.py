@@ -20,7 +20,7 @@ from edge_asd.bundle.manifest import (
 )
 from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
-from edge_asd.scoring.bank import write_banks
+from edge_asd.scoring.bank_files import write_banks
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.atomic_folder import atomic_folder
 from edge_asd_export.bundling.embedded_clips import (

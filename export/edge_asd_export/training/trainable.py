@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from edge_asd.scoring.spectrum import magnitude_spectrum
+from edge_asd.scoring.extractor import magnitude_spectrum
 
 __all__ = ["Feature", "Segments", "TrainableExtractor"]
 

@@ -13,9 +13,9 @@ from edge_asd.learn.calibration import (
     site_threshold,
     student_quantile,
 )
+from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.kinds import DldnSpec, NearestSpec
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, normalise_rows
 
 SPEC = DldnSpec()

@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec
 from edge_asd.errors import BundleError, DataError
-from edge_asd.scoring import bank as bank_module
-from edge_asd.scoring import hnsw
-from edge_asd.scoring.bank import Bank, open_bank, write_banks
+from edge_asd.scoring import bank_files, hnsw
+from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
+from edge_asd.scoring.bank_files import open_bank, write_banks
 from edge_asd.scoring.density import Distance, References, reference_density
-from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.hnsw import HnswBank, folds
 from edge_asd.scoring.kinds import DldnSpec, VarminSpec
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import exact_scores, normalise_rows
 
 ROUNDING = 1e-9  # relative, of float64 distances between float32 rows
@@ -248,7 +246,7 @@ def test_recall_is_measured_when_an_index_is_built(tmp_path: Path) -> None:
 def test_an_index_of_low_recall_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bank_module, "MIN_RECALL", 1.1)
+    monkeypatch.setattr(bank_files, "MIN_RECALL", 1.1)
     assert write(tmp_path, index_from=1).bank.index is None
     assert not list(tmp_path.rglob("*.hnsw"))
     assert "is below" in caplog.text
@@ -287,8 +285,8 @@ def _remove(written: Written) -> Written:
     ("damage", "reason"),
     [
         (_flip_a_byte, "bytes, sha256 "),
-        (_truncate, "it has 1000 bytes"),
-        (_remove, "no such file"),
+        (_truncate, "found 1000 bytes"),
+        (_remove, "is missing"),
         (lambda written: written.with_index(dim=36), "300 vectors of 36"),
         (lambda written: written.with_index(n=299), "299 vectors of 35"),
         (lambda written: written._replace(files={}), "no digest"),
@@ -316,7 +314,7 @@ def test_auto_searches_a_small_bank_exactly_and_a_large_one_by_index(
 ) -> None:
     bare = written._replace(bank=written.bank.model_copy(update={"index": None}))
     assert isinstance(written.open(), ExactBank)
-    monkeypatch.setattr(bank_module, "EXACT_BELOW", written.bank.n)
+    monkeypatch.setattr(bank_files, "EXACT_BELOW", written.bank.n)
     assert isinstance(written.open(), HnswBank)
     assert isinstance(bare.open(), ExactBank)
 

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_asd.bundle.manifest import SegmentSpec
-from edge_asd.scoring.extractor import cut_segments, fit_length
-from edge_asd.scoring.spectrum import magnitude_spectrum
+from edge_asd.scoring.extractor import cut_segments, fit_length, magnitude_spectrum
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError
+from edge_asd.scoring.bank import ExactBank, ScoreNormalisation
 from edge_asd.scoring.density import SMALLEST_DENSITY, References
 from edge_asd.scoring.density import reference_density as density_of
-from edge_asd.scoring.exact_bank import ExactBank
 from edge_asd.scoring.kinds import DldnSpec, ReferenceSpec, VarminSpec
-from edge_asd.scoring.normalisation import ScoreNormalisation
 from edge_asd.scoring.scorer import (
     BankScorer,
     exact_scores,

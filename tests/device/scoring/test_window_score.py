@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError
-from edge_asd.scoring.exact_bank import ExactBank
+from edge_asd.scoring.bank import ExactBank
 from edge_asd.scoring.kinds import DldnSpec, OutputSpec
 from edge_asd.scoring.scorer import (
     BankScorer,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import System, WeightedSum, system_named
 from edge_asd.errors import DataError, UsageError
-from edge_asd.scoring.exact_bank import ExactBank
+from edge_asd.scoring.bank import ExactBank
 from edge_asd.scoring.kinds import DirectSpec, ReferenceSpec
 from edge_asd.scoring.scorer import (
     BankScorer,
