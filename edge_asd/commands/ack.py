@@ -26,9 +26,8 @@ def ack(
 
         edge-asd ack --machine pump-3 --note "bearing ordered"
     """
-    from edge_asd.control.control_socket import ask, plain_text
-    from edge_asd.control.monitors import control_socket
+    from edge_asd.control.monitors import ask_monitor
 
-    path = control_socket(options.known_state_roots(state, profile), machine)
-    reply = ask(path, "ack", note=plain_text(note))
-    typer.echo(f"acknowledged {plain_text(str(reply.get('alarm_id')))}")
+    roots = options.known_state_roots(state, profile)
+    reply = ask_monitor(roots, machine, "ack", note=note)
+    typer.echo(f"acknowledged {reply.get('alarm_id')}")

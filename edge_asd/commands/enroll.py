@@ -86,13 +86,14 @@ def enroll(
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder, require_name
-    from edge_asd.state.places import state_root
+    from edge_asd.state.places import machine_root, state_roots
 
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
     settings = load_profile(profile)
     opened = Bundle.open(bundle)
-    folder = StateFolder(state_root(state, settings, os.environ), require_name(machine))
+    roots = state_roots(state, settings, os.environ)
+    folder = StateFolder(machine_root(require_name(machine), roots), machine)
     of: Domain = "target" if domain is _Domain.target else "source"
     store = LearnedStore(folder)
     with store.writing():

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 import typer
 
 from edge_asd.commands import options
 from edge_asd.errors import UsageError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = ["shelve"]
 
@@ -43,39 +42,31 @@ def shelve(
 
         edge-asd shelve --off
     """
-    from datetime import UTC, datetime
-
-    from edge_asd.control.control_socket import ask, plain_text
-    from edge_asd.control.monitors import control_socket
+    from edge_asd.control.monitors import ask_monitor
     from edge_asd.events.event import utc_text
 
     if sum(chosen is not None for chosen in (duration, until, off or None)) != 1:
         raise UsageError("give one of --for, --until and --off")
     end = None if off else _end(duration, until, datetime.now(UTC))
-    path = control_socket(options.known_state_roots(state, profile), machine)
+    roots = options.known_state_roots(state, profile)
     if end is None:
-        ask(path, "unshelve")
+        ask_monitor(roots, machine, "unshelve")
         typer.echo("alarms are raised again")
         return
-    reply = ask(path, "shelve", until=utc_text(end), note=plain_text(note))
-    closed = plain_text(str(reply.get("alarm_id") or ""))
-    typer.echo(
-        f"no alarm is raised until {plain_text(str(reply.get('until')))}"
-        + (f"; {closed} is closed" if closed else "")
-    )
+    reply = ask_monitor(roots, machine, "shelve", until=utc_text(end), note=note)
+    closed = f"; {reply['alarm_id']} is closed" if reply.get("alarm_id") else ""
+    typer.echo(f"no alarm is raised until {reply.get('until')}{closed}")
 
 
 def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
     """Return when shelving ends: at most 30 days from now."""
-    from datetime import timedelta
-
     from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S
 
     if duration is not None:
-        seconds = _seconds(duration)
+        wanted, seconds = f"--for {duration}", _seconds(duration)
     else:
+        wanted = f"--until {until}"
         seconds = (options.utc_time("--until", until or "") - now).total_seconds()
-    wanted = f"--for {duration}" if duration is not None else f"--until {until}"
     if not seconds > 0:
         raise UsageError(f"{wanted} is over already; name a time that is still to come")
     if seconds > LONGEST_SHELVING_S:
@@ -84,8 +75,6 @@ def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
 
 
 def _seconds(text: str) -> float:
-    import re
-
     match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
     if match is None:
         raise UsageError(f"--for {text!r} is not a duration; write it like 90s, 30m, 2h or 1d")

@@ -21,7 +21,6 @@ from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from edge_asd.control.unix_socket import connected, listening, peer_uid, read_line
@@ -48,7 +47,7 @@ class Request:
 
     def __init__(self, command: str, arguments: Mapping[str, Any]) -> None:
         self.command = command
-        self.arguments: Mapping[str, Any] = MappingProxyType(dict(arguments))
+        self.arguments = arguments
         self._answer: Future[dict[str, Any]] = Future()
 
     def reply(self, content: dict[str, Any], /) -> None:
@@ -204,7 +203,7 @@ def ask(
     try:
         with connected(path) as connection:
             with suppress(BrokenPipeError, ConnectionResetError):  # refused unread: see why
-                _send(connection, {"command": command, "arguments": arguments})
+                _send(connection, {"command": command, "arguments": _plain_texts(arguments)})
             line = read_line(connection, most_bytes=_MOST_REPLY_BYTES, timeout_s=timeout_s)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         raise ControlError(
@@ -229,6 +228,13 @@ def plain_text(text: str, most_characters: int = _MOST_CHARACTERS) -> str:
     return "".join(filter(str.isprintable, line))[:most_characters]
 
 
+def _plain_texts(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: plain_text(value) if isinstance(value, str) else value
+        for name, value in content.items()
+    }
+
+
 def _send(connection: socket.socket, content: Mapping[str, Any]) -> None:
     connection.settimeout(_REQUEST_TIMEOUT_S)
     connection.sendall(json.dumps(content, default=str).encode() + b"\n")
@@ -241,13 +247,7 @@ def _parsed(line: bytes) -> Request:
         raise ControlError("the request is not JSON") from None
     match content:
         case {"command": str(command), "arguments": dict(arguments)}:
-            return Request(
-                plain_text(command),
-                {
-                    name: plain_text(value) if isinstance(value, str) else value
-                    for name, value in arguments.items()
-                },
-            )
+            return Request(plain_text(command), _plain_texts(arguments))
     raise ControlError("the request is not an object with a command and arguments")
 
 
@@ -259,7 +259,7 @@ def _result(line: bytes, path: Path) -> dict[str, Any]:
         content = None
     match content:
         case {"result": dict(result)}:
-            return result
+            return _plain_texts(result)
         case {"error": str(message)}:
             raise ControlError(plain_text(message, 1000))
     raise ControlError(f"what answers at {path} is not a monitor of this version")

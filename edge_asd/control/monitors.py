@@ -19,12 +19,13 @@ from edge_asd.state.places import states_in
 
 __all__ = [
     "MonitorReport",
-    "control_socket",
+    "ask_monitor",
     "find_monitors",
     "recent_alarms",
     "reload_monitor",
     "report_on",
     "root_in_use",
+    "status_of",
 ]
 
 _MOST_RECORD_BYTES = 1_000_000
@@ -37,7 +38,7 @@ class MonitorReport:
     machine: str
     folder: str  # of its state
     running: bool
-    status: dict[str, Any]  # see edge_asd.events.status; empty when it does not answer
+    status: dict[str, Any]  # see status_of; empty when it does not answer
     trouble: str  # why it does not answer
     alarms: list[dict[str, Any]]  # see edge_asd.clips.folder; the latest first
 
@@ -66,13 +67,15 @@ def root_in_use(roots: Sequence[Path]) -> Path:
     return [*used, *(root for root in roots if os.access(root, os.R_OK | os.X_OK)), *roots][0]
 
 
-def control_socket(roots: Sequence[Path], machine: str | None) -> Path:
-    """Return the socket of the monitor of a machine, or of the only one that runs.
+def ask_monitor(
+    roots: Sequence[Path], machine: str | None, command: str, **arguments: Any
+) -> dict[str, Any]:
+    """Return what the monitor of a machine answers, or the only one that runs.
 
     Raises
     ------
     ControlError
-        When it does not run.
+        When it does not run, or refuses.
     StateError
         When its state belongs to another user.
     UsageError
@@ -84,7 +87,7 @@ def control_socket(roots: Sequence[Path], machine: str | None) -> Path:
         raise UsageError(f"monitors of {names} are running; name one with --machine")
     for folder in running:
         if machine is None or folder.path.name == folder_name(machine):
-            return folder.control_socket
+            return ask(folder.control_socket, command, **arguments)
     wanted = f" of {machine!r}" if machine else ""
     others = f"; running: {names}" if names else ""
     raise ControlError(
@@ -93,17 +96,29 @@ def control_socket(roots: Sequence[Path], machine: str | None) -> Path:
     )
 
 
+def status_of(folder: StateFolder) -> dict[str, Any]:
+    """Ask a monitor how it is; see edge_asd.events.status.
+
+    Raises
+    ------
+    ControlError
+        When it does not answer, or is of another version.
+    """
+    status = ask(folder.control_socket, "status").get("status")
+    if not isinstance(status, dict):
+        raise ControlError("the monitor does not tell how it is; is it of this version?")
+    return status
+
+
 def report_on(folder: StateFolder) -> MonitorReport:
-    """Ask a monitor how it is."""
+    """Return what is known of a monitor, whether it runs or not."""
     status: dict[str, Any] = {}
     trouble = ""
     running = True
     try:
         running = answers(folder.control_socket)
         if running:
-            status = dict(ask(folder.control_socket, "status")["status"])
-    except (KeyError, TypeError, ValueError):
-        trouble = "the monitor does not tell how it is; is it of this version?"
+            status = status_of(folder)
     except (ControlError, OSError) as error:
         trouble = str(error)
     machine = status.get("machine") or folder.machine

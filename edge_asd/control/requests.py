@@ -35,39 +35,32 @@ def serve(
     ----------
     take_over : judges by what was learned since the start
     """
+    reply: dict[str, Any] = {}
+    event: Event | None = None
     try:
-        reply, events = _answer(request, reporter, now, status, take_over)
+        match request.command:
+            case "status":
+                reply = {"status": status().to_dict()}
+            case "ack":
+                event = reporter.acknowledge(now, _text(request, "note"))
+                reply = {"alarm_id": event.alarm_id}
+            case "shelve":
+                event = reporter.shelve(now, _time(request, "until"), _text(request, "note"))
+                reply = {"alarm_id": event.alarm_id, "until": utc_text(event.until)}
+            case "unshelve":
+                event = reporter.unshelve(now)
+            case "reload":
+                event = take_over()
+                reply = {"learned": event.to_dict()["text"]}
+            case unknown:
+                raise ControlError(
+                    f"the monitor knows no request {unknown!r}; are both one version?"
+                )
     except (EdgeAsdError, OSError) as error:  # OSError: what was learned cannot be read
         request.refuse(one_line(error))
         return []
     request.reply(reply)
-    return events
-
-
-def _answer(
-    request: Request,
-    reporter: AlarmReporter,
-    now: Moment,
-    status: Callable[[], Status],
-    take_over: Callable[[], Event],
-) -> tuple[dict[str, Any], list[Event]]:
-    match request.command:
-        case "status":
-            return {"status": status().to_dict()}, []
-        case "ack":
-            acknowledged = reporter.acknowledge(now, _text(request, "note"))
-            return {"alarm_id": acknowledged.alarm_id}, [acknowledged]
-        case "shelve":
-            shelved = reporter.shelve(now, _time(request, "until"), _text(request, "note"))
-            until = utc_text(shelved.until)
-            return {"alarm_id": shelved.alarm_id, "until": until}, [shelved]
-        case "unshelve":
-            return {}, [reporter.unshelve(now)]
-        case "reload":
-            learned = take_over()
-            return {"learned": learned.to_dict()["text"]}, [learned]
-        case unknown:
-            raise ControlError(f"the monitor knows no request {unknown!r}; are both one version?")
+    return [event] if event else []
 
 
 def _text(request: Request, name: str) -> str:

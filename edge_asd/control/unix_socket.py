@@ -9,7 +9,7 @@ import stat
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edge_asd.errors import ControlError
@@ -33,29 +33,29 @@ def listening(path: Path) -> socket.socket:
     ControlError
         When a process listens there, when something else is there, or as the system does.
     """
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(stat.S_IRWXU)
-        _remove_stale(path)
-        # bind takes the rights of the file from the socket: no moment is open to others.
-        os.fchmod(listener.fileno(), stat.S_IRUSR | stat.S_IWUSR)
-        with _address(path) as address:
-            listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ControlError(
-            f"cannot listen at {path}: {error.strerror or error}; name another folder with --state"
-        ) from error
-    except BaseException:
-        listener.close()
-        raise
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.chmod(stat.S_IRWXU)
+            _remove_stale(path)
+            # bind takes the rights of the file from the socket: no moment is open to others.
+            os.fchmod(listener.fileno(), stat.S_IRUSR | stat.S_IWUSR)
+            with _address(path) as address:
+                listener.bind(address)
+            listener.listen(_BACKLOG)
+        except OSError as error:
+            reason = error.strerror or error
+            raise ControlError(
+                f"cannot listen at {path}: {reason}; name another folder with --state"
+            ) from error
+        stack.pop_all()
     return listener
 
 
-def connected(path: Path) -> socket.socket:
-    """Return a socket that is connected to the process that listens at `path`.
+@contextmanager
+def connected(path: Path) -> Iterator[socket.socket]:
+    """Give a socket that is connected to the process that listens at `path`.
 
     Raises
     ------
@@ -63,15 +63,13 @@ def connected(path: Path) -> socket.socket:
         FileNotFoundError or ConnectionRefusedError when nobody listens, BlockingIOError
         when too many wait to be heard.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
+    with (
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+        _address(path) as address,
+    ):
         connection.settimeout(_CONNECT_TIMEOUT_S)
-        with _address(path) as address:
-            connection.connect(address)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        connection.connect(address)
+        yield connection
 
 
 def answers(path: Path) -> bool:
@@ -83,12 +81,12 @@ def answers(path: Path) -> bool:
         When that cannot be found out: PermissionError for a socket of another user.
     """
     try:
-        connected(path).close()
+        with connected(path):
+            return True
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return False
     except (BlockingIOError, TimeoutError):
         return True  # busy
-    return True
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_asd.control.control_socket import ask
+from edge_asd.control.monitors import status_of
 from edge_asd.errors import EdgeAsdError
 from edge_asd.profile import load_profile
 from edge_asd.service.plan import UNIT
@@ -109,7 +109,7 @@ def _page(instance: str, root: Path, profile: str | None, state: Path | None) ->
         installed = below(root, SERVICE_CONFIG / f"{instance}.toml")
         settings = load_profile(profile or (str(installed) if installed.is_file() else "default"))
         folder = StateFolder(state or service_root(settings, root), instance)
-        monitor = dict(ask(folder.control_socket, "status")["status"])
+        monitor = status_of(folder)
     except (EdgeAsdError, OSError) as error:
         trouble = str(error)
     return ServicePage(unit_state(instance, root), monitor, trouble)

@@ -5,24 +5,27 @@
 a profile with    ``site.state_dir``; a relative one is below the folder in which the
 ``state_dir``     monitor works, for a service ``/var/lib/edge-asd``
 else              systemd's ``STATE_DIRECTORY``, or ``~/.local/state/edge-asd``; a
-                  command that looks for monitors looks at those of the services, too
+                  command that looks for monitors looks at those of the services, too;
+                  one that learns uses the first of these that has the machine
 ================  ====================================================================
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from edge_asd.errors import ProfileError, StateError
 from edge_asd.profile import Profile, load_profile
-from edge_asd.state.folder import StateFolder
+from edge_asd.state.folder import StateFolder, folder_name
 
 __all__ = [
     "SERVICE_CONFIG",
     "SERVICE_STATE",
     "below",
+    "machine_root",
     "service_root",
     "state_root",
     "state_roots",
@@ -67,6 +70,17 @@ def state_roots(
         if not profile.site.state_dir:
             roots += _service_roots(system)
     return list(dict.fromkeys(roots))
+
+
+def machine_root(machine: str, roots: Sequence[Path]) -> Path:
+    """Return which of these places has the state of a machine; the first, where none has.
+
+    Parameters
+    ----------
+    roots : from :func:`state_roots`
+    """
+    name = folder_name(machine)
+    return next((root for root in roots if os.access(root / name, os.W_OK)), roots[0])
 
 
 def service_root(profile: Profile, system: Path = Path("/")) -> Path:

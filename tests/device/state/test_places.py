@@ -8,7 +8,14 @@ import pytest
 
 from edge_asd.profile import Profile, load_profile
 from edge_asd.state.folder import StateFolder
-from edge_asd.state.places import SERVICE_CONFIG, below, state_root, state_roots, states_in
+from edge_asd.state.places import (
+    SERVICE_CONFIG,
+    below,
+    machine_root,
+    state_root,
+    state_roots,
+    states_in,
+)
 
 HOME = {"HOME": "/home/ann"}
 
@@ -79,3 +86,12 @@ def test_machines_are_listed_place_by_place_and_nothing_is_made(tmp_path: Path) 
     ]
     assert isinstance(found[0], StateFolder)
     assert not (tmp_path / "none").exists()
+
+
+def test_what_is_known_of_a_machine_decides_where_its_state_is(tmp_path: Path) -> None:
+    (tmp_path / "var/lib/edge-asd/pumps/pump").mkdir(parents=True)
+
+    roots = state_roots(None, profile("pumps"), HOME, system=tmp_path)
+
+    assert machine_root("pump", roots) == tmp_path / "var/lib/edge-asd/pumps"
+    assert machine_root("fan", roots) == Path("pumps")
