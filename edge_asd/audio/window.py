@@ -48,6 +48,11 @@ class Windower:
         self._buffer = np.empty((n_channels, window_samples), np.float32)
         self._begin(0)
 
+    @property
+    def unfinished(self) -> Window:
+        """What has come of the next window; its audio is a view."""
+        return Window(self._start, self._buffer[:, : self._filled])
+
     def push(self, item: Block | Gap) -> list[Window]:
         """Windows that a block of the stream completes, in order; none after a gap."""
         if isinstance(item, Gap):

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_asd.events.fault import Report, ended, noticed
+from edge_asd.events.fault import Report
+from edge_asd.events.latch import FaultLatch
 
 __all__ = ["ArrivalCounts", "RateCheck", "RateMeter", "RunawayDetector"]
 
@@ -26,7 +27,7 @@ _STEP_S = 0.5  # from point to point at first, so that a wrong rate is soon foun
 _MAX_STEP_S = 8.0
 _MAX_POINTS = 80  # 80 * 8 s: jitter of 10 ms over 10 minutes is 17 ppm
 _SIGMAS = 5.0
-_CONFIRM_S = 3.0  # so long a rate must differ from what was reported
+_CONFIRM_S = 3.0  # so long a rate must differ from what was reported, and twice in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class RateMeter:
         self.rate_hz = rate_hz
         # (when, how far the audio is ahead of the clock), both in seconds
         self._points: deque[tuple[float, float]] = deque(maxlen=_MAX_POINTS)
-        self._step_s = _STEP_S
+        self.step_s = _STEP_S  # about, from point to point
         self._origin: tuple[float, int] | None = None
         self.drift_ppm: float | None = None  # positive: the card runs fast
         self.uncertainty_ppm = math.inf
@@ -78,7 +79,7 @@ class RateMeter:
     def restart(self) -> None:
         """Forget the points, not the result: frames were lost."""
         self._points.clear()
-        self._step_s = _STEP_S
+        self.step_s = _STEP_S
         self._origin = None
 
     def add(self, at_s: float, n_frames: int) -> bool:
@@ -86,11 +87,11 @@ class RateMeter:
         if self._origin is None:
             self._origin = at_s, n_frames
         elapsed_s = at_s - self._origin[0]
-        if self._points and elapsed_s - self._points[-1][0] < self._step_s:
+        if self._points and elapsed_s - self._points[-1][0] < self.step_s:
             return False
-        if len(self._points) == _MAX_POINTS and self._step_s < _MAX_STEP_S:
+        if len(self._points) == _MAX_POINTS and self.step_s < _MAX_STEP_S:
             self._points = deque(list(self._points)[::2], maxlen=_MAX_POINTS)
-            self._step_s *= 2
+            self.step_s *= 2
         ahead_s = (n_frames - self._origin[1]) / self.rate_hz - elapsed_s
         self._points.append((elapsed_s, ahead_s))
         if len(self._points) < _MIN_POINTS:
@@ -115,10 +116,16 @@ class RateCheck:
     """
 
     def __init__(self, report: Report, max_drift_ppm: float) -> None:
-        self._report = report
+        self._fault = FaultLatch(
+            report, "capture_wrong_rate", raise_s=_CONFIRM_S, clear_s=_CONFIRM_S
+        )
         self._max_ppm = max_drift_ppm
         self.start(1)
-        self.active = False
+
+    @property
+    def active(self) -> bool:
+        """Whether the fault is there."""
+        return self._fault.active
 
     @property
     def drift_ppm(self) -> float | None:
@@ -132,7 +139,6 @@ class RateCheck:
         """Measure a newly opened stream of this sample rate."""
         self._meter = RateMeter(rate_hz)
         self._n_gaps = 0
-        self._differs_since_s: float | None = None  # the measured verdict from `active`
 
     def add(self, counts: ArrivalCounts) -> None:
         """Take what was counted up to now."""
@@ -142,22 +148,12 @@ class RateCheck:
         if not counts.n_frames or not self._meter.add(counts.at_s, counts.n_frames):
             return
         drift_ppm, uncertainty_ppm = self._meter.drift_ppm or 0.0, self._meter.uncertainty_ppm
-        margin_ppm = -uncertainty_ppm if not self.active else uncertainty_ppm
-        wrong = abs(drift_ppm) + margin_ppm > self._max_ppm
-        if wrong == self.active:
-            self._differs_since_s = None
-            return
-        if self._differs_since_s is None:
-            self._differs_since_s = counts.at_s
-        if counts.at_s - self._differs_since_s >= _CONFIRM_S:
-            self.active, self._differs_since_s = wrong, None
-            self._report_change(drift_ppm)
-
-    def _report_change(self, drift_ppm: float) -> None:
+        margin_ppm = uncertainty_ppm if self.active else -uncertainty_ppm
         rate_hz = self._meter.rate_hz
-        found = (
+        self._fault.update(
+            abs(drift_ppm) + margin_ppm > self._max_ppm,
             f"{rate_hz * (1 + drift_ppm * 1e-6):.1f} frames per second instead of {rate_hz} "
-            f"({drift_ppm:+.0f} ppm; up to {self._max_ppm:g} is normal)"
+            f"({drift_ppm:+.0f} ppm; up to {self._max_ppm:g} is normal)",
+            duration_s=min(self._meter.step_s, _CONFIRM_S / 2),
+            drift_ppm=round(drift_ppm, 1),
         )
-        change = noticed if self.active else ended
-        self._report(change("capture_wrong_rate", found, drift_ppm=round(drift_ppm, 1)))

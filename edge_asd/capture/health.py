@@ -23,6 +23,7 @@ from typing import Literal
 
 from edge_asd.capture.arrival_rate import ArrivalCounts, RateCheck
 from edge_asd.events.fault import FaultChange, Report, ended, noticed
+from edge_asd.events.latch import FaultLatch
 from edge_asd.profile import CaptureSettings
 
 __all__ = ["CaptureHealth", "CaptureState"]
@@ -68,7 +69,7 @@ class CaptureHealth:
             return "recovering" if self._is_open and self._failed_at_s is None else "lost"
         if self._flows_since_s is None:
             return "starting"
-        return "degraded" if self._losses.active or self.rate.active else "healthy"
+        return "degraded" if self._losses.fault.active or self.rate.active else "healthy"
 
     @property
     def reason(self) -> str | None:
@@ -193,28 +194,26 @@ class _Losses:
     """The fault ``capture_overflow``: audio is lost while the stream goes on."""
 
     def __init__(self, report: Report) -> None:
-        self._report = report
-        self._at_s: deque[float] = deque(maxlen=_LOSSES)
-        self._count = 0
-        self._lost_s = 0.0
-        self.active = False
+        self.fault = FaultLatch(report, "capture_overflow")
+        self._forget()
 
     def add(self, at_s: float, lost_s: float, reason: str) -> None:
         self._at_s.append(at_s)
         self._count += 1
         self._lost_s += lost_s
-        often = len(self._at_s) == _LOSSES and at_s - self._at_s[0] <= _LOSSES_WITHIN_S
-        if often and not self.active:
-            self.active = True
-            detail = f"audio was lost {_LOSSES} times within a minute: {reason}"
-            self._report(noticed("capture_overflow", detail))
+        if len(self._at_s) == _LOSSES and at_s - self._at_s[0] <= _LOSSES_WITHIN_S:
+            self.fault.update(True, f"audio was lost {_LOSSES} times within a minute: {reason}")
 
     def end_if_over(self, at_s: float) -> None:
         """End the fault after a minute without losses."""
-        if not self._at_s or at_s - self._at_s[-1] <= _LOSSES_WITHIN_S:
-            return
-        if self.active:
-            detail = f"no loss for a minute; {self._lost_s:.1f} s were lost in {self._count} places"
-            self._report(ended("capture_overflow", detail, lost_s=self._lost_s, losses=self._count))
-        self._at_s.clear()
-        self._count, self._lost_s, self.active = 0, 0.0, False
+        if self._at_s and at_s - self._at_s[-1] > _LOSSES_WITHIN_S:
+            places = f"{self._lost_s:.1f} s were lost in {self._count} places"
+            self.fault.update(
+                False, f"no loss for a minute; {places}", lost_s=self._lost_s, losses=self._count
+            )
+            self._forget()
+
+    def _forget(self) -> None:
+        self._at_s: deque[float] = deque(maxlen=_LOSSES)
+        self._count = 0
+        self._lost_s = 0.0

@@ -15,6 +15,8 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge_asd.system_files import first_line, read_text
+
 __all__ = ["SoundCard", "UsbIdentity", "printable", "sound_cards"]
 
 _LINE = re.compile(r"^\s*(?P<number>\d+) \[(?P<id>[^\]]*)\]: (?P<driver>.*?) - (?P<name>.*)$")
@@ -77,7 +79,7 @@ def printable(text: str) -> str:
 
 def _listed(folder: Path) -> list[tuple[int, str, str]]:
     """Number, id and name of each card in ``/proc/asound/cards``."""
-    lines = _text(folder / "cards", limit=100 * _MAX_TEXT).splitlines()
+    lines = read_text(folder / "cards").splitlines()
     found = [match for line in lines if (match := _LINE.match(line))]
     return [
         (int(match["number"]), printable(match["id"]), printable(match["name"])) for match in found
@@ -89,8 +91,8 @@ def _found(folder: Path) -> list[tuple[int, str, str]]:
     cards = []
     for path in folder.glob("card*"):
         if match := _CARD_FOLDER.fullmatch(path.name):
-            id_ = printable(_text(path / "id")) or match[1]
-            name = printable(_text(path / "device/../product")) or id_
+            id_ = printable(read_text(path / "id")) or match[1]
+            name = printable(read_text(path / "device/../product")) or id_
             cards.append((int(match[1]), id_, name))
     return cards
 
@@ -98,19 +100,10 @@ def _found(folder: Path) -> list[tuple[int, str, str]]:
 def _usb(proc_folder: Path, sys_folder: Path, number: int) -> UsbIdentity | None:
     device = (sys_folder / f"card{number}/device").resolve()
     for folder in (device, *device.parents[:_USB_PARENTS]):
-        ids = f"{_text(folder / 'idVendor').strip()}:{_text(folder / 'idProduct').strip()}"
+        ids = f"{first_line(folder / 'idVendor')}:{first_line(folder / 'idProduct')}"
         if match := _USB_ID.fullmatch(ids):
-            serial = printable(_text(folder / "serial"))
+            serial = printable(read_text(folder / "serial"))
             return UsbIdentity(match[1].lower(), match[2].lower(), serial, printable(folder.name))
-    if match := _USB_ID.fullmatch(_text(proc_folder / "usbid").strip()):
+    if match := _USB_ID.fullmatch(first_line(proc_folder / "usbid")):
         return UsbIdentity(match[1].lower(), match[2].lower())
     return None
-
-
-def _text(path: Path, limit: int = 4 * _MAX_TEXT) -> str:
-    """Return the beginning of a file; "" when it cannot be read."""
-    try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.read(limit)
-    except OSError:
-        return ""

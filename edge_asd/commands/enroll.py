@@ -14,7 +14,7 @@ from edge_asd.errors import UsageError
 if TYPE_CHECKING:
     from edge_asd.bundle.manifest import Domain
     from edge_asd.learn.learned import Learned
-    from edge_asd.learn.listening import Wanted
+    from edge_asd.learn.listening import EnrolmentPlan
     from edge_asd.learn.recording import HeardSound, SiteRecording
 
 __all__ = ["enroll"]
@@ -82,7 +82,7 @@ def enroll(
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import Origin, base_for, enrol
-    from edge_asd.learn.listening import Wanted
+    from edge_asd.learn.listening import EnrolmentPlan
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder, require_name
@@ -102,8 +102,8 @@ def enroll(
         base = base_for(opened, machine, like, of, before)
         typer.echo(f"{machine} is scored like {base.site.like} of {opened.manifest.name}", err=True)
         detector = opened.detector(base.site.like, threads=settings.detector.threads)
-        wanted = Wanted(detector, settings, of, minutes, accept_faults=accept_quality)
-        sound, heard = _hear(wanted, device, input_paths or [], keep=yes)
+        plan = EnrolmentPlan(detector, settings, of, minutes, accept_faults=accept_quality)
+        sound, heard = _hear(plan, device, input_paths or [], keep=yes)
         learned = enrol(
             opened,
             base,
@@ -117,7 +117,7 @@ def enroll(
 
 
 def _hear(
-    wanted: Wanted, device: str | None, paths: list[Path], *, keep: bool
+    plan: EnrolmentPlan, device: str | None, paths: list[Path], *, keep: bool
 ) -> tuple[HeardSound, str]:
     """Listen; return the sound, and in words where it comes from."""
     from edge_asd.learn.listening import audio_files, hear_card, hear_files
@@ -125,16 +125,16 @@ def _hear(
 
     with stop_on_signals() as stop:
         if paths:
-            recording, heard = hear_files(wanted, audio_files(paths), stop)
+            recording, heard = hear_files(plan, audio_files(paths), stop)
         else:
-            recording, heard = hear_card(wanted, device, stop)
+            recording, heard = hear_card(plan, device, stop)
     if stop.is_set():
-        _require_kept(recording, wanted.least, keep=keep)
-    return recording.sound(wanted.least), heard
+        _require_kept(recording, plan.least, keep=keep)
+    return recording.sound(plan.least), heard
 
 
 def _require_kept(recording: SiteRecording, least: int, *, keep: bool) -> None:
-    """Go on with an interrupted recording only when it is long enough and wanted."""
+    """Go on with an interrupted recording only when it is long enough and asked for."""
     import sys
 
     if len(recording) < least:

@@ -25,7 +25,7 @@ from edge_asd.learn.recording import SiteRecording
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 
-__all__ = ["Wanted", "audio_files", "hear_card", "hear_files", "say_fault"]
+__all__ = ["EnrolmentPlan", "audio_files", "hear_card", "hear_files", "say_fault"]
 
 _MINUTES = 10.0
 _SUFFIXES = (".flac", ".wav")
@@ -33,8 +33,8 @@ _SUFFIXES = (".flac", ".wav")
 _log = logging.getLogger(__name__)
 
 
-class Wanted:
-    """What enrolment wants to hear.
+class EnrolmentPlan:
+    """How much sound an enrolment takes, and of what kind.
 
     Parameters
     ----------
@@ -62,22 +62,18 @@ class Wanted:
         self.least = LEAST_WINDOWS[domain]
         self._detector = detector
         self._signal = profile.signal
-        self._minutes = minutes
         self._accept_faults = accept_faults
         # Half a window apart: the monitor's windows begin anywhere, and twice as many
         # references are nearer to them; held-out blocks share no sample with the others.
         self._hop_samples = max(1, detector.window_samples // 2)
-        if minutes is not None and self.n_windows(minutes) < self.least:
+        # How many windows are enough, where a time was asked for.
+        self.limit = None if minutes is None else self.n_windows(minutes)
+        if self.limit is not None and self.limit < self.least:
             hop_minutes = self._hop_samples / self.rate_hz / 60
             raise UsageError(
-                f"--minutes {minutes:g} hold {self.n_windows(minutes)} windows, expected at least "
+                f"--minutes {minutes:g} hold {self.limit} windows, expected at least "
                 f"{self.least}: ask for {(self.least + 1) * hop_minutes:.2g} or more"
             )
-
-    @property
-    def limit(self) -> int | None:
-        """How many windows are enough, where a time was asked for."""
-        return None if self._minutes is None else self.n_windows(self._minutes)
 
     def n_windows(self, minutes: float) -> int:
         """How many windows so many minutes hold."""
@@ -96,7 +92,7 @@ class Wanted:
 
 
 def hear_card(
-    wanted: Wanted, device: str | None, stop: threading.Event
+    plan: EnrolmentPlan, device: str | None, stop: threading.Event
 ) -> tuple[SiteRecording, str]:
     """Listen to a sound card until there is enough, or `stop` is set; say which card.
 
@@ -111,12 +107,12 @@ def hear_card(
     DataError
         When most of the sound is unusable.
     """
-    recording = wanted.recording()
-    limit = wanted.limit or wanted.n_windows(_MINUTES)
+    recording = plan.recording()
+    limit = plan.limit or plan.n_windows(_MINUTES)
     card = LiveSource(
-        device or wanted.capture.device,
-        wanted.capture.model_copy(update={"wait_s": 0.0}),  # somebody is there to plug it in
-        sample_rate_hz=wanted.rate_hz,
+        device or plan.capture.device,
+        plan.capture.model_copy(update={"wait_s": 0.0}),  # somebody is there to plug it in
+        sample_rate_hz=plan.rate_hz,
         report=say_fault,
         stop=stop,
     )
@@ -127,7 +123,7 @@ def hear_card(
 
 
 def hear_files(
-    wanted: Wanted, files: Sequence[Path], stop: threading.Event
+    plan: EnrolmentPlan, files: Sequence[Path], stop: threading.Event
 ) -> tuple[SiteRecording, str]:
     """Hear files, each a recording of its own; say in words which.
 
@@ -138,11 +134,11 @@ def hear_files(
     DataError
         When most of the sound is unusable.
     """
-    recording = wanted.recording()
-    with _shown(recording, wanted.limit) as show:
+    recording = plan.recording()
+    with _shown(recording, plan.limit) as show:
         for path in files:
-            with closing(FileSource(path, sample_rate_hz=wanted.rate_hz)) as source:
-                _hear(source, recording, wanted.limit, stop, show)
+            with closing(FileSource(path, sample_rate_hz=plan.rate_hz)) as source:
+                _hear(source, recording, plan.limit, stop, show)
             recording.next_recording()
     return recording, f"{len(files)} files, {files[0]} first" if files[1:] else str(files[0])
 
@@ -191,9 +187,7 @@ def audio_files(paths: Iterable[Path]) -> list[Path]:
 
 
 @contextmanager
-def _shown(
-    recording: SiteRecording, wanted_windows: int | None
-) -> Iterator[Callable[[Block], None]]:
+def _shown(recording: SiteRecording, limit: int | None) -> Iterator[Callable[[Block], None]]:
     """Show windows, levels and faults on stderr while it is a terminal."""
     progress = Progress(
         TextColumn("{task.description}", markup=False),
@@ -205,7 +199,7 @@ def _shown(
         disable=not sys.stderr.isatty(),
         transient=True,
     )
-    task = progress.add_task("listening", total=wanted_windows)
+    task = progress.add_task("listening", total=limit)
 
     def show(block: Block) -> None:
         near, far = level_dbfs(block.audio).tolist()

@@ -108,9 +108,12 @@ class SiteRecording:
             When most of the recording is unusable.
         """
         self._end = item.end_frame
+        end_s = (self._before + item.end_frame) / self._rate_hz
+        at = Moment(_NO_TIME, end_s, self._detector.machine)
         if isinstance(item, Block):
-            end_s = (self._before + item.end_frame) / self._rate_hz
-            self._quality.on_block(Moment(_NO_TIME, end_s, self._detector.machine), item.audio)
+            self._quality.on_block(at, item.audio)
+        else:
+            self._quality.on_gap(at, None)
         for window in self._windower.push(item):
             self._take(window)
 

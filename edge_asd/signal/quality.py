@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.block import Block, Gap
+from edge_asd.audio.window import Window, Windower
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import Latch
@@ -55,11 +57,10 @@ class SignalQuality(Watcher):
         self._report = report
         self._settings = settings
         self._rate_hz = sample_rate_hz
-        self._chunk = np.zeros((2, chunk_samples(sample_rate_hz)), np.float32)
-        self._slice_samples = self._chunk.shape[1] // SLICES
-        self._chunk_s = self._chunk.shape[1] / sample_rate_hz
-        self._start = 0  # of the chunk, in samples of the stream
-        self._filled = 0
+        n_samples = chunk_samples(sample_rate_hz)
+        self._chunks = Windower(n_samples, n_samples)
+        self._chunk_s = n_samples / sample_rate_hz
+        self._slice_samples = n_samples // SLICES
         self._unusable: deque[tuple[int, int]] = deque(maxlen=60 * SLICES)  # in samples
         self._latches = [(fault, fault.latch()) for fault in faults]
         self._enrolled_latches = [(fault, fault.latch()) for fault in ENROLLED_FAULTS]
@@ -80,21 +81,15 @@ class SignalQuality(Watcher):
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Measure audio (2, n) that ends at `at`."""
-        if not self._settings.checks:
-            return ()
-        n_samples = audio.shape[1]
-        start = round(at.stream_time_s * self._rate_hz) - n_samples
-        if start != self._start + self._filled:
-            self._begin(start)
-        position = 0
-        while position < n_samples:
-            taken = min(self._chunk.shape[1] - self._filled, n_samples - position)
-            end = self._filled + taken
-            self._chunk[:, self._filled : end] = audio[:, position : position + taken]
-            self._filled, position = end, position + taken
-            if self._filled == self._chunk.shape[1]:
-                self._judge(measure_chunk(self._chunk))
-                self._begin(self._start + self._filled)
+        if self._settings.checks:
+            start = round(at.stream_time_s * self._rate_hz) - audio.shape[1]
+            for window in self._chunks.push(Block(start, audio)):
+                self._judge(window)
+        return ()
+
+    def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
+        """Forget the chunk that was begun."""
+        self._chunks.push(Gap(round(at.stream_time_s * self._rate_hz), 0, "lost"))
         return ()
 
     def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
@@ -102,36 +97,27 @@ class SignalQuality(Watcher):
         self.compare_with(opened.reference)
         return ()
 
-    def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
-        """Forget the chunk that was begun, unless it begins after the gap."""
-        start = round(at.stream_time_s * self._rate_hz)
-        if self._start < start:
-            self._begin(self._start + self._filled)
-        return ()
-
     def usable(self, start_s: float, end_s: float) -> bool:
         """Whether no part of that stretch of the stream was silent, stuck, or half dead."""
         start, end = round(start_s * self._rate_hz), round(end_s * self._rate_hz)
-        n_slices = self._filled // self._slice_samples
-        unjudged = self._chunk.reshape(2, SLICES, -1)[:, :n_slices]
-        stretches = [*self._unusable, *self._stretches(np.any(is_flat(unjudged), axis=0))]
-        return not any(low < end and start < high for low, high in stretches)
+        begun = self._chunks.unfinished
+        whole = begun.audio.shape[1] // self._slice_samples * self._slice_samples
+        slices = begun.audio[:, :whole].reshape(2, -1, self._slice_samples)
+        unjudged = self._stretches(begun.start_sample, np.any(is_flat(slices), axis=0))
+        return not any(low < end and start < high for low, high in [*self._unusable, *unjudged])
 
-    def _begin(self, start: int) -> None:
-        self._start = start
-        self._filled = 0
-
-    def _stretches(self, slices: NDArray[np.bool_]) -> list[tuple[int, int]]:
-        """Where slices (n_slices,) of the present chunk are True, in samples."""
-        starts = self._start + np.flatnonzero(slices) * self._slice_samples
+    def _stretches(self, start: int, slices: NDArray[np.bool_]) -> list[tuple[int, int]]:
+        """Where slices (n_slices,) from sample `start` on are True, in samples."""
+        starts = start + np.flatnonzero(slices) * self._slice_samples
         return [(start, start + self._slice_samples) for start in starts.tolist()]
 
-    def _judge(self, chunk: Chunk) -> None:
-        self._mark(chunk)
+    def _judge(self, window: Window) -> None:
+        chunk = measure_chunk(window.audio)
+        self._mark(window.start_sample, chunk)
         self._update(self._latches, chunk)
         if self._comparison is None or not chunk.alive or chunk.gain is not None:
             return
-        bands_db = band_levels_db(self._chunk, self._rate_hz)
+        bands_db = band_levels_db(window.audio, self._rate_hz)
         self._compared = self._comparison.add(chunk.level_dbfs, bands_db, self._chunk_s)
         if self._compared is not None:
             self._update(self._enrolled_latches, self._compared)
@@ -141,9 +127,9 @@ class SignalQuality(Watcher):
             if latch.update(fault.holds(measured), self._chunk_s):
                 self._report(fault.change(measured, active=latch.active))
 
-    def _mark(self, chunk: Chunk) -> None:
+    def _mark(self, chunk_start: int, chunk: Chunk) -> None:
         """Remember unusable stretches; neighbours become one."""
-        for start, end in self._stretches(chunk.unusable):
+        for start, end in self._stretches(chunk_start, chunk.unusable):
             if self._unusable and self._unusable[-1][1] == start:
                 start = self._unusable.pop()[0]
             self._unusable.append((start, end))

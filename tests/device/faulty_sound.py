@@ -91,6 +91,10 @@ class Ears:
             self.position += block.shape[1]
             assert list(self.quality.on_block(self.moment, block)) == []
 
+    def lose(self, seconds: float) -> None:
+        self.position += round(seconds * self.rate_hz)
+        assert list(self.quality.on_gap(self.moment, seconds)) == []
+
 
 def silence(sound: Audio) -> Audio:
     return np.zeros_like(sound)

@@ -232,22 +232,15 @@ def test_both_channels_dead_is_not_one_channel_dead() -> None:
     assert ears.story == [("signal_silent", True), ("signal_stuck", True)]
 
 
-@pytest.mark.parametrize("told_first", [True, False], ids=["gap, then block", "block, then gap"])
-def test_no_chunk_spans_a_gap(told_first: bool) -> None:
+def test_no_chunk_spans_a_gap() -> None:
     ears = Ears()
     ears.feed(room(0.55))
-    ears.position += 3 * RATE_HZ  # lost
 
     for _ in range(60):  # a tenth of a second of silence, then nothing, again and again
-        block = silence(room(0.1))
-        if told_first:
-            ears.quality.on_gap(ears.moment, 3.0)
-        gap_at = ears.moment
-        ears.feed(block)
-        if not told_first:
-            ears.quality.on_gap(gap_at, 3.0)
+        ears.lose(3.0)
+        ears.feed(silence(room(0.1)))
         assert not ears.quality.usable(ears.now_s - 0.1, ears.now_s)
-        ears.position += 3 * RATE_HZ
+    ears.lose(3.0)
     ears.feed(room(60))
 
     assert ears.story == []
@@ -259,8 +252,7 @@ def test_a_fault_goes_on_across_a_gap() -> None:
 
     for _ in range(4):
         ears.feed(silence(room(1.5)))
-        ears.position += RATE_HZ
-        ears.quality.on_gap(ears.moment, 1.0)
+        ears.lose(1.0)
 
     assert ears.story == [("signal_silent", True)]
 
