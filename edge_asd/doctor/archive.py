@@ -30,7 +30,7 @@ from edge_asd.state.atomic import atomic_file
 from edge_asd.state.places import SERVICE_CONFIG, below
 from edge_asd.system_files import first_line, read_text
 
-__all__ = ["Scrubber", "members", "profile_text", "secrets_in", "write_archive"]
+__all__ = ["members", "profile_text", "secrets_in", "write_archive"]
 
 _FOLDER = "edge-asd-support"
 _REMOVED = "<removed>"
@@ -46,22 +46,6 @@ _MAX_SOUND_BYTES = 64 << 20
 _N_LOG_LINES = 2000
 _STATE_TEXTS = ("alarm.json", "daily.json", "faults.json", "start.json")
 _SOUNDS = (AUDIO_FILE, PICTURE_FILE)
-
-
-class Scrubber:
-    """Takes known secrets out of text."""
-
-    def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first: one secret may be part of another.
-        worth = {s for s in secrets if len(s) >= _MIN_SECRET_CHARS}
-        spelled = {form for s in worth for form in (s, json.dumps(s)[1:-1])}
-        self._secrets = sorted(spelled, key=len, reverse=True)
-
-    def __call__(self, text: str) -> bytes:
-        """Return the text without them, encoded."""
-        for secret in self._secrets:
-            text = text.replace(secret, _REMOVED)
-        return text.encode()
 
 
 def write_archive(path: Path, content: Iterable[tuple[str, bytes]]) -> None:
@@ -93,9 +77,9 @@ def members(
     findings : see :func:`edge_asd.doctor.examination.to_dict`
     with_audio : also the sound of the last alarms, and the short recording
     """
-    scrub = Scrubber(secrets_in(installation))
+    secrets = secrets_in(installation)
     for name, text in _texts(installation, findings):
-        yield name, scrub(text)
+        yield name, _without(secrets, text).encode()
     if with_audio:
         yield from _sounds(installation)
 
@@ -132,6 +116,14 @@ def secrets_in(installation: Installation) -> set[str]:
     # A log may hold the path of an address without the rest.
     guessed |= {address.partition("://")[2].partition("/")[2] for address in known | guessed}
     return known | {guess for guess in guessed if len(guess) >= _MIN_GUESS_CHARS}
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    worth = {secret for secret in secrets if len(secret) >= _MIN_SECRET_CHARS}
+    spelled = {form for secret in worth for form in (secret, json.dumps(secret)[1:-1])}
+    for secret in sorted(spelled, key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, _REMOVED)
+    return text
 
 
 def _texts(installation: Installation, findings: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -187,11 +179,10 @@ def _events(machine: Path) -> list[Path]:
 def _folders(parent: Path, limit: int) -> list[Path]:
     """Real folders below `parent`, the last names first: those of alarms begin with a time."""
     try:
-        with os.scandir(parent) as entries:
-            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        folders = [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
     except OSError:
         return []
-    return [parent / name for name in sorted(names, reverse=True)[:limit]]
+    return sorted(folders, reverse=True)[:limit]
 
 
 def _content(path: Path, limit_bytes: int) -> bytes | None:

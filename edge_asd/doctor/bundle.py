@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edge_asd.doctor.child import ask_task
+from edge_asd.doctor import child
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.scoring.stream import MAX_LOAD, WIDEST_HOP_WINDOWS
@@ -22,31 +22,31 @@ def bundle(installation: Installation) -> Iterator[Verdict]:
         for check in ("bundle", "speed"):
             yield not_checked(check, "no bundle was named", "give --bundle")
         return
-    threads = installation.profile.detector.threads
-    checked = ask_task(
-        "check-bundle", timeout_s=_TIMEOUT_S, bundle=str(installation.bundle), threads=threads
+    wanted = installation.profile.detector
+    path = str(installation.bundle)
+    checked = child.ask_child(
+        child.check_bundle, timeout_s=_TIMEOUT_S, bundle=path, threads=wanted.threads
     )
-    yield bundle_verdict(str(installation.bundle), checked)
+    yield bundle_verdict(path, checked)
     if "error" in checked:
         yield not_checked("speed", "the bundle cannot be used")
         return
-    speed = ask_task(
-        "speed",
+    speed = child.ask_child(
+        child.speed,
         timeout_s=_TIMEOUT_S,
-        bundle=str(installation.bundle),
+        bundle=path,
         machine=installation.machine,
-        threads=threads,
-        search=installation.profile.detector.search,
+        threads=wanted.threads,
+        search=wanted.search,
         seconds=_MEASURE_S,
     )
-    wanted = installation.profile.detector
     hop_s = None if wanted.hop_s == "bundle" else wanted.hop_s
     max_hop_s = None if wanted.max_hop_s == "auto" else wanted.max_hop_s
     yield speed_verdict(speed, hop_s=hop_s, max_hop_s=max_hop_s)
 
 
 def bundle_verdict(path: str, checked: dict[str, Any]) -> Verdict:
-    """Judge what the task ``check-bundle`` found."""
+    """Judge what the task `check_bundle` found."""
     if error := checked.get("error"):
         return problem("bundle", error, "mend it as said, then: edge-asd check")
     golden = [detail for what, detail in checked["findings"] if what.startswith("golden")]

@@ -7,16 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edge_asd.doctor import (
-    bundle,
-    monitors,
-    processor,
-    reach,
-    software,
-    sound,
-    storage,
-    time_of_day,
-)
+from edge_asd.doctor import bundle, monitors, processor, reach, software, sound, storage
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, problem
 
@@ -34,7 +25,7 @@ CHECKS: Sequence[tuple[str, Check]] = (
     ("processor", processor.cores),
     ("processor", processor.temperatures),
     ("processor", processor.memory_left),
-    ("time", time_of_day.clock),
+    ("time", software.clock),
     ("storage", storage.disk),
     ("sound", sound.sound_card),
     ("bundle", bundle.bundle),

@@ -1,19 +1,31 @@
-"""Versions and libraries."""
+"""Versions, libraries, and whether the times of events can be believed."""
 
 from __future__ import annotations
 
 import platform
 import sys
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
+from datetime import UTC, datetime
+from importlib.metadata import distributions
 
 from edge_asd import __version__
 from edge_asd.doctor.child import Ending, run_python
 from edge_asd.doctor.installation import Installation
-from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
-from edge_asd.system_files import board
+from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.monitor.stream_clock import clock_synchronised
+from edge_asd.system_files import board, first_line
 
-__all__ = ["libraries", "library", "portaudio", "python_version", "system", "versions"]
+__all__ = [
+    "clock",
+    "libraries",
+    "library",
+    "portaudio",
+    "python_version",
+    "synchronised",
+    "system",
+    "time_zone",
+    "versions",
+]
 
 _MIN_PYTHON = (3, 11)
 _LIBRARIES = ("numpy", "onnxruntime", "hnswlib", "soundfile", "soxr")
@@ -21,6 +33,7 @@ _BAD_VERSIONS: Mapping[str, Mapping[str, str]] = {
     # onnxruntime issues 23957 and 24112.
     "onnxruntime": {"1.21.0": "its aarch64 wheel stops on a Raspberry Pi 4"},
 }
+_MADE = datetime(2026, 1, 1, tzinfo=UTC)  # a clock before this was never set
 _IMPORT_TIMEOUT_S = 60.0  # of a cold SD card
 
 
@@ -40,7 +53,8 @@ def libraries(installation: Installation) -> Iterator[Verdict]:
     """Each library, imported where its death does no harm."""
     for name in _LIBRARIES:
         ending = run_python(["-c", f"import {name}"], timeout_s=_IMPORT_TIMEOUT_S)
-        yield library(name, _installed_version(name), ending)
+        installed = next((found.version for found in distributions(name=name)), None)
+        yield library(name, installed, ending)
     code = "import sounddevice as s; print(s.get_portaudio_version()[1])"
     yield portaudio(run_python(["-c", code], timeout_s=_IMPORT_TIMEOUT_S))
 
@@ -79,8 +93,27 @@ def portaudio(ending: Ending) -> Verdict:
     return ok("PortAudio", found) if found else not_checked("PortAudio", "it has no version")
 
 
-def _installed_version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+def clock(installation: Installation) -> Iterator[Verdict]:
+    """Clock and time zone."""
+    yield synchronised(clock_synchronised(), datetime.now(UTC))
+    yield time_zone(first_line(installation.root / "etc/timezone"), datetime.now().astimezone())
+
+
+def synchronised(is_so: bool | None, now: datetime) -> Verdict:
+    """Judge the clock; `is_so` is None where the system does not tell."""
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    advice = "turn on time synchronisation: timedatectl set-ntp true; is the network there?"
+    if now < _MADE:
+        return warning("clock", f"{found}: it was never set", advice)
+    if is_so is None:
+        return not_checked("clock", f"{found}; the system does not tell whether it is synchronised")
+    return (
+        ok("clock", f"{found}, synchronised")
+        if is_so
+        else warning("clock", f"{found}, not synchronised", advice)
+    )
+
+
+def time_zone(name: str, now: datetime) -> Verdict:
+    """Return the time zone of the device; events are in UTC."""
+    return ok("time zone", f"{name or now.tzname()} (UTC{now:%z}); events are in UTC")

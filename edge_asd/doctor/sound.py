@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_asd.bundle.manifest import read_manifest
-from edge_asd.doctor import recording
-from edge_asd.doctor.child import ask_task
+from edge_asd.doctor import child, recording
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem
@@ -32,8 +31,8 @@ _BUNDLE_RATE_HZ = 16000  # where no bundle says another
 def sound_card(installation: Installation) -> Iterator[Verdict]:
     """May it be opened, is it there, and what does it record?"""
     yield access(pwd.getpwuid(os.geteuid()).pw_name, _groups(), is_root=os.geteuid() == 0)
-    card = ask_task(
-        "sound-card",
+    card = child.ask_child(
+        child.sound_card,
         timeout_s=_PROBE_TIMEOUT_S,
         device=installation.device,
         root=str(installation.root),
@@ -57,7 +56,7 @@ def access(user: str, groups: set[str], *, is_root: bool) -> Verdict:
 
 
 def card_verdict(device: str, card: dict[str, Any]) -> Verdict:
-    """Judge what the task ``sound-card`` found."""
+    """Judge what the task `sound_card` found."""
     if error := card.get("error"):
         return problem("sound card", error, "plug it in, then: edge-asd devices")
     if not card["rates_hz"]:
@@ -84,8 +83,8 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
     warmup_s, seconds = installation.profile.capture.warmup_s, installation.seconds
     with tempfile.TemporaryDirectory() as folder:
         file = installation.recording or Path(folder) / "recording.npy"
-        answer = ask_task(
-            "record",
+        answer = child.ask_child(
+            child.record,
             timeout_s=_OPEN_TIMEOUT_S + warmup_s + seconds,
             index=card["index"],
             rate_hz=rate_hz,
@@ -113,8 +112,6 @@ def _monitor_rate_hz(bundle: Path | None) -> int:
 def _groups() -> set[str]:
     names = set()
     for number in (os.getegid(), *os.getgroups()):
-        try:
+        with suppress(KeyError):  # a group without a name, as in containers
             names.add(grp.getgrgid(number).gr_name)
-        except KeyError:
-            continue  # a group without a name, as in containers
     return names

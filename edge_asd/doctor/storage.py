@@ -68,17 +68,15 @@ def room(free_bytes: int, reserve_bytes: int, folder: Path) -> Verdict:
 
 def lasting(mounts: str, folder: Path) -> Verdict:
     """Judge by ``/proc/mounts`` whether the folder is there after a reboot."""
-    best: tuple[int, str] | None = None
-    for line in mounts.splitlines():
-        _, place, kind, *_ = [*line.split(), "", "", ""]
-        if place and folder.is_relative_to(place) and (best is None or len(place) >= best[0]):
-            best = (len(place), kind)
-    if best is None:
+    mounted = [line.split()[1:3] for line in reversed(mounts.splitlines())]  # the last one counts
+    around = [(place, kind) for place, kind in mounted if folder.is_relative_to(place)]
+    if not around:
         return not_checked("lasting", "the system does not tell what is mounted")
-    if best[1] in _IN_MEMORY:
+    _, kind = max(around, key=lambda mount: len(mount[0]))
+    if kind in _IN_MEMORY:
         advice = "what is learned there is lost with the power: set site.state_dir to a disk"
-        return warning("lasting", f"{folder} is on {best[1]}", advice)
-    return ok("lasting", f"{folder} is on {best[1]}")
+        return warning("lasting", f"{folder} is on {kind}", advice)
+    return ok("lasting", f"{folder} is on {kind}")
 
 
 def measure_write(folder: Path, clock: Callable[[], float]) -> WriteSpeed:

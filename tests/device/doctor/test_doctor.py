@@ -22,11 +22,12 @@ from device.mini_bundle import machine_sound
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.doctor import (
     bundle,
+    child,
     monitors,
     software,
     sound,
 )
-from edge_asd.doctor.child import Ending, ask_task, run_python
+from edge_asd.doctor.child import Ending, ask_child, run_python
 from edge_asd.doctor.examination import CHECKS, examine, to_dict
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, ok, problem, warning
@@ -100,7 +101,7 @@ def test_a_hang_ends_at_the_deadline() -> None:
 
 
 def test_a_task_that_cannot_be_done_says_why(tmp_path: Path) -> None:
-    answer = ask_task("check-bundle", timeout_s=300, bundle=str(tmp_path / "gone"), threads=1)
+    answer = ask_child(child.check_bundle, timeout_s=300, bundle=str(tmp_path / "gone"), threads=1)
 
     assert "no bundle at" in answer["error"]
 

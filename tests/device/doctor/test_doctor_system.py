@@ -10,8 +10,8 @@ from device.installations import installation_of, states, written
 
 from edge_asd.doctor import (
     processor,
+    software,
     storage,
-    time_of_day,
 )
 from edge_asd.doctor.storage import WriteSpeed
 from edge_asd.system_files import Zone
@@ -172,12 +172,12 @@ def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path) 
     ],
 )
 def test_a_clock_that_is_not_set_is_said(is_so: bool | None, year: int, state: str) -> None:
-    assert time_of_day.synchronised(is_so, datetime(year, 11, 22, tzinfo=UTC)).state == state
+    assert software.synchronised(is_so, datetime(year, 11, 22, tzinfo=UTC)).state == state
 
 
 def test_the_time_zone_is_named() -> None:
     now = datetime(2026, 7, 1, tzinfo=timezone(timedelta(hours=2)))
 
-    found = time_of_day.time_zone("Europe/Berlin", now).found
+    found = software.time_zone("Europe/Berlin", now).found
 
     assert found == "Europe/Berlin (UTC+0200); events are in UTC"
