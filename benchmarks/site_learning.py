@@ -29,7 +29,7 @@ from edge_asd.audio.block import Block
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
-from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, calibrated, enrol
+from edge_asd.learn.enrolment import LEAST_WINDOWS, base_for, calibrated, enrol
 from edge_asd.learn.learned import Learned
 from edge_asd.learn.opened_machine import site_detector
 from edge_asd.learn.recording import SiteRecording
@@ -118,7 +118,7 @@ def _enrolled(bundle: Bundle, name: str, machine: MachineClips) -> Learned:
             recording.hear(Block(0, read_audio(clip.path)[0]))
             recording.next_recording()
         sound = recording.sound(LEAST_WINDOWS[domain])
-        learned = enrol(bundle, base, domain, sound, Origin(name, datetime.now(UTC)))
+        learned = enrol(bundle, base, domain, sound, origin=name, utc=datetime.now(UTC))
     if learned is None:
         raise SystemExit(f"{name} has no training clips")
     return learned

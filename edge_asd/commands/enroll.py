@@ -81,7 +81,7 @@ def enroll(
 
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
-    from edge_asd.learn.enrolment import Origin, base_for, enrol
+    from edge_asd.learn.enrolment import base_for, enrol
     from edge_asd.learn.listening import EnrolmentPlan
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
@@ -109,7 +109,8 @@ def enroll(
             base,
             of,
             sound,
-            Origin(heard, datetime.now(UTC)),
+            origin=heard,
+            utc=datetime.now(UTC),
             false_alarm_rate=false_alarm_rate,
         )
         version = store.add(learned)

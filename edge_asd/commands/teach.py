@@ -43,9 +43,8 @@ def teach(
 
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
-    from edge_asd.learn.enrolment import untouched_site
+    from edge_asd.learn.enrolment import untouched
     from edge_asd.learn.event_sound import find_event, read_event
-    from edge_asd.learn.learned import Learned
     from edge_asd.learn.opened_machine import open_machine
     from edge_asd.learn.store import LearnedStore
     from edge_asd.learn.teaching import teach as taught_with
@@ -67,9 +66,7 @@ def teach(
             opened, sound.machine, threads=settings.detector.threads, state=folder
         ).detector
         windows = teachable(detector, sound.windows(detector))
-        before = store.load() or Learned(
-            untouched_site(opened, sound.machine, sound.machine), {}, ()
-        )
+        before = store.load() or untouched(opened, sound.machine, sound.machine)
         learned = taught_with(opened, before, detector, alarm_id, windows, datetime.now(UTC))
         version = store.add(learned)
     _report(before, learned, version, as_json=as_json)

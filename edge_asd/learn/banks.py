@@ -49,14 +49,13 @@ def site_banks(
 
 def site_spectra(bundle: Bundle, learned: Learned) -> NormalSpectra | None:
     """How the references sound, in the order of the banks; None where the bundle's are unknown."""
-    spectra = NormalSpectra({}, _normal_scores(learned))
+    domains = {domain: sound.spectra for domain, sound in learned.enrolled.items()}
+    spectra = NormalSpectra(domains, _normal_scores(learned))
     if "source" not in learned.enrolled:
         known = bundle.spectra(learned.site.like)
         if known is None:
             return None
-        spectra = NormalSpectra(known.domains, spectra.scores or known.scores)
-    enrolled = {domain: sound.spectra for domain, sound in learned.enrolled.items()}
-    spectra = NormalSpectra({**spectra.domains, **enrolled}, spectra.scores)
+        spectra = NormalSpectra({**known.domains, **domains}, spectra.scores or known.scores)
     for sound in learned.taught:
         spectra = spectra.joined("target", sound.spectra)
     return spectra

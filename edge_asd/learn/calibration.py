@@ -145,9 +145,7 @@ def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:
     return fusion.model_copy(update={"terms": tuple(map(refit, fusion.terms))})
 
 
-def site_threshold(
-    scores: Floats, false_alarm_rate: float, *, kind: str, n_blocks: int = N_BLOCKS
-) -> ThresholdSpec:
+def site_threshold(scores: Floats, false_alarm_rate: float, *, kind: str) -> ThresholdSpec:
     """Return the level that a stated share of normal windows to come exceeds.
 
     An empirical quantile where the sample holds `MIN_EXCEEDANCES` scores above it. Otherwise
@@ -156,25 +154,20 @@ def site_threshold(
     about as many independent looks at the machine as there are blocks, so Student's
     distribution stands in for the normal one. It is never below the quantile of the sample.
 
-    Other parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
-
-    Parameters
-    ----------
-    n_blocks : stretches of time that the scores come from
+    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
     """
-
-    def tail(normal: Floats, false_alarm_rate: float) -> tuple[Quantile, str]:
-        method = _upper(normal, false_alarm_rate, n_blocks)[1]
-        return lambda rate: _upper(normal, rate, n_blocks)[0], method
-
-    return normal_threshold(scores, false_alarm_rate, tail, kind=kind)
+    return normal_threshold(scores, false_alarm_rate, _tail, kind=kind)
 
 
-def _upper(normal: Floats, rate: float, n_blocks: int) -> tuple[float, str]:
+def _tail(normal: Floats, false_alarm_rate: float) -> tuple[Quantile, str]:
+    return lambda rate: _upper(normal, rate)[0], _upper(normal, false_alarm_rate)[1]
+
+
+def _upper(normal: Floats, rate: float) -> tuple[float, str]:
     """The level that a share `rate` lies above, and how it is found."""
     if len(normal) * rate >= MIN_EXCEEDANCES:
         return empirical_quantile(normal, rate), "empirical quantile"
-    n_looks = max(min(n_blocks, len(normal)), 2)
+    n_looks = max(min(N_BLOCKS, len(normal)), 2)
     positive = bool(normal.min() > 0)
     values = np.log(normal) if positive else normal
     spread = float(values.std(ddof=1)) * math.sqrt(1 + 1 / n_looks)

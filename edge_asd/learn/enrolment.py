@@ -8,7 +8,7 @@ against class centres, which only training gives, is scored against the windows 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -19,12 +19,7 @@ from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import UsageError
 from edge_asd.events.event import utc_text
 from edge_asd.learn.banks import bank_of, site_banks
-from edge_asd.learn.calibration import (
-    N_BLOCKS,
-    held_out_scores,
-    refitted,
-    site_threshold,
-)
+from edge_asd.learn.calibration import N_BLOCKS, held_out_scores, refitted, site_threshold
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
@@ -35,25 +30,16 @@ from edge_asd.scoring.scorer import window_queries
 
 __all__ = [
     "LEAST_WINDOWS",
-    "Origin",
     "base_for",
     "calibrated",
     "enrol",
     "like_machine",
-    "untouched_site",
+    "untouched",
 ]
 
 # Ten clips are what the target domain has in the challenge; the source needs the sixteen
 # neighbours of a density besides those that are held out.
 LEAST_WINDOWS: Mapping[Domain, int] = {"source": 20, "target": 10}
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where enrolled sound comes from."""
-
-    heard: str  # sound card, or files
-    utc: datetime
 
 
 def like_machine(bundle: Bundle, machine: str, like: str | None) -> str:
@@ -114,13 +100,13 @@ def base_for(
             f"{machine!r} has no source domain that a target can be added to: enrol it first "
             "without --domain target"
         )
-    return Learned(untouched_site(bundle, machine, like), {}, ())
+    return untouched(bundle, machine, like)
 
 
-def untouched_site(bundle: Bundle, machine: str, like: str) -> SiteRecord:
-    """Return the site of a machine of which nothing was learned."""
+def untouched(bundle: Bundle, machine: str, like: str) -> Learned:
+    """Return what is known of a machine of which nothing was learned."""
     spec = bundle.manifest.machines[like]
-    return SiteRecord(
+    site = SiteRecord(
         machine=machine,
         created_utc="",
         change="",
@@ -129,6 +115,7 @@ def untouched_site(bundle: Bundle, machine: str, like: str) -> SiteRecord:
         fusion=spec.fusion,
         threshold=spec.threshold,
     )
+    return Learned(site, {}, ())
 
 
 def enrol(
@@ -136,8 +123,9 @@ def enrol(
     base: Learned,
     domain: Domain,
     heard: HeardSound,
-    origin: Origin,
     *,
+    origin: str,
+    utc: datetime,
     false_alarm_rate: float | None = None,
 ) -> Learned:
     """Return what is known of a machine once its normal sound was heard.
@@ -145,6 +133,8 @@ def enrol(
     Parameters
     ----------
     base : from :func:`base_for`
+    origin : sound card or files that were heard
+    utc : when
     false_alarm_rate : share of normal windows above the threshold; None: as before
 
     Raises
@@ -155,15 +145,15 @@ def enrol(
     kept = {known: sound for known, sound in base.enrolled.items() if known != domain}
     sounds = {**kept, domain: _sound(bundle, replace(base, enrolled=kept), domain, heard)}
     enrolled = Enrolled(
-        heard=origin.heard,
-        utc=utc_text(origin.utc),
+        heard=origin,
+        utc=utc_text(utc),
         seconds=round(heard.seconds, 3),
         n_windows=len(heard),
     )
     learned = replace(base, enrolled=sounds).with_site(
         {
             "enrolled": {**base.site.enrolled, domain: enrolled},
-            "created_utc": utc_text(origin.utc),
+            "created_utc": utc_text(utc),
             "change": f"enrolled {heard.seconds / 60:.1f} min of {domain} sound",
             "signal": heard.reference,
         }
@@ -216,7 +206,6 @@ def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> Thr
         scores,
         false_alarm_rate,
         kind=f"windows heard on site, each of {n_blocks} blocks scored by the others",
-        n_blocks=n_blocks,
     )
 
 

@@ -16,13 +16,11 @@ network that gave it, so a site is bound to the bundle that it was learned with.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +37,6 @@ from edge_asd.signal.reference import SignalReference
 from edge_asd.state.record import first_problem
 
 __all__ = [
-    "FORMAT_VERSION",
     "BundleStamp",
     "Enrolled",
     "Learned",
@@ -48,12 +45,9 @@ __all__ = [
     "Taught",
     "read_site",
     "read_version",
-    "sound_file",
-    "taught_file",
     "write_version",
 ]
 
-FORMAT_VERSION = 1
 SITE_NAME = "site.json"
 DIGEST_NAME = "site.json.sha256"
 
@@ -109,12 +103,6 @@ class SiteRecord(Record):
             raise ValueError("an event was taught twice")
         return self
 
-    @property
-    def file_names(self) -> tuple[str, ...]:
-        """The files that hold its arrays."""
-        domains = tuple(sound_file(domain) for domain in sorted(self.enrolled))
-        return domains + tuple(taught_file(i) for i in range(len(self.taught)))
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedSound:
@@ -157,34 +145,18 @@ class Learned:
         """Return the same with other values of some fields of the site."""
         return replace(self, site=self.site.model_copy(update=changes))
 
-    @property
-    def sounds(self) -> dict[str, LearnedSound]:
-        """Every sound, by the file that holds it."""
-        files = {sound_file(domain): sound for domain, sound in self.enrolled.items()}
-        return files | {taught_file(i): sound for i, sound in enumerate(self.taught)}
-
-
-def sound_file(domain: Domain) -> str:
-    """Name of the file of an enrolled domain."""
-    return f"{domain}.npz"
-
-
-def taught_file(index: int) -> str:
-    """Name of the file of the `index`-th false alarm."""
-    return f"taught-{index + 1}.npz"
-
 
 def write_version(folder: Path, learned: Learned) -> None:
     """Write a version into an empty folder."""
-    files = {}
-    for name, sound in learned.sounds.items():
-        content = _packed(sound)
-        (folder / name).write_bytes(content)
-        files[name] = FileEntry(sha256=_digest(content), bytes=len(content))
+    sounds = {_sound_file(domain): sound for domain, sound in learned.enrolled.items()}
+    sounds |= {_taught_file(i): sound for i, sound in enumerate(learned.taught)}
+    for name, sound in sounds.items():
+        np.savez(folder / name, allow_pickle=False, **_arrays(sound))
+    files = {name: FileEntry.of(folder / name) for name in sounds}
     site = learned.site.model_copy(update={"files": files})
-    text = (site.model_dump_json(indent=1) + "\n").encode()
-    (folder / SITE_NAME).write_bytes(text)
-    (folder / DIGEST_NAME).write_text(f"{_digest(text)}\n", encoding="ascii")
+    (folder / SITE_NAME).write_text(site.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    digest = FileEntry.of(folder / SITE_NAME).sha256
+    (folder / DIGEST_NAME).write_text(f"{digest}\n", encoding="ascii")
 
 
 def read_version(folder: Path) -> Learned:
@@ -197,11 +169,14 @@ def read_version(folder: Path) -> Learned:
         alone.
     """
     site = read_site(folder)
-    sounds = {name: _read_sound(folder, name, site) for name in site.file_names}
+
+    def sound(name: str) -> LearnedSound:
+        return _sound(_read(folder / name, site.files[name].sha256))
+
     return Learned(
         site,
-        {domain: sounds[sound_file(domain)] for domain in site.enrolled},
-        tuple(sounds[taught_file(i)] for i in range(len(site.taught))),
+        {domain: sound(_sound_file(domain)) for domain in site.enrolled},
+        tuple(sound(_taught_file(i)) for i in range(len(site.taught))),
     )
 
 
@@ -213,13 +188,8 @@ def read_site(folder: Path) -> SiteRecord:
     StateError
         As :func:`read_version` does.
     """
-    try:
-        text = (folder / SITE_NAME).read_bytes()
-        digest = (folder / DIGEST_NAME).read_text(encoding="ascii").strip()
-    except (OSError, ValueError) as error:
-        raise StateError(_reason(error)) from error
-    if _digest(text) != digest:
-        raise StateError(f"{SITE_NAME} is not what was written")
+    digest = _read(folder / DIGEST_NAME).decode("ascii", "replace").strip()
+    text = _read(folder / SITE_NAME, digest)
     try:
         return SiteRecord.model_validate_json(text)
     except ValidationError as error:
@@ -228,21 +198,28 @@ def read_site(folder: Path) -> SiteRecord:
         ) from error
 
 
-def _read_sound(folder: Path, name: str, site: SiteRecord) -> LearnedSound:
-    expected = site.files.get(name)
+def _sound_file(domain: Domain) -> str:
+    """Name of the file of an enrolled domain."""
+    return f"{domain}.npz"
+
+
+def _taught_file(index: int) -> str:
+    """Name of the file of the `index`-th false alarm."""
+    return f"taught-{index + 1}.npz"
+
+
+def _read(path: Path, sha256: str | None = None) -> bytes:
+    """Content of a file; its digest is compared when one is given."""
     try:
-        content = (folder / name).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
-        raise StateError(f"{name}: {_reason(error)}") from error
-    if expected is None or _digest(content) != expected.sha256:
-        raise StateError(f"{name} is not what was written")
-    try:
-        return _unpacked(content)
-    except (ValueError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise StateError(f"{name} cannot be understood ({error})") from error
+        raise StateError(f"{path.name}: {error.strerror}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise StateError(f"{path.name} is not what was written")
+    return content
 
 
-def _packed(sound: LearnedSound) -> bytes:
+def _arrays(sound: LearnedSound) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {
         "mean_db": sound.spectra.mean_db,
         "spread_db": sound.spectra.spread_db,
@@ -252,13 +229,10 @@ def _packed(sound: LearnedSound) -> bytes:
         arrays[f"rows/{branch}"] = rows
         arrays[f"scale/{branch}"] = sound.normalisations[branch].scale
         arrays[f"offset/{branch}"] = sound.normalisations[branch].offset
-    arrays |= {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
-    buffer = BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
+    return arrays | {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
 
 
-def _unpacked(content: bytes) -> LearnedSound:
+def _sound(content: bytes) -> LearnedSound:
     with np.load(BytesIO(content), allow_pickle=False) as file:
         arrays = dict(file)
 
@@ -274,13 +248,3 @@ def _unpacked(content: bytes) -> LearnedSound:
         arrays["levels_dbfs"],
         of("held_out"),
     )
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{Path(str(error.filename)).name}: {error.strerror}"
-    return str(error)

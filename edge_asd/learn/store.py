@@ -31,7 +31,7 @@ __all__ = ["KEPT_VERSIONS", "LearnedStore", "learned_states"]
 
 KEPT_VERSIONS = 5  # a few megabytes each
 
-_VERSION = re.compile(r"v(\d{4,})")
+_VERSION = re.compile(r"v\d{4,}")
 _CURRENT = "current"
 
 _log = logging.getLogger(__name__)
@@ -78,10 +78,7 @@ class LearnedStore:
     @property
     def versions(self) -> list[str]:
         """Names of the versions that are kept, the oldest first."""
-        if not self._folder.is_dir():
-            return []
-        names = [path.name for path in self._folder.iterdir() if _VERSION.fullmatch(path.name)]
-        return sorted(names, key=_number)
+        return _versions(self._folder)
 
     @property
     def current(self) -> str | None:
@@ -184,8 +181,7 @@ def learned_states(root: Path) -> list[StateFolder]:
     """State of every machine below a root of which something was learned."""
     states = []
     for folder in sorted(root.glob("*/learned")):
-        names = sorted((path.name for path in folder.glob("v*")), key=_number, reverse=True)
-        for name in names:
+        for name in reversed(_versions(folder)):
             try:
                 states.append(StateFolder(root, read_site(folder / name).machine))
                 break
@@ -194,9 +190,13 @@ def learned_states(root: Path) -> list[StateFolder]:
     return states
 
 
-def _number(name: str) -> int:
-    match = _VERSION.fullmatch(name)
-    return int(match[1]) if match else 0
+def _versions(folder: Path) -> list[str]:
+    names = [path.name for path in folder.glob("v*") if _VERSION.fullmatch(path.name)]
+    return sorted(names, key=_number)
+
+
+def _number(version: str) -> int:
+    return int(version[1:])
 
 
 def _give_to_owner(state: Path) -> None:

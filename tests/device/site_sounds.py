@@ -22,7 +22,7 @@ from edge_asd.clips.folder import (
     EventRecord,
     RaisedAlarm,
 )
-from edge_asd.learn.enrolment import LEAST_WINDOWS, Origin, base_for, enrol
+from edge_asd.learn.enrolment import LEAST_WINDOWS, base_for, enrol
 from edge_asd.learn.learned import Learned
 from edge_asd.learn.recording import HeardSound, SiteRecording
 from edge_asd.profile import load_profile
@@ -60,7 +60,7 @@ def enrolled(
 ) -> Learned:
     """A machine of which so much was heard."""
     base = base_for(bundle, machine, None, domain, before)
-    return enrol(bundle, base, domain, heard(bundle, audio, domain=domain), Origin("test", NOW))
+    return enrol(bundle, base, domain, heard(bundle, audio, domain=domain), origin="test", utc=NOW)
 
 
 def write_alarm(

@@ -17,11 +17,10 @@ from edge_asd.events.event import utc_text
 from edge_asd.learn.banks import site_spectra
 from edge_asd.learn.enrolment import (
     LEAST_WINDOWS,
-    Origin,
     base_for,
     enrol,
     like_machine,
-    untouched_site,
+    untouched,
 )
 from edge_asd.learn.learned import BundleStamp, Learned
 from edge_asd.learn.opened_machine import site_detector
@@ -209,7 +208,7 @@ def test_a_taught_sound_is_normal_and_a_fault_is_not(
 ) -> None:
     before = learned
     if base == "bundle":
-        before = Learned(untouched_site(bundle, "pump", "pump"), {}, ())
+        before = untouched(bundle, "pump", "pump")
     detector = site_detector(bundle, before)
     windows = teachable(detector, windows_of(whistle(3, seed=5)))
 
@@ -258,7 +257,7 @@ def test_the_nearest_neighbour_of_a_taught_sound_is_what_was_taught(
 
 
 def test_spectra_stay_unknown_where_the_bundle_has_none(bundle: Bundle) -> None:
-    site = Learned(untouched_site(bundle, "pump", "pump"), {}, ())
+    site = untouched(bundle, "pump", "pump")
 
     after = teach(bundle, site, bundle.detector(), "a-1", [whistle(1, seed=5)], NOW)
 
@@ -278,7 +277,7 @@ def test_real_recordings_are_learned_whole(bundle: Bundle) -> None:
 
         assert sound.n_unusable == 0
         base = base_for(bundle, folder.parent.name, None, "source", None)
-        learned = enrol(bundle, base, "source", sound, Origin("files", NOW))
+        learned = enrol(bundle, base, "source", sound, origin="files", utc=NOW)
         assert learned.site.threshold.n_scores == len(sound)
 
 
@@ -352,7 +351,7 @@ def test_a_long_alarm_is_thinned_out(bundle: Bundle, learned: Learned) -> None:
 
 def test_nothing_can_be_taught_to_a_network_without_references(tmp_path: Path) -> None:
     parts = Bundle.open(write_parts_bundle(tmp_path / "parts"))
-    site = Learned(untouched_site(parts, "fan", "fan"), {}, ())
+    site = untouched(parts, "fan", "fan")
 
     with pytest.raises(UsageError, match="without references"):
         teach(parts, site, parts.detector("fan"), "a-1", [], NOW)

@@ -107,7 +107,7 @@ def test_student_quantiles(probability: float, n_degrees: int, expected: float) 
 def test_few_scores_give_a_limit_of_prediction() -> None:
     scores = np.exp(np.random.default_rng(1).normal(0.0, 0.2, 50))
 
-    spec = site_threshold(scores, 0.01, kind="windows", n_blocks=10)
+    spec = site_threshold(scores, 0.01, kind="windows")
 
     values = np.log(scores)
     expected = np.exp(values.mean() + values.std(ddof=1) * np.sqrt(1.1) * 2.8214)
