@@ -42,7 +42,7 @@ class Region:
     end_s: float
     low_hz: float
     high_hz: float
-    deviation_db: float  # mean level there, above (or below, negative) the normal one
+    departure_db: float  # mean level there, above (or below, negative) the normal one
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +94,7 @@ def find_deviation(
             end_s=cells.stop * instrument.cell_s if cells.stop < n_cells else duration_s,
             low_hz=float(instrument.edges_hz[bands.start]),
             high_hz=float(instrument.edges_hz[bands.stop]),
-            deviation_db=float(excess_db[i, bands, cells].mean()),
+            departure_db=float(excess_db[i, bands, cells].mean()),
         )
     return Deviation(levels, sample_rate_hz, normal, region)
 

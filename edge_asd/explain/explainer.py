@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Protocol
 
@@ -83,13 +84,8 @@ class Explainer:
             times_threshold=self._times_threshold(result.score),
             branch_excess=excess,
             n_neighbours=normal.n_windows if normal else 0,
-            channel=region.channel if region else None,
-            onset_s=region.onset_s if region else None,
-            end_s=region.end_s if region else None,
-            low_hz=region.low_hz if region else None,
-            high_hz=region.high_hz if region else None,
-            departure_db=region.deviation_db if region else None,
             deviation=deviation,
+            **(asdict(region) if region else {}),
         )
 
     def _furthest(self, result: WindowScore, excess: Mapping[str, float]) -> str:
@@ -160,11 +156,11 @@ def _region_text(region: Region | None, normal: NormalLevels | None) -> str:
     which = f"its {normal.n_windows} nearest" if normal.nearest else f"all {normal.n_windows}"
     if region is None:
         return f"no one place in its spectrum departs from {which} normal windows"
-    side = "above" if region.deviation_db >= 0 else "below"
+    side = "above" if region.departure_db >= 0 else "below"
     return (
         f"{region.channel} channel, {region.onset_s:.1f} to {region.end_s:.1f} s, "
         f"{_frequencies(region.low_hz, region.high_hz)}, "
-        f"{abs(region.deviation_db):.0f} dB {side} {which} normal windows"
+        f"{abs(region.departure_db):.0f} dB {side} {which} normal windows"
     )
 
 

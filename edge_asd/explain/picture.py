@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
@@ -13,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from edge_asd.audio.block import CHANNELS
 from edge_asd.events.event import utc_text
-from edge_asd.explain.deviation import Deviation
+from edge_asd.explain.deviation import Deviation, Region
 from edge_asd.explain.spectrogram import N_BANDS
 
 __all__ = ["draw_picture"]
@@ -44,42 +43,134 @@ def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime
     text : why the alarm was raised; wrapped
     start : of the window, UTC
     """
-    picture = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
-    pen = _Pen(picture)
-    pen.text((_LEFT, 10), title, size=17)
+    sheet = _Sheet(deviation)
+    sheet.text((_LEFT, 10), title, size=17)
     for i, line in enumerate(textwrap.wrap(text, 140)[:2]):
-        pen.text((_LEFT, 36 + 18 * i), line, size=14)
-    low_db, high_db = _colour_range(deviation.levels_db)
-    for i, channel in enumerate(CHANNELS):
-        _spectrogram(picture, deviation.levels_db[i], low_db, high_db, _TOPS[i])
-        pen.text((_LEFT, _TOPS[i] - 19), channel, size=14)
-        pen.text((_LEVELS_RIGHT, _TOPS[i] - 19), "mean level, dB", size=12, anchor="ra")
-        _frequency_axis(pen, deviation, _TOPS[i])
-        _time_axis(pen, deviation, _TOPS[i] + _PANEL_HEIGHT)
-        _level_panel(pen, deviation, i)
-        _colour_bar(picture, pen, low_db, high_db, _TOPS[i])
-    _mark(pen, deviation)
-    pen.text((_LEFT, _HEIGHT - 22), f"seconds after {utc_text(start)}", size=12)
-    _legend(pen, deviation)
+        sheet.text((_LEFT, 36 + 18 * i), line, size=14)
+    for channel in range(len(CHANNELS)):
+        sheet.spectrogram(channel)
+        sheet.colour_bar(_TOPS[channel])
+        sheet.frequency_axis(_TOPS[channel])
+        sheet.time_axis(_TOPS[channel] + _PANEL_HEIGHT)
+        sheet.level_panel(channel)
+    if deviation.region:
+        sheet.mark(deviation.region)
+    sheet.text((_LEFT, _HEIGHT - 22), f"seconds after {utc_text(start)}")
+    sheet.legend()
     file = io.BytesIO()
-    picture.quantize(255, Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
+    sheet.image.quantize(255, Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
-class _Pen:
-    """Draws on a picture."""
+class _Sheet:
+    """What is drawn on, and what is drawn: one panel per channel, low frequencies below."""
 
-    def __init__(self, picture: Image.Image) -> None:
-        self.draw = ImageDraw.Draw(picture)
+    def __init__(self, deviation: Deviation) -> None:
+        self.image = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
+        self._draw = ImageDraw.Draw(self.image)
+        self._deviation = deviation
+        self._instrument = deviation.instrument
+        self._span_s: float = deviation.levels_db.shape[-1] * self._instrument.hop_s
+        self._low_db, self._high_db = _colour_range(deviation.levels_db)
 
     def text(
-        self, at: tuple[float, float], text: str, *, size: int, anchor: str = "la", ink: str = _INK
+        self, at: tuple[float, float], text: str, *, size: int = 12, anchor: str = "la"
     ) -> None:
         # The font that Pillow carries: a device need not have any.
-        self.draw.text(at, text, fill=ink, font=ImageFont.load_default(size), anchor=anchor)
+        self._draw.text(at, text, fill=_INK, font=ImageFont.load_default(size), anchor=anchor)
 
-    def line(self, points: Sequence[tuple[float, float]], ink: str, width: int = 1) -> None:
-        self.draw.line(list(points), fill=ink, width=width)
+    def spectrogram(self, channel: int) -> None:
+        top, width = _TOPS[channel], _RIGHT - _LEFT
+        image = self._painted(self._deviation.levels_db[channel, ::-1])
+        method = Image.Resampling.BOX if image.width > width else Image.Resampling.NEAREST
+        self.image.paste(image.resize((width, _PANEL_HEIGHT), method), (_LEFT, top))
+        self.text((_LEFT, top - 19), CHANNELS[channel], size=14)
+
+    def colour_bar(self, top: int) -> None:
+        low_db, high_db = self._low_db, self._high_db
+        ramp = np.linspace(high_db, low_db, _PANEL_HEIGHT, dtype=np.float32)[:, None]
+        bar = self._painted(np.repeat(ramp, _BAR_RIGHT - _BAR_LEFT, axis=1))
+        self.image.paste(bar, (_BAR_LEFT, top))
+        self.text((_BAR_LEFT, top - 19), "dBFS")
+        for db in np.arange(low_db, high_db + 1, 10):
+            y = top + (high_db - db) / (high_db - low_db) * _PANEL_HEIGHT
+            self.text((_BAR_RIGHT + 6, y), f"{db:.0f}", anchor="lm")
+
+    def frequency_axis(self, top: int) -> None:
+        free_below = top + _PANEL_HEIGHT + 6.0
+        for hz in _FREQUENCIES_HZ:
+            y = self._y(hz, top)
+            if hz <= self._instrument.edges_hz[-1] and y <= free_below - 6:
+                free_below = y - 6
+                self._draw.line([(_LEFT - 5, y), (_LEFT, y)], _INK)
+                self._draw.line([(_LEVELS_LEFT, y), (_LEVELS_RIGHT, y)], _SHADE)
+                self.text((_LEFT - 9, y), f"{hz / 1000:g}", anchor="rm")
+        self.text((_LEFT - 9, top - 19), "kHz", anchor="ra")
+
+    def time_axis(self, bottom: int) -> None:
+        step_s = next((step for step in _STEPS_S if self._span_s / step <= 12), self._span_s)
+        for second in np.arange(0.0, self._span_s, step_s):
+            x = self._x(float(second))
+            self._draw.line([(x, bottom), (x, bottom + 5)], _INK)
+            self.text((x, bottom + 7), f"{second:g}", anchor="ma")
+
+    def level_panel(self, channel: int) -> None:
+        """Mean levels of the window, or of the time of the deviation, over the normal ones."""
+        top, bottom = _TOPS[channel], _TOPS[channel] + _PANEL_HEIGHT
+        heard = _heard_levels(self._deviation)[channel]
+        normal = self._deviation.normal
+        curves = [heard]
+        if normal:
+            mean, spread = normal.mean_db[channel], normal.spread_db[channel]
+            curves += [mean - spread, mean + spread]
+        low = 10.0 * np.floor(np.min(curves) / 10.0)
+        high = 10.0 * np.ceil(np.max(curves) / 10.0 + 1e-6)
+
+        def points(levels: NDArray[np.float32]) -> list[tuple[float, float]]:
+            x = _LEVELS_LEFT + (levels - low) / (high - low) * (_LEVELS_RIGHT - _LEVELS_LEFT)
+            y = top + (1.0 - (np.arange(N_BANDS) + 0.5) / N_BANDS) * _PANEL_HEIGHT
+            return list(zip(x.tolist(), y.tolist(), strict=True))
+
+        if normal:
+            self._draw.polygon(points(mean - spread) + points(mean + spread)[::-1], fill=_SHADE)
+            self._draw.line(points(mean), _NORMAL)
+        self._draw.line(points(heard), _HEARD, width=2)
+        self._draw.rectangle((_LEVELS_LEFT, top, _LEVELS_RIGHT, bottom), outline=_PALE)
+        self.text((_LEVELS_LEFT, bottom + 7), f"{low:.0f}")
+        self.text((_LEVELS_RIGHT, bottom + 7), f"{high:.0f}", anchor="ra")
+        self.text((_LEVELS_RIGHT, top - 19), "mean level, dB", anchor="ra")
+
+    def mark(self, region: Region) -> None:
+        top = _TOPS[CHANNELS.index(region.channel)]
+        y_high, y_low = self._y(region.high_hz, top), self._y(region.low_hz, top)
+        left, right = self._x(region.onset_s), self._x(region.end_s)
+        self._draw.rectangle((left, y_high - 2, right, y_low + 2), outline=_MARK, width=2)
+        self._draw.rectangle((_LEVELS_RIGHT + 2, y_high, _LEVELS_RIGHT + 6, y_low), fill=_MARK)
+
+    def legend(self) -> None:
+        normal, region = self._deviation.normal, self._deviation.region
+        entries = [(_HEARD, "while it deviates" if region else "in this window")]
+        if normal:
+            which = "nearest" if normal.nearest else "all"
+            entries.append((_NORMAL, f"{which} {normal.n_windows} normal windows"))
+        if region:
+            entries.append((_MARK, "deviation"))
+        x, y = _LEVELS_LEFT - 200.0, _HEIGHT - 15
+        for ink, text in entries:
+            self._draw.line([(x, y), (x + 18, y)], ink, width=3)
+            self.text((x + 24, y), text, anchor="lm")
+            x += 24 + 7.0 * len(text) + 14
+
+    def _painted(self, levels_db: NDArray[np.float32]) -> Image.Image:
+        share = (levels_db - self._low_db) / (self._high_db - self._low_db)
+        index = np.clip(share * _N_COLOURS, 0, _N_COLOURS - 1).astype(np.intp)
+        return Image.fromarray(_colours()[index])
+
+    def _x(self, second: float) -> float:
+        return _LEFT + min(second / self._span_s, 1.0) * (_RIGHT - _LEFT)
+
+    def _y(self, hz: float, top: int) -> float:
+        return top + (1.0 - self._instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
 
 
 def _colours() -> NDArray[np.uint8]:
@@ -94,93 +185,8 @@ def _colour_range(levels_db: NDArray[np.float32]) -> tuple[float, float]:
     """Levels of the first and the last colour, the same for both channels."""
     low, high = np.percentile(levels_db, [2.0, 99.9])
     high = 5.0 * np.ceil(high / 5.0)
-    span = min(max(high - 5.0 * np.floor(low / 5.0), _RANGE_DB[0]), _RANGE_DB[1])
+    span = np.clip(high - 5.0 * np.floor(low / 5.0), *_RANGE_DB)
     return float(high - span), float(high)
-
-
-def _painted(levels_db: NDArray[np.float32], low_db: float, high_db: float) -> Image.Image:
-    share = (levels_db - low_db) / (high_db - low_db)
-    index = np.clip(share * _N_COLOURS, 0, _N_COLOURS - 1).astype(np.intp)
-    return Image.fromarray(_colours()[index])
-
-
-def _spectrogram(
-    picture: Image.Image, levels_db: NDArray[np.float32], low_db: float, high_db: float, top: int
-) -> None:
-    image = _painted(levels_db[::-1], low_db, high_db)  # low frequencies below
-    longer = image.width > _RIGHT - _LEFT
-    method = Image.Resampling.BOX if longer else Image.Resampling.NEAREST
-    picture.paste(image.resize((_RIGHT - _LEFT, _PANEL_HEIGHT), method), (_LEFT, top))
-
-
-def _colour_bar(picture: Image.Image, pen: _Pen, low_db: float, high_db: float, top: int) -> None:
-    ramp = np.linspace(high_db, low_db, _PANEL_HEIGHT, dtype=np.float32)[:, None]
-    bar = _painted(np.repeat(ramp, _BAR_RIGHT - _BAR_LEFT, axis=1), low_db, high_db)
-    picture.paste(bar, (_BAR_LEFT, top))
-    pen.text((_BAR_LEFT, top - 19), "dBFS", size=12)
-    for db in np.arange(low_db, high_db + 1, 10):
-        y = top + (high_db - db) / (high_db - low_db) * _PANEL_HEIGHT
-        pen.text((_BAR_RIGHT + 6, y), f"{db:.0f}", size=12, anchor="lm")
-
-
-def _y(deviation: Deviation, hz: float, top: int) -> float:
-    return top + (1.0 - deviation.instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
-
-
-def _span_s(deviation: Deviation) -> float:
-    return float(deviation.levels_db.shape[-1] * deviation.instrument.hop_s)
-
-
-def _x(deviation: Deviation, second: float) -> float:
-    return _LEFT + min(second / _span_s(deviation), 1.0) * (_RIGHT - _LEFT)
-
-
-def _frequency_axis(pen: _Pen, deviation: Deviation, top: int) -> None:
-    free_below = top + _PANEL_HEIGHT + 6.0
-    for hz in _FREQUENCIES_HZ:
-        y = _y(deviation, hz, top)
-        if hz <= deviation.instrument.edges_hz[-1] and y <= free_below - 6:
-            free_below = y - 6
-            pen.line([(_LEFT - 5, y), (_LEFT, y)], _INK)
-            pen.line([(_LEVELS_LEFT, y), (_LEVELS_RIGHT, y)], _SHADE)
-            pen.text((_LEFT - 9, y), f"{hz / 1000:g}", size=12, anchor="rm")
-    pen.text((_LEFT - 9, top - 19), "kHz", size=12, anchor="ra")
-
-
-def _time_axis(pen: _Pen, deviation: Deviation, bottom: int) -> None:
-    span_s = _span_s(deviation)
-    step_s = next((step for step in _STEPS_S if span_s / step <= 12), span_s)
-    for second in np.arange(0.0, span_s, step_s):
-        x = _x(deviation, float(second))
-        pen.line([(x, bottom), (x, bottom + 5)], _INK)
-        pen.text((x, bottom + 7), f"{second:g}", size=12, anchor="ma")
-
-
-def _level_panel(pen: _Pen, deviation: Deviation, channel: int) -> None:
-    """Mean levels of the window, or of the time of the deviation, over the normal ones."""
-    top = _TOPS[channel]
-    heard = _heard_levels(deviation)[channel]
-    normal = deviation.normal
-    curves = [heard]
-    if normal:
-        mean, spread = normal.mean_db[channel], normal.spread_db[channel]
-        curves += [mean - spread, mean + spread]
-    low = 10.0 * np.floor(min(float(curve.min()) for curve in curves) / 10.0)
-    high = 10.0 * np.ceil(max(float(curve.max()) for curve in curves) / 10.0 + 1e-6)
-
-    def points(levels: NDArray[np.float32]) -> list[tuple[float, float]]:
-        x = _LEVELS_LEFT + (levels - low) / (high - low) * (_LEVELS_RIGHT - _LEVELS_LEFT)
-        y = top + (1.0 - (np.arange(N_BANDS) + 0.5) / N_BANDS) * _PANEL_HEIGHT
-        return list(zip(x.tolist(), y.tolist(), strict=True))
-
-    if normal:
-        pen.draw.polygon(points(mean - spread) + points(mean + spread)[::-1], fill=_SHADE)
-        pen.line(points(mean), _NORMAL)
-    pen.line(points(heard), _HEARD, width=2)
-    bottom = top + _PANEL_HEIGHT
-    pen.draw.rectangle((_LEVELS_LEFT, top, _LEVELS_RIGHT, bottom), outline=_PALE)
-    pen.text((_LEVELS_LEFT, bottom + 7), f"{low:.0f}", size=12)
-    pen.text((_LEVELS_RIGHT, bottom + 7), f"{high:.0f}", size=12, anchor="ra")
 
 
 def _heard_levels(deviation: Deviation) -> NDArray[np.float32]:
@@ -191,30 +197,3 @@ def _heard_levels(deviation: Deviation) -> NDArray[np.float32]:
         first, last = (round(s / instrument.cell_s) for s in (region.onset_s, region.end_s))
         cells = cells[..., first : max(last, first + 1)]
     return np.asarray(cells.mean(axis=-1))
-
-
-def _mark(pen: _Pen, deviation: Deviation) -> None:
-    region = deviation.region
-    if region is None:
-        return
-    top = _TOPS[CHANNELS.index(region.channel)]
-    y_high, y_low = _y(deviation, region.high_hz, top), _y(deviation, region.low_hz, top)
-    left, right = _x(deviation, region.onset_s), _x(deviation, region.end_s)
-    pen.draw.rectangle((left, y_high - 2, right, y_low + 2), outline=_MARK, width=2)
-    pen.draw.rectangle((_LEVELS_RIGHT + 2, y_high, _LEVELS_RIGHT + 6, y_low), fill=_MARK)
-
-
-def _legend(pen: _Pen, deviation: Deviation) -> None:
-    y = _HEIGHT - 15
-    x = float(_LEVELS_LEFT - 200)
-    when = "while it deviates" if deviation.region else "in this window"
-    entries = [(_HEARD, when)]
-    if deviation.normal:
-        which = "nearest" if deviation.normal.nearest else "all"
-        entries.append((_NORMAL, f"{which} {deviation.normal.n_windows} normal windows"))
-    if deviation.region:
-        entries.append((_MARK, "deviation"))
-    for ink, text in entries:
-        pen.line([(x, y), (x + 18, y)], ink, width=3)
-        pen.text((x + 24, y), text, size=12, anchor="lm")
-        x += 24 + 7.0 * len(text) + 14
