@@ -17,9 +17,8 @@ from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.stop import Stop
-from edge_asd.outputs import Output
+from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.jsonl import JsonlOutput
 
 __all__ = ["standard_output"]

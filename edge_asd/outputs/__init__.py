@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 from edge_asd.events.event import Event
 
-__all__ = ["Output"]
+__all__ = ["Envelope", "Output"]
 
 
 class Output(Protocol):
@@ -36,3 +37,19 @@ class Output(Protocol):
     def close(self) -> None:
         """Finish; nothing is emitted afterwards."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """One event as outputs deliver it: written as JSON, never read back."""
+
+    id: str  # the same in every repeat
+    event: str  # name of the event: "score", "alarm_raised"
+    durable: bool  # must arrive
+    payload: bytes  # JSON in UTF-8 on one line
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """Write an event; what UTF-8 lacks is escaped."""
+        payload = event.to_json().encode("utf-8", "backslashreplace")
+        return cls(event.id, event.event, event.durable, payload)

@@ -22,7 +22,7 @@ from typing import Protocol
 from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.journal import Journal
 from edge_asd.outputs.output_health import OutputHealth
 

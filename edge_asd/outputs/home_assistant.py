@@ -2,7 +2,7 @@
 
 One device whose entities (:data:`_ENTITIES`) are each announced by a retained message on
 ``<prefix>/<component>/edge-asd-<machine>/<key>/config``. Everything here is pure;
-:mod:`edge_asd.outputs.mqtt_transport` sends it. dBFS and ppm have no device class: Home
+:mod:`edge_asd.outputs.mqtt` sends it. dBFS and ppm have no device class: Home
 Assistant's ``sound_pressure`` and ``signal_strength`` take other units.
 """
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 
 __all__ = ["Journal"]
 

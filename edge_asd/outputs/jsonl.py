@@ -21,7 +21,7 @@ from pydantic import Field
 from edge_asd.doctor.verdict import Verdict, ok, problem
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 
 __all__ = ["JsonlFile", "JsonlOutput", "JsonlSettings"]

@@ -25,7 +25,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
-from http.client import HTTPConnection, HTTPException, HTTPResponse, responses
+from http.client import HTTPConnection, HTTPException, responses
 from typing import Annotated, ClassVar
 from urllib.parse import quote, urlsplit
 
@@ -35,8 +35,7 @@ from edge_asd import __version__
 from edge_asd.doctor.verdict import Verdict, problem
 from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.event import EVENT_NAMES
-from edge_asd.outputs import Output
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import PositiveSeconds
 
@@ -147,11 +146,13 @@ class WebhookTransport:
         OutputError
             When there is no server, no answer in time, or not the right one.
         """
+        deadline_s = time.monotonic() + self._timeout_s
         try:
-            status, retry_after = self._post(envelope)
-        except TimeoutError:
-            raise OutputError(f"{self._place} did not answer in {self._timeout_s:g} s") from None
+            status, retry_after = self._post(envelope, deadline_s)
         except (OSError, HTTPException) as error:
+            if isinstance(error, TimeoutError) or time.monotonic() >= deadline_s:
+                said = f"{self._place} did not answer in {self._timeout_s:g} s"
+                raise OutputError(said) from None
             # The text of an HTTPException may hold parts of the address.
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise OutputError(f"cannot reach {self._place}: {reason}") from None
@@ -161,9 +162,8 @@ class WebhookTransport:
     def close(self) -> None:
         """Do nothing: no connection outlives its event."""
 
-    def _post(self, envelope: Envelope) -> tuple[int, str]:
+    def _post(self, envelope: Envelope, deadline_s: float) -> tuple[int, str]:
         """Return the status and the Retry-After header of the answer."""
-        deadline_s = time.monotonic() + self._timeout_s
         key = quote(envelope.id, safe="", errors="replace")
         headers = self._headers | {"Idempotency-Key": key}
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
@@ -174,7 +174,8 @@ class WebhookTransport:
                     connection.sock.do_handshake()
                 connection.request("POST", self._target, envelope.payload, headers)
                 answer = connection.getresponse()
-                _read(answer)
+                with suppress(OSError, HTTPException):  # the verdict is in the status already
+                    answer.read(_MAX_ANSWER_BYTES)  # so that the server can finish in peace
         return answer.status, answer.headers.get("Retry-After", "")
 
     def _connected(self) -> socket.socket:
@@ -197,17 +198,9 @@ class WebhookTransport:
 
 @contextmanager
 def _ended_at(connection: socket.socket, deadline_s: float) -> Iterator[None]:
-    """End the connection at a time, so that a server cannot drip an answer for ever.
-
-    Raises
-    ------
-    TimeoutError
-        When that was what ended it.
-    """
-    late = threading.Event()
+    """End the connection at a time, so that a server cannot drip an answer for ever."""
 
     def end() -> None:
-        late.set()
         with suppress(OSError):
             # Not that of SSLSocket, which is not made for two threads.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -217,18 +210,8 @@ def _ended_at(connection: socket.socket, deadline_s: float) -> Iterator[None]:
     timer.start()
     try:
         yield
-    except (OSError, HTTPException):
-        if late.is_set():
-            raise TimeoutError from None
-        raise
     finally:
         timer.cancel()
-
-
-def _read(answer: HTTPResponse) -> None:
-    # So that the server can finish in peace; its verdict is in the status already.
-    with suppress(OSError, HTTPException):
-        answer.read(_MAX_ANSWER_BYTES)
 
 
 def _parts(url: str) -> tuple[str, str, int, str]:

@@ -16,16 +16,8 @@ from pathlib import Path
 
 from edge_asd.errors import UsageError
 from edge_asd.profile import builtin_folder, builtin_profiles, load_profile
-from edge_asd.service import systemd
-from edge_asd.service.plan import (
-    DEFAULT_USER,
-    UNIT,
-    UNITS,
-    WANTS,
-    PlannedFile,
-    Setup,
-    planned_files,
-)
+from edge_asd.service import plan, systemd
+from edge_asd.service.plan import PlannedFile, Setup
 from edge_asd.state.atomic import write_atomically
 from edge_asd.state.places import below
 
@@ -63,11 +55,11 @@ def install(setup: Setup, *, profile: str | None, root: Path, start: bool) -> It
     builtin = builtin_folder() / f"{source}.toml" if source in builtin_profiles() else None
     text = (builtin or Path(source)).read_text(encoding="utf-8")
     env = _read(below(root, setup.env)) or ""
-    for file in planned_files(setup, settings, profile_text=text, env=env):
+    for file in plan.planned_files(setup, settings, profile_text=text, env=env):
         yield from _writing(file, root)
-    if not below(root, WANTS / setup.unit).is_symlink():
+    if not below(root, plan.WANTS / setup.unit).is_symlink():
         yield Step(f"enable {setup.unit} at boot", lambda: _link(setup, root))
-    if root == Path("/") and setup.user == DEFAULT_USER and not _user_exists(DEFAULT_USER):
+    if root == Path("/") and setup.user == plan.DEFAULT_USER and plan.DEFAULT_USER not in _users():
         yield _command("systemd-sysusers")
     if systemd.running(root):
         yield _command("systemctl", "daemon-reload")
@@ -85,11 +77,11 @@ def uninstall(setup: Setup, *, root: Path) -> Iterator[Step]:
     """
     if systemd.running(root):
         yield _command("systemctl", "disable", "--now", setup.unit)
-    places = [WANTS / setup.unit, setup.drop_in, setup.rule]
-    wants = below(root, WANTS)
+    places = [plan.WANTS / setup.unit, setup.drop_in, setup.rule]
+    wants = below(root, plan.WANTS)
     others = [link for link in wants.glob("edge-asd@*.service") if link.name != setup.unit]
     if not others:
-        places.append(UNITS / UNIT)
+        places.append(plan.UNITS / plan.UNIT)
     for place in places:
         path = below(root, place)
         if path.is_symlink() or path.exists():
@@ -158,25 +150,18 @@ def _write(path: Path, file: PlannedFile) -> None:
 
 
 def _link(setup: Setup, root: Path) -> None:
-    link = below(root, WANTS / setup.unit)
+    link = below(root, plan.WANTS / setup.unit)
     link.parent.mkdir(parents=True, exist_ok=True)
-    link.symlink_to(UNITS / UNIT)
+    link.symlink_to(plan.UNITS / plan.UNIT)
 
 
 def _command(*command: str) -> Step:
     return Step(f"run {' '.join(command)}", lambda: systemd.run(*command))
 
 
+def _users() -> set[str]:
+    return {entry.pw_name for entry in pwd.getpwall()}
+
+
 def _read(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-
-
-def _user_exists(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
+    return path.read_text(encoding="utf-8") if path.exists() else None

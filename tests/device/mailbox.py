@@ -11,8 +11,8 @@ from device.reports import a_notice
 
 from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.fault import FaultChange
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.envelope import Envelope
 
 
 class Mailbox:

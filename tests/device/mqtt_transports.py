@@ -15,10 +15,9 @@ from device.waiting import wait_until
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.status import Status
-from edge_asd.outputs.envelope import Envelope
-from edge_asd.outputs.mqtt import MqttSettings
+from edge_asd.outputs import Envelope
+from edge_asd.outputs.mqtt import MqttSettings, MqttTransport
 from edge_asd.outputs.mqtt_link import Patience
-from edge_asd.outputs.mqtt_transport import MqttTransport
 from edge_asd.profile import load_profile
 
 PASSWORD = "correct horse"

@@ -16,7 +16,7 @@ from device.mqtt_transports import (
     a_transport,
 )
 
-from edge_asd.outputs.mqtt_transport import MqttTransport
+from edge_asd.outputs.mqtt import MqttTransport
 
 
 @pytest.fixture

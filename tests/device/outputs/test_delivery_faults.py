@@ -15,7 +15,7 @@ from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.journal import Journal
 
 

@@ -19,7 +19,7 @@ from edge_asd import __version__
 from edge_asd.events.status import Status
 from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import birth_topic, discovery, removal
-from edge_asd.outputs.mqtt_transport import MqttTransport
+from edge_asd.outputs.mqtt import MqttTransport
 
 NOW_S = 100.5
 BASE = "edge-asd/pump"

@@ -18,7 +18,7 @@ from device.small_disk import fill, small_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.journal import Journal
 
 Open = Callable[..., Journal]

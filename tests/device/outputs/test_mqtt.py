@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from edge_asd.errors import OutputError
 from edge_asd.events.status import Status
-from edge_asd.outputs.mqtt_transport import MqttTransport, machine_slug
+from edge_asd.outputs.mqtt import MqttTransport, machine_slug
 
 
 @needs_mosquitto

@@ -24,7 +24,7 @@ from device.mqtt_transports import (
 from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
-from edge_asd.outputs.mqtt_transport import MqttTransport
+from edge_asd.outputs.mqtt import MqttTransport
 
 # paho leaves the socket of a failed TLS greeting to the garbage collector.
 tls_fails = pytest.mark.filterwarnings(

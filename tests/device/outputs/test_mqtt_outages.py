@@ -19,7 +19,7 @@ from device.waiting import DEADLINE_S, wait_until
 from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.mqtt_transport import MqttTransport
+from edge_asd.outputs.mqtt import MqttTransport
 
 
 @needs_mosquitto

@@ -16,7 +16,7 @@ from device.reports import a_notice
 from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
-from edge_asd.outputs.mqtt_transport import MqttTransport
+from edge_asd.outputs.mqtt import MqttTransport
 
 # CONNACK as MQTT 3.1.1 (3.2.2.3) and MQTT 5 (3.2.2.2) define it for an unknown version; some
 # brokers (amqtt 0.12) take MQTT 5 for nonsense and hang up.

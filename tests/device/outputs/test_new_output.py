@@ -19,7 +19,7 @@ from typing import ClassVar
 
 from edge_asd.doctor.verdict import Verdict, ok
 from edge_asd.outputs import Output
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 
 

@@ -38,8 +38,8 @@ from device.web_server import (
 from edge_asd import __version__
 from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.fault import FaultChange
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.envelope import Envelope
 from edge_asd.outputs.webhook import WebhookTransport
 
 TIMEOUT_S = 0.5
@@ -256,7 +256,7 @@ import sys, threading
 from pathlib import Path
 from device.reports import a_notice
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.envelope import Envelope
+from edge_asd.outputs import Envelope
 from edge_asd.outputs.webhook import WebhookTransport
 
 output = Delivery(WebhookTransport(sys.argv[1]), report=print, spool=Path(sys.argv[2]))
