@@ -9,6 +9,7 @@ so that a newer bundle is never half understood; any change of meaning raises
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
@@ -21,6 +22,7 @@ from edge_asd.bundle.record import Domain, Finite, Positive, PositiveFloat, Reco
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
 from edge_asd.scoring.kinds import ReferenceSpec, ScorerSpec
+from edge_asd.state.record import first_problem
 
 __all__ = [
     "FORMAT_VERSION",
@@ -303,8 +305,6 @@ def read_manifest(bundle_dir: Path) -> Manifest:
         When the folder or the manifest is missing, is not JSON, has another format
         version, or breaks the contract.
     """
-    import json
-
     path = bundle_dir / MANIFEST_NAME
     if not bundle_dir.is_dir():
         raise BundleError(
@@ -326,8 +326,4 @@ def read_manifest(bundle_dir: Path) -> Manifest:
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "manifest"
-        raise BundleError(
-            f"{path} breaks the bundle contract at {where}: {first['msg']}"
-        ) from error
+        raise BundleError(f"{path} breaks the bundle contract: {first_problem(error)}") from error

@@ -200,7 +200,7 @@ def reference_density(
     if k <= 0:
         return np.full(len(references), lone)
     nearest, _ = References(references, around.distance).nearest_others(k)
-    return _floored(_AGGREGATES[around.aggregate](nearest), around)
+    return _floored(_AGGREGATES[around.aggregate](nearest, axis=1), around)
 
 
 def leave_one_out(
@@ -219,9 +219,9 @@ def leave_one_out(
     bank = References(references, around.distance)
     distance_of, index_of = bank.nearest_others(k + 1)
     aggregate = _AGGREGATES[around.aggregate]
-    kept = aggregate(distance_of[:, :k]) if k else np.full(n, lone)
+    kept = aggregate(distance_of[:, :k], axis=1) if k else np.full(n, lone)
     # Of column p: the density of reference j after its p-th neighbour has been taken out.
-    replaced = [aggregate(np.delete(distance_of, p, axis=1)) for p in range(k)]
+    replaced = [aggregate(np.delete(distance_of, p, axis=1), axis=1) for p in range(k)]
     for rows in row_blocks(n):
         distance = bank.distances(references[rows])
         density = np.repeat(kept[None], len(distance), axis=0)
@@ -263,7 +263,4 @@ _DISTANCES: Mapping[str, _Distance] = {
     "squared-euclidean": (lambda rows: rows, lambda squared: squared),
     "cosine": (_unit, lambda squared: squared / 2.0),  # 1 - cos
 }
-_AGGREGATES: Mapping[str, Callable[[Floats], Floats]] = {
-    "mean": lambda nearest: nearest.mean(axis=1),
-    "sum": lambda nearest: nearest.sum(axis=1),
-}
+_AGGREGATES: Mapping[str, Callable[..., Floats]] = {"mean": np.mean, "sum": np.sum}

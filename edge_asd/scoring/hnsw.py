@@ -171,9 +171,8 @@ def _require_fit(
 
 
 def _new_index(dim: int) -> Any:
-    hnswlib = hnswlib_or_none()
-    if hnswlib is None:
-        raise BundleError("an index needs hnswlib: 'pip install hnswlib', or choose exact search")
+    import hnswlib
+
     return hnswlib.Index(space="cosine", dim=dim)
 
 

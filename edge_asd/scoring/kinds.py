@@ -90,7 +90,7 @@ class DirectSpec(_Spec, ABC):
         return float(self.scores(embeddings))
 
 
-class ReferenceSpec(_Spec, ABC):
+class ReferenceSpec(_Spec):
     """A kind that compares with the references of a machine, of each domain for itself."""
 
     # Of several segments: score their mean embedding, or average their scores.
@@ -101,9 +101,12 @@ class ReferenceSpec(_Spec, ABC):
         """How the density around the references of a domain is measured; here not at all."""
         return Neighbourhood(0, self.distance)
 
-    @abstractmethod
     def fit(self, references: Rows, domain: Domain) -> Normaliser:
-        """Return what makes scales and offsets of densities, once fitted to a whole bank."""
+        """Return what makes scales and offsets of densities, once fitted to a whole bank.
+
+        Here it divides by the density, which is 1 where none is measured.
+        """
+        return lambda rho: ScoreNormalisation(1.0 / rho, np.zeros_like(rho))
 
     def normalisations(self, banks: Banks) -> dict[Domain, ScoreNormalisation]:
         """Return the score normalisation of every reference of one machine and branch.
@@ -142,9 +145,6 @@ class NearestSpec(ReferenceSpec):
 
     kind: Literal["nearest"] = "nearest"
 
-    def fit(self, references: Rows, domain: Domain) -> Normaliser:
-        return _over_density  # which is 1 where none is measured
-
 
 class _DensitySpec(ReferenceSpec):
     """A kind that looks at how far the neighbours of a reference are."""
@@ -165,9 +165,6 @@ class DldnSpec(_DensitySpec):
 
     def neighbourhood(self, domain: Domain) -> Neighbourhood:
         return self._neighbourhood(self.k_source if domain == "source" else self.k_target)
-
-    def fit(self, references: Rows, domain: Domain) -> Normaliser:
-        return _over_density
 
 
 class VarminSpec(_DensitySpec):
@@ -236,7 +233,3 @@ def require_references(banks: Banks) -> None:
         raise DataError(
             f"banks have the shapes {shapes}, expected (n, dim) with n of at least 1 and one dim"
         )
-
-
-def _over_density(rho: Floats) -> ScoreNormalisation:
-    return ScoreNormalisation(1.0 / rho, np.zeros_like(rho))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from edge_asd.scoring.density import (
     leave_one_out,
     normalise_rows,
 )
-from edge_asd.scoring.kinds import Banks, ReferenceSpec, require_references
+from edge_asd.scoring.kinds import Banks, DirectSpec, ReferenceSpec, require_references
 
 __all__ = [
     "BankScorer",
@@ -37,14 +37,6 @@ __all__ = [
     "normalise_rows",
     "window_queries",
 ]
-
-
-class Scorer(Protocol):
-    """How the embeddings of one window become the score of one branch."""
-
-    def score(self, embeddings: Rows) -> float:
-        """Return the anomaly score of a window's segments, (n_segments, dim)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +110,9 @@ class BankScorer:
             for row, distance in zip(nearest.rows, nearest.distance, strict=True)
         ]
         return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:k])
+
+
+Scorer = BankScorer | DirectSpec  # scores the windows of one branch
 
 
 def window_queries(
