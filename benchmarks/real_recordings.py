@@ -27,10 +27,11 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import mannwhitneyu
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import system_named
-from edge_asd_export.bundling.embedded_clips import ClipReader, Embeddings, embed_clips
+from edge_asd_export.bundling.embedded_clips import Embeddings, embed_clips
 from edge_asd_export.bundling.encoder_choice import CheckData, export_graphs
 from edge_asd_export.bundling.export_job import ExportOptions, Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
@@ -131,12 +132,12 @@ def _embed(
                 clips,
                 {branch.view: SCORERS["dldn-mean"] for branch in SYSTEM.branches},
                 centres=lambda machine, view: {},
-                read=ClipReader(),
+                read=lambda clip: read_audio(clip.path)[0],
             ),
             ExportOptions(quantize=quantize, tolerance=ANYTHING),
         )
         if exported.report:
-            print(f"  {exported.report.to_dict()}", file=sys.stderr)
+            print(f"  {asdict(exported.report)}", file=sys.stderr)
         extractors = open_extractors(Path(folder), {EXTRACTOR: exported.spec})
 
         def embed(split: str) -> dict[str, Embeddings]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,15 +21,16 @@ from edge_asd.bundle.manifest import (
 from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank_files import write_banks
+from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.atomic_folder import atomic_folder
 from edge_asd_export.bundling.embedded_clips import (
     ClipReader,
     EmbeddedClips,
-    embed_training_clips,
+    embed_machine,
     score_labelled_clips,
 )
-from edge_asd_export.bundling.encoder_choice import ExportedGraphs, check_clips
+from edge_asd_export.bundling.encoder_choice import ExportedGraphs
 from edge_asd_export.bundling.export_job import Clips, ExportJob, ExportOptions, ExportProgress
 from edge_asd_export.bundling.golden_windows import (
     GOLDEN_FILE,
@@ -38,7 +39,7 @@ from edge_asd_export.bundling.golden_windows import (
     write_golden,
 )
 from edge_asd_export.bundling.graph_check import GraphReport
-from edge_asd_export.bundling.trained_networks import export_networks, load_networks
+from edge_asd_export.bundling.trained_networks import export_network, load_networks
 from edge_asd_export.calibration.calibration import (
     Calibration,
     LabelledClips,
@@ -46,9 +47,7 @@ from edge_asd_export.calibration.calibration import (
     require_labels,
 )
 from edge_asd_export.calibration.scoring import scorings_of
-from edge_asd_export.training.recipes import recipe_named
 from edge_asd_export.training.run import Run
-from edge_asd_export.training.tasks import network_name
 
 __all__ = ["WrittenBundle", "write_bundle"]
 
@@ -73,7 +72,8 @@ def write_bundle(
     """Turn a finished run into a bundle at `out`, replacing a bundle that is there.
 
     Banks, calibration and golden windows come from the device's own extractor on the
-    exported graphs. Each clip is decoded once.
+    exported graphs. Each clip is decoded once. Machine by machine, so that the audio of one is
+    gone before that of the next is read where each has a network of its own.
 
     Parameters
     ----------
@@ -93,13 +93,18 @@ def write_bundle(
     with atomic_folder(out, MANIFEST_NAME) as staging:
         networks = load_networks(job)
         pairs = golden_clips(clips)
-        kept = [clip for own in pairs.values() for pair in own for clip in pair]
-        if options.quantize != "none":
-            kept += [clip for name in networks for clip in check_clips(job.clips_of(name))]
-        read = ClipReader(kept)
-        graphs = export_networks(job, networks, staging, read)
-        extractors = open_extractors(staging, {name: own.spec for name, own in graphs.items()})
-        embedded = embed_training_clips(job, networks, extractors, read)
+        read = ClipReader([clip for own in pairs.values() for pair in own for clip in pair])
+        graphs: dict[str, ExportedGraphs] = {}
+        extractors: dict[str, Extractor] = {}
+        embedded: dict[str, EmbeddedClips] = {}
+        on_clip = progress.clip_counter(clips)
+        for machine in clips:
+            for name in job.networks(machine).values():
+                if name not in graphs:
+                    graphs[name] = export_network(job, name, networks[name], staging, read)
+                    extractors |= open_extractors(staging, {name: graphs[name].spec})
+            progress.say(f"{machine}: embedding training clips")
+            embedded[machine] = embed_machine(job, machine, networks, extractors, read, on_clip)
         labelled_scores = (
             score_labelled_clips(job, labelled.clips, extractors, embedded) if labelled else {}
         )
@@ -178,9 +183,9 @@ def _manifest(
                 window_samples=windows[machine],
                 banks=bank_specs[machine],
                 extractors={
-                    name: network_name(name, machine)
-                    for name in system.extractors
-                    if recipe_named(name).per_machine
+                    name: network
+                    for name, network in job.networks(machine).items()
+                    if network != name
                 },
                 fusion=numbers.fusion,
                 threshold=numbers.threshold,
@@ -190,7 +195,7 @@ def _manifest(
         },
         golden=golden_spec(specs),
         files=_file_entries(staging),
-        export_report={name: own.report.to_dict() for name, own in graphs.items() if own.report},
+        export_report={name: asdict(own.report) for name, own in graphs.items() if own.report},
     )
 
 

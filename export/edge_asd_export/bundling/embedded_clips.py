@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,41 +20,35 @@ from edge_asd_export.bundling.trained_networks import TrainedNetwork
 from edge_asd_export.calibration.references import clips_by_domain, make_banks
 from edge_asd_export.calibration.scoring import Banks, Floats, clip_scores, normal_scores
 from edge_asd_export.data.clips import Clip
-from edge_asd_export.training.tasks import network_name
 
-__all__ = [
-    "ClipReader",
-    "EmbeddedClips",
-    "Embeddings",
-    "embed_clips",
-    "embed_training_clips",
-    "score_labelled_clips",
-]
+__all__ = ["ClipReader", "EmbeddedClips", "embed_clips", "embed_machine", "score_labelled_clips"]
 
 Audio = NDArray[np.float32]  # (2, n_samples)
 Embeddings = dict[str, NDArray[np.float32]]  # by branch, (n_clips, n_segments, dim)
 
 
 class ClipReader:
-    """Reads clips, and keeps the audio of some so that none is decoded twice.
+    """Reads clips, and keeps their audio until it is released: none is decoded twice.
 
     Parameters
     ----------
-    kept : clips that several steps of an export read
+    kept : clips that are not released
     """
 
-    def __init__(self, kept: Iterable[Clip] = ()) -> None:
-        self._kept = {clip.path for clip in kept}
-        self._audio: dict[Path, Audio] = {}
+    def __init__(self, kept: Collection[Clip] = ()) -> None:
+        self._kept = frozenset(kept)
+        self._audio: dict[Clip, Audio] = {}
 
     def __call__(self, clip: Clip) -> Audio:
         """Audio (2, n_samples) float32 of a clip."""
-        if clip.path in self._audio:
-            return self._audio[clip.path]
-        audio, _ = read_audio(clip.path)
-        if clip.path in self._kept:
-            self._audio[clip.path] = audio
-        return audio
+        if clip not in self._audio:
+            self._audio[clip], _ = read_audio(clip.path)
+        return self._audio[clip]
+
+    def release(self, clip: Clip) -> None:
+        """Let go of the audio of a clip."""
+        if clip not in self._kept:
+            self._audio.pop(clip, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +66,15 @@ class EmbeddedClips:
         return NormalSpectra(self.spectra, scores)
 
 
-def embed_training_clips(
+def embed_machine(
     job: ExportJob,
+    machine: str,
     networks: Mapping[str, TrainedNetwork],
     extractors: Mapping[str, Extractor],
-    read: Callable[[Clip], Audio],
-) -> dict[str, EmbeddedClips]:
-    """Embed the training clips of every machine and make its banks of them.
+    read: ClipReader,
+    on_clip: Callable[[], None],
+) -> EmbeddedClips:
+    """Embed the training clips of a machine, make its banks of them, and release their audio.
 
     Parameters
     ----------
@@ -91,23 +85,8 @@ def embed_training_clips(
     DataError
         When a clip names no domain, or an embedding is not finite.
     """
-    job.progress.say("embedding training clips")
-    on_clip = _clip_counter(job, job.clips)
-    return {
-        machine: _embed_machine(job, machine, networks, extractors, read, on_clip)
-        for machine in job.clips
-    }
-
-
-def _embed_machine(
-    job: ExportJob,
-    machine: str,
-    networks: Mapping[str, TrainedNetwork],
-    extractors: Mapping[str, Extractor],
-    read: Callable[[Clip], Audio],
-    on_clip: Callable[[], None],
-) -> EmbeddedClips:
-    own = _extractors_of(job, machine, extractors)
+    names = job.networks(machine)
+    own = {name: extractors[network] for name, network in names.items()}
     embeddings: dict[Domain, Embeddings] = {}
     spectra: dict[Domain, DomainSpectra] = {}
     for domain, clips in clips_by_domain(job.clips[machine]).items():
@@ -116,6 +95,7 @@ def _embed_machine(
             audio = read(clip)
             embedded.append(_embed_clip(clip, audio, job.system.branches, own))
             measured.append(measure_spectra([audio], job.run.record.sample_rate_hz))
+            read.release(clip)
             on_clip()
         embeddings[domain] = _stacked(embedded)
         spectra[domain] = DomainSpectra(
@@ -124,9 +104,9 @@ def _embed_machine(
         )
     banks, normal = {}, {}
     for branch in job.system.branches:
-        scoring, network = job.scorings[branch.name], network_name(branch.extractor, machine)
+        scoring, network = job.scorings[branch.name], networks[names[branch.extractor]]
         rows = {domain: of_domain[branch.name] for domain, of_domain in embeddings.items()}
-        centres = networks[network].centres(machine, branch.view)
+        centres = network.centres(machine, branch.view)
         banks[branch.name] = make_banks(rows, scoring, centres)
         scores = normal_scores(rows, banks[branch.name], scoring)
         normal[branch.name] = np.concatenate([scores[domain] for domain in sorted(scores)])
@@ -141,10 +121,10 @@ def score_labelled_clips(
 ) -> dict[str, dict[str, Floats]]:
     """Scores by machine and branch of labelled clips that may choose the fusion weights."""
     job.progress.say("embedding labelled development clips")
-    on_clip = _clip_counter(job, clips)
+    on_clip = job.progress.clip_counter(clips)
     scores = {}
     for machine, own in clips.items():
-        known = _extractors_of(job, machine, extractors)
+        known = {name: extractors[network] for name, network in job.networks(machine).items()}
         rows = embed_clips(own, job.system.branches, known, on_clip)
         scores[machine] = {
             branch: clip_scores(rows[branch], embedded[machine].banks[branch], scoring)
@@ -186,15 +166,3 @@ def _embed_clip(
 
 def _stacked(clips: Sequence[Embeddings]) -> Embeddings:
     return {branch: np.stack([rows[branch] for rows in clips]) for branch in clips[0]}
-
-
-def _extractors_of(
-    job: ExportJob, machine: str, extractors: Mapping[str, Extractor]
-) -> dict[str, Extractor]:
-    """The extractors of a machine's branches."""
-    return {name: extractors[network_name(name, machine)] for name in job.system.extractors}
-
-
-def _clip_counter(job: ExportJob, clips: Clips) -> Callable[[], None]:
-    done, total = count(1), sum(map(len, clips.values()))
-    return lambda: job.progress.on_clip(next(done), total)

@@ -24,13 +24,7 @@ from edge_asd_export.calibration.scoring import Banks, Scoring, normal_scores
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.trainable import TrainableExtractor
 
-__all__ = [
-    "CheckData",
-    "ExportedGraphs",
-    "check_clips",
-    "export_graphs",
-    "spread_over",
-]
+__all__ = ["CheckData", "ExportedGraphs", "export_graphs", "spread_over"]
 
 T = TypeVar("T")
 
@@ -79,14 +73,13 @@ def export_graphs(
     if options.quantize == "none":
         return ExportedGraphs(spec, None)
     frontends = open_extractors(bundle_dir, {name: spec})[name]
-    spread = check_clips(data.clips)
+    spread = spread_over(data.clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
-    calibrated = set(calibration)
-    held_out = [clip for clip in spread if clip not in calibrated]
+    held_out = [clip for clip in spread if clip not in calibration]
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {options.target}")
     fp32 = bundle_dir / spec.encoder.file
     int8 = fp32.with_suffix(".int8.onnx")
-    windows = [features for _, features in _windows(frontends, calibration, data)]
+    windows = (features for _, features in _windows(frontends, calibration, data))
     quantize_encoder(fp32, int8, windows, TARGETS[options.target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
@@ -101,11 +94,6 @@ def export_graphs(
     file = int8.relative_to(bundle_dir).as_posix()
     encoder = spec.encoder.model_copy(update={"file": file, "precision": "int8"})
     return ExportedGraphs(spec.model_copy(update={"encoder": encoder}), report)
-
-
-def check_clips(clips: Sequence[Clip]) -> list[Clip]:
-    """Clips of a network that an int8 encoder is calibrated with and compared on."""
-    return spread_over(clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
 
 
 def spread_over(items: Sequence[T], n: int) -> list[T]:

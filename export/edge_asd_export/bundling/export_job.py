@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
 from edge_asd.bundle.system import System
@@ -11,6 +12,7 @@ from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
+from edge_asd_export.training.tasks import network_name
 
 __all__ = [
     "DEFAULT_WEIGHT_RULES",
@@ -51,6 +53,11 @@ class ExportProgress:
     say: Callable[[str], None]
     on_clip: Callable[[int, int], None]  # clips embedded, clips in all
 
+    def clip_counter(self, clips: Clips) -> Callable[[], None]:
+        """What to call after each of these clips."""
+        done, total = count(1), sum(map(len, clips.values()))
+        return lambda: self.on_clip(next(done), total)
+
 
 @dataclass(frozen=True, slots=True)
 class ExportJob:
@@ -62,6 +69,10 @@ class ExportJob:
     clips: Clips  # training clips of every machine
     options: ExportOptions
     progress: ExportProgress
+
+    def networks(self, machine: str) -> dict[str, str]:
+        """Which network of the run is each of the system's extractors for this machine."""
+        return {name: network_name(name, machine) for name in self.system.extractors}
 
     def clips_of(self, network: str) -> list[Clip]:
         """Training clips of a network: of its own machine, or of all."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,9 +60,6 @@ class GraphReport:
     n_windows: int
     refused_because: str | None
 
-    def to_dict(self) -> dict[str, float | int | str | bool | None]:
-        return asdict(self)
-
 
 def compare_encoders(
     name: str,
@@ -108,7 +105,7 @@ def compare_encoders(
     reason = _why_refused(report, tolerance)
     if reason is None:
         return report
-    return GraphReport(**{**asdict(report), "precision": "fp32", "refused_because": reason})
+    return replace(report, precision="fp32", refused_because=reason)
 
 
 def host_runs(target: str) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +63,7 @@ _DYNAMIC = ("Gemm", "MatMul")
 
 
 def quantize_encoder(
-    source: Path, destination: Path, calibration: Sequence[Features], settings: QuantSettings
+    source: Path, destination: Path, calibration: Iterable[Features], settings: QuantSettings
 ) -> None:
     """Write the int8 form of an fp32 encoder graph.
 
@@ -171,7 +171,7 @@ def _narrow_convolutions(graph: onnx.GraphProto) -> list[str]:
 
 
 class _CalibrationReader(CalibrationDataReader):  # type: ignore[misc]
-    def __init__(self, windows: Sequence[Features]) -> None:
+    def __init__(self, windows: Iterable[Features]) -> None:
         self._windows = iter(windows)
 
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,11 +17,10 @@ from edge_asd_export.calibration.scoring import SCORINGS, Banks
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.learner import Learner
 from edge_asd_export.training.recipes import recipe_named, recipe_of
-from edge_asd_export.training.tasks import network_name
 from edge_asd_export.training.train import load_learner
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["TrainedNetwork", "export_networks", "load_networks"]
+__all__ = ["TrainedNetwork", "export_network", "load_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,7 @@ def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
     """
     run, system = job.run, job.system
     _check_scorings(job)
-    names = {
-        network_name(extractor, machine): None
-        for extractor in system.extractors
-        for machine in job.clips
-    }
+    names = dict.fromkeys(n for machine in job.clips for n in job.networks(machine).values())
     absent = sorted({n.partition("/")[0] for n in names if n not in run.record.tasks})
     if absent:
         raise UsageError(
@@ -81,40 +76,35 @@ def _check_scorings(job: ExportJob) -> None:
             )
 
 
-def export_networks(
+def export_network(
     job: ExportJob,
-    networks: Mapping[str, TrainedNetwork],
+    name: str,
+    network: TrainedNetwork,
     bundle_dir: Path,
     read: Callable[[Clip], NDArray[np.float32]],
-) -> dict[str, ExportedGraphs]:
-    """Write the graphs of every network, each encoder quantized only where that pays.
+) -> ExportedGraphs:
+    """Write the graphs of a network, the encoder quantized only where that pays.
 
     Parameters
     ----------
     read : gives the audio (2, n_samples) of a training clip
     """
-    options, config = job.options, job.run.record.config
-    graphs = {}
-    for name, network in networks.items():
-        extractor, recipe = name.partition("/")[0], recipe_of(name)
-        trained = network.learner.inference_extractor()
-        if trained.segments is not None and options.window_hop_frames is not None:
-            trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
-        graphs[name] = export_graphs(
-            trained,
-            name,
-            recipe.variant(config) if recipe.variant else extractor,
-            bundle_dir,
-            CheckData(
-                job.clips_of(name),
-                {
-                    branch.view: job.scorings[branch.name]
-                    for branch in job.system.branches_of(extractor)
-                },
-                network.centres,
-                read,
-            ),
-            options,
-            job.progress.say,
-        )
-    return graphs
+    extractor, recipe = name.partition("/")[0], recipe_of(name)
+    trained = network.learner.inference_extractor()
+    if trained.segments is not None and job.options.window_hop_frames is not None:
+        trained.segments = replace(trained.segments, hop_frames=job.options.window_hop_frames)
+    branches = job.system.branches_of(extractor)
+    return export_graphs(
+        trained,
+        name,
+        recipe.variant(job.run.record.config) if recipe.variant else extractor,
+        bundle_dir,
+        CheckData(
+            job.clips_of(name),
+            {branch.view: job.scorings[branch.name] for branch in branches},
+            network.centres,
+            read,
+        ),
+        job.options,
+        job.progress.say,
+    )
