@@ -110,13 +110,10 @@ def read_spectra(path: Path) -> NormalSpectra:
 
 def _fits(kind: str, array: NDArray[Any]) -> bool:
     if kind == "scores":
-        return array.dtype == np.float32 and array.ndim == 1 and bool(np.isfinite(array).all())
-    return (
-        array.dtype == np.float16
-        and array.shape[1:] == (2, N_BANDS)
-        and len(array) > 0
-        and bool(np.isfinite(array).all())
-    )
+        fits = array.dtype == np.float32 and array.ndim == 1
+    else:
+        fits = array.dtype == np.float16 and array.shape[1:] == (2, N_BANDS) and len(array) > 0
+    return fits and bool(np.isfinite(array).all())
 
 
 def _shapes(arrays: Mapping[str, NDArray[Any]]) -> dict[str, int]:

@@ -60,14 +60,11 @@ class Extractor:
     def encode(self, features: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
         """Embeddings (n, embedding_dim) of encoder inputs (n, ...), a few at a time."""
         n = len(next(iter(features.values())))
-        parts = [
-            self._encoder.run(
-                None, {name: f[start : start + MAX_BATCH] for name, f in features.items()}
-            )[0]
+        batches = [
+            {name: feature[start : start + MAX_BATCH] for name, feature in features.items()}
             for start in range(0, n, MAX_BATCH)
         ]
-        embeddings: NDArray[np.float32] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return embeddings
+        return np.concatenate([self._encoder.run(None, batch)[0] for batch in batches])
 
     def __call__(
         self, audio: NDArray[np.float32], timings: Timings | None = None, name: str = ""

@@ -63,9 +63,7 @@ class RecordingScore:
         return content
 
 
-def score_recording(
-    path: Path, detector: WindowDetector, hop_s: float, *, block_s: float = 1.0
-) -> RecordingScore:
+def score_recording(path: Path, detector: WindowDetector, hop_s: float) -> RecordingScore:
     """Score all windows of a WAV or FLAC file, resampled to the detector's rate.
 
     Raises
@@ -75,7 +73,7 @@ def score_recording(
     """
     rate_hz = detector.sample_rate_hz
     stream = ScoredStream(detector, hop_s)
-    with closing(FileSource(path, sample_rate_hz=rate_hz, block_s=block_s)) as source:
+    with closing(FileSource(path, sample_rate_hz=rate_hz, block_s=1.0)) as source:
         source.require_window(detector.window_samples)
         windows: list[tuple[float, WindowScore]] = []
         while (item := source.read()) is not None:
