@@ -73,12 +73,12 @@ def install(
         bundle=bundle,
         command=core.edge_asd_command(),
         user=user,
-        usb=usb_card(usb) if usb else None,
+        usb=usb_card(usb) if usb else "",
     )
     if root == Path("/") and user == DEFAULT_USER:
         core.require_reach([bundle, Path(setup.command[0])], user)
     _perform(core.install(setup, profile=profile, root=root, start=now), dry_run=dry_run)
-    if setup.usb is not None:
+    if setup.usb:
         typer.echo(f'its sound card is called "hw:{setup.card_id}": name it in {setup.profile}')
     for command in core.next_commands(setup, root=root, start=now):
         typer.echo(f"next: {command}")

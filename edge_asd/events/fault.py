@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-__all__ = ["FAULTS", "Fault", "FaultChange", "Report", "ended", "noticed"]
+__all__ = ["FAULTS", "Fault", "FaultChange", "Figures", "Report", "ended", "noticed"]
 
 Severity = Literal["deaf", "impaired", "minor"]
 Figures = Mapping[str, float | int | str]

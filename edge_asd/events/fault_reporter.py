@@ -16,7 +16,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
-from edge_asd.events.fault import FaultChange
+from edge_asd.events.fault import FaultChange, Figures
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import FaultStatus
 from edge_asd.state.record import StateRecord
@@ -100,16 +100,8 @@ class FaultReporter:
             return []
         over, self._carried = self._carried, {}
         self._save()
-        return [
-            FaultClearedEvent(
-                **at.facts(),
-                fault=status.fault,
-                detail="it did not come back after the restart",
-                duration_s=_lasted_s(status, at),
-                figures={},
-            )
-            for status in over.values()
-        ]
+        detail = "it did not come back after the restart"
+        return [_cleared(at, key, detail, _lasted_s(old, at), {}) for key, old in over.items()]
 
     def _began(self, change: FaultChange, at: Moment) -> list[Event]:
         _log.warning("%s: %s", change.fault.meaning, change.detail)
@@ -137,15 +129,7 @@ class FaultReporter:
         self._save()
         duration_s = max(at.stream_time_s - self._began_s.pop(change.key), 0.0)
         _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
-        return [
-            FaultClearedEvent(
-                **at.facts(),
-                fault=change.key,
-                detail=change.detail,
-                duration_s=duration_s,
-                figures=dict(change.figures),
-            )
-        ]
+        return [_cleared(at, change.key, change.detail, duration_s, change.figures)]
 
     def _save(self) -> None:
         if self._file is None:
@@ -154,6 +138,14 @@ class FaultReporter:
             SavedFaults(faults=self.status).save(self._file)
         except OSError as error:
             _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
+
+
+def _cleared(
+    at: Moment, key: str, detail: str, duration_s: float, figures: Figures
+) -> FaultClearedEvent:
+    return FaultClearedEvent(
+        **at.facts(), fault=key, detail=detail, duration_s=duration_s, figures=dict(figures)
+    )
 
 
 def _lasted_s(status: FaultStatus, at: Moment) -> float:

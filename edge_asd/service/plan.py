@@ -32,7 +32,6 @@ __all__ = [
     "WANTS",
     "PlannedFile",
     "Setup",
-    "UsbCard",
     "env_text",
     "planned_files",
     "read_env",
@@ -58,15 +57,6 @@ _MAX_CARD_ID = 15  # of ALSA
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class UsbCard:
-    """A USB sound card, by what its maker wrote into it."""
-
-    vendor: str
-    product: str
-    serial: str | None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
     """What one machine's service is made of."""
@@ -75,7 +65,7 @@ class Setup:
     bundle: Path  # absolute
     command: tuple[str, ...]  # that is ``edge-asd``
     user: str = DEFAULT_USER
-    usb: UsbCard | None = None
+    usb: str = ""  # udev's conditions for its sound card, from `usb_card`
 
     @property
     def instance(self) -> str:
@@ -137,13 +127,17 @@ def planned_files(
         files.append(PlannedFile(_SYSUSERS, _sysusers_text()))
     if places := list(_places(profile)):
         files.append(PlannedFile(setup.drop_in, _drop_in_text(places)))
-    if setup.usb is not None:
-        files.append(PlannedFile(setup.rule, _rule_text(setup.usb, setup.card_id)))
+    if setup.usb:
+        files.append(PlannedFile(setup.rule, _rule_text(setup)))
     return files
 
 
-def usb_card(text: str) -> UsbCard:
-    """Read ``0d8c:0014`` or ``0d8c:0014:SERIAL``, with or without ``usb:`` before it.
+def usb_card(text: str) -> str:
+    """Return udev's conditions for a USB sound card, by what its maker wrote into it.
+
+    Parameters
+    ----------
+    text : ``0d8c:0014`` or ``0d8c:0014:SERIAL``, with or without ``usb:`` before it
 
     Raises
     ------
@@ -156,7 +150,8 @@ def usb_card(text: str) -> UsbCard:
             f"--usb {text!r} is not VENDOR:PRODUCT[:SERIAL], such as 0d8c:0014; see 'lsusb'"
         )
     vendor, product, serial = match.groups()
-    return UsbCard(vendor.lower(), product.lower(), serial)
+    found = {"idVendor": vendor.lower(), "idProduct": product.lower(), "serial": serial}
+    return ", ".join(f'ATTRS{{{name}}}=="{value}"' for name, value in found.items() if value)
 
 
 def env_text(now: str, setup: Setup) -> str:
@@ -234,14 +229,6 @@ def _drop_in_text(places: list[Path]) -> str:
     )
 
 
-def _rule_text(card: UsbCard, card_id: str) -> str:
-    conditions = [
-        'SUBSYSTEM=="sound"',
-        'ACTION=="add"',
-        'KERNEL=="card[0-9]*"',
-        f'ATTRS{{idVendor}}=="{card.vendor}"',
-        f'ATTRS{{idProduct}}=="{card.product}"',
-    ]
-    if card.serial is not None:
-        conditions.append(f'ATTRS{{serial}}=="{card.serial}"')
-    return ", ".join([*conditions, f'ATTR{{id}}="{card_id}"']) + "\n"
+def _rule_text(setup: Setup) -> str:
+    event = 'SUBSYSTEM=="sound", ACTION=="add", KERNEL=="card[0-9]*"'
+    return f'{event}, {setup.usb}, ATTR{{id}}="{setup.card_id}"\n'

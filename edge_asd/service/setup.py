@@ -63,7 +63,7 @@ def install(setup: Setup, *, profile: str | None, root: Path, start: bool) -> It
         yield _command("systemd-sysusers")
     if systemd.running(root):
         yield _command("systemctl", "daemon-reload")
-        if setup.usb is not None:
+        if setup.usb:
             yield _command("udevadm", "control", "--reload")
             yield _command("udevadm", "trigger", "--action=add", "--subsystem-match=sound")
         if start:
