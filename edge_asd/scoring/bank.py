@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,7 @@ from edge_asd.scoring.density import Distance, Floats, References, Rows, row_blo
 
 __all__ = ["Bank", "ExactBank", "JoinedBank", "NearestReferences", "ScoreNormalisation"]
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NearestReferences:
-    """The references of least normalised distance to a query, the nearest first."""
-
-    rows: NDArray[np.intp]  # (k,)
-    distance: Floats  # (k,) normalised
+NearestReferences = list[tuple[int, float]]  # row and normalised distance, nearest first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +51,6 @@ class ScoreNormalisation:
         """Return the least normalised distance over the last axis."""
         return np.asarray((self.scale * distance + self.offset).min(axis=-1))
 
-    def nearest(self, distance: Floats, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance, from all distances (n,)."""
-        normalised = self.scale * distance + self.offset
-        rows = np.argsort(normalised, kind="stable")[:k]
-        return NearestReferences(rows, normalised[rows])
-
 
 class Bank(ABC):
     """The references of one domain, ready to be searched.
@@ -86,7 +75,7 @@ class Bank(ABC):
 
     def minimum(self, query: Rows) -> float:
         """Return the least normalised distance from `query`, (dim,), to the references."""
-        return float(self.nearest(query, 1).distance[0])
+        return self.nearest(query, 1)[0][1]
 
 
 class ExactBank(Bank):
@@ -132,7 +121,10 @@ class ExactBank(Bank):
         return float(self.minima(query[None])[0])  # without sorting
 
     def nearest(self, query: Rows, k: int) -> NearestReferences:
-        return self.normalisation.nearest(self._prepared.distances(query[None])[0], k)
+        distance = self._prepared.distances(query[None])[0]
+        normalised = self.normalisation.scale * distance + self.normalisation.offset
+        rows = np.argsort(normalised, kind="stable")[:k]
+        return list(zip(rows.tolist(), normalised[rows].tolist(), strict=True))
 
     def some(self, rows: NDArray[np.intp]) -> ExactBank:
         """Return a bank of some of the references."""
@@ -153,12 +145,8 @@ class JoinedBank(Bank):
         return min(part.minimum(query) for part in self._parts)
 
     def nearest(self, query: Rows, k: int) -> NearestReferences:
-        rows, distance, before = [], [], 0
+        found, before = [], 0
         for part in self._parts:
-            found = part.nearest(query, k)
-            rows.append(found.rows + before)
-            distance.append(found.distance)
+            found += [(before + row, distance) for row, distance in part.nearest(query, k)]
             before += len(part)
-        normalised = np.concatenate(distance)
-        order = np.argsort(normalised, kind="stable")[:k]
-        return NearestReferences(np.concatenate(rows)[order], normalised[order])
+        return sorted(found, key=itemgetter(1))[:k]

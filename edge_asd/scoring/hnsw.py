@@ -63,7 +63,7 @@ class HnswBank(Bank):
         """Return the `k` references of least normalised distance among those found."""
         rows = self._candidates(query, max(k, N_CANDIDATES))
         found = self._bank.some(rows).nearest(query, k)
-        return NearestReferences(rows[found.rows], found.distance)
+        return [(int(rows[i]), distance) for i, distance in found]
 
     def _candidates(self, query: Rows, k: int) -> NDArray[np.intp]:
         exact = checked_queries(query[None], self._bank.references.shape[1])

@@ -104,10 +104,9 @@ class BankScorer:
         """
         query = window_queries(embeddings, "embeddings")[0]
         found = [
-            Neighbour(domain, int(row), float(distance))
+            Neighbour(domain, row, distance)
             for domain, bank in self._banks.items()
-            for nearest in (bank.nearest(query, k),)
-            for row, distance in zip(nearest.rows, nearest.distance, strict=True)
+            for row, distance in bank.nearest(query, k)
         ]
         return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:k])
 

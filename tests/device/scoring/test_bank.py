@@ -151,10 +151,10 @@ def test_the_nearest_references_come_in_the_order_of_measured_distance(
     measured = normalisation.scale * References(rows, SPEC.distance).distances(query[None])[0]
     bank = bank_type(rows, normalisation, SPEC.distance)
 
-    nearest = bank.nearest(query, 20)
+    found, distance = zip(*bank.nearest(query, 20), strict=True)
 
-    np.testing.assert_array_equal(nearest.rows, np.argsort(measured)[:20])
-    np.testing.assert_allclose(nearest.distance, np.sort(measured)[:20], rtol=ROUNDING)
+    np.testing.assert_array_equal(found, np.argsort(measured)[:20])
+    np.testing.assert_allclose(distance, np.sort(measured)[:20], rtol=ROUNDING)
     assert len(bank) == 500
 
 
@@ -163,7 +163,7 @@ def test_a_small_bank_has_only_so_many_neighbours(bank_type: BankType) -> None:
     rows, _ = clustered(3, DIM)
     bank = bank_type(rows, SPEC.normalisations({"source": rows})["source"], SPEC.distance)
 
-    assert sorted(bank.nearest(rows[0], 8).rows) == [0, 1, 2]
+    assert sorted(row for row, _ in bank.nearest(rows[0], 8)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("distance", ["squared-euclidean", "cosine"])
