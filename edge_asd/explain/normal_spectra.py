@@ -14,7 +14,7 @@ order of its memory banks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -40,6 +40,14 @@ class DomainSpectra:
     def __len__(self) -> int:
         return len(self.mean_db)
 
+    @classmethod
+    def joined(cls, parts: Sequence[DomainSpectra]) -> DomainSpectra:
+        """Return those of all parts, in order."""
+        return cls(
+            np.concatenate([part.mean_db for part in parts]),
+            np.concatenate([part.spread_db for part in parts]),
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NormalSpectra:
@@ -50,13 +58,9 @@ class NormalSpectra:
 
     def joined(self, domain: Domain, more: DomainSpectra) -> NormalSpectra:
         """Return these with the spectra of further references behind those of a domain."""
-        known = self.domains.get(domain)
-        if known is not None:
-            more = DomainSpectra(
-                np.concatenate([known.mean_db, more.mean_db]),
-                np.concatenate([known.spread_db, more.spread_db]),
-            )
-        return replace(self, domains={**self.domains, domain: more})
+        known = [self.domains[domain]] if domain in self.domains else []
+        joined = DomainSpectra.joined([*known, more])
+        return replace(self, domains={**self.domains, domain: joined})
 
 
 def measure_spectra(windows: Iterable[NDArray[np.float32]], sample_rate_hz: int) -> DomainSpectra:

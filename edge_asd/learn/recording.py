@@ -142,10 +142,7 @@ class SiteRecording:
         return HeardSound(
             {branch: np.stack(rows) for branch, rows in self._embeddings.items()},
             tuple(self._places),
-            DomainSpectra(
-                np.concatenate([spectra.mean_db for spectra in self._spectra]),
-                np.concatenate([spectra.spread_db for spectra in self._spectra]),
-            ),
+            DomainSpectra.joined(self._spectra),
             np.stack(self._levels),
             SignalReference.mean(self._references) if self._references else None,
             self._seconds,

@@ -98,10 +98,7 @@ def embed_machine(
             read.release(clip)
             on_clip()
         embeddings[domain] = _stacked(embedded)
-        spectra[domain] = DomainSpectra(
-            np.concatenate([one.mean_db for one in measured]),
-            np.concatenate([one.spread_db for one in measured]),
-        )
+        spectra[domain] = DomainSpectra.joined(measured)
     banks, normal = {}, {}
     for branch in job.system.branches:
         scoring, network = job.scorings[branch.name], networks[names[branch.extractor]]
