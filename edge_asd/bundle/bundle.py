@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.bundle.manifest import (
-    BranchSpec,
     Domain,
     ExtractorSpec,
     MachineSpec,
@@ -121,8 +120,9 @@ class Bundle:
         extractors : from :meth:`extractors`, to share graphs between machines
         """
         name = self.resolve_machine(machine)
+        branches = self.manifest.reference_scorers
         return self.detector_with(
-            lambda branch, scorer: self.banks(name, branch, scorer, search),
+            {branch: self.banks(name, branch, search) for branch in branches},
             like=name,
             machine=name,
             spec=self.manifest.machines[name],
@@ -131,7 +131,7 @@ class Bundle:
 
     def detector_with(
         self,
-        banks: Callable[[str, ReferenceSpec], Mapping[Domain, Bank]],
+        banks: Mapping[str, Mapping[Domain, Bank]],
         *,
         like: str,
         machine: str,
@@ -142,18 +142,17 @@ class Bundle:
 
         Parameters
         ----------
-        banks : called with the name and the scorer of each branch that has references
+        banks : of each branch that has references
         like : machine of the bundle whose networks are used
         machine, spec : what is scored, and its calibration
         extractors : those of `like`, from :meth:`extractors`
         """
-
-        def scorer(branch: BranchSpec) -> Scorer:
-            kind = branch.scorer
-            if not isinstance(kind, ReferenceSpec):
-                return kind
-            return BankScorer(banks(branch.name, kind), kind.average)
-
+        scorers: dict[str, Scorer] = {
+            branch.name: BankScorer(banks[branch.name], branch.scorer.average)
+            if isinstance(branch.scorer, ReferenceSpec)
+            else branch.scorer
+            for branch in self.manifest.branches
+        }
         return Detector(
             machine=machine,
             spec=spec,
@@ -163,12 +162,10 @@ class Bundle:
                 b.extractor: extractors[self.manifest.extractor_name(like, b.extractor)]
                 for b in self.manifest.branches
             },
-            scorers={branch.name: scorer(branch) for branch in self.manifest.branches},
+            scorers=scorers,
         )
 
-    def banks(
-        self, machine: str, branch: str, scorer: ReferenceSpec, search: Search = "auto"
-    ) -> dict[Domain, Bank]:
+    def banks(self, machine: str, branch: str, search: Search = "auto") -> dict[Domain, Bank]:
         """Open the memory banks of one machine and branch.
 
         Raises
@@ -176,6 +173,7 @@ class Bundle:
         BundleError
             When one is not what the manifest says.
         """
+        scorer = self.manifest.reference_scorers[branch]
         return {
             domain: open_bank(self.path, bank, domain, scorer, self.manifest.files, search)
             for domain, bank in self.manifest.machines[machine].banks[branch].items()

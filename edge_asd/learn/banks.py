@@ -7,7 +7,7 @@ What was taught stands behind the target's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,32 +18,31 @@ from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.learned import Learned, LearnedSound
 from edge_asd.scoring.bank import Bank, ExactBank, JoinedBank
 from edge_asd.scoring.bank_files import Search
-from edge_asd.scoring.kinds import ReferenceSpec
+from edge_asd.scoring.density import Distance
 
-__all__ = ["bank_of", "site_banks", "site_spectra"]
+__all__ = ["banks_of", "site_banks", "site_spectra"]
 
 
-def bank_of(sounds: Sequence[LearnedSound], branch: str, scorer: ReferenceSpec) -> Bank:
-    """One bank of the references of some sounds, in order."""
-    banks = [
-        ExactBank(sound.rows[branch], sound.normalisations[branch], scorer.distance)
-        for sound in sounds
+def banks_of(sounds: Iterable[LearnedSound], branch: str, distance: Distance) -> list[Bank]:
+    """The references of each sound."""
+    return [
+        ExactBank(sound.rows[branch], sound.normalisations[branch], distance) for sound in sounds
     ]
-    return banks[0] if len(banks) == 1 else JoinedBank(banks)
 
 
 def site_banks(
-    bundle: Bundle, learned: Learned, branch: str, scorer: ReferenceSpec, search: Search = "auto"
+    bundle: Bundle, learned: Learned, branch: str, search: Search = "auto"
 ) -> dict[Domain, Bank]:
     """All banks of one branch."""
+    distance = bundle.manifest.reference_scorers[branch].distance
     banks: dict[Domain, Bank] = {}
     if "source" not in learned.enrolled:
-        banks = bundle.banks(learned.site.like, branch, scorer, search)
-    for domain, sound in learned.enrolled.items():
-        banks[domain] = bank_of([sound], branch, scorer)
+        banks = bundle.banks(learned.site.like, branch, search)
+    enrolled = banks_of(learned.enrolled.values(), branch, distance)
+    banks.update(zip(learned.enrolled, enrolled, strict=True))
     if learned.taught:
         known = [banks["target"]] if "target" in banks else []
-        banks["target"] = JoinedBank([*known, bank_of(learned.taught, branch, scorer)])
+        banks["target"] = JoinedBank([*known, *banks_of(learned.taught, branch, distance)])
     return {domain: banks[domain] for domain in sorted(banks)}
 
 

@@ -18,11 +18,12 @@ from edge_asd.bundle.manifest import Domain, Manifest, ThresholdSpec
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import UsageError
 from edge_asd.events.event import utc_text
-from edge_asd.learn.banks import bank_of, site_banks
+from edge_asd.learn.banks import banks_of, site_banks
 from edge_asd.learn.calibration import N_BLOCKS, held_out_scores, refitted, site_threshold
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
+from edge_asd.scoring.bank import JoinedBank
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.kinds import ReferenceSpec
@@ -222,7 +223,7 @@ def _sound(bundle: Bundle, base: Learned, domain: Domain, heard: HeardSound) -> 
         normalisations[name] = spec.normalisations({domain: rows[name]})[domain]
         other = None
         if domain == "target":  # the source helps to score its windows
-            other = site_banks(bundle, base, name, spec, "exact").get("source")
+            other = site_banks(bundle, base, name, "exact").get("source")
         held_out[name] = held_out_scores(embeddings, heard.places, domain, spec, other=other)
     return LearnedSound(rows, normalisations, heard.spectra, heard.levels_dbfs, held_out)
 
@@ -247,5 +248,5 @@ def _domain_scores(learned: Learned, domain: Domain, branch: str, scorer: Refere
     # What became of the segments of a window is not kept; their own scores are upper limits.
     if not later or scorer.average == "scores":
         return scores
-    bank = bank_of(later, branch, scorer)
+    bank = JoinedBank(banks_of(later, branch, scorer.distance))
     return np.minimum(scores, [bank.minimum(row) for row in sound.rows[branch]])

@@ -104,7 +104,10 @@ def site_detector(
     """
     site = learned.site
     return bundle.detector_with(
-        lambda branch, scorer: site_banks(bundle, learned, branch, scorer, search),
+        {
+            branch: site_banks(bundle, learned, branch, search)
+            for branch in bundle.manifest.reference_scorers
+        },
         like=site.like,
         machine=site.machine,
         # Its banks are in the scorers.

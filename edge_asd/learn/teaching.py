@@ -89,8 +89,8 @@ def teach(
         for name in embedded[0]
     }
     normalisations = {}
-    for name, scorer in scorers.items():
-        banks = site_banks(bundle, before.untaught, name, scorer).values()
+    for name in scorers:
+        banks = site_banks(bundle, before.untaught, name).values()
         known = ScoreNormalisation.joined([bank.normalisation for bank in banks])
         normalisations[name] = known.typical(len(windows))
     sound = LearnedSound(
