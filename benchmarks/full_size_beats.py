@@ -12,8 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from edge_asd_export.extractors.beats.settings import BeatsSettings
-from edge_asd_export.training.recipes import recipe_named
+from edge_asd_export.extractors.beats.learner import BeatsSettings
 from edge_asd_export.training.run import Run, save_checkpoint
 from edge_asd_export.training.train import new_learner
 
@@ -42,8 +41,7 @@ def main() -> None:
         run.folder(NETWORK) / "checkpoint.pt",
         {"epoch": run.n_epochs(NETWORK), "learner": learner.state_dict()},
     )
-    variant = recipe_named(NETWORK).variant
-    print(f"{options.out}: {variant(config) if variant else NETWORK}")
+    print(f"{options.out}: {config.of(NETWORK).variant}")
 
 
 if __name__ == "__main__":

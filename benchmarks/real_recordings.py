@@ -41,12 +41,13 @@ from edge_asd_export.calibration.channel_weights import (
     covariance,
     variance,
 )
-from edge_asd_export.calibration.references import clips_by_domain, make_banks
 from edge_asd_export.calibration.scoring import (
     SCORINGS,
     Floats,
     Scoring,
     clip_scores,
+    clips_by_domain,
+    make_banks,
     normal_scores,
 )
 from edge_asd_export.data.clips import Clip, MachineClips, scan

@@ -39,7 +39,7 @@ from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.scorer import leave_one_out_scores
-from edge_asd_export.calibration.threshold import threshold_from_normal_scores
+from edge_asd_export.calibration.calibration import threshold_from_normal_scores
 from edge_asd_export.data.clips import Clip, MachineClips, scan
 from edge_asd_export.evaluation.metrics import machine_metrics
 

@@ -26,8 +26,7 @@ from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.embedded_clips import embed_clips
 from edge_asd_export.bundling.encoder_choice import spread_over
 from edge_asd_export.bundling.onnx_graphs import write_extractor
-from edge_asd_export.calibration.references import centre_banks
-from edge_asd_export.calibration.scoring import SCORINGS, clip_scores
+from edge_asd_export.calibration.scoring import SCORINGS, centre_banks, clip_scores
 from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
 from edge_asd_export.training.run import Run

@@ -17,8 +17,14 @@ from edge_asd.scoring.detector import embed
 from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.export_job import Clips, ExportJob
 from edge_asd_export.bundling.trained_networks import TrainedNetwork
-from edge_asd_export.calibration.references import clips_by_domain, make_banks
-from edge_asd_export.calibration.scoring import Banks, Floats, clip_scores, normal_scores
+from edge_asd_export.calibration.scoring import (
+    Banks,
+    Floats,
+    clip_scores,
+    clips_by_domain,
+    make_banks,
+    normal_scores,
+)
 from edge_asd_export.data.clips import Clip
 
 __all__ = ["ClipReader", "EmbeddedClips", "embed_clips", "embed_machine", "score_labelled_clips"]

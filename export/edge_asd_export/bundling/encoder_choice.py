@@ -19,8 +19,7 @@ from edge_asd_export.bundling.export_job import ExportOptions
 from edge_asd_export.bundling.graph_check import GraphReport, Group, compare_encoders
 from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
-from edge_asd_export.calibration.references import make_banks
-from edge_asd_export.calibration.scoring import Banks, Scoring, normal_scores
+from edge_asd_export.calibration.scoring import Banks, Scoring, make_banks, normal_scores
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.trainable import TrainableExtractor
 

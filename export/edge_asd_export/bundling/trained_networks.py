@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from edge_asd.errors import UsageError
 from edge_asd_export.bundling.encoder_choice import CheckData, ExportedGraphs, export_graphs
 from edge_asd_export.bundling.export_job import ExportJob
-from edge_asd_export.calibration.references import centre_banks
-from edge_asd_export.calibration.scoring import SCORINGS, Banks
+from edge_asd_export.calibration.scoring import SCORINGS, Banks, centre_banks
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.learner import Learner
-from edge_asd_export.training.recipes import recipe_named, recipe_of
+from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.train import load_learner
 from edge_asd_export.training.training_set import ClassName
 
@@ -67,7 +66,7 @@ def _check_scorings(job: ExportJob) -> None:
         possible = [
             name
             for name, scoring in SCORINGS.items()
-            if scoring.references in recipe_named(branch.extractor).references
+            if scoring.references in recipe_of(branch.extractor).references
         ]
         found = next(name for name, s in SCORINGS.items() if s == job.scorings[branch.name])
         if found not in possible:
@@ -89,7 +88,7 @@ def export_network(
     ----------
     read : gives the audio (2, n_samples) of a training clip
     """
-    extractor, recipe = name.partition("/")[0], recipe_of(name)
+    extractor = name.partition("/")[0]
     trained = network.learner.inference_extractor()
     if trained.segments is not None and job.options.window_hop_frames is not None:
         trained.segments = replace(trained.segments, hop_frames=job.options.window_hop_frames)
@@ -97,7 +96,7 @@ def export_network(
     return export_graphs(
         trained,
         name,
-        recipe.variant(job.run.record.config) if recipe.variant else extractor,
+        job.run.record.config.of(name).variant or extractor,
         bundle_dir,
         CheckData(
             job.clips_of(name),

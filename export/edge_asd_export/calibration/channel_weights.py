@@ -94,27 +94,11 @@ def _matrix(scores: Mapping[str, Floats]) -> Floats:
     return matrix
 
 
-def _equal(normal: Floats) -> Floats:
-    return np.ones(len(normal))
-
-
-def _first(normal: Floats) -> Floats:
-    return np.eye(len(normal))[0]
-
-
 def _mostly_first(normal: Floats) -> Floats:
     n_rest = len(normal) - 1
     if n_rest == 0:
         return np.ones(1)
     return np.array([FIRST_SHARE] + [(1 - FIRST_SHARE) / n_rest] * n_rest)
-
-
-def _inverse_variance(normal: Floats) -> Floats:
-    return np.asarray(1.0 / variance(normal))
-
-
-def _minimum_variance(normal: Floats) -> Floats:
-    return np.asarray(np.linalg.solve(covariance(normal), np.ones(len(normal))))
 
 
 def variance(scores: Floats) -> Floats:
@@ -130,11 +114,14 @@ def covariance(scores: Floats) -> Floats:
 
 
 WEIGHT_RULES: Mapping[str, LabelFreeRule] = {
-    "equal": LabelFreeRule("equal weights", _equal),
-    "first": LabelFreeRule("the first part alone", _first),
+    "equal": LabelFreeRule("equal weights", lambda normal: np.ones(len(normal))),
+    "first": LabelFreeRule("the first part alone", lambda normal: np.eye(len(normal))[0]),
     "mostly-first": LabelFreeRule(f"{FIRST_SHARE:g} for the first part", _mostly_first),
-    "inverse-variance": LabelFreeRule("inverse variance of the normal scores", _inverse_variance),
+    "inverse-variance": LabelFreeRule(
+        "inverse variance of the normal scores", lambda normal: 1.0 / variance(normal)
+    ),
     "minimum-variance": LabelFreeRule(
-        "smallest variance of the fused normal scores", _minimum_variance
+        "smallest variance of the fused normal scores",
+        lambda normal: np.asarray(np.linalg.solve(covariance(normal), np.ones(len(normal)))),
     ),
 }

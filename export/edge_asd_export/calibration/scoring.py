@@ -1,4 +1,4 @@
-"""From embeddings to the scores of a branch, for many clips at once.
+"""From embeddings to the references and the scores of a branch, for many clips at once.
 
 The device's :mod:`edge_asd.scoring.scorer` defines every score; here the same functions are applied
 to whole recordings sets, to build banks, to calibrate and to compare precisions.
@@ -6,7 +6,7 @@ to whole recordings sets, to build banks, to calibrate and to compare precisions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +25,8 @@ from edge_asd.scoring.kinds import (
     VarminSpec,
 )
 from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, window_queries
+from edge_asd_export.data.clips import Clip
+from edge_asd_export.training.training_set import ClassName
 
 __all__ = [
     "SCORINGS",
@@ -32,7 +34,10 @@ __all__ = [
     "Floats",
     "References",
     "Scoring",
+    "centre_banks",
     "clip_scores",
+    "clips_by_domain",
+    "make_banks",
     "normal_scores",
     "scorings_of",
 ]
@@ -94,6 +99,69 @@ def scorings_of(system: System, choices: Mapping[str, str]) -> dict[str, Scoring
         if name not in SCORINGS:
             raise UsageError(f"unknown scorer {name!r}; known scorers: {', '.join(SCORINGS)}")
     return {branch: SCORINGS[name] for branch, name in names.items()}
+
+
+def clips_by_domain(clips: Sequence[Clip]) -> dict[Domain, list[Clip]]:
+    """Clips of each domain that has any, source first, in the order of the clips.
+
+    Raises
+    ------
+    DataError
+        When a clip names no domain.
+    """
+    domains: dict[Domain, list[Clip]] = {}
+    for clip in clips:
+        if clip.domain is None:
+            raise DataError(f"{clip.path} names no domain; training clips must")
+        domains.setdefault(clip.domain, []).append(clip)
+    return dict(sorted(domains.items()))
+
+
+def make_banks(
+    embeddings: Mapping[Domain, NDArray[np.float32]], scoring: Scoring, centres: Banks
+) -> Banks:
+    """References of one machine and branch, rows of unit norm; none if none are needed.
+
+    Parameters
+    ----------
+    embeddings : of the machine's training clips, by domain, (n_clips, n_segments, dim)
+    centres : of the machine's classes, by domain; empty if the network has none
+
+    Raises
+    ------
+    DataError
+        When class centres are wanted of a network without.
+    """
+    match scoring.references:
+        case "clips":
+            return {
+                domain: window_queries(rows, "embeddings")[:, 0]
+                for domain, rows in embeddings.items()
+            }
+        case "centres":
+            if not centres:
+                raise DataError("this extractor was trained without class centres to score with")
+            return centres
+        case "none":
+            return {}
+
+
+def centre_banks(
+    centres: NDArray[np.float32] | None, classes: Sequence[ClassName], machine: str, view: str
+) -> Banks:
+    """Class centres of one machine and view, by domain; empty without centres.
+
+    Parameters
+    ----------
+    centres : (n_classes, dim) float32, rows of unit norm, in the order of `classes`
+    """
+    domains: dict[Domain, list[int]] = {}
+    for i, (name, domain, _, class_view) in enumerate(classes):
+        if name == machine and class_view in ("", view):
+            domains.setdefault("target" if domain == "target" else "source", []).append(i)
+    if centres is None:
+        return {}
+    return {domain: centres[index] for domain, index in sorted(domains.items())}
 
 
 def clip_scores(embeddings: NDArray[np.float32], banks: Banks, scoring: Scoring) -> Floats:

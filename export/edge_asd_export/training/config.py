@@ -13,11 +13,11 @@ from pydantic import Field, ValidationError
 from edge_asd.bundle.record import Record
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import UsageError
-from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
-from edge_asd_export.extractors.beats.settings import BeatsSettings
-from edge_asd_export.extractors.fkie.settings import FkieSettings
-from edge_asd_export.extractors.resnet.settings import ResnetSettings
-from edge_asd_export.training.settings import FitSettings
+from edge_asd_export.extractors.autoencoder.learner import AutoencoderSettings
+from edge_asd_export.extractors.beats.learner import BeatsSettings
+from edge_asd_export.extractors.fkie.learner import FkieSettings
+from edge_asd_export.extractors.resnet.learner import ResnetSettings
+from edge_asd_export.training.learner import FitSettings
 
 __all__ = ["TrainConfig", "read_settings"]
 
@@ -33,6 +33,11 @@ class TrainConfig(Record):
     beats: BeatsSettings = BeatsSettings()
     resnet: ResnetSettings = ResnetSettings()
     autoencoder: AutoencoderSettings = AutoencoderSettings()
+
+    def of(self, network: str) -> FitSettings:
+        """Settings of a network of the run: of its extractor, be it for one machine or all."""
+        settings: FitSettings = getattr(self, network.partition("/")[0])
+        return settings
 
 
 def read_settings(

@@ -1,19 +1,39 @@
-"""What a training needs to know of an extractor: its loss, its optimiser, what is exported."""
+"""What a training needs to know of an extractor: settings, loss, optimiser, what is exported."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Self
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from edge_asd.bundle.record import Record
 from edge_asd_export.training.trainable import TrainableExtractor
 from edge_asd_export.training.training_set import ClassName, EpochDataset, Item, TrainingSet
 
-__all__ = ["Learner", "Task"]
+__all__ = ["FitSettings", "Learner", "Task"]
+
+
+class FitSettings(Record):
+    """How long and how fast a network is trained; each extractor has its own defaults."""
+
+    epochs: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+
+    @property
+    def variant(self) -> str | None:
+        """What the trained network is called in tables; None: by the extractor's name."""
+        return None
+
+    def completed(self) -> Self:
+        """Return the settings of a new run, whose folder must depend on no other file."""
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from edge_asd.bundle.record import Record
 from edge_asd.errors import DataError, UsageError
 from edge_asd.state.atomic import atomic_file, write_atomically
 from edge_asd_export.training.config import TrainConfig
-from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.training_set import ClassName
 
 __all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint"]
@@ -91,7 +90,7 @@ class Run:
 
     def n_epochs(self, network: str) -> int:
         """How long a network is to be trained."""
-        return recipe_of(network).settings(self.record.config).epochs
+        return self.record.config.of(network).epochs
 
     def n_samples(self, network: str) -> int:
         """Length of the audio that a network takes: of its own machine's clips if it has one."""

@@ -10,7 +10,7 @@ from edge_asd.bundle.system import System, system_named
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import MachineClips
 from edge_asd_export.training.config import TrainConfig
-from edge_asd_export.training.recipes import recipe_named
+from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.run import TaskRecord
 from edge_asd_export.training.training_set import Item, training_items
 
@@ -35,7 +35,7 @@ def plan_tasks(config: TrainConfig, machines: Mapping[str, MachineClips]) -> dic
     names = dict.fromkeys(name for system in systems for name in system.extractors)
     tasks = {}
     for name in names:
-        per_machine = recipe_named(name).per_machine
+        per_machine = recipe_of(name).per_machine
         groups = [[machine] for machine in machines] if per_machine else [list(machines)]
         for group in groups:
             tasks[network_name(name, group[0])] = _task(
@@ -46,7 +46,7 @@ def plan_tasks(config: TrainConfig, machines: Mapping[str, MachineClips]) -> dic
 
 def network_name(extractor: str, machine: str) -> str:
     """Which network of a run serves a machine's branches of `extractor`."""
-    return f"{extractor}/{machine}" if recipe_named(extractor).per_machine else extractor
+    return f"{extractor}/{machine}" if recipe_of(extractor).per_machine else extractor
 
 
 def views_of(extractor: str, systems: Sequence[System]) -> list[str]:

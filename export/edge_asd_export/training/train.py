@@ -106,7 +106,7 @@ def _build(run: Run, name: str, *, is_new: bool) -> Learner:
     own = record.tasks[name]
     torch.manual_seed(record.config.seed)
     task = Task(run.n_samples(name), own.n_channels, record.sample_rate_hz, own.classes, is_new)
-    return recipe_of(name).build(task, record.config)
+    return recipe_of(name).learner(task, record.config.of(name))
 
 
 class _Session:
@@ -115,7 +115,7 @@ class _Session:
     def __init__(
         self, run: Run, name: str, items: list[Item], device: torch.device, processes: Processes
     ) -> None:
-        settings = recipe_of(name).settings(run.record.config)
+        settings = run.record.config.of(name)
         self.seed = run.record.config.seed
         self.device = device
         self.processes = processes

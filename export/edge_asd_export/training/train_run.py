@@ -19,7 +19,7 @@ from edge_asd_export.data.clips import MachineClips, require_clean_train, scan
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
-from edge_asd_export.training.recipes import recipe_named, recipe_of
+from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, point_latest_at
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
@@ -55,8 +55,7 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
     if (path / RECORD_NAME).exists():
         raise UsageError(f"{path} is a run already: go on with --resume {path}, or choose --out")
     for name in {name for system in settings.systems for name in system_named(system).extractors}:
-        prepare = recipe_named(name).prepare
-        settings = prepare(settings) if prepare else settings
+        settings = settings.model_copy(update={name: settings.of(name).completed()})
     machines = _scan(data)
     for machine in machines.values():
         require_enough(machine)

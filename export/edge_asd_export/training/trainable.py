@@ -62,6 +62,12 @@ class TrainableExtractor(nn.Module):
     def embedding_dim(self) -> int:
         return int(self.encoder.embedding_dim)  # type: ignore[arg-type]
 
+    def with_encoder(self, encoder: nn.Module) -> TrainableExtractor:
+        """Return an extractor of the same features with another encoder."""
+        return TrainableExtractor(
+            self.n_samples, self.n_channels, self.feature_list, encoder, self.segments
+        )
+
     @torch.no_grad()
     def features(self, audio: Tensor) -> tuple[Tensor, ...]:
         """Compute the encoder's inputs, not cut yet, from audio (B, n_channels, n_samples)."""

@@ -15,8 +15,7 @@ from edge_asd.scoring.extractor import Extractor
 from edge_asd_export.bundling.encoder_choice import spread_over
 from edge_asd_export.bundling.onnx_graphs import OPSET, write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
-from edge_asd_export.extractors.fkie.learner import FkieLearner
-from edge_asd_export.extractors.fkie.settings import FkieSettings
+from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
 from edge_asd_export.training.learner import Task
 from edge_asd_export.training.trainable import TrainableExtractor
 

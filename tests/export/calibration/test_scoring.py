@@ -19,12 +19,13 @@ from edge_asd.scoring.scorer import (
     leave_one_out_scores,
     normalise_rows,
 )
-from edge_asd_export.calibration.references import centre_banks, make_banks
 from edge_asd_export.calibration.scoring import (
     SCORINGS,
     Banks,
     Scoring,
+    centre_banks,
     clip_scores,
+    make_banks,
     normal_scores,
     scorings_of,
 )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import gamma
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.calibration.threshold import threshold_from_normal_scores
+from edge_asd_export.calibration.calibration import threshold_from_normal_scores
 
 Floats = NDArray[np.float64]
 

@@ -14,9 +14,8 @@ from torch.utils.data import DataLoader
 
 from edge_asd.errors import DataError
 from edge_asd_export.data.clips import scan
-from edge_asd_export.extractors.autoencoder.learner import AutoencoderLearner
+from edge_asd_export.extractors.autoencoder.learner import AutoencoderLearner, AutoencoderSettings
 from edge_asd_export.extractors.autoencoder.network import WIDTHS, Autoencoder, frame_vectors
-from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening, whitening_matrix
 from edge_asd_export.training.learner import Task

@@ -18,9 +18,8 @@ from pydantic import ValidationError
 from edge_asd.errors import UsageError
 from edge_asd_export.extractors.beats.architecture import MINI
 from edge_asd_export.extractors.beats.checkpoint import read_checkpoint
-from edge_asd_export.extractors.beats.learner import BeatsLearner, with_published_sizes
+from edge_asd_export.extractors.beats.learner import BeatsLearner, BeatsSettings
 from edge_asd_export.extractors.beats.schedule import depth_of
-from edge_asd_export.extractors.beats.settings import BeatsSettings
 from edge_asd_export.training.learner import Task
 
 N_SAMPLES = 8_000
@@ -224,7 +223,7 @@ def test_a_run_keeps_the_sizes_and_the_whole_path_of_its_checkpoint(
     path = Path(checkpoint).resolve()
     monkeypatch.chdir(path.parent)
 
-    settings = with_published_sizes(BeatsSettings(checkpoint=path.name))
+    settings = BeatsSettings(checkpoint=path.name).completed()
 
     assert settings.checkpoint == str(path)
     assert settings.published == read_checkpoint(path).architecture

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from edge_asd.scoring.mel import mel_filter_bank
-from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
 from edge_asd_export.extractors.fkie.network import Fkie, SpectrogramBranch, SpectrumBranch
-from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.training.learner import Task
 
 

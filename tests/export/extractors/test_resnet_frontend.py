@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from edge_asd_export.extractors.resnet.network import NormalisedLogMel
-from edge_asd_export.extractors.resnet.settings import Normalise
+from edge_asd_export.extractors.resnet.network import Normalise, NormalisedLogMel
 from edge_asd_export.nn.front_ends import LogMel
 
 LEVEL_DB = 0.02  # float32, near the 80 dB floor

@@ -9,8 +9,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from edge_asd_export.extractors.resnet.learner import ResnetLearner
-from edge_asd_export.extractors.resnet.settings import ResnetSettings
+from edge_asd_export.extractors.resnet.learner import ResnetLearner, ResnetSettings
 from edge_asd_export.training.learner import Task
 from edge_asd_export.training.trainable import Segments
 

@@ -41,7 +41,7 @@ def test_an_option_that_is_not_given_leaves_the_file_alone(file: Path) -> None:
 def test_epochs_are_those_of_every_network(file: Path) -> None:
     settings = read_settings(file, {}, epochs=11)
 
-    assert {recipe.settings(settings).epochs for recipe in RECIPES.values()} == {11}
+    assert {settings.of(name).epochs for name in RECIPES} == {11}
 
 
 def test_the_last_of_two_assignments_counts() -> None:

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Annotated, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from edge_asd.errors import DataError
 from edge_asd_export.extractors.autoencoder.network import N_FRAMES, Autoencoder
-from edge_asd_export.extractors.autoencoder.settings import AutoencoderSettings
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet, read_vectors
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening
 from edge_asd_export.nn.front_ends import HOP_LENGTH, N_MELS, LogMel
-from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.learner import FitSettings, Learner, Task
 from edge_asd_export.training.trainable import Feature, TrainableExtractor
 from edge_asd_export.training.training_set import Item
 
-__all__ = ["AutoencoderLearner"]
+__all__ = ["AutoencoderLearner", "AutoencoderSettings"]
 
 SMALLEST_POWER = 2.22e-16  # the baseline's: the machine epsilon of float64
+
+
+class AutoencoderSettings(FitSettings):
+    """Settings of the autoencoder's training, by default those of the challenge's baseline."""
+
+    epochs: Annotated[int, Field(gt=0)] = 100
+    batch_size: Annotated[int, Field(gt=1)] = 256  # frame vectors, not clips
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    validation_fraction: Annotated[float, Field(gt=0, le=0.5)] = 0.1  # of the frame vectors
 
 
 class AutoencoderLearner(Learner):
@@ -70,10 +79,7 @@ class AutoencoderLearner(Learner):
 
     def inference_extractor(self) -> TrainableExtractor:
         """Return the extractor without normalisations: they are part of the layers."""
-        trained = self.extractor
-        return TrainableExtractor(
-            trained.n_samples, trained.n_channels, trained.feature_list, self._network.folded()
-        )
+        return self.extractor.with_encoder(self._network.folded())
 
     def log_figures(self) -> dict[str, float]:
         """Mean squared error of the validation vectors; nothing before there are any."""

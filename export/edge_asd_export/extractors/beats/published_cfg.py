@@ -50,18 +50,16 @@ TRAINING_ONLY = {
 
 def cfg_differences(cfg: Mapping[Any, Any]) -> list[str]:
     """What in a file's cfg is not as it should be, in words."""
-    differences = [
-        f"cfg {key!r} is {_shown(cfg[key])} instead of {value!r}"
-        if key in cfg
-        else f"no cfg {key!r}"
+    wanted = {
+        key: repr(value)
         for key, value in REQUIRED.items()
         if type(cfg.get(key)) is not type(value) or cfg[key] != value
-    ]
+    }
     sizes = [*SIZES, *(["predictor_class"] if _is_finetuned(cfg) else [])]
-    differences += [
-        f"cfg {key!r} is {_shown(cfg[key])} instead of a size" if key in cfg else f"no cfg {key!r}"
-        for key in sizes
-        if type(cfg.get(key)) is not int or cfg[key] < 1
+    wanted |= {key: "a size" for key in sizes if type(cfg.get(key)) is not int or cfg[key] < 1}
+    differences = [
+        f"cfg {key!r} is {_shown(cfg[key])} instead of {value}" if key in cfg else f"no cfg {key!r}"
+        for key, value in wanted.items()
     ]
     # The published code reads no other key. One that is off changes nothing here either.
     known = {*SIZES, *REQUIRED, *PREDICTOR, *TRAINING_ONLY}

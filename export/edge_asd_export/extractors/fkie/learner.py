@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from edge_asd_export.extractors.fkie.network import Fkie
-from edge_asd_export.extractors.fkie.settings import FkieSettings
 from edge_asd_export.nn.front_ends import N_FFT, MagnitudeSpectrogram
 from edge_asd_export.nn.losses import SubclusterAdaCos
-from edge_asd_export.nn.mixup import mix_batch, n_label_columns
-from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.nn.mixup import MixupKind, mix_batch, n_label_columns
+from edge_asd_export.training.learner import FitSettings, Learner, Task
 from edge_asd_export.training.trainable import Feature, TrainableExtractor
 
-__all__ = ["FkieLearner"]
+__all__ = ["FkieLearner", "FkieSettings"]
+
+
+class FkieSettings(FitSettings):
+    """Settings of the FKIE network, its loss and its training."""
+
+    epochs: Annotated[int, Field(gt=0)] = 20
+    batch_size: Annotated[int, Field(gt=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    l2: Annotated[float, Field(ge=0)] = 1e-5  # Keras' convention: loss += l2 * sum(kernel^2)
+    input: Literal["linear", "mel"] = "linear"  # of the spectrogram branch
+    n_mels: Annotated[int, Field(gt=0)] = 128  # when input is mel
+    n_subclusters: Annotated[int, Field(gt=0)] = 16  # per class
+    mixup: MixupKind = "plain"
 
 
 class FkieLearner(Learner):

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Annotated, Literal, cast
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, mix, random_windows
-from edge_asd_export.extractors.resnet.network import NormalisedLogMel, Resnet
-from edge_asd_export.extractors.resnet.settings import ResnetSettings
+from edge_asd_export.extractors.resnet.network import Normalise, NormalisedLogMel, Resnet
 from edge_asd_export.nn.front_ends import HOP_LENGTH
 from edge_asd_export.nn.losses import ArcFace
-from edge_asd_export.training.learner import Learner, Task
+from edge_asd_export.training.learner import FitSettings, Learner, Task
 from edge_asd_export.training.trainable import Feature, Segments, TrainableExtractor
 
-__all__ = ["ResnetLearner"]
+__all__ = ["ResnetLearner", "ResnetSettings"]
+
+
+class ResnetSettings(FitSettings):
+    """Settings of the ResNet, its input, its loss and its training."""
+
+    epochs: Annotated[int, Field(gt=0)] = 40  # of 19 steps each with 300 clips, 625 with 10,000
+    batch_size: Annotated[int, Field(gt=1)] = 16
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3  # in the first epoch
+    learning_rate_decay: Annotated[float, Field(gt=0, le=1)] = 0.99  # factor per epoch
+    width: Annotated[int, Field(gt=0)] = 128  # channels of the first stages; 64 costs a quarter
+    stage_3_kernels: tuple[Literal[1, 3], Literal[1, 3]] = (3, 3)  # each 1 narrows what is seen
+    embedding_dim: Annotated[int, Field(gt=0)] | None = None  # None: 4 * width, no linear layer
+    normalise: Normalise = "channel"  # joint: one scale for both channels, levels stay comparable
+    crop_frames: Annotated[int, Field(ge=32)] = 256  # of a window, in training and after
+    window_hop_frames: Annotated[int, Field(gt=0)] = 1  # between the windows of a score
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.5  # share of the clips mixed with another
+    time_mask_frames: Annotated[int, Field(ge=0)] = 32  # widest mask; 0: none
+    frequency_mask_bands: Annotated[int, Field(ge=0, le=128)] = 16  # widest mask; 0: none
+    # Per optimiser step: 0.99 averages over about the last 100 steps. That is five epochs of
+    # 300 clips in batches of 16, and a sixth of an epoch of 10,000 clips.
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    arcface_scale: Annotated[float, Field(gt=0)] = 30.0
+    arcface_margin: Annotated[float, Field(ge=0, lt=1.5)] = 0.5  # radians
 
 
 class ResnetLearner(Learner):
@@ -82,14 +105,7 @@ class ResnetLearner(Learner):
 
     def inference_extractor(self) -> TrainableExtractor:
         """Return the extractor with averaged weights."""
-        trained = self.extractor
-        return TrainableExtractor(
-            trained.n_samples,
-            trained.n_channels,
-            trained.feature_list,
-            self.average.module.get_submodule("encoder"),
-            trained.segments,
-        )
+        return self.extractor.with_encoder(self.average.module.get_submodule("encoder"))
 
     def centres(self) -> Tensor:
         """Averaged class centres (n_classes, dim), rows of unit norm."""

@@ -10,14 +10,17 @@ to an embedding.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edge_asd_export.extractors.resnet.settings import Normalise
 from edge_asd_export.nn.front_ends import LogMel
 
-__all__ = ["NormalisedLogMel", "ResidualBlock", "Resnet"]
+__all__ = ["Normalise", "NormalisedLogMel", "ResidualBlock", "Resnet"]
+
+Normalise = Literal["channel", "joint"]
 
 STD_FLOOR = 2.0**-16  # half a step of 16-bit audio; less is silence, and stays silence
 
