@@ -13,7 +13,7 @@ from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.learn.opened_machine import OpenedMachine, open_machine
-from edge_asd.monitor.assemble import Clocks, Parts, assemble
+from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Output
@@ -83,6 +83,7 @@ def simulated_monitor(
         outputs=outputs,
         watchers=watchers,
         environment=environment or {},
-        clocks=Clocks(time, time.utc),
+        now_s=time,
+        utc=time.utc,
     )
     return assemble(parts, stack)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = ["Bytes", "Port", "Positive", "PositiveSeconds", "Seconds", "Settings", "TopicPrefix"]
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+PositiveSeconds = Positive
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bytes = Annotated[int, Field(ge=0)]
 # Part of a topic or of a file name: nothing that MQTT or a path gives a meaning.

@@ -40,10 +40,8 @@ class BlockRing:
 
     def __init__(self, n_blocks: int) -> None:
         self._n_blocks = n_blocks
-        # SimpleQueue.put neither waits nor runs Python code; the counts bound its length.
+        # SimpleQueue.put neither waits nor runs Python code.
         self._arrivals: queue.SimpleQueue[Arrival] = queue.SimpleQueue()
-        self._written = 0  # blocks; only the producer changes it
-        self._read = 0  # blocks; only the consumer changes it
         self._position = 0  # frames that were captured or are known to be lost
         self._written_until = 0  # where the last block that fitted ended
         self._gap_reason: str | None = None  # to be told with the next block that fits
@@ -53,7 +51,7 @@ class BlockRing:
     @property
     def n_waiting(self) -> int:
         """Blocks that were written but not read."""
-        return self._written - self._read
+        return self._arrivals.qsize()
 
     def write(
         self,
@@ -85,14 +83,11 @@ class BlockRing:
             return
         gap = Gap(start_frame, start_frame - self._written_until, reason) if reason else None
         self._gap_reason, self._written_until = None, self._position
-        self._written += 1
         self._arrivals.put(Arrival(Block(start_frame, frames.T.copy("C")), at_s, gap))
 
     def read(self, timeout_s: float) -> Arrival | None:
         """Return the oldest block, or None when none came in time. Thread: the reader."""
         try:
-            arrival = self._arrivals.get(timeout=timeout_s)
+            return self._arrivals.get(timeout=timeout_s)
         except queue.Empty:
             return None
-        self._read += 1
-        return arrival

@@ -40,15 +40,14 @@ class AdaptiveHop:
     ----------
     hop_s : as wanted
     max_hop_s : the widest
-    backlog_s : of audio that may wait before its growth counts; None: two wanted hops
     """
 
-    def __init__(self, hop_s: float, max_hop_s: float, *, backlog_s: float | None = None) -> None:
+    def __init__(self, hop_s: float, max_hop_s: float) -> None:
         wider = (hop_s * _STEP**i for i in itertools.count())
         narrower = itertools.takewhile(lambda step_s: step_s < max_hop_s, wider)
         self._hops_s = (*narrower, max(max_hop_s, hop_s))
         self._step = 0
-        self._max_backlog_s = 2 * hop_s if backlog_s is None else backlog_s
+        self._max_backlog_s = 2 * hop_s  # that may wait before its growth counts
         self._patience_s = _PATIENCE_S
         self._narrowed_s = float("inf")  # how long ago
         self._backlog_s = 0.0

@@ -33,7 +33,7 @@ from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
 from edge_asd.monitor.monitor import Judge, Monitor
 from edge_asd.monitor.stop import Stop
-from edge_asd.monitor.stream_clock import FixedClock, LiveClock, clock_synchronised
+from edge_asd.monitor.stream_clock import FixedClock, LiveClock
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
 from edge_asd.outputs.output_section import OutputContext
@@ -46,15 +46,7 @@ from edge_asd.service.notify import ServiceNotifier
 from edge_asd.signal.quality import SignalQuality
 from edge_asd.state.folder import StateFolder, folder_name
 
-__all__ = ["Clocks", "Parts", "assemble"]
-
-
-@dataclass(frozen=True, slots=True)
-class Clocks:
-    """Where time comes from."""
-
-    now_s: Callable[[], float] = time.monotonic  # never runs backwards
-    utc: Callable[[], datetime] = lambda: datetime.now(UTC)
+__all__ = ["Parts", "assemble"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +66,8 @@ class Parts:
     outputs: Sequence[Output] = ()  # besides those of the profile
     watchers: Sequence[Watcher] = ()  # besides those that every monitor has
     environment: Mapping[str, str] = field(default_factory=dict)
-    clocks: Clocks = Clocks()
+    now_s: Callable[[], float] = time.monotonic  # never runs backwards
+    utc: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 def assemble(parts: Parts, stack: ExitStack) -> Monitor:
@@ -85,14 +78,12 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
     BundleError, StateError, ProfileError, OutputError
         When a part cannot be opened.
     """
-    profile, state, clocks = parts.profile, parts.state, parts.clocks
+    profile, state = parts.profile, parts.state
     detector, report = parts.opened.detector, parts.faults.report
     machine, rate_hz = detector.machine, detector.sample_rate_hz
     live = parts.recorded is None
     clock = (
-        LiveClock(clocks.utc, clocks.now_s)
-        if parts.recorded is None
-        else FixedClock(parts.recorded)
+        LiveClock(parts.utc, parts.now_s) if parts.recorded is None else FixedClock(parts.recorded)
     )
     hop = _hop(profile.detector, detector)
     wanted_hop_s = hop.hop_s  # a wider one, later, changes nothing about the alarm
@@ -114,7 +105,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         )
         usable = quality.usable
         watchers.append(quality)
-    stream = ScoredStream(detector, wanted_hop_s, usable=usable, clock=clocks.now_s)
+    stream = ScoredStream(detector, wanted_hop_s, usable=usable, clock=parts.now_s)
     if state:
         watchers.append(
             Drift(
@@ -133,7 +124,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
     if live:
         watchers += [
             HopWatcher(hop, stream, parts.source, report),
-            ClockWatcher(report, clock_synchronised),
+            ClockWatcher(report),
             HeatWatcher(),
             ServiceNotifier(parts.environment),
         ]
@@ -166,7 +157,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             report=report,
             on_closed=partial(parts.stop.end, "the output was closed"),
         ),
-        timeline=Timeline(clock, machine, rate_hz, live=live, now_s=clocks.now_s),
+        timeline=Timeline(clock, machine, rate_hz, live=live, now_s=parts.now_s),
         board=parts.board,
         stop=parts.stop,
         duration_s=parts.duration_s,

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +61,7 @@ _DEAF_STYLE = "bold white on magenta"
 
 
 class Meter(Watcher):
-    """The live view; a context manager that owns the lower lines of the terminal.
+    """The live view; it owns the lower lines of the terminal until it is closed.
 
     Parameters
     ----------
@@ -74,10 +72,7 @@ class Meter(Watcher):
     """
 
     def __init__(
-        self,
-        console: Console,
-        board: StatusBoard,
-        now_s: Callable[[], float] | None = None,
+        self, console: Console, board: StatusBoard, now_s: Callable[[], float] | None = None
     ) -> None:
         self._board = board
         self._now_s = now_s
@@ -88,18 +83,7 @@ class Meter(Watcher):
         self._alarm_since: datetime | None = None
         self._position_s = 0.0
         self._live = Live(console=console, get_renderable=self._view, refresh_per_second=8)
-
-    def __enter__(self) -> Self:
         self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Show the levels."""

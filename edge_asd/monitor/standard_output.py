@@ -45,7 +45,7 @@ def standard_output(
         return [], []
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
-        return [stack.enter_context(Meter(Console(), board, clock))], []
+        return [stack.enter_context(closing(Meter(Console(), board, clock)))], []
     if not live:
         stack.callback(_let_go_of_closed_stdout, sys.stdout)
         return [], [JsonlOutput(sys.stdout)]

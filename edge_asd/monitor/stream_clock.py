@@ -7,15 +7,13 @@ as the audio between them.
 
 from __future__ import annotations
 
-import ctypes
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Protocol
 
-__all__ = ["FixedClock", "LiveClock", "StreamClock", "clock_synchronised"]
+__all__ = ["FixedClock", "LiveClock", "StreamClock"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -168,41 +166,3 @@ class LiveClock:
         kept = [knot for knot in self._knots if knot.stream_s < stream_s]
         self._knots = [*kept, _Knot(stream_s, utc_s, 0.0)]
         self._asked_s = stream_s
-
-
-class _Timex(ctypes.Structure):
-    """The beginning of the kernel's ``struct timex``, and room for the rest."""
-
-    _fields_ = (
-        ("modes", ctypes.c_uint),
-        ("offset", ctypes.c_long),
-        ("freq", ctypes.c_long),
-        ("maxerror", ctypes.c_long),
-        ("esterror", ctypes.c_long),
-        ("status", ctypes.c_int),
-        ("rest", ctypes.c_byte * 256),
-    )
-
-
-_STA_UNSYNC = 0x0040
-_TIME_ERROR = 5
-
-
-def clock_synchronised(adjtimex: Callable[[Any], int] | None = None) -> bool | None:
-    """Whether a time server keeps the system's clock right; None where the kernel does not say.
-
-    Parameters
-    ----------
-    adjtimex : the system call; None: of this system
-    """
-    if adjtimex is None:
-        if not sys.platform.startswith("linux"):
-            return None
-        adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
-        if adjtimex is None:
-            return None
-    state = _Timex(modes=0)  # only ask
-    result = adjtimex(ctypes.byref(state))
-    if result < 0:
-        return None
-    return result != _TIME_ERROR and not state.status & _STA_UNSYNC

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import replace
 from io import StringIO
 from typing import Any
@@ -52,7 +53,7 @@ def last_frame(
     )  # fmt: skip
     board = StatusBoard(HEARING)
     meter = Meter(console, board, now_s=None if silent_s is None else lambda: 100.0 + silent_s)
-    with meter:
+    with closing(meter):
         if audio is not None:
             meter.on_block(Moment(NOW, 0.1, "pump"), audio)
         for event in events:
