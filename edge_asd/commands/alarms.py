@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +50,6 @@ def alarms(
 
         edge-asd alarms --machine pump-3 --json
     """
-    import json
     from dataclasses import asdict
 
     from edge_asd.control.monitors import find_monitors, report_on

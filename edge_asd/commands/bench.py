@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,6 @@ def bench(
 
         edge-asd bench --bundle bundles/pumps --machine pump --threads 2 --json bench.json
     """
-    import json
     import time
 
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import typer
@@ -28,7 +29,6 @@ def devices(
 
         edge-asd listen --device usb:0d8c:0014
     """
-    import json
     from dataclasses import asdict
 
     from edge_asd.capture.sound_device import input_devices, lasting_name

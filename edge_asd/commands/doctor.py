@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,6 @@ def doctor(
 
         sudo edge-asd doctor --state /var/lib/edge-asd --archive support.tar.gz
     """
-    import json
     import os
     import tempfile
 

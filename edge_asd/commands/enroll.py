@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
+import json
+import os
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,11 +21,6 @@ if TYPE_CHECKING:
     from edge_asd.learn.recording import HeardSound, SiteRecording
 
 __all__ = ["enroll"]
-
-
-class _Domain(StrEnum):
-    source = "source"
-    target = "target"
 
 
 def enroll(
@@ -39,8 +37,9 @@ def enroll(
         typer.Option(min=0.01, help="How long to listen; 10 if left out. Files: all of them."),
     ] = None,
     domain: Annotated[
-        _Domain, typer.Option(help="target: add another operating condition to what is known.")
-    ] = _Domain.source,
+        Literal["source", "target"],
+        typer.Option(help="target: add another operating condition to what is known."),
+    ] = "source",
     like: Annotated[
         str | None,
         typer.Option(help="Machine of the bundle whose networks and window length it shares."),
@@ -76,9 +75,6 @@ def enroll(
 
         edge-asd enroll --input monday.flac --input tuesday.flac --machine fan-2 --like fan
     """
-    import os
-    from datetime import UTC, datetime
-
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import base_for, enrol
@@ -94,27 +90,26 @@ def enroll(
     opened = Bundle.open(bundle)
     roots = state_roots(state, settings, os.environ)
     folder = StateFolder(machine_root(require_name(machine), roots), machine)
-    of: Domain = "target" if domain is _Domain.target else "source"
     store = LearnedStore(folder)
     with store.writing():
         # A new beginning is possible, too, when what was learned before is damaged.
-        before = store.load() if of == "target" else None
-        base = base_for(opened, machine, like, of, before)
+        before = store.load() if domain == "target" else None
+        base = base_for(opened, machine, like, domain, before)
         typer.echo(f"{machine} is scored like {base.site.like} of {opened.manifest.name}", err=True)
         detector = opened.detector(base.site.like, threads=settings.detector.threads)
-        plan = EnrolmentPlan(detector, settings, of, minutes, accept_faults=accept_quality)
+        plan = EnrolmentPlan(detector, settings, domain, minutes, accept_faults=accept_quality)
         sound, heard = _hear(plan, device, input_paths or [], keep=yes)
         learned = enrol(
             opened,
             base,
-            of,
+            domain,
             sound,
             origin=heard,
             utc=datetime.now(UTC),
             false_alarm_rate=false_alarm_rate,
         )
         version = store.add(learned)
-    _report(learned, version, of, reload_monitor(folder), as_json=as_json)
+    _report(learned, version, domain, reload_monitor(folder), as_json=as_json)
 
 
 def _hear(
@@ -136,8 +131,6 @@ def _hear(
 
 def _require_kept(recording: SiteRecording, least: int, *, keep: bool) -> None:
     """Go on with an interrupted recording only when it is long enough and asked for."""
-    import sys
-
     if len(recording) < least:
         raise KeyboardInterrupt
     if not keep and sys.stdin.isatty():
@@ -148,8 +141,6 @@ def _require_kept(recording: SiteRecording, least: int, *, keep: bool) -> None:
 
 
 def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_json: bool) -> None:
-    import json
-
     site = learned.site
     enrolled, threshold = site.enrolled[domain], site.threshold
     if as_json:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edge_asd.commands import options
-from edge_asd.errors import UsageError
+from edge_asd.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from edge_asd.learn.store import LearnedStore
@@ -69,8 +71,6 @@ def forget(
 
 
 def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool) -> None:
-    from datetime import UTC, datetime
-
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.learn.opened_machine import require_same_bundle
     from edge_asd.learn.teaching import forget as without
@@ -113,10 +113,6 @@ def _state_of(roots: list[Path], machine: str | None) -> StateFolder:
 
 
 def _list(store: LearnedStore, *, as_json: bool) -> None:
-    import json
-
-    from edge_asd.errors import StateError
-
     for version in store.versions:
         in_use = version == store.current
         try:
@@ -129,19 +125,16 @@ def _list(store: LearnedStore, *, as_json: bool) -> None:
         site = learned.site
         taught = [one.event for one in site.taught]
         if as_json:
-            typer.echo(
-                json.dumps(
-                    {
-                        "version": version,
-                        "in_use": in_use,
-                        "created_utc": site.created_utc,
-                        "change": site.change,
-                        "bundle": site.bundle.name,
-                        "taught": taught,
-                        "threshold": site.threshold.threshold,
-                    }
-                )
-            )
+            content = {
+                "version": version,
+                "in_use": in_use,
+                "created_utc": site.created_utc,
+                "change": site.change,
+                "bundle": site.bundle.name,
+                "taught": taught,
+                "threshold": site.threshold.threshold,
+            }
+            typer.echo(json.dumps(content))
         else:
             typer.echo(
                 f"{version}{' *' if in_use else '  '} {site.created_utc}  {site.change}; "

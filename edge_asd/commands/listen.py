@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +14,6 @@ from edge_asd.commands import options
 from edge_asd.errors import AudioError, UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from edge_asd.monitor.session import Recording
     from edge_asd.profile import Profile
 
@@ -74,8 +75,6 @@ def listen(
 
         arecord -D hw:1 -f S16_LE -c 2 -r 48000 | edge-asd listen --input - --input-rate-hz 48000
     """
-    import os
-
     from edge_asd.monitor.session import Session
     from edge_asd.monitor.stop import stop_on_signals
     from edge_asd.profile import load_profile
@@ -91,13 +90,13 @@ def listen(
         detector={"hop_s": hop_s},
         sinks={"jsonl": {"path": str(output) if output else None}},
     )
-    start_time = _parse_start(start)
+    recording = _recording(input_path, input_rate_hz, settings, _parse_start(start))
     with stop_on_signals() as stop:
         Session(
             profile=settings,
             bundle=bundle,
             machine=machine,
-            recording=_recording(input_path, input_rate_hz, settings, start_time),
+            recording=recording,
             state=state,
             duration_s=duration_s,
             as_json=as_json,
@@ -109,37 +108,30 @@ def listen(
 def _recording(
     path: str | None, rate_hz: int | None, profile: Profile, start: datetime
 ) -> Recording | None:
-    import sys
-
     from edge_asd.audio.source import FileSource, RawSource
     from edge_asd.monitor.session import Recording
 
     if path is None:
         return None
-    block_s = profile.capture.block_s
-    if rate_hz is None:
-        return Recording(
-            lambda target_hz: FileSource(Path(path), sample_rate_hz=target_hz, block_s=block_s),
-            start,
-        )
-    if sys.stdin is None:
+    if rate_hz is not None and sys.stdin is None:
         raise AudioError("there is no standard input: it was closed before the start")
-    descriptor = sys.stdin.fileno()
-    return Recording(
-        lambda target_hz: RawSource(
-            descriptor,
+
+    def at_rate(target_hz: int) -> FileSource | RawSource:
+        block_s = profile.capture.block_s
+        if rate_hz is None:
+            return FileSource(Path(path), sample_rate_hz=target_hz, block_s=block_s)
+        return RawSource(
+            sys.stdin.fileno(),
             source_rate_hz=rate_hz,
             sample_rate_hz=target_hz,
             block_s=block_s,
             stall_timeout_s=profile.capture.stall_timeout_s,
-        ),
-        start,
-    )
+        )
+
+    return Recording(at_rate, start)
 
 
 def _parse_start(start: str | None) -> datetime:
-    from datetime import UTC, datetime
-
     if start is None:
         return datetime.now(UTC)
     time = options.utc_time("--start", start)

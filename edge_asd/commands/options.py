@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edge_asd.errors import UsageError
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 __all__ = [
     "LATEST_BUNDLE",
@@ -74,8 +73,6 @@ def utc_time(option: str, text: str) -> datetime:
     UsageError
         When it is no time.
     """
-    from datetime import UTC, datetime
-
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
@@ -87,8 +84,6 @@ def utc_time(option: str, text: str) -> datetime:
 
 def known_state_roots(state: Path | None, profile: str) -> list[Path]:
     """Return where the monitors that these two options mean may have their state."""
-    import os
-
     from edge_asd.profile import load_profile
     from edge_asd.state.places import state_roots
 

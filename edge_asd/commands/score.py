@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -49,8 +50,6 @@ def score(
 
         edge-asd score clips/*.wav --json > scores.jsonl
     """
-    import json
-
     from rich.console import Console
     from rich.progress import Progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,8 +125,6 @@ def status(
 
         sudo edge-asd service status --machine pump --json
     """
-    import json
-
     from edge_asd.commands import tables
     from edge_asd.service.report import report, service_lines
 

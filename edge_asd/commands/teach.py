@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,17 +41,13 @@ def teach(
 
         edge-asd teach /var/lib/edge-asd/pump-3/events/pump-3-20261122T083005000Z
     """
-    import os
-    from datetime import UTC, datetime
-
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
+    from edge_asd.learn import teaching
     from edge_asd.learn.enrolment import untouched
     from edge_asd.learn.event_sound import find_event, read_event
     from edge_asd.learn.opened_machine import open_machine
     from edge_asd.learn.store import LearnedStore
-    from edge_asd.learn.teaching import teach as taught_with
-    from edge_asd.learn.teaching import teachable
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder
     from edge_asd.state.places import state_roots, states_in
@@ -56,26 +55,24 @@ def teach(
     settings = load_profile(profile)
     roots = state_roots(state, settings, os.environ)
     states = [StateFolder(root, machine) for root in roots] if machine else states_in(roots)
-    folder, alarm_id = find_event(states, event)
-    sound = read_event(folder, alarm_id)
-    folder = StateFolder(folder.path.parent, sound.machine)
+    found, alarm_id = find_event(states, event)
+    sound = read_event(found, alarm_id)
+    folder = StateFolder(found.path.parent, sound.machine)
     opened = Bundle.open(bundle)
     store = LearnedStore(folder)
     with store.writing():
         detector = open_machine(
             opened, sound.machine, threads=settings.detector.threads, state=folder
         ).detector
-        windows = teachable(detector, sound.windows(detector))
+        windows = teaching.teachable(detector, sound.windows(detector))
         before = store.load() or untouched(opened, sound.machine, sound.machine)
-        learned = taught_with(opened, before, detector, alarm_id, windows, datetime.now(UTC))
+        learned = teaching.teach(opened, before, detector, alarm_id, windows, datetime.now(UTC))
         version = store.add(learned)
     _report(before, learned, version, as_json=as_json)
     typer.echo(reload_monitor(folder), err=True)
 
 
 def _report(before: Learned, learned: Learned, version: str, *, as_json: bool) -> None:
-    import json
-
     taught = learned.site.taught[-1]
     threshold = learned.site.threshold.threshold
     if as_json:
