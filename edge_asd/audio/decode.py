@@ -12,16 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from edge_asd.errors import AudioError
 
-__all__ = [
-    "open_audio",
-    "pcm16_to_float32",
-    "read_audio",
-    "require_finite",
-]
+__all__ = ["open_audio", "pcm16_to_float32", "read_audio", "require_finite"]
 
 _PCM16_SCALE = np.float32(1 / 32768)
 
@@ -97,11 +92,9 @@ def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float
     return audio
 
 
-def pcm16_to_float32(samples: ArrayLike | bytes) -> NDArray[np.float32]:
-    """Signed 16-bit samples, as numbers or as little-endian bytes, divided by 32768."""
-    if isinstance(samples, bytes):
-        samples = np.frombuffer(samples, dtype="<i2")
-    return np.asarray(samples, dtype=np.int16).astype(np.float32) * _PCM16_SCALE
+def pcm16_to_float32(data: bytes) -> NDArray[np.float32]:
+    """Signed 16-bit little-endian samples, divided by 32768."""
+    return np.frombuffer(data, dtype="<i2").astype(np.float32) * _PCM16_SCALE
 
 
 def _unreadable(path: object, error: Exception) -> AudioError:

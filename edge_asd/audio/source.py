@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import select
 import time
@@ -31,7 +30,7 @@ class _RecordedSource(ABC):
     Parameters
     ----------
     source_rate_hz : of the file or pipe
-    sample_rate_hz : of the blocks; None: the same
+    sample_rate_hz : of the blocks
     """
 
     state = "healthy"
@@ -39,10 +38,10 @@ class _RecordedSource(ABC):
     drift_ppm = None
     reopened = 0
 
-    def __init__(self, name: str, source_rate_hz: int, sample_rate_hz: int | None) -> None:
+    def __init__(self, name: str, source_rate_hz: int, sample_rate_hz: int) -> None:
         self.name = name
         self.source_rate_hz = source_rate_hz
-        self.sample_rate_hz = sample_rate_hz or source_rate_hz
+        self.sample_rate_hz = sample_rate_hz
         self._resampler = Resampler(self.source_rate_hz, self.sample_rate_hz)
         self._position = 0  # frames that were read, at the source's rate
         self._ended = False
@@ -79,7 +78,7 @@ class FileSource(_RecordedSource):
 
     Parameters
     ----------
-    sample_rate_hz : of the blocks; None: that of the file
+    sample_rate_hz : of the blocks
     block_s : length of a block
 
     Raises
@@ -88,9 +87,7 @@ class FileSource(_RecordedSource):
         When the file cannot be used, or does not have two channels.
     """
 
-    def __init__(
-        self, path: Path, *, sample_rate_hz: int | None = None, block_s: float = 0.1
-    ) -> None:
+    def __init__(self, path: Path, *, sample_rate_hz: int, block_s: float = 0.1) -> None:
         self._file = open_audio(path)
         super().__init__(str(path), int(self._file.samplerate), sample_rate_hz)
         self.n_frames = int(self._file.frames)  # at the file's rate
@@ -143,8 +140,9 @@ class RawSource(_RecordedSource):
     ----------
     descriptor : of an open file, pipe or terminal; it is left to its owner
     source_rate_hz : of the PCM
-    sample_rate_hz : of the blocks; None: the same
-    stall_timeout_s : after so long without audio the other end counts as dead; None: never
+    sample_rate_hz : of the blocks
+    block_s : length of a block
+    stall_timeout_s : after so long without audio the other end counts as dead
     clock : seconds that never run backwards
     """
 
@@ -153,14 +151,13 @@ class RawSource(_RecordedSource):
         descriptor: int,
         *,
         source_rate_hz: int,
-        sample_rate_hz: int | None = None,
-        block_s: float = 0.1,
-        name: str = "stdin",
-        stall_timeout_s: float | None = None,
+        sample_rate_hz: int,
+        block_s: float,
+        stall_timeout_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(name, source_rate_hz, sample_rate_hz)
-        self._stall_timeout_s = math.inf if stall_timeout_s is None else stall_timeout_s
+        super().__init__("stdin", source_rate_hz, sample_rate_hz)
+        self._stall_timeout_s = stall_timeout_s
         self._clock = clock
         self._descriptor = descriptor
         self._block_bytes = max(1, round(block_s * source_rate_hz)) * _PCM16_FRAME_BYTES

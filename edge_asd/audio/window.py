@@ -37,7 +37,7 @@ class Windower:
         window, then the samples between two windows are skipped
     """
 
-    def __init__(self, window_samples: int, hop_samples: int, n_channels: int = N_CHANNELS) -> None:
+    def __init__(self, window_samples: int, hop_samples: int) -> None:
         if window_samples < 1 or hop_samples < 1:
             raise UsageError(
                 f"window of {window_samples} and hop of {hop_samples} samples: both must be "
@@ -45,7 +45,7 @@ class Windower:
             )
         self.window_samples = window_samples
         self.hop_samples = hop_samples
-        self._buffer = np.empty((n_channels, window_samples), np.float32)
+        self._buffer = np.empty((N_CHANNELS, window_samples), np.float32)
         self._begin(0)
 
     @property

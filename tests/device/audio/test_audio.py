@@ -48,7 +48,7 @@ def test_the_file_and_the_pipe_scale_alike(tmp_path: Path) -> None:
 
     found, _ = read_audio(tmp_path / "a.wav")
 
-    assert np.array_equal(found, pcm16_to_float32(samples.T))
+    assert np.array_equal(found, pcm16_to_float32(samples.tobytes()).reshape(2, 2).T)
     assert found[0, 0] == -1.0
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,12 +33,26 @@ def pipe() -> Iterator[tuple[int, int]]:
             continue  # the test closed it
 
 
+def pcm_of(
+    reader: int, rate_hz: int = 48000, clock: Callable[[], float] = time.monotonic
+) -> RawSource:
+    """A pipe's sound at its own rate; it counts as dead after 15 s."""
+    return RawSource(
+        reader,
+        source_rate_hz=rate_hz,
+        sample_rate_hz=rate_hz,
+        block_s=0.1,
+        stall_timeout_s=15.0,
+        clock=clock,
+    )
+
+
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
 @pytest.mark.parametrize("block_s", [0.0001, 0.0333, 0.1, 100.0])
 def test_the_blocks_of_a_file_are_the_file(tmp_path: Path, name: str, block_s: float) -> None:
     soundfile.write(tmp_path / name, noise(3456).T, 16000)
 
-    blocks = list(everything(FileSource(tmp_path / name, block_s=block_s)))
+    blocks = list(everything(FileSource(tmp_path / name, sample_rate_hz=16000, block_s=block_s)))
 
     assert np.array_equal(joined(blocks), read_audio(tmp_path / name)[0])
     starts = [0, *(block.end_frame for block in blocks)]
@@ -49,7 +64,7 @@ def test_a_file_without_two_channels_is_refused(tmp_path: Path, n_channels: int)
     soundfile.write(tmp_path / "a.wav", np.zeros((100, n_channels)), 16000)
 
     with pytest.raises(AudioError, match=rf"has {n_channels} channel.*near and the far"):
-        FileSource(tmp_path / "a.wav")
+        FileSource(tmp_path / "a.wav", sample_rate_hz=16000)
 
 
 def test_a_damaged_file_is_an_error_and_not_a_short_recording(tmp_path: Path) -> None:
@@ -58,14 +73,14 @@ def test_a_damaged_file_is_an_error_and_not_a_short_recording(tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
     with pytest.raises(AudioError, match=r"damaged|cut short"):
-        list(everything(FileSource(path)))
+        list(everything(FileSource(path, sample_rate_hz=16000)))
 
 
 def test_a_file_with_samples_that_are_not_numbers_is_refused(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.full((10, 2), np.inf), 16000, subtype="FLOAT")
 
     with pytest.raises(AudioError, match="not finite"):
-        list(everything(FileSource(tmp_path / "a.wav")))
+        list(everything(FileSource(tmp_path / "a.wav", sample_rate_hz=16000)))
 
 
 @pytest.mark.parametrize(("n_frames", "fits"), [(43999, False), (44098, False), (44100, True)])
@@ -93,7 +108,7 @@ def test_a_pipe_may_deliver_in_pieces_of_any_size(pieces: list[bytes]) -> None:
 
     thread = threading.Thread(target=write)
     thread.start()
-    blocks = list(everything(RawSource(reader, source_rate_hz=8000)))
+    blocks = list(everything(pcm_of(reader, 8000)))
     thread.join()
     os.close(reader)
 
@@ -107,7 +122,7 @@ def test_a_pipe_interleaves_near_and_far(pipe: tuple[int, int]) -> None:
     os.write(writer, np.array([[16384, 1], [16384, 1]], "<i2").tobytes())
     os.close(writer)
 
-    (block,) = everything(RawSource(reader, source_rate_hz=48000))
+    (block,) = everything(pcm_of(reader))
     assert isinstance(block, Block)
 
     assert block.audio[0].tolist() == [0.5, 0.5]
@@ -117,7 +132,7 @@ def test_a_pipe_interleaves_near_and_far(pipe: tuple[int, int]) -> None:
 def test_a_silent_pipe_gives_empty_blocks_so_that_a_stop_is_noticed(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.write(writer, bytes(8))
-    pcm = RawSource(reader, source_rate_hz=48000)
+    pcm = pcm_of(reader)
 
     first, second = pcm.read(), pcm.read()
 
@@ -132,7 +147,7 @@ def test_a_pipe_that_is_silent_for_too_long_is_an_error(
     monkeypatch.setattr(source, "_POLL_S", 0.001)
     reader, writer = pipe
     now_s = [0.0]
-    pcm = RawSource(reader, source_rate_hz=48000, stall_timeout_s=15.0, clock=lambda: now_s[0])
+    pcm = pcm_of(reader, clock=lambda: now_s[0])
     now_s[0] = 10.0
     os.write(writer, b"\0" * 400)
     assert joined([pcm.read() or Block(0, noise(1))]).shape == (2, 100)
