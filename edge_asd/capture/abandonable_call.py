@@ -17,16 +17,11 @@ Result = TypeVar("Result")
 
 
 class AbandonableCall(Generic[Result]):
-    """A call that runs in a daemon thread of its own and should end before a deadline.
+    """A call that runs in a daemon thread of its own and should end before a deadline."""
 
-    Parameters
-    ----------
-    function : what to call
-    deadline_s : from now
-    """
+    deadline_s: float  # from its beginning
 
-    def __init__(self, function: Callable[[], Result], deadline_s: float) -> None:
-        self.deadline_s = deadline_s
+    def __init__(self, function: Callable[[], Result]) -> None:
         self._begun_at_s = time.monotonic()
         self._future: Future[Result] = Future()
         threading.Thread(target=self._run, args=(function,), daemon=True).start()

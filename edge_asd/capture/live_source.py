@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -48,8 +48,6 @@ __all__ = ["LiveSource"]
 
 _NO_AUDIO = np.empty((N_CHANNELS, 0), np.float32)
 _POLL_S = 0.2  # the longest that a step waits
-_CLOSE_DEADLINE_S = 3.0
-_OPEN_DEADLINE_S = 20.0  # PortAudio tries every card, and some USB cards take seconds
 _LOOK_S = 1.0  # how often to look whether a missing card was plugged in
 
 _log = logging.getLogger(__name__)
@@ -61,9 +59,8 @@ class _Waiting:
     looked_at_s: float = 0.0  # when the cards were listed
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
-    attempt: AbandonableCall[OpenedMicrophone]
+class _Opening(AbandonableCall[OpenedMicrophone]):
+    deadline_s = 20.0  # PortAudio tries every card, and some USB cards take seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +68,8 @@ class _Listening:
     microphone: OpenedMicrophone
 
 
-@dataclass(frozen=True, slots=True)
-class _Closing:
-    closing: AbandonableCall[None]
+class _Closing(AbandonableCall[None]):
+    deadline_s = 3.0
 
 
 # None: closed for good, or the driver hangs.
@@ -191,15 +187,15 @@ class LiveSource:
         """Close the card, or give up after a deadline: a hung driver never returns."""
         state, self._state = self._state, None
         match state:
-            case _Opening(attempt):
-                closing = AbandonableCall(lambda: attempt.result().close(), _CLOSE_DEADLINE_S)
+            case _Opening() as attempt:
+                closing = _Closing(lambda: attempt.result().close())
             case _Listening(microphone):
-                closing = AbandonableCall(microphone.close, _CLOSE_DEADLINE_S)
-            case _Closing(closing):
+                closing = _Closing(microphone.close)
+            case _Closing() as closing:
                 pass
             case _Waiting() | None:
                 return
-        if not closing.has_returned(_CLOSE_DEADLINE_S):
+        if not closing.has_returned(closing.deadline_s):
             _log.warning("sound device %r hangs; leaving it to the system", self.name)
             never_wait_for_portaudio()
 
@@ -213,11 +209,11 @@ class LiveSource:
         match state:
             case _Waiting():
                 return self._wait(state)
-            case _Opening(attempt) if self._has_returned(attempt):
-                return self._finish_opening(attempt)
+            case _Opening() if self._has_returned(state):
+                return self._finish_opening(state)
             case _Listening(microphone):
                 return self._listen(microphone)
-            case _Closing(closing) if self._has_returned(closing):
+            case _Closing() if self._has_returned(state):
                 self._health.closed(self._clock())
                 return _Waiting()
         return state
@@ -243,10 +239,9 @@ class LiveSource:
     def _begin_opening(self) -> _Opening:
         name = self._choice.lasting_name if self._choice else self._query
         self._attempts += 1
-        open_it = partial(self._opener, name, self._attempts > 1)
-        return _Opening(AbandonableCall(open_it, _OPEN_DEADLINE_S))
+        return _Opening(partial(self._opener, name, self._attempts > 1))
 
-    def _finish_opening(self, attempt: AbandonableCall[OpenedMicrophone]) -> _Listening | _Waiting:
+    def _finish_opening(self, attempt: _Opening) -> _Listening | _Waiting:
         try:
             microphone = attempt.result()
         except (AudioError, UsageError) as error:
@@ -275,7 +270,7 @@ class LiveSource:
         failed = self._health.observe(self._clock(), microphone.counts, active=active)
         if arrival is None and failed and not microphone.backlog_s:
             self._items += self._placement.interrupt(self._health.reason or "")
-            return _Closing(AbandonableCall(microphone.close, _CLOSE_DEADLINE_S))
+            return _Closing(microphone.close)
         warm_up_frames = round(self._settings.warmup_s * rate_hz)
         if arrival is not None and arrival.block.start_frame >= warm_up_frames:
             self._items += self._placement.place(arrival, rate_hz)
@@ -284,7 +279,7 @@ class LiveSource:
             self._health.delivered(arrival.at_s, lost_s, gap.reason if gap else "")
         return _Listening(microphone)
 
-    def _has_returned(self, call: AbandonableCall[Any]) -> bool:
+    def _has_returned(self, call: _Opening | _Closing) -> bool:
         if call.has_returned(_POLL_S):
             return True
         if call.is_overdue:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import threading
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,8 @@ from edge_asd.profile import load_profile
 
 def main(options: dict[str, Any]) -> int:
     for name, value in options["constants"].items():
-        module, constant = name.rsplit(".", 1)
-        setattr(import_module(module), constant, value)
+        place, constant = name.rsplit(".", 1)
+        setattr(resolve_name(place), constant, value)
     stop = threading.Event()
     capture = LiveSource(
         options["query"],

@@ -241,7 +241,7 @@ def test_a_real_driver_that_hangs_ends_the_process_with_exit_code_75(tmp_path: P
             cards,
             until_s=60,
             settings={"stall_timeout_s": 0.5},
-            constants={"edge_asd.capture.live_source._CLOSE_DEADLINE_S": 0.5},
+            constants={"edge_asd.capture.live_source._Closing.deadline_s": 0.5},
         ) as program,
     ):
         assert program.finish() == 75
@@ -261,7 +261,7 @@ def test_a_driver_that_hangs_while_it_is_opened_ends_the_process_too(tmp_path: P
     with (
         feeder,
         Program(
-            cards, until_s=60, constants={"edge_asd.capture.live_source._OPEN_DEADLINE_S": 0.5}
+            cards, until_s=60, constants={"edge_asd.capture.live_source._Opening.deadline_s": 0.5}
         ) as program,
     ):
         assert program.finish() == 75

@@ -122,7 +122,7 @@ def test_a_request_to_stop_ends_the_stream(plan: list[Opening | Exception]) -> N
 def test_a_card_that_hangs_when_it_is_closed_ends_with_exit_code_75(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_source, "_CLOSE_DEADLINE_S", 0.05)
+    monkeypatch.setattr(live_source._Closing, "deadline_s", 0.05)
     listener = Listener([Opening(dies_after_s=5, close_hangs=True)])
 
     with pytest.raises(DriverHungError, match="hangs: its driver did not return") as raised:
@@ -137,7 +137,7 @@ def test_a_card_that_hangs_when_it_is_closed_ends_with_exit_code_75(
 def test_a_card_that_hangs_when_it_is_opened_ends_the_same_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live_source, "_OPEN_DEADLINE_S", 0.05)
+    monkeypatch.setattr(live_source._Opening, "deadline_s", 0.05)
     listener = Listener([Opening(open_hangs=True)])
 
     with pytest.raises(DriverHungError):
@@ -151,7 +151,7 @@ def test_a_card_that_hangs_when_it_is_opened_ends_the_same_way(
 def test_a_card_that_is_opened_too_late_is_closed_at_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(live_source, "_CLOSE_DEADLINE_S", 0.05)
+    monkeypatch.setattr(live_source._Closing, "deadline_s", 0.05)
     listener = Listener([Opening(open_hangs=True)])
     listener.source.read()
     listener.source.read()
@@ -166,7 +166,7 @@ def test_a_card_that_is_opened_too_late_is_closed_at_once(
 def test_closing_a_hung_card_at_the_end_gives_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(live_source, "_CLOSE_DEADLINE_S", 0.05)
+    monkeypatch.setattr(live_source._Closing, "deadline_s", 0.05)
     listener = Listener([Opening(close_hangs=True)])
     listener.until(2)
 
