@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 
 if TYPE_CHECKING:
     from edge_asd_export.training.training_log import EpochLog
 
-__all__ = ["TrainingBars", "progress_bar", "scoring_bar", "training_bars"]
+__all__ = ["TrainingBars", "download_bars", "progress_bar", "scoring_bar", "training_bars"]
 
 
 def _progress(*, quiet: bool = False, transient: bool = False) -> Progress:
@@ -58,6 +60,26 @@ def scoring_bar(total: int) -> Iterator[Callable[[str], None]]:
     with _progress(transient=True) as progress:
         task = progress.add_task("scoring", total=total)
         yield lambda of: progress.update(task, advance=1, description=f"scoring {of}")
+
+
+@contextmanager
+def download_bars() -> Iterator[
+    tuple[Callable[[str], None], Callable[[str, int, int | None], None]]
+]:
+    """A bar for each file: what prints a line above them, and what takes (file, bytes, of all)."""
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    log = Console(stderr=True, highlight=False)
+    with Progress(
+        TextColumn("{task.description}"), *columns, console=log, disable=not log.is_terminal
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(file: str, done: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, completed=done)
+            bars.update(tasks[file], completed=done, total=total)
+
+        yield lambda line: log.print(line, markup=False, soft_wrap=True), advance
 
 
 class TrainingBars:

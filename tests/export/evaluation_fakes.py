@@ -171,4 +171,4 @@ def make_report(
 
 def _clip(machine: str, index: int) -> Clip:
     path = Path(machine) / "test" / f"section_00_{index:04d}.wav"
-    return Clip(path, machine, "00", "test", None, None, index, (), "", WINDOW_SAMPLES)
+    return Clip(path, machine, "00", "test", None, None, index, "", WINDOW_SAMPLES)

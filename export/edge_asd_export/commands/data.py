@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
     from edge_asd_export.data.clips import Inventory
-    from edge_asd_export.data.fetch import FetchOptions
-    from edge_asd_export.data.fetch_catalogue import Part
 
 __all__ = ["data"]
 
@@ -112,68 +108,34 @@ def fetch(
 
     `edge-asd data fetch dcase2026 --part eval --out dcase2026/eval`
     """
-    from edge_asd_export.data.fetch import FetchOptions
+    from edge_asd_export.data.clips import scan
+    from edge_asd_export.data.fetch import fetch as fetch_part
     from edge_asd_export.data.fetch_catalogue import load_catalogue
+    from edge_asd_export.progress import download_bars
 
     catalogue = load_catalogue(data_set)
     wanted = catalogue.part(part)
     machines = wanted.machines(machine or [])
-    _fetch_with_bars(wanted, machines, out, FetchOptions(base_url, keep_archives))
-    inventory = _scan_fetched([out / name for name in machines])
+    with download_bars() as (say, advance):
+        try:
+            fetch_part(
+                wanted, machines, out, say, advance, base_url=base_url, keep_archives=keep_archives
+            )
+        except KeyboardInterrupt:
+            say(f"what has arrived is kept in {out}: run the same command again to go on")
+            raise
+    folders = [out / name for name in machines]
+    trainless = [folder for folder in folders if not (folder / "train").is_dir()]
+    found = scan(folders, read_samples=False)
+    inventory = replace(found, problems=[p for p in found.problems if p.path not in trainless])
     _print_inventory(inventory)
-    for name in machines:
-        if not (out / name / "train").is_dir():
-            typer.echo(f"{name}: no train clips yet; fetch the other part into {out}", err=True)
+    for folder in trainless:
+        typer.echo(f"{folder.name}: no train clips yet; fetch the other part into {out}", err=True)
     typer.echo(
         f"{catalogue.title}: {catalogue.licence}; cite https://doi.org/{wanted.doi}", err=True
     )
     if inventory.problems:
         raise typer.Exit(1)
-
-
-def _fetch_with_bars(part: Part, machines: Sequence[str], out: Path, options: FetchOptions) -> None:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    from edge_asd_export.data.fetch import fetch as fetch_part
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    log = Console(stderr=True, highlight=False)
-    with Progress(
-        TextColumn("{task.description}"), *columns, console=log, disable=not log.is_terminal
-    ) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(archive: str, done: int, total: int | None) -> None:
-            if archive not in tasks:
-                tasks[archive] = bars.add_task(archive, completed=done)
-            bars.update(tasks[archive], completed=done, total=total)
-
-        def say(line: str) -> None:
-            log.print(line, markup=False, soft_wrap=True)
-
-        try:
-            fetch_part(part, machines, out, options, say, progress)
-        except KeyboardInterrupt:
-            say(f"what has arrived is kept in {out}: run the same command again to go on")
-            raise
-
-
-def _scan_fetched(folders: Sequence[Path]) -> Inventory:
-    """The clips of these machines; that one has no train clips yet is no problem here."""
-    from edge_asd_export.data.clips import Inventory, scan
-
-    inventory = scan(folders, read_samples=False)
-    trainless = [folder for folder in folders if not (folder / "train").is_dir()]
-    problems = tuple(p for p in inventory.problems if p.path not in trainless)
-    return Inventory(inventory.machines, problems)
 
 
 def _print_inventory(inventory: Inventory) -> None:

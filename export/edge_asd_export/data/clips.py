@@ -15,19 +15,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clip_file import (
     SAMPLE_RATE_HZ,
-    ClipFormat,
-    ClipName,
     Label,
     Split,
-    UnusableClipError,
-    attribute_pairs,
-    inspect_clip,
+    clip_samples,
     parse_name,
 )
 
@@ -36,6 +34,7 @@ __all__ = [
     "Inventory",
     "MachineClips",
     "Problem",
+    "machine_of",
     "require_clean",
     "require_clean_train",
     "scan",
@@ -58,7 +57,6 @@ class Clip:
     domain: Domain | None  # None: anonymous evaluation clip
     label: Label | None  # None: anonymous evaluation clip
     index: int  # running number; some machines count per class, some over all: not an identity
-    attributes: tuple[tuple[str, str], ...]  # keys may repeat; always empty for test clips
     attribute_text: str  # as in the name, case kept; always empty for test clips
     n_samples: int  # per channel
 
@@ -101,7 +99,7 @@ class Inventory:
     """Everything found below the given roots: usable clips by machine, and all problems."""
 
     machines: dict[str, MachineClips]
-    problems: tuple[Problem, ...]
+    problems: Sequence[Problem]
 
 
 def scan(
@@ -129,10 +127,7 @@ def scan(
     """
     problems: list[Problem] = []
     found = list(_find(roots, problems))
-
-    def check(file: _File) -> Clip | Problem:
-        return _check(file, read_samples=read_samples)
-
+    check = partial(_check, read_samples=read_samples)
     clips: list[Clip] = []
     # Decoding releases the interpreter lock, so threads are enough.
     with ThreadPoolExecutor() as pool:
@@ -144,8 +139,8 @@ def scan(
             if progress:
                 progress(n_done, len(found))
     folders: dict[str, Path] = {}
-    for file in found:
-        folders.setdefault(file.machine, file.path.parent.parent)
+    for path in found:
+        folders.setdefault(machine_of(path), path.parent.parent)
     machines = {
         name: machine
         for name, folder in sorted(folders.items())
@@ -154,15 +149,19 @@ def scan(
     return Inventory(machines, tuple(sorted(problems)))
 
 
-def require_clean(inventory: Inventory) -> None:
-    """Nothing when all clips are usable.
+def machine_of(path: Path) -> str:
+    """Machine of a clip or of its problem: the folder's name, whatever links lead there."""
+    return path.parent.parent.resolve().name
+
+
+def require_clean(problems: Sequence[Problem]) -> None:
+    """Nothing when there are no problems.
 
     Raises
     ------
     DataError
         With one summary line, then one line per problem.
     """
-    problems = inventory.problems
     if not problems:
         return
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -182,31 +181,22 @@ def require_clean_train(inventory: Inventory) -> tuple[Problem, ...]:
         As :func:`require_clean`, for everything that is not a test clip.
     """
     of_tests = tuple(p for p in inventory.problems if p.path.parent.name == "test")
-    others = tuple(p for p in inventory.problems if p not in of_tests)
-    require_clean(Inventory(inventory.machines, others))
+    require_clean([problem for problem in inventory.problems if problem not in of_tests])
     return of_tests
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    path: Path
-    machine: str
-    split: Split
-
-
-def _find(roots: Sequence[Path], problems: list[Problem]) -> Iterator[_File]:
+def _find(roots: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
     """Every audio file of every machine; files met twice by overlapping roots come once."""
     seen: set[Path] = set()
     for root in roots:
         if not root.is_dir():
             raise UsageError(f"{root}: no such folder; give a folder of machine folders")
         for folder in _machine_folders(root, problems):
-            machine = folder.resolve().name
             for split in _SPLITS:
                 for path in _visible(folder / split):
                     if _is_audio(path) and path.resolve() not in seen:
                         seen.add(path.resolve())
-                        yield _File(path, machine, split)
+                        yield path
 
 
 def _machine_folders(root: Path, problems: list[Problem]) -> Iterator[Path]:
@@ -239,36 +229,28 @@ def _visible(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
 
 
-def _check(file: _File, *, read_samples: bool) -> Clip | Problem:
+def _check(path: Path, *, read_samples: bool) -> Clip | Problem:
+    split = cast("Split", path.parent.name)
     try:
-        name = parse_name(file.path)
+        name = parse_name(path)
+        if name.split not in (None, split):
+            raise DataError(f"the name says {name.split}, the folder is {split}")
+        if split == "train" and name.label != "normal":
+            what = "anomaly" if name.label else "anonymous"
+            raise DataError(f"{what} clip in train, which must hold named normal clips")
+        n_samples = clip_samples(path, read_samples=read_samples)
     except DataError as error:
-        return Problem(file.path, str(error).partition(": ")[2])
-    if name.split not in (None, file.split):
-        return Problem(file.path, f"the name says {name.split}, the folder is {file.split}")
-    if file.split == "train" and name.label != "normal":
-        what = "anomaly" if name.label else "anonymous"
-        return Problem(file.path, f"{what} clip in train, which must hold named normal clips")
-    try:
-        form = inspect_clip(file.path, read_samples=read_samples)
-    except UnusableClipError as error:
-        return Problem(file.path, str(error))
-    return _clip(file, name, form)
-
-
-def _clip(file: _File, name: ClipName, form: ClipFormat) -> Clip:
-    attribute_text = name.attribute_text if file.split == "train" else ""
+        return Problem(path, str(error))
     return Clip(
-        path=file.path,
-        machine=file.machine,
+        path=path,
+        machine=machine_of(path),
         section=name.section,
-        split=file.split,
+        split=split,
         domain=name.domain,
         label=name.label,
         index=name.index,
-        attributes=attribute_pairs(attribute_text),
-        attribute_text=attribute_text,
-        n_samples=form.n_samples,
+        attribute_text=name.attribute_text if split == "train" else "",
+        n_samples=n_samples,
     )
 
 

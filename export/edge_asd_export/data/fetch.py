@@ -27,30 +27,23 @@ from edge_asd_export.data.resuming_download import (
 )
 from edge_asd_export.data.unpack import missing_splits, unpack
 
-__all__ = ["FetchOptions", "fetch"]
+__all__ = ["fetch"]
 
-ZENODO = "https://zenodo.org"
 ARCHIVES_FOLDER = ".archives"
 
 # 16-bit noise hardly packs: the 608 MB of bearingEmu unpack to 768 MB, 1200 clips of 10 s.
 _UNPACKED_TO_ARCHIVE = 1.3
 
 
-@dataclass(frozen=True, slots=True)
-class FetchOptions:
-    """How to fetch."""
-
-    base_url: str = ZENODO  # a server with Zenodo's paths
-    keep_archives: bool = False  # leave the zip files in `ARCHIVES_FOLDER`
-
-
 def fetch(
     part: Part,
     machines: Sequence[str],
     out: Path,
-    options: FetchOptions,
     say: Callable[[str], None],
     progress: Callable[[str, int, int | None], None],
+    *,
+    base_url: str,
+    keep_archives: bool,
 ) -> None:
     """Give `out/<machine>/{train,test}` the clips of a part of a data set.
 
@@ -61,6 +54,8 @@ def fetch(
     ----------
     say : takes one line when something begins, ends, or goes wrong and is tried again
     progress : takes (archive name, bytes here, bytes in all)
+    base_url : a server with Zenodo's paths
+    keep_archives : leave the zip files in `ARCHIVES_FOLDER`
 
     Raises
     ------
@@ -78,15 +73,15 @@ def fetch(
         store = out / ARCHIVES_FOLDER
         for stale in store.glob("tmp*"):  # pooch's, when the process was killed
             stale.unlink()
-        sources = _survey(session, part, wanted, store, options.base_url)
-        _require_space(out, sources, keep_archives=options.keep_archives)
+        sources = _survey(session, part, wanted, store, base_url)
+        _require_space(out, sources, keep_archives=keep_archives)
         for name, source in sources.items():
             path = _download(
                 session, source, DownloadProgress(say, partial(progress, source.path.name))
             )
             say(f"{name}: unpacking")
             _unpack(path, name, part, out)
-            if not options.keep_archives:
+            if not keep_archives:
                 path.unlink()
         if store.is_dir() and not any(store.iterdir()):
             store.rmdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from edge_asd_export.data.clip_file import NO_ATTRIBUTE
 from edge_asd_export.data.clips import Inventory, MachineClips
 from edge_asd_export.table import Row, Table
 
@@ -75,4 +76,4 @@ def _clip_s(machine: MachineClips) -> float:
 
 def _n_attribute_classes(machine: MachineClips) -> int:
     """Distinct attribute texts; 0 where the machine has no attributes."""
-    return len({clip.attributes for clip in machine.train} - {()})
+    return len({clip.attribute_text for clip in machine.train} - {NO_ATTRIBUTE})

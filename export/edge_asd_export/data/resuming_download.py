@@ -86,7 +86,10 @@ def ask(session: requests.Session, url: str) -> Offer:
             _require_success(response)
             return _offer(response)
     except requests.RequestException as error:
-        raise _unreachable(url, error) from error
+        raise DataError(
+            f"{url}: no connection ({type(error).__name__}); check the network "
+            "(behind a proxy, set HTTPS_PROXY) and run the same command again"
+        ) from error
 
 
 def receive(session: requests.Session, url: str, part: Path, progress: DownloadProgress) -> None:
@@ -107,7 +110,11 @@ def receive(session: requests.Session, url: str, part: Path, progress: DownloadP
             failures = 1 if n_here > n_most else failures + 1
             n_most = max(n_most, n_here)
             if failures >= MAX_FAILURES:
-                raise _broken_off(url, part, error) from error
+                raise DataError(
+                    f"{url}: the connection broke off {MAX_FAILURES} times "
+                    f"({type(error).__name__}); {n_here:,} bytes are kept in {part}: "
+                    "run the same command again to go on"
+                ) from error
             pause_s = min(BACKOFF_S * 2 ** (failures - 1), MAX_PAUSE_S)
             progress.say(f"{part.stem}: connection lost after {n_here:,} bytes, trying again")
             time.sleep(pause_s)
@@ -202,17 +209,3 @@ def _read_note(part: Path) -> Offer | None:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-def _unreachable(url: str, error: requests.RequestException) -> DataError:
-    return DataError(
-        f"{url}: no connection ({type(error).__name__}); check the network "
-        "(behind a proxy, set HTTPS_PROXY) and run the same command again"
-    )
-
-
-def _broken_off(url: str, part: Path, error: requests.RequestException) -> DataError:
-    return DataError(
-        f"{url}: the connection broke off {MAX_FAILURES} times ({type(error).__name__}); "
-        f"{_size(part):,} bytes are kept in {part}: run the same command again to go on"
-    )

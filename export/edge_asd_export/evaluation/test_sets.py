@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_asd.bundle.manifest import Manifest
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import Clip, Inventory, MachineClips, require_clean
+from edge_asd_export.data.clips import Clip, Inventory, MachineClips, machine_of, require_clean
 from edge_asd_export.evaluation.challenge_csv import Truth, read_ground_truth
 from edge_asd_export.evaluation.metrics import checked_clips
 
@@ -76,7 +76,8 @@ def plan_test_sets(
         rate, when the ground truth lacks a clip, or when no machine is left.
     """
     known = set.intersection(*(set(manifest.machines) for manifest in bundles.values()))
-    _require_usable(inventory, known)
+    of_tests = [problem for problem in inventory.problems if problem.path.parent.name == "test"]
+    require_clean([problem for problem in of_tests if machine_of(problem.path) in known])
     tested = {name for name, machine in inventory.machines.items() if machine.test}
     for bundle, manifest in bundles.items():
         if tested.isdisjoint(manifest.machines):
@@ -104,18 +105,6 @@ def plan_test_sets(
     return tuple(test_sets), tuple(
         f"machine {name!r} is left out: {reason}" for name, reason in reasons.items()
     )
-
-
-def _require_usable(inventory: Inventory, machines: Collection[str]) -> None:
-    """Refuse unusable test clips of these machines."""
-    concerned = tuple(
-        problem
-        for problem in inventory.problems
-        # As the scan names machines: the clip itself may be a link to anywhere.
-        if problem.path.parent.name == "test"
-        and problem.path.parent.parent.resolve().name in machines
-    )
-    require_clean(Inventory(inventory.machines, concerned))
 
 
 def _require_fit(found: MachineClips, bundle: str, manifest: Manifest) -> None:

@@ -35,7 +35,6 @@ __all__ = [
     "FaultLevel",
     "PlannedClip",
     "planned_clips",
-    "render_clip",
     "synthesize",
 ]
 
@@ -101,34 +100,13 @@ class PlannedClip:
         return f"{machine}/{self.split}/{self.name}"
 
     def render(self, machine: Machine, settings: DataSetSettings) -> NDArray[np.float32]:
-        """Near and far recording, (2, n_samples) float32."""
-        return render_clip(
-            machine,
-            self.condition,
-            self.domain,
-            Draws(settings.seed, (machine.name, self.split, self.domain, self.index)),
-            settings.n_samples,
-            fault=self.fault,
-            level=self.level or "strong",
-        )
-
-
-def render_clip(
-    machine: Machine,
-    condition: Condition,
-    domain: Domain,
-    draws: Draws,
-    n_samples: int,
-    *,
-    fault: str | None = None,
-    level: FaultLevel = "strong",
-) -> NDArray[np.float32]:
-    """One clip, (2, n_samples) float32: healthy for `fault` None, else faulty throughout."""
-    low, high = SEVERITIES[level]
-    # Drawn also for a healthy clip: what is drawn must not depend on the label.
-    drawn = draws.of("severity").uniform(low, high)
-    severity = np.full(n_samples, drawn if fault else 0.0)
-    return render(machine, condition, domain, draws, severity, fault=fault)
+        """Near and far recording, (2, n_samples) float32; a fault is there throughout."""
+        draws = Draws(settings.seed, (machine.name, self.split, self.domain, self.index))
+        # Drawn also for a healthy clip: what is drawn must not depend on the label.
+        drawn = draws.of("severity").uniform(*SEVERITIES[self.level or "strong"])
+        severity = np.full(settings.n_samples, drawn if self.fault else 0.0)
+        scene = render(machine, self.condition, self.domain, draws, severity, fault=self.fault)
+        return scene.recording
 
 
 def synthesize(

@@ -23,7 +23,7 @@ from edge_asd_export.synth.machine import Condition, Machine, Operation
 from edge_asd_export.synth.room import Room, SoundPath, draw_room
 from edge_asd_export.synth.signals import Signal, rms
 
-__all__ = ["Draws", "SceneParts", "heard_apart", "render"]
+__all__ = ["Draws", "Scene", "render"]
 
 _LEVEL_DBFS = -34.0  # of the machine at the near microphone
 _GAIN_JITTER_DB = 6.0  # wide, so that a fault's peaks say little about its presence
@@ -48,12 +48,18 @@ class Draws:
 
 
 @dataclass(frozen=True, slots=True)
-class SceneParts:
-    """The summands of a recording, each (2, n_samples): near, far."""
+class Scene:
+    """The summands of a recording, each (2, n_samples) at 16 kHz: near, far."""
 
     machine: Signal
     background: Signal
     sensors: Signal
+
+    @property
+    def recording(self) -> NDArray[np.float32]:
+        """Near and far recording, (2, n_samples) float32 in [-1, 1]."""
+        total = self.machine + self.background + self.sensors
+        return np.clip(total, -1, 1).astype(np.float32)
 
 
 def render(
@@ -64,8 +70,8 @@ def render(
     severity: Signal,
     *,
     fault: str | None = None,
-) -> NDArray[np.float32]:
-    """Near and far recording of a running machine.
+) -> Scene:
+    """What two microphones hear of a running machine.
 
     Parameters
     ----------
@@ -77,26 +83,7 @@ def render(
         Of the fault at each sample, (n_samples,): 0 healthy, about 0.35 subtle, about 1 strong.
     fault
         One of `machine.faults`; None for a healthy machine.
-
-    Returns
-    -------
-    (2, n_samples) float32 in [-1, 1] at 16 kHz: near, far.
     """
-    parts = heard_apart(machine, condition, domain, draws, severity, fault=fault)
-    total = parts.machine + parts.background + parts.sensors
-    return np.clip(total, -1, 1).astype(np.float32)
-
-
-def heard_apart(
-    machine: Machine,
-    condition: Condition,
-    domain: Domain,
-    draws: Draws,
-    severity: Signal,
-    *,
-    fault: str | None = None,
-) -> SceneParts:
-    """What `render` adds up, apart; same parameters."""
     sound = machine.sound(Operation(condition, fault, severity, draws.of("machine")))
     other = background(domain, len(severity), draws.of("background"))
     room = _room(machine.name, domain)
@@ -110,7 +97,7 @@ def heard_apart(
     machine_image *= _amplitude(gain_db) / _level_of_machine(machine_image[0], severity)
     background_image *= _amplitude(gain_db - snr_db) / rms(background_image[0])
     sensors = draws.of("sensors").standard_normal(machine_image.shape)
-    return SceneParts(machine_image, background_image, _amplitude(_SENSOR_NOISE_DBFS) * sensors)
+    return Scene(machine_image, background_image, _amplitude(_SENSOR_NOISE_DBFS) * sensors)
 
 
 @cache

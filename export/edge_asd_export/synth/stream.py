@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_asd.errors import UsageError
+from edge_asd.state.atomic import atomic_file
 from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.dataset import SEVERITIES, FaultLevel
 from edge_asd_export.synth.machine import Machine
@@ -78,7 +78,7 @@ def render_stream(
         Draws(seed, (machine.name, "stream")),
         shape * np.mean(SEVERITIES[level]),
         fault=fault,
-    )
+    ).recording
     if sample_rate_hz != SAMPLE_RATE_HZ:
         import soxr
 
@@ -100,7 +100,5 @@ def write_stream(path: Path, stream: Stream, *, force: bool = False) -> None:
     if path.exists() and not force:
         raise UsageError(f"{path}: exists; choose another name, or --force to replace it")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=path.parent) as folder:
-        unfinished = Path(folder) / "stream.wav"
-        soundfile.write(unfinished, stream.audio.T, stream.sample_rate_hz, subtype="PCM_16")
-        unfinished.replace(path)
+    with atomic_file(path) as file:
+        soundfile.write(file, stream.audio.T, stream.sample_rate_hz, "PCM_16", format="WAV")

@@ -29,7 +29,7 @@ from edge_asd_export.synth.dataset import (
     synthesize,
 )
 from edge_asd_export.synth.machine import Operation
-from edge_asd_export.synth.scene import Draws, heard_apart
+from edge_asd_export.synth.scene import Draws, render
 from edge_asd_export.synth.stream import render_stream, write_stream
 
 RATE_HZ = 16_000
@@ -82,7 +82,7 @@ def tree(folder: Path) -> dict[Path, bytes]:
 def test_a_data_set_reads_cleanly_in_the_layout_of_the_challenge(data_set: Path) -> None:
     inventory = scan([data_set])
 
-    require_clean(inventory)
+    require_clean(inventory.problems)
     assert set(inventory.machines) == set(MACHINES)
     for machine in inventory.machines.values():
         assert machine.window_samples == SMALL.n_samples
@@ -179,7 +179,7 @@ def test_a_normal_and_an_anomalous_clip_of_one_number_share_background_and_noise
 ) -> None:
     kind = MACHINES[machine]
     healthy, faulty = (
-        heard_apart(kind, kind.source[0], "source", Draws(0, ("pair",)), severity, fault=fault)
+        render(kind, kind.source[0], "source", Draws(0, ("pair",)), severity, fault=fault)
         for severity, fault in ((np.zeros(8000), None), (np.ones(8000), kind.faults[0]))
     )
 
@@ -194,7 +194,7 @@ def test_the_machine_is_louder_near_and_the_background_louder_far(
     machine: str, domain: Domain
 ) -> None:
     kind = MACHINES[machine]
-    parts = heard_apart(kind, kind.source[0], domain, Draws(0, ("levels",)), np.zeros(RATE_HZ))
+    parts = render(kind, kind.source[0], domain, Draws(0, ("levels",)), np.zeros(RATE_HZ))
 
     machine_db, background_db = (
         20 * np.log10(image[1].std() / image[0].std())
@@ -207,7 +207,7 @@ def test_the_machine_is_louder_near_and_the_background_louder_far(
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_machine_arrives_at_the_far_microphone_later(machine: str) -> None:
     kind = MACHINES[machine]
-    parts = heard_apart(kind, kind.source[0], "source", Draws(0, ("delay",)), np.zeros(RATE_HZ))
+    parts = render(kind, kind.source[0], "source", Draws(0, ("delay",)), np.zeros(RATE_HZ))
 
     near, far = np.fft.rfft(parts.machine, 2 * RATE_HZ)
     # The phase transform sharpens the direct arrival against tones and reverberation.
@@ -288,7 +288,7 @@ def test_force_replaces_machine_folders_and_leaves_the_rest(tmp_path: Path) -> N
 
     synthesize(tmp_path, ["fan"], SMALL, force=True)
 
-    require_clean(scan([tmp_path / "fan"]))
+    require_clean(scan([tmp_path / "fan"]).problems)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fan", "precious.txt"]
 
 
@@ -355,7 +355,7 @@ def test_the_command_writes_a_data_set(tmp_path: Path) -> None:
 
     assert result.exit_code == 0
     assert "7 synthetic clips of fan" in result.stdout
-    require_clean(scan([tmp_path / "set"]))
+    require_clean(scan([tmp_path / "set"]).problems)
 
 
 def test_the_command_writes_a_stream_and_says_where_the_fault_is(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def ramp(tmp_path: Path) -> Clip:
     path.parent.mkdir(parents=True)
     ramp = np.arange(1000) / 2000
     sf.write(path, np.stack([ramp, -ramp], axis=1), 16_000, subtype="FLOAT")
-    return Clip(path, "fan", "00", "train", "source", "normal", 0, (("spd", "1"),), "spd_1", 1000)
+    return Clip(path, "fan", "00", "train", "source", "normal", 0, "spd_1", 1000)
 
 
 def test_every_clip_is_paired_with_every_view(small_clips: dict[str, tuple[Clip, ...]]) -> None:
