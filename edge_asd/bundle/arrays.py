@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 from zipfile import BadZipFile
@@ -39,16 +40,13 @@ def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
     BundleError
         When the file is missing, damaged, or holds objects instead of numbers.
     """
-    try:
-        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (
-        *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
-        NotImplementedError,  # what zipfile makes of a damaged compression method
-    ) as error:
-        raise BundleError(
-            f"{what} {path} cannot be read ({error}); copy the bundle again"
-        ) from error
+    with (
+        _reading(f"{what} {path}"),
+        path.open("rb") as file,
+        NpzFile(file, allow_pickle=False) as arrays,
+    ):
+        content = dict(arrays)
+    return content
 
 
 def read_array(path: Path, dtype: type[_Float], shape: tuple[int, ...]) -> NDArray[_Float]:
@@ -59,13 +57,23 @@ def read_array(path: Path, dtype: type[_Float], shape: tuple[int, ...]) -> NDArr
     BundleError
         When the file is missing, damaged, or holds something else.
     """
-    try:
+    with _reading(str(path)):
         array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
         raise BundleError(
             f"{path} does not hold the {dtype.__name__} array {shape} that the manifest says; "
             "copy or export the bundle again"
         )
     return array
+
+
+@contextmanager
+def _reading(file: str) -> Iterator[None]:
+    """Raise BundleError when a file is missing or damaged."""
+    try:
+        yield
+    except (
+        *(OSError, ValueError, EOFError, BadZipFile, zlib.error),
+        NotImplementedError,  # what zipfile makes of a damaged compression method
+    ) as error:
+        raise BundleError(f"{file} cannot be read ({error}); copy the bundle again") from error

@@ -14,7 +14,7 @@ from device.mini_bundle import write_mini_bundle
 from typer.testing import CliRunner
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import read_arrays, write_arrays
+from edge_asd.bundle.arrays import read_array, read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
@@ -183,3 +183,15 @@ def test_golden_windows_repeat_exactly_on_the_computer_that_recorded_them(bundle
     assert agreement.n_windows == 2
     assert agreement.min_cosine == pytest.approx(1.0, abs=1e-12)
     assert agreement.max_score_difference == 0.0
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"\x93NUMPY\x01\x00", b"text"])
+def test_a_file_that_holds_no_array_is_an_error_of_the_bundle(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "a.npy").write_bytes(content)
+
+    with pytest.raises(BundleError, match=r"a\.npy cannot be read"):
+        read_array(tmp_path / "a.npy", np.float32, (1, 2))
+    with pytest.raises(BundleError, match=r"rows .*a\.npy cannot be read"):
+        read_arrays(tmp_path / "a.npy", "rows")
