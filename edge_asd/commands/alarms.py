@@ -77,10 +77,13 @@ def _print(reports: list[MonitorReport]) -> None:
     from edge_asd.commands import tables
 
     console = tables.plain_console()
-    console.print(_states(reports))
-    faults = [(report, fault) for report in reports for fault in report.status.get("faults", ())]
+    headings = ("machine", "state", "since", "score", "threshold", "monitor")
+    console.print(_table(headings, map(_state_row, reports)))
+    faults = [
+        _fault_row(report, fault) for report in reports for fault in report.status.get("faults", ())
+    ]
     if faults:
-        console.print("", _faults(faults), sep="\n")
+        console.print("", _table(("machine", "fault", "since", "detail"), faults), sep="\n")
     for report in reports:
         if report.alarms:
             console.print()
@@ -92,35 +95,25 @@ def _print(reports: list[MonitorReport]) -> None:
             console.print(Padding(_story(record), (0, 0, 0, 2)))
 
 
-def _states(reports: Iterable[MonitorReport]) -> Table:
-    table = _table("machine", "state", "since", "score", "threshold", "monitor")
-    for report in reports:
-        status = report.status
-        until = status.get("shelved_until")
-        table.add_row(
-            _plain(report.machine),
-            _state(report),
-            f"until\n{_time(until)}" if until else _since(status.get("alarm_id")),
-            _number(status.get("score")),
-            _number(status.get("threshold")),
-            _monitor(report),
-        )
-    return table
+def _state_row(report: MonitorReport) -> tuple[str | Text, ...]:
+    status = report.status
+    until = status.get("shelved_until")
+    return (
+        _plain(report.machine),
+        _state(report),
+        f"until\n{_time(until)}" if until else _since(status.get("alarm_id")),
+        _number(status.get("score")),
+        _number(status.get("threshold")),
+        _monitor(report),
+    )
 
 
-def _faults(faults: Iterable[tuple[MonitorReport, dict[str, Any]]]) -> Table:
-    table = _table("machine", "fault", "since", "detail")
-    for report, fault in faults:
-        table.add_row(
-            _plain(report.machine),
-            _plain(fault.get("fault")),
-            _time(fault.get("since")),
-            _plain(fault.get("detail")),
-        )
-    return table
+def _fault_row(report: MonitorReport, fault: dict[str, Any]) -> tuple[str, ...]:
+    since = _time(fault.get("since"))
+    return _plain(report.machine), _plain(fault.get("fault")), since, _plain(fault.get("detail"))
 
 
-def _table(*headings: str) -> Table:
+def _table(headings: Iterable[str], rows: Iterable[tuple[str | Text, ...]]) -> Table:
     """A table that fits 80 columns; what may be long is folded."""
     from rich import box
     from rich.table import Table
@@ -129,6 +122,8 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         may_be_long = heading in ("machine", "monitor", "detail")
         table.add_column(heading, overflow="fold", no_wrap=not may_be_long)
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
