@@ -21,7 +21,7 @@ from edge_asd.events.moment import Moment
 from edge_asd.events.status import FaultStatus
 from edge_asd.state.record import StateRecord
 
-__all__ = ["FaultReporter"]
+__all__ = ["FaultReporter", "fault_raised"]
 
 # Of sound, after which a fault from before the restart would be back: the slowest is that of
 # an average level, which is known after 20 s and must be wrong for another 60 s.
@@ -113,16 +113,7 @@ class FaultReporter:
         self._save()
         if carried:
             return []
-        return [
-            FaultRaisedEvent(
-                **at.facts(),
-                fault=change.key,
-                severity=change.fault.severity,
-                meaning=change.fault.meaning,
-                detail=change.detail,
-                figures=dict(change.figures),
-            )
-        ]
+        return [fault_raised(at, change)]
 
     def _ended(self, change: FaultChange, at: Moment) -> list[Event]:
         del self._active[change.key]
@@ -138,6 +129,18 @@ class FaultReporter:
             SavedFaults(faults=self.status).save(self._file)
         except OSError as error:
             _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
+
+
+def fault_raised(at: Moment, change: FaultChange) -> FaultRaisedEvent:
+    """Return the event of a fault that began."""
+    return FaultRaisedEvent(
+        **at.facts(),
+        fault=change.key,
+        severity=change.fault.severity,
+        meaning=change.fault.meaning,
+        detail=change.detail,
+        figures=dict(change.figures),
+    )
 
 
 def _cleared(

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, NoticeEvent
-from edge_asd.events.fault import FAULTS
+from edge_asd.events.fault import noticed
+from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.state.record import StateRecord, UtcTime
@@ -49,6 +50,10 @@ class StartRecord(Watcher):
     Parameters
     ----------
     utc : the time of day
+
+    Attributes
+    ----------
+    heard : whether any sound came in this run
     """
 
     def __init__(self, path: Path, machine: str, utc: Callable[[], datetime]) -> None:
@@ -58,12 +63,7 @@ class StartRecord(Watcher):
         self._before = SavedStarts.load_or_set_aside(path) or SavedStarts()
         self._saved = self._before
         self._due_s = 0.0
-        self._heard = False
-
-    @property
-    def heard(self) -> bool:
-        """Whether any sound came in this run."""
-        return self._heard
+        self.heard = False
 
     def failed(self, error: str) -> FaultRaisedEvent | None:
         """Note that a start failed; return the event of it, unless one was given lately."""
@@ -78,15 +78,8 @@ class StartRecord(Watcher):
         )
         if not tell:
             return None
-        fault = FAULTS["start"]
-        return FaultRaisedEvent(
-            **Moment(now, 0.0, self._machine).facts(),
-            fault=fault.name,
-            severity=fault.severity,
-            meaning=fault.meaning,
-            detail=error,
-            figures={"failures": self._saved.failures},
-        )
+        change = noticed("start", error, failures=self._saved.failures)
+        return fault_raised(Moment(now, 0.0, self._machine), change)
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Note that the monitor runs; report at the first sound what was before."""
@@ -95,9 +88,9 @@ class StartRecord(Watcher):
             restart_told = self._saved.restart_told
             self._saved = SavedStarts()  # a start that gets sound ends a row of failures
             self._save(running=True, alive=self._utc(), restart_told=restart_told)
-        if self._heard:
+        if self.heard:
             return ()
-        self._heard = True
+        self.heard = True
         return tuple(self._events_before(self._before, at))
 
     def close(self) -> None:
