@@ -57,8 +57,8 @@ def read_array(path: Path, dtype: type[_Float], shape: tuple[int, ...]) -> NDArr
     BundleError
         When the file is missing, damaged, or holds something else.
     """
-    with _reading(str(path)):
-        array = np.load(path, allow_pickle=False)
+    with _reading(str(path)), path.open("rb") as file:
+        array = np.load(file, allow_pickle=False)
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.shape != shape:
         raise BundleError(
             f"{path} does not hold the {dtype.__name__} array {shape} that the manifest says; "
