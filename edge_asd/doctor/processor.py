@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from edge_asd import system_files
@@ -49,7 +50,8 @@ def temperatures(installation: Installation) -> Iterator[Verdict]:
     yield heat(zones(installation.root))
     bits = firmware_bits(installation.root)
     if not bits and installation.root == Path("/") and shutil.which("vcgencmd"):
-        bits = _vcgencmd()
+        with suppress(EdgeAsdError):  # no access to the firmware
+            bits = systemd.run("vcgencmd", "get_throttled").strip()
     if bits:
         yield throttled(bits)
 
@@ -130,10 +132,3 @@ def memory(free_bytes: int | None) -> Verdict:
     if free_mib < _LOW_FREE_MIB:
         return warning("memory", found, "enough for a small bundle; 'edge-asd bench' tells")
     return ok("memory", found)
-
-
-def _vcgencmd() -> str:
-    try:
-        return systemd.run("vcgencmd", "get_throttled").strip()
-    except EdgeAsdError:
-        return ""  # no access to the firmware
