@@ -49,8 +49,7 @@ def simulated_monitor(
     """
     stop = Stop()
     state = StateFolder(root, machine)
-    state.lock()
-    stack.callback(state.unlock)
+    stack.enter_context(state.lock())
 
     def open_again() -> OpenedMachine:
         return open_machine(bundle, machine, state=state)

@@ -71,8 +71,7 @@ class Session:
                 machine = bundle.resolve_machine(None)
             folder = self._folder(machine)
             if folder is not None:
-                folder.lock()
-                stack.callback(folder.unlock)
+                stack.enter_context(folder.lock())
             if self.recording is not None or folder is None:
                 return self._listen(bundle or Bundle.open(self.bundle), machine, folder, stack)
             record = StartRecord(folder.start_file, machine, lambda: datetime.now(UTC))

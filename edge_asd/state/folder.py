@@ -94,7 +94,6 @@ class StateFolder:
         self.events = self.path / "events"
         self.spool = self.path / "spool"
         self.learned = self.path / "learned"
-        self._lock: IO[str] | None = None
 
     def make(self) -> None:
         """Make the folder.
@@ -110,8 +109,8 @@ class StateFolder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def lock(self) -> None:
-        """Make the folder and keep other monitors out of it until the process ends.
+    def lock(self) -> IO[str]:
+        """Make the folder and keep other monitors out of it until what is returned is closed.
 
         Raises
         ------
@@ -120,20 +119,15 @@ class StateFolder:
         """
         self.make()
         try:
-            self._lock = lock_file(self.path / "lock")
+            lock = lock_file(self.path / "lock")
         except OSError as error:
             raise self._unusable(error) from error
-        if self._lock is None:
+        if lock is None:
             raise StateError(
                 f"another monitor of {self.machine!r} is running ({self.path} is locked); "
                 "end it first, or name another folder with --state"
             )
-
-    def unlock(self) -> None:
-        """Let other monitors in."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        return lock
 
     def _unusable(self, error: OSError) -> StateError:
         return StateError(

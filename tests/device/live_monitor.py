@@ -32,7 +32,7 @@ class LiveMonitor:
         self.status: dict[str, Any] = {"capture": "healthy", "score": 0.5, "threshold": 2.0}
         self._machine = machine
         self.folder = StateFolder(root, machine)
-        self.folder.lock()
+        self._lock = self.folder.lock()
         self._server = ControlServer(self.folder.control_socket)
         self.alarm = Alarm(POLICY, lambda s: f"{machine}-{compact_utc(self._utc(s))}")
         self._reporter = AlarmReporter(
@@ -49,7 +49,7 @@ class LiveMonitor:
         self._done.set()
         self._thread.join()
         self._server.close()
-        self.folder.unlock()
+        self._lock.close()
 
     def _run(self) -> None:
         while not self._done.wait(0.005):
