@@ -33,7 +33,6 @@ from edge_asd.capture.abandonable_call import AbandonableCall
 from edge_asd.capture.health import CaptureHealth, CaptureState
 from edge_asd.capture.microphone import (
     OpenedMicrophone,
-    OpenMicrophone,
     never_wait_for_portaudio,
     open_microphone,
 )
@@ -88,7 +87,7 @@ class LiveSource:
     stop : ends the stream
     clock : seconds that never run backwards
     root : of the file system where the kernel lists its cards
-    opener : opens a microphone; None for those of PortAudio
+    opener : as :func:`edge_asd.capture.microphone.open_microphone`, which it is if None
     sleep : waits for so many seconds, or until `stop`; None for real waiting
     """
 
@@ -102,7 +101,7 @@ class LiveSource:
         stop: threading.Event,
         clock: Callable[[], float] = time.monotonic,
         root: Path = Path("/"),
-        opener: OpenMicrophone | None = None,
+        opener: Callable[[str, bool], OpenedMicrophone] | None = None,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         self._query = query

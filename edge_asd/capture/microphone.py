@@ -31,13 +31,7 @@ from edge_asd.capture.sound_device import (
 from edge_asd.errors import AudioError
 from edge_asd.profile import CaptureSettings
 
-__all__ = [
-    "Microphone",
-    "OpenMicrophone",
-    "OpenedMicrophone",
-    "never_wait_for_portaudio",
-    "open_microphone",
-]
+__all__ = ["Microphone", "OpenedMicrophone", "never_wait_for_portaudio", "open_microphone"]
 
 # PulseAudio delivers in bursts of 2 s; a card that is silent for longer lost audio.
 _STALL_S = 3.0
@@ -63,11 +57,6 @@ class OpenedMicrophone(Protocol):
     def backlog_s(self) -> float: ...
     def read(self, timeout_s: float) -> Arrival | None: ...
     def close(self) -> None: ...
-
-
-# From the name of a device, and whether to look for new devices first. AudioError when it
-# cannot be opened, DeviceNotFoundError when it is not there.
-OpenMicrophone = Callable[[str, bool], OpenedMicrophone]
 
 
 class Microphone:

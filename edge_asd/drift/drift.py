@@ -69,16 +69,16 @@ class Drift(Watcher):
         self._sound = (DailySound.load_or_set_aside(file) if file else None) or DailySound(
             scored_by=scored_by, enrolled=normal
         )
-        self.compare_with(normal, scored_by=scored_by)
+        self._compare_with(normal, scored_by)
 
-    def compare_with(self, normal: NormalSummary | None, *, scored_by: str = "") -> None:
-        """Take the summary of another enrolment; days that were scored otherwise go."""
+    def _compare_with(self, normal: NormalSummary | None, scored_by: str) -> None:
+        """Take the summary of an enrolment; days that were scored otherwise go."""
         if (scored_by, normal) != (self._sound.scored_by, self._sound.enrolled):
             self._sound = DailySound(scored_by=scored_by, enrolled=normal)
 
     def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Compare with another enrolment."""
-        self.compare_with(opened.normal, scored_by=opened.scored_by)
+        self._compare_with(opened.normal, opened.scored_by)
         return ()
 
     def on_gap(self, at: Moment, lost_s: float | None) -> Iterable[Event]:
@@ -115,9 +115,8 @@ class Drift(Watcher):
 
     def _end_day(self, at: Moment) -> Sequence[Event]:
         self._sound.end_today()
-        counted = [
-            day for day in self._sound.days if day.heard_s >= 3600 * self._settings.min_hours
-        ]
+        least_s = 3600 * self._settings.min_hours
+        counted = [day for day in self._sound.days if day.heard_s >= least_s]
         if not counted or counted[-1] is not self._sound.days[-1]:
             return ()
         latest = counted[-1]
