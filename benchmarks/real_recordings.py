@@ -32,9 +32,15 @@ from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import system_named
 from edge_asd_export.bundling.embedded_clips import Embeddings, embed_clips
-from edge_asd_export.bundling.encoder_choice import CheckData, export_graphs
-from edge_asd_export.bundling.export_job import ExportOptions, Quantize
+from edge_asd_export.bundling.encoder_choice import export_network
+from edge_asd_export.bundling.export_job import (
+    ExportJob,
+    ExportOptions,
+    ExportProgress,
+    Quantize,
+)
 from edge_asd_export.bundling.graph_check import Tolerance
+from edge_asd_export.bundling.trained_networks import load_networks
 from edge_asd_export.calibration.channel_weights import (
     WEIGHT_RULES,
     channel_weights,
@@ -49,6 +55,7 @@ from edge_asd_export.calibration.scoring import (
     clips_by_domain,
     make_banks,
     normal_scores,
+    scorings_of,
 )
 from edge_asd_export.data.clips import Clip, MachineClips, scan
 from edge_asd_export.evaluation.metrics import (
@@ -58,7 +65,6 @@ from edge_asd_export.evaluation.metrics import (
     official_score,
 )
 from edge_asd_export.training.run import Run
-from edge_asd_export.training.train import load_learner
 
 SYSTEM = system_named("system4")
 EXTRACTOR = "fkie"
@@ -122,20 +128,18 @@ def _embed(
     run: Run, machines: Mapping[str, MachineClips], quantize: Quantize
 ) -> tuple[dict[str, Embeddings], dict[str, Embeddings]]:
     """Embeddings of training and of test clips by machine, then branch."""
-    clips = [clip for machine in machines.values() for clip in machine.train]
+    job = ExportJob(
+        run,
+        SYSTEM,
+        scorings_of(SYSTEM, {}),
+        {name: machine.train for name, machine in machines.items()},
+        ExportOptions(quantize=quantize, tolerance=ANYTHING),
+        ExportProgress(lambda text: None, lambda done, total: None),
+    )
+    network = load_networks(job)[EXTRACTOR]
     with tempfile.TemporaryDirectory() as folder:
-        exported = export_graphs(
-            load_learner(run, EXTRACTOR).inference_extractor(),
-            EXTRACTOR,
-            EXTRACTOR,
-            Path(folder),
-            CheckData(
-                clips,
-                {branch.view: SCORERS["dldn-mean"] for branch in SYSTEM.branches},
-                centres=lambda machine, view: {},
-                read=lambda clip: read_audio(clip.path)[0],
-            ),
-            ExportOptions(quantize=quantize, tolerance=ANYTHING),
+        exported = export_network(
+            job, EXTRACTOR, network, Path(folder), lambda clip: read_audio(clip.path)[0]
         )
         if exported.report:
             print(f"  {asdict(exported.report)}", file=sys.stderr)

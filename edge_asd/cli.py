@@ -31,7 +31,6 @@ WORKSTATION_REQUIREMENTS = (
     "jinja2",
     "matplotlib",
     "onnx",
-    "pooch",
     "requests",
     "scipy",
     "sklearn",

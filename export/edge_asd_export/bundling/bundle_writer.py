@@ -30,7 +30,7 @@ from edge_asd_export.bundling.embedded_clips import (
     embed_machine,
     score_labelled_clips,
 )
-from edge_asd_export.bundling.encoder_choice import ExportedGraphs
+from edge_asd_export.bundling.encoder_choice import ExportedGraphs, export_network
 from edge_asd_export.bundling.export_job import Clips, ExportJob, ExportOptions, ExportProgress
 from edge_asd_export.bundling.golden_windows import (
     GOLDEN_FILE,
@@ -39,7 +39,7 @@ from edge_asd_export.bundling.golden_windows import (
     write_golden,
 )
 from edge_asd_export.bundling.graph_check import GraphReport
-from edge_asd_export.bundling.trained_networks import export_network, load_networks
+from edge_asd_export.bundling.trained_networks import load_networks
 from edge_asd_export.calibration.calibration import (
     Calibration,
     LabelledClips,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,17 +15,18 @@ from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain, ExtractorSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
-from edge_asd_export.bundling.export_job import ExportOptions
+from edge_asd_export.bundling.export_job import ExportJob
 from edge_asd_export.bundling.graph_check import GraphReport, Group, compare_encoders
 from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
-from edge_asd_export.calibration.scoring import Banks, Scoring, make_banks, normal_scores
+from edge_asd_export.bundling.trained_networks import TrainedNetwork
+from edge_asd_export.calibration.scoring import Scoring, make_banks, normal_scores
 from edge_asd_export.data.clips import Clip
-from edge_asd_export.training.trainable import TrainableExtractor
 
-__all__ = ["CheckData", "ExportedGraphs", "export_graphs", "spread_over"]
+__all__ = ["ExportedGraphs", "export_network", "spread_over"]
 
 T = TypeVar("T")
+Read = Callable[[Clip], NDArray[np.float32]]
 
 N_CALIBRATION_CLIPS = 64  # each through every view
 N_CHECK_CLIPS = 128  # other clips, where there are enough
@@ -40,51 +41,41 @@ class ExportedGraphs:
     report: GraphReport | None  # None: nothing was quantized
 
 
-@dataclass(frozen=True, slots=True)
-class CheckData:
-    """Training clips to calibrate with and to compare on, and how they are scored."""
-
-    clips: Sequence[Clip]
-    scorings: Mapping[str, Scoring]  # by view
-    centres: Callable[[str, str], Banks]  # of a machine and view; empty if there are none
-    read: Callable[[Clip], NDArray[np.float32]]  # audio (2, n_samples) of a clip
-
-
-def export_graphs(
-    extractor: TrainableExtractor,
-    name: str,
-    network: str,
-    bundle_dir: Path,
-    data: CheckData,
-    options: ExportOptions,
-    say: Callable[[str], None] = lambda text: None,
+def export_network(
+    job: ExportJob, name: str, network: TrainedNetwork, bundle_dir: Path, read: Read
 ) -> ExportedGraphs:
-    """Write an extractor's graphs into a bundle folder; keep int8 only when it is worth it.
+    """Write a network's graphs into a bundle folder; keep int8 only when it is worth it.
 
     Parameters
     ----------
-    name : of the extractor in the manifest
-    network : what was trained, for the manifest
-    say : called with a line for each step
+    name : of the network in the run and in the manifest
+    read : gives the audio (2, n_samples) of a training clip
     """
+    options, say, extractor = job.options, job.progress.say, name.partition("/")[0]
+    trained = network.learner.inference_extractor()
+    if trained.segments is not None and options.window_hop_frames is not None:
+        trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
     say(f"{name}: writing float32 graphs")
-    spec = write_extractor(extractor, name, bundle_dir, network=network)
+    variant = job.run.record.config.of(name).variant
+    spec = write_extractor(trained, name, bundle_dir, network=variant or extractor)
     if options.quantize == "none":
         return ExportedGraphs(spec, None)
+    branches = job.system.branches_of(extractor)
+    scorings = {branch.view: job.scorings[branch.name] for branch in branches}
     frontends = open_extractors(bundle_dir, {name: spec})[name]
-    spread = spread_over(data.clips, N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
+    spread = spread_over(job.clips_of(name), N_CALIBRATION_CLIPS + N_CHECK_CLIPS)
     calibration = spread_over(spread, N_CALIBRATION_CLIPS)
     held_out = [clip for clip in spread if clip not in calibration]
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {options.target}")
     fp32 = bundle_dir / spec.encoder.file
     int8 = fp32.with_suffix(".int8.onnx")
-    windows = (features for _, features in _windows(frontends, calibration, data))
+    windows = (features for _, features in _windows(frontends, calibration, scorings, read))
     quantize_encoder(fp32, int8, windows, TARGETS[options.target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
     report = compare_encoders(
-        name, fp32, int8, list(_windows(frontends, check, data)),
-        partial(_normal_scores, data=data), options.target, options.tolerance,
+        name, fp32, int8, list(_windows(frontends, check, scorings, read)),
+        partial(_normal_scores, scorings, network), options.target, options.tolerance,
     )  # fmt: skip
     if report.precision == "fp32":
         int8.unlink()
@@ -103,12 +94,12 @@ def spread_over(items: Sequence[T], n: int) -> list[T]:
 
 
 def _windows(
-    extractor: Extractor, clips: Iterable[Clip], data: CheckData
+    extractor: Extractor, clips: Iterable[Clip], views: Iterable[str], read: Read
 ) -> Iterable[tuple[Group, Features]]:
     """Encoder inputs of every clip and view: all segments, or a few spread over the window."""
     for clip in clips:
-        audio = data.read(clip)
-        for view in data.scorings:
+        audio = read(clip)
+        for view in views:
             window = fit_length(VIEWS[view].apply(audio)[None], extractor.spec.n_samples)
             group: Group = (clip.machine, view, clip.domain or "source")
             features = extractor.features(window)
@@ -118,7 +109,10 @@ def _windows(
 
 
 def _normal_scores(
-    groups: Sequence[Group], embeddings: NDArray[np.float32], *, data: CheckData
+    scorings: Mapping[str, Scoring],
+    network: TrainedNetwork,
+    groups: Sequence[Group],
+    embeddings: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """Score every window against the others of its machine and view, or as its scoring says."""
     scores = np.full(len(groups), np.nan)
@@ -129,10 +123,10 @@ def _normal_scores(
             if own:
                 index[domain] = np.array(own)
         rows = {domain: embeddings[i] for domain, i in index.items()}
-        scoring = data.scorings[view]
+        scoring = scorings[view]
         if scoring.references == "clips" and sum(map(len, rows.values())) < 2:
             continue
-        banks = make_banks(rows, scoring, data.centres(machine, view))
+        banks = make_banks(rows, scoring, network.centres(machine, view))
         for domain, values in normal_scores(rows, banks, scoring).items():
             scores[index[domain]] = values
     return scores

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Literal
 
 from edge_asd.bundle.system import System
+from edge_asd.errors import DataError, UsageError
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
-from edge_asd_export.data.clips import Clip
+from edge_asd_export.data.clips import Clip, require_clean_train, require_enough, scan
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.tasks import network_name
 
@@ -22,6 +24,7 @@ __all__ = [
     "ExportProgress",
     "Quantize",
     "Target",
+    "training_clips",
 ]
 
 # The near microphone stands at the machine; of models nothing is known beforehand.
@@ -79,3 +82,39 @@ class ExportJob:
         machine = network.partition("/")[2]
         own = [self.clips[machine]] if machine else self.clips.values()
         return [clip for clips in own for clip in clips]
+
+
+def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tuple[Clip, ...]]:
+    """The training clips of every machine that a run was trained on.
+
+    Parameters
+    ----------
+    data
+        Folders of recordings; None: those that the run was trained on.
+
+    Raises
+    ------
+    UsageError
+        When a folder is missing.
+    DataError
+        When a machine is missing, or its clips are too few, unusable or of another length.
+    """
+    folders = data or [Path(folder) for folder in run.record.data]
+    missing = [folder for folder in folders if not folder.is_dir()]
+    if missing:
+        raise UsageError(f"no recordings at {missing[0]}: name them with 'edge-asd export --data'")
+    inventory = scan(folders, read_samples=False)
+    require_clean_train(inventory)
+    machines = inventory.machines
+    absent = [name for name in run.record.machines if name not in machines]
+    if absent:
+        raise DataError(f"no recordings of {', '.join(absent)}, which {run.path} was trained on")
+    for name, window_samples in run.record.machines.items():
+        found = machines[name]
+        if found.window_samples != window_samples:
+            raise DataError(
+                f"clips of {name!r} are {found.window_samples} samples long, {run.path} was "
+                f"trained on {window_samples}: give the same recordings, or train again"
+            )
+        require_enough(found)
+    return {name: machines[name].train for name in run.record.machines}

@@ -29,7 +29,6 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 __all__ = [
     "TARGETS",
-    "QuantSettings",
     "first_weighted_nodes",
     "float_weight_bytes",
     "n_quantized_weights",
@@ -43,17 +42,15 @@ Features = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class QuantSettings:
-    """How weights and activations are rounded for one processor family."""
+    """How activations and weights are rounded for one processor family."""
 
     activation: QuantType
-    weight: QuantType
     reduce_range: bool  # 7-bit weights: 8-bit products overflow in x86's older int16 adds
-    method: CalibrationMethod
 
 
 TARGETS: Mapping[str, QuantSettings] = {
-    "x86-64": QuantSettings(QuantType.QUInt8, QuantType.QInt8, True, CalibrationMethod.MinMax),
-    "arm64": QuantSettings(QuantType.QInt8, QuantType.QInt8, False, CalibrationMethod.MinMax),
+    "x86-64": QuantSettings(QuantType.QUInt8, True),
+    "arm64": QuantSettings(QuantType.QInt8, False),
 }
 
 # Only operators with weights are quantized: the inputs of the normalisations and of the
@@ -97,8 +94,8 @@ def quantize_encoder(
             per_channel=True,
             reduce_range=settings.reduce_range,
             activation_type=settings.activation,
-            weight_type=settings.weight,
-            calibrate_method=settings.method,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=excluded,
         )
         quantize_dynamic(
@@ -107,7 +104,7 @@ def quantize_encoder(
             op_types_to_quantize=list(_DYNAMIC),
             per_channel=True,
             reduce_range=settings.reduce_range,
-            weight_type=settings.weight,
+            weight_type=QuantType.QInt8,
             nodes_to_exclude=excluded,
         )
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
 from edge_asd.errors import UsageError
-from edge_asd_export.bundling.encoder_choice import CheckData, ExportedGraphs, export_graphs
 from edge_asd_export.bundling.export_job import ExportJob
 from edge_asd_export.calibration.scoring import SCORINGS, Banks, centre_banks
-from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.learner import Learner
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.train import load_learner
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["TrainedNetwork", "export_network", "load_networks"]
+__all__ = ["TrainedNetwork", "load_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,37 +66,3 @@ def _check_scorings(job: ExportJob) -> None:
             raise UsageError(
                 f"{branch.extractor} cannot be scored by {found!r}, only by: {', '.join(possible)}"
             )
-
-
-def export_network(
-    job: ExportJob,
-    name: str,
-    network: TrainedNetwork,
-    bundle_dir: Path,
-    read: Callable[[Clip], NDArray[np.float32]],
-) -> ExportedGraphs:
-    """Write the graphs of a network, the encoder quantized only where that pays.
-
-    Parameters
-    ----------
-    read : gives the audio (2, n_samples) of a training clip
-    """
-    extractor = name.partition("/")[0]
-    trained = network.learner.inference_extractor()
-    if trained.segments is not None and job.options.window_hop_frames is not None:
-        trained.segments = replace(trained.segments, hop_frames=job.options.window_hop_frames)
-    branches = job.system.branches_of(extractor)
-    return export_graphs(
-        trained,
-        name,
-        job.run.record.config.of(name).variant or extractor,
-        bundle_dir,
-        CheckData(
-            job.clips_of(name),
-            {branch.view: job.scorings[branch.name] for branch in branches},
-            network.centres,
-            read,
-        ),
-        job.options,
-        job.progress.say,
-    )

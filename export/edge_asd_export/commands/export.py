@@ -100,9 +100,9 @@ def export(
         DEFAULT_WEIGHT_RULES,
         ExportOptions,
         ExportProgress,
+        training_clips,
     )
     from edge_asd_export.bundling.export_table import print_export
-    from edge_asd_export.bundling.training_clips import training_clips
     from edge_asd_export.calibration.channel_weights import require_rule
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.training.run import Run

@@ -37,11 +37,13 @@ __all__ = [
     "machine_of",
     "require_clean",
     "require_clean_train",
+    "require_enough",
     "scan",
 ]
 
 SUFFIXES = frozenset({".wav", ".flac"})
 MAX_LISTED_PROBLEMS = 20
+N_LEAST_CLIPS = 2  # a normal score compares a clip with another
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 
@@ -183,6 +185,21 @@ def require_clean_train(inventory: Inventory) -> tuple[Problem, ...]:
     of_tests = tuple(p for p in inventory.problems if p.path.parent.name == "test")
     require_clean([problem for problem in inventory.problems if problem not in of_tests])
     return of_tests
+
+
+def require_enough(machine: MachineClips) -> None:
+    """Nothing when a threshold can be made of the machine's training clips.
+
+    Raises
+    ------
+    DataError
+        When there are too few.
+    """
+    if len(machine.train) < N_LEAST_CLIPS:
+        raise DataError(
+            f"machine {machine.name!r} has {len(machine.train)} train clip, a threshold needs at "
+            f"least {N_LEAST_CLIPS}: record more, or leave the machine out and train without it"
+        )
 
 
 def _find(roots: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pooch
 import requests
 from rich.filesize import decimal
 
@@ -71,8 +71,6 @@ def fetch(
             if name not in wanted:
                 say(f"{name}: already there, skipped")
         store = out / ARCHIVES_FOLDER
-        for stale in store.glob("tmp*"):  # pooch's, when the process was killed
-            stale.unlink()
         sources = _survey(session, part, wanted, store, base_url)
         _require_space(out, sources, keep_archives=keep_archives)
         for name, source in sources.items():
@@ -157,34 +155,27 @@ def _require_space(out: Path, sources: Mapping[str, _Source], *, keep_archives: 
 
 def _download(session: requests.Session, source: _Source, progress: DownloadProgress) -> Path:
     """The verified archive; one that is there and whole is taken as it is."""
-
-    def download(url: str, output_file: str, _: object) -> None:
-        receive(session, url, source.part, progress)
-        _give(source.part, Path(output_file))
-
-    pooch.get_logger().setLevel("WARNING")
-    try:
-        path: str = pooch.retrieve(
-            source.url,
-            known_hash=f"md5:{source.md5}" if source.md5 else None,
-            fname=source.path.name,
-            path=source.path.parent,
-            downloader=download,
-        )
-    except ValueError as error:
-        discard(source.part)
-        raise DataError(f"{source.url}: {error}") from error
+    if not source.path.exists() or _wrong_md5(source.path, source.md5):
+        source.part.parent.mkdir(exist_ok=True)
+        receive(session, source.url, source.part, progress)
+        if found := _wrong_md5(source.part, source.md5):
+            discard(source.part)
+            raise DataError(
+                f"{source.url}: expected md5:{source.md5} but got md5:{found}; the download was "
+                "removed: run the same command again"
+            )
+        source.part.replace(source.path)
     discard(source.part)
-    return Path(path)
+    return source.path
 
 
-def _give(part: Path, output_file: Path) -> None:
-    """Let pooch verify the file, which it deletes when it is stopped; the part outlives that."""
-    output_file.unlink()
-    try:
-        output_file.hardlink_to(part)
-    except OSError:  # a file system without links
-        part.replace(output_file)
+def _wrong_md5(path: Path, expected: str | None) -> str | None:
+    """The checksum of a file that has another one than expected."""
+    if expected is None:
+        return None
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "md5").hexdigest()
+    return found if found != expected else None
 
 
 def _unpack(archive: Path, machine: str, part: Part, out: Path) -> None:

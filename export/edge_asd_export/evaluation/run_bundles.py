@@ -11,8 +11,7 @@ from edge_asd.bundle.manifest import MANIFEST_NAME, read_manifest
 from edge_asd.bundle.system import SYSTEMS, System
 from edge_asd.errors import BundleError, UsageError
 from edge_asd_export.bundling.bundle_writer import write_bundle
-from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
-from edge_asd_export.bundling.training_clips import training_clips
+from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress, training_clips
 from edge_asd_export.evaluation.contained_systems import largest
 from edge_asd_export.training.run import RECORD_NAME, Run
 

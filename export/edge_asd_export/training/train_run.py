@@ -14,8 +14,7 @@ import torch
 from edge_asd.bundle.system import system_named
 from edge_asd.command_line import as_typed
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.bundling.training_clips import require_enough
-from edge_asd_export.data.clips import MachineClips, require_clean_train, scan
+from edge_asd_export.data.clips import MachineClips, require_clean_train, require_enough, scan
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
