@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -98,26 +99,17 @@ class UnfinishedEvent:
         self._update(picture=PICTURE_FILE)
 
     def write_sound(self, frames: NDArray[np.int16]) -> None:
-        if self._file is None:
-            self._file = soundfile.SoundFile(
-                self.path / PART_FILE, "w", self._rate_hz, 2, subtype="PCM_16", format="FLAC"
-            )
-        self._file.write(frames)
-        self._n_frames += len(frames)
+        with self._dropped_on_failure():
+            if self._file is None:
+                self._file = soundfile.SoundFile(
+                    self.path / PART_FILE, "w", self._rate_hz, 2, subtype="PCM_16", format="FLAC"
+                )
+            self._file.write(frames)
+            self._n_frames += len(frames)
 
     def cut_short(self, why: str) -> None:
         """Keep the sound so far, and take no more."""
         self._close(f"cut short: {why}" if self._n_frames else f"none: {why}")
-
-    def give_up(self, why: str) -> None:
-        """Drop the sound, which cannot be written."""
-        if self._file is not None:
-            with suppress(soundfile.SoundFileError):
-                self._file.close()
-            self._file = None
-        (self.path / PART_FILE).unlink(missing_ok=True)
-        self._n_frames = 0
-        self._close(f"none: {why}")
 
     def finish(self, gaps: tuple[ClipGap, ...]) -> None:
         if self.recording:
@@ -125,19 +117,31 @@ class UnfinishedEvent:
         seconds = self._n_frames / self._rate_hz
         self._update(gaps=tuple(gap for gap in gaps if gap.at_s <= seconds))
 
+    @contextmanager
+    def _dropped_on_failure(self) -> Iterator[None]:
+        """Drop the sound when it cannot be written."""
+        try:
+            yield
+        except (OSError, soundfile.SoundFileError):
+            if self._file is not None:
+                with suppress(soundfile.SoundFileError):
+                    self._file.close()
+                self._file = None
+            (self.path / PART_FILE).unlink(missing_ok=True)
+            self._n_frames = 0
+            self._close(f"none: {NO_ROOM}")
+            raise
+
     def _close(self, state: str) -> None:
         self.recording = False
         file = None
         if self._file is not None:
-            try:
+            with self._dropped_on_failure():
                 self._file.close()
                 self._file = None
                 part = self.path / PART_FILE
                 _require_whole(part, self._n_frames)
                 part.replace(self.path / AUDIO_FILE)
-            except (OSError, soundfile.SoundFileError):
-                self.give_up(NO_ROOM)
-                raise
             file = AUDIO_FILE
         self._update(file=file, state=state, seconds=self._n_frames / self._rate_hz)
 

@@ -154,22 +154,15 @@ class EventWriter:
                     self._unfinished.write_picture()
                     self._works()
             case ClipSound() if self._unfinished and self._unfinished.recording:
-                self._record(self._unfinished, job.frames)
+                if self._room(job.frames.nbytes, self._unfinished.path):
+                    self._unfinished.write_sound(job.frames)
+                else:
+                    self._unfinished.cut_short(NO_ROOM)
             case ClipEnd() if self._unfinished:
                 self._unfinished.finish(job.gaps)
                 self._unfinished = None
             case AlarmNote():
                 add_to_record(event_path(self._folder, job.alarm_id), job.event)
-
-    def _record(self, event: UnfinishedEvent, frames: NDArray[np.int16]) -> None:
-        if not self._room(frames.nbytes, event.path):
-            event.cut_short(NO_ROOM)
-            return
-        try:
-            event.write_sound(frames)
-        except (OSError, soundfile.SoundFileError):
-            event.give_up(NO_ROOM)
-            raise
 
     def _room(self, n_bytes: int, keep: Path) -> bool:
         refusal = self._retention.make_room(n_bytes, keep)

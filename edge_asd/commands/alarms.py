@@ -28,7 +28,7 @@ _STATE_STYLES = {
     "cleared": "green",
     "normal": "green",
 }
-_NEEDS_EARS = ("normal", "warning", "cleared")
+_UNKNOWN_WHEN_DEAF = ("normal", "warning", "cleared")
 
 
 def alarms(
@@ -156,7 +156,7 @@ def _state(report: MonitorReport) -> Text:
     from rich.text import Text
 
     state = _plain(report.status.get("state"))
-    if not state or (report.status.get("deaf") and state in _NEEDS_EARS):
+    if not state or (report.status.get("deaf") and state in _UNKNOWN_WHEN_DEAF):
         return Text("unknown", "bold red")
     return Text(state, _STATE_STYLES.get(state, ""))
 

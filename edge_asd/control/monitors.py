@@ -114,12 +114,10 @@ def report_on(folder: StateFolder) -> MonitorReport:
     """Return what is known of a monitor, whether it runs or not."""
     status: dict[str, Any] = {}
     trouble = ""
-    running = True
+    running = _runs(folder)
     try:
-        running = answers(folder.control_socket)
-        if running:
-            status = status_of(folder)
-    except (ControlError, OSError) as error:
+        status = status_of(folder) if running else {}
+    except ControlError as error:
         trouble = str(error)
     machine = status.get("machine") or folder.machine
     alarms = list(recent_alarms(folder.events))
@@ -145,12 +143,12 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
 
 def reload_monitor(folder: StateFolder) -> str:
     """Have a running monitor take over what was learned; return in words whether it did."""
+    if not _runs(folder):
+        root = folder.path.parent
+        return f"no monitor of it runs with its state in {root}; the next one there uses it"
     try:
-        if not answers(folder.control_socket):
-            root = folder.path.parent
-            return f"no monitor of it runs with its state in {root}; the next one there uses it"
         ask(folder.control_socket, "reload")
-    except (ControlError, OSError) as error:
+    except ControlError as error:
         return f"the running monitor did not take it over ({error}); start it again"
     return "the running monitor uses it from now on"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_asd.errors import UsageError
+from edge_asd.errors import StateError, UsageError
 from edge_asd.state.folder import StateFolder, folder_name, require_name
 
 
@@ -36,3 +36,12 @@ def test_whatever_a_machine_is_called_its_folder_lies_in_the_root(
     folder.make()
 
     assert [path.name for path in tmp_path.iterdir()] == [folder_name(name)]
+
+
+def test_two_monitors_of_one_machine_cannot_run_at_once(tmp_path: Path) -> None:
+    with StateFolder(tmp_path, "pump").lock():
+        with pytest.raises(StateError, match=r"another monitor of 'pump' is running .*--state"):
+            StateFolder(tmp_path, "pump").lock()
+        StateFolder(tmp_path, "fan").lock().close()
+
+    StateFolder(tmp_path, "pump").lock().close()
