@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.level import level_dbfs, peak_dbfs
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
-from edge_asd.signal.chunk import Chunk
-from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
-from edge_asd.signal.recording import chunks_of, faults_of
+from edge_asd.signal.chunk import Chunk, chunks_of
+from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault, faults_of
 
 __all__ = ["Hum", "hum", "level", "mains_hum", "verdicts"]
 

@@ -16,25 +16,33 @@ from numpy.typing import NDArray
 from edge_asd.audio.block import CHANNELS
 from edge_asd.audio.level import power_dbfs
 
-__all__ = ["CLIPPED", "SLICES", "Chunk", "by_channel", "chunk_samples", "is_flat", "measure_chunk"]
+__all__ = [
+    "SLICES",
+    "Chunk",
+    "by_channel",
+    "chunk_samples",
+    "chunks_of",
+    "is_flat",
+    "measure_chunk",
+]
 
 Floats = NDArray[np.float64]
 
-LSB = 1 / 32768  # step of 16-bit audio
+_LSB = 1 / 32768  # step of 16-bit audio
 SLICES = 10  # per chunk
 
 _CHUNK_S = 1.0
 
 # A converter without input toggles between neighbouring codes, which resampling blurs. Over 0.1 s
 # the quietest real channel spans 60 steps.
-_FLAT_SPAN = 5 * LSB
+_FLAT_SPAN = 5 * _LSB
 # Resampling rounds the plateaus of clipped sound and overshoots full scale. From here up lie
 # as many samples as were clipped before it (0.8 to 1.2 times as many, 48 to 16 kHz).
-CLIPPED = 0.98
+_CLIPPED = 0.98
 # The channels of real pairs share at most 0.31 of their power (1 - r^2 is above 0.69).
 _SAME_RESIDUAL = 1e-3
 _SAME_NOISE = 10 ** (-50 / 20)  # what two converters of one signal may add, by its level
-_SAME_ROUNDING = 0.6 * LSB  # and what rounding both adds: two times sqrt(1/12), and some room
+_SAME_ROUNDING = 0.6 * _LSB  # and what rounding both adds: two times sqrt(1/12), and some room
 _REPEAT_TOLERANCE = 1e-4  # of the span; resampling rounds differently in each repetition
 # A socket without a microphone hears the converter alone, below -78 dBFS with 16 bits. Real
 # channels differ by at most 10.4 dB within any second, and none is below -67.2 dBFS.
@@ -142,10 +150,19 @@ def measure_chunk(audio: NDArray[np.float32]) -> Chunk:
         zero=np.abs(means) <= _FLAT_SPAN,
         offset=offset,
         level_dbfs=power_dbfs(np.diagonal(power)),
-        clipped=(np.abs(audio) >= CLIPPED).mean(axis=1),
+        clipped=(np.abs(audio) >= _CLIPPED).mean(axis=1),
         gain=_gain(power) if alive else None,
         period_samples=_period(audio) if alive else None,
     )
+
+
+def chunks_of(audio: NDArray[np.float32], sample_rate_hz: int) -> list[Chunk]:
+    """Measure each whole second of audio (2, n)."""
+    n_samples = chunk_samples(sample_rate_hz)
+    return [
+        measure_chunk(audio[:, start : start + n_samples])
+        for start in range(0, audio.shape[1] - n_samples + 1, n_samples)
+    ]
 
 
 def _gain(power: Floats) -> float | None:
@@ -153,7 +170,7 @@ def _gain(power: Floats) -> float | None:
     near, far = np.diagonal(power).tolist()
     shared = float(power[0, 1]) ** 2 / max(near * far, np.finfo(np.float64).tiny)
     residual = max(1.0 - shared, 0.0)
-    allowed = max(_SAME_ROUNDING**2 / max(min(near, far), LSB**2), _SAME_NOISE**2)
+    allowed = max(_SAME_ROUNDING**2 / max(min(near, far), _LSB**2), _SAME_NOISE**2)
     if residual > min(allowed, _SAME_RESIDUAL):
         return None
     return float(power[0, 1] / near)

@@ -6,8 +6,9 @@ the doctor ask the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_asd.events.latch import Latch
 from edge_asd.signal.chunk import Chunk
 from edge_asd.signal.comparison import EnrolledComparison
 
-__all__ = ["CHUNK_FAULTS", "ENROLLED_FAULTS", "SignalFault"]
+__all__ = ["CHUNK_FAULTS", "ENROLLED_FAULTS", "SignalFault", "faults_of"]
 
 
 M = TypeVar("M", Chunk, EnrolledComparison)  # what a fault is found in
@@ -171,3 +172,22 @@ ENROLLED_FAULTS: Sequence[SignalFault[EnrolledComparison]] = (
         clear_s=60.0,
     ),
 )
+
+_GOES_ON = 600  # chunks, about ten minutes: no fault takes longer to begin
+
+
+def faults_of(
+    chunks: Sequence[Chunk], faults: Sequence[SignalFault[Chunk]] = CHUNK_FAULTS
+) -> Iterator[tuple[SignalFault[Chunk], Mapping[str, float]]]:
+    """Return the faults that the monitor would raise if the sound went on like this.
+
+    The recording is too short for most of them, so that it is repeated for as long as the
+    slowest may take. With each fault come the figures of the chunk that would raise it.
+    """
+    for fault in faults:
+        latch = fault.latch()
+        found = [(fault.holds(chunk), chunk) for chunk in chunks]
+        for holds, chunk in islice(cycle(found), _GOES_ON):
+            if latch.update(holds, 1.0):
+                yield fault, chunk.figures
+                break

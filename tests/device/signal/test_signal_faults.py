@@ -22,9 +22,8 @@ from places import ROOT
 
 from edge_asd.doctor import recording
 from edge_asd.events.fault import FAULTS, Fault
-from edge_asd.signal.chunk import Chunk, measure_chunk
-from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault
-from edge_asd.signal.recording import chunks_of, faults_of
+from edge_asd.signal.chunk import Chunk, chunks_of, measure_chunk
+from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault, faults_of
 
 FAR_LOUDER = SignalFault[Chunk](
     Fault("signal_far_louder", "impaired", "the far channel is the louder one"),
