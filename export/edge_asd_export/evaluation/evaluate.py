@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,10 @@ class Figures:
 
     metrics: MachineMetrics
     hmean_std: float  # bootstrap, of the harmonic mean
+
+    def numbers(self) -> dict[str, float]:
+        """All figures by name."""
+        return asdict(self.metrics) | {"hmean": self.metrics.hmean, "hmean_std": self.hmean_std}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
+from edge_asd.bundle.record import Record
 from edge_asd.errors import UsageError
 from edge_asd_export.evaluation.metrics import harmonic_mean
 
@@ -30,14 +31,14 @@ CAVEAT = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedSystem:
+class PublishedSystem(Record):
     """The figures that a publication states for one system."""
 
     name: str
     citation: str
     official: float  # the total as stated
-    machines: Mapping[str, tuple[float, ...]]  # AUC source, AUC target, pAUC; empty: only the total
+    # AUC source, AUC target, pAUC; empty: only the total
+    machines: Mapping[str, tuple[float, ...]] = {}
 
     @property
     def recomputed(self) -> float | None:
@@ -66,20 +67,8 @@ class Beside:
         return tuple(one for one in self.systems if one.name == system)
 
 
-def _read_published() -> tuple[PublishedSystem, ...]:
-    text = files("edge_asd_export.evaluation").joinpath("published.toml").read_text("utf-8")
-    return tuple(
-        PublishedSystem(
-            one["name"],
-            one["citation"],
-            one["official"],
-            {machine: tuple(row) for machine, row in one.get("machines", {}).items()},
-        )
-        for one in tomllib.loads(text)["system"]
-    )
-
-
-PUBLISHED = _read_published()
+_FILE = files("edge_asd_export.evaluation").joinpath("published.toml")
+PUBLISHED = tuple(PublishedSystem(**one) for one in tomllib.loads(_FILE.read_text())["system"])
 
 
 def published_for(machines: Iterable[str]) -> tuple[PublishedSystem, ...]:

@@ -8,6 +8,7 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -16,7 +17,7 @@ from edge_asd_export.evaluation.compare import Average, Spread, SystemRow
 from edge_asd_export.evaluation.evaluate import Official
 from edge_asd_export.evaluation.report.comparison_tables import kind_label
 from edge_asd_export.evaluation.report.content import ComparisonReport
-from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, save, style
+from edge_asd_export.evaluation.report.drawing import INK, KINDS, STYLE
 
 __all__ = ["draw_comparison"]
 
@@ -37,21 +38,22 @@ class _Point:
     is_mean: bool
 
 
+@rc_context(STYLE)
 def draw_comparison(report: ComparisonReport, folder: Path) -> None:
     """Draw the official scores, and the harmonic means of every machine."""
-    save(_official(report), folder / "official.png")
-    save(_machines(report), folder / "machines.png")
+    _official(report).savefig(folder / "official.png")
+    _machines(report).savefig(folder / "machines.png")
 
 
 def _official(report: ComparisonReport) -> Figure:
     points = _points(report, report.rows, [row.official for row in report.rows])
-    figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(points)), layout="constrained")
+    figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(points)))
     axes = figure.subplots()
     _draw(axes, points)
     marked = _mark_totals(axes, points, report)
-    axes.set_xlabel("official score in percent ± sd", fontsize=9.5)
+    axes.set_xlabel("official score in percent ± sd")
     if marked:
-        figure.legend(handles=marked, frameon=False, fontsize=9, loc="outside upper right")
+        figure.legend(handles=marked, loc="outside upper right")
     return figure
 
 
@@ -61,7 +63,7 @@ def _machines(report: ComparisonReport) -> Figure:
     abreast = min(_PANELS_ABREAST, len(machines))
     n_lines = ceil(len(machines) / abreast)
     height = n_lines * (0.9 + _ROW_INCHES * len(rows)) + 0.2
-    figure = Figure(figsize=(3.4 + _PANEL_INCHES * abreast, height), layout="constrained")
+    figure = Figure(figsize=(3.4 + _PANEL_INCHES * abreast, height))
     panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, machine in zip(panels, machines, strict=False):
         hmeans = [row.machine(machine.machine)["hmean"] for row in rows]
@@ -76,10 +78,8 @@ def _machines(report: ComparisonReport) -> Figure:
         axes.set_visible(False)
     figure.supxlabel("harmonic mean of AUC source, AUC target and pAUC, ± sd", fontsize=9.5)
     if any(system.machines for system in report.beside.systems):
-        figure.legend(
-            handles=[_handle(_ROWS, "published, see the note")],
-            frameon=False, fontsize=9, loc="outside upper right",
-        )  # fmt: skip
+        handle = _handle(_ROWS, "published, see the note")
+        figure.legend(handles=[handle], loc="outside upper right")
     return figure
 
 
@@ -104,8 +104,7 @@ def _points(
 
 def _draw(axes: Axes, points: list[_Point]) -> None:
     """Points with error bars, the first on top, and a line at chance."""
-    style(axes)
-    axes.grid(axis="x", color=FAINT, linewidth=0.8)
+    axes.grid(axis="x")
     axes.axvline(50, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     for place, point in enumerate(points):
         axes.errorbar(

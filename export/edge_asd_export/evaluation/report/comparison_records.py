@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 
@@ -50,7 +49,7 @@ def comparison_json(report: ComparisonReport) -> dict[str, object]:
             "shown": bool(report.beside.systems),
             "note": report.beside.note,
             "systems": [
-                asdict(system) | {"recomputed": system.recomputed}
+                system.model_dump() | {"recomputed": system.recomputed}
                 for system in report.beside.systems
             ],
         },
@@ -96,18 +95,15 @@ def _ablation_records(report: ComparisonReport) -> Iterator[CsvRow]:
             "models": row.ablation.models,
             "microphones": row.ablation.microphones,
         }
-        yield identity | {
-            "machine": "all",
-            **dict.fromkeys(FIGURES[:-1]),
-            "score": row.official.score,
-            "score_std": row.official.std,
-        }
-        for machine, figures in row.figures.items():
+        for machine, figures in {"all": None, **row.figures}.items():
             yield identity | {
                 "machine": machine,
-                **{name: getattr(figures.metrics, name) for name in FIGURES[:-1]},
-                "score": figures.metrics.hmean,
-                "score_std": figures.hmean_std,
+                **{
+                    name: getattr(figures.metrics, name) if figures else None
+                    for name in FIGURES[:-1]
+                },
+                "score": figures.metrics.hmean if figures else row.official.score,
+                "score_std": figures.hmean_std if figures else row.official.std,
             }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -15,7 +16,7 @@ from sklearn.metrics import roc_curve
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation, ScoredClips
 from edge_asd_export.evaluation.metrics import MAX_FPR
 from edge_asd_export.evaluation.report.content import EvaluationReport
-from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, save, style
+from edge_asd_export.evaluation.report.drawing import FAINT, INK, KINDS, STYLE
 
 __all__ = ["draw_evaluation"]
 
@@ -29,15 +30,16 @@ _Float = NDArray[np.float64]
 _Bool = NDArray[np.bool_]
 
 
+@rc_context(STYLE)
 def draw_evaluation(report: EvaluationReport, folder: Path) -> None:
     """Draw the overview, and the score distributions and ROC curves of each machine."""
     for scored, machine in zip(report.bundle.machines, report.evaluation.machines, strict=True):
-        save(_distribution(scored), folder / f"distribution_{machine.machine}.png")
+        _distribution(scored).savefig(folder / f"distribution_{machine.machine}.png")
         if scored.is_anomaly is not None and scored.is_target is not None and not machine.skipped:
             figure = _roc(scored.scores[FUSED], scored.is_anomaly, scored.is_target, machine)
-            save(figure, folder / f"roc_{machine.machine}.png")
+            figure.savefig(folder / f"roc_{machine.machine}.png")
     if report.evaluation.measured:
-        save(_overview(report), folder / "overview.png")
+        _overview(report).savefig(folder / "overview.png")
 
 
 def _distribution(scored: ScoredClips) -> Figure:
@@ -54,7 +56,7 @@ def _distribution(scored: ScoredClips) -> Figure:
             }
             for domain, mask in (("source", ~scored.is_target), ("target", scored.is_target))
         }
-    figure = Figure(figsize=(7.8, 3.4), layout="constrained")
+    figure = Figure(figsize=(7.8, 3.4))
     panels = figure.subplots(1, len(groups), sharex=True, sharey=True, squeeze=False)[0]
     bins = np.histogram_bin_edges(values, bins=min(_MAX_BINS, max(8, values.size // 4)))
     for axes, (title, parts) in zip(panels, groups.items(), strict=True):
@@ -71,15 +73,14 @@ def _distribution(scored: ScoredClips) -> Figure:
                 fontsize=8.5,
             )
         axes.set_title(title, fontsize=10.5, loc="left")
-        axes.set_xlabel("anomaly score (fused)", fontsize=9.5)
-    panels[0].set_ylabel("clips", fontsize=9.5)
+        axes.set_xlabel("anomaly score (fused)")
+    panels[0].set_ylabel("clips")
     figure.suptitle(scored.machine, fontsize=12, fontweight="bold", parse_math=False)
     return figure
 
 
 def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
     """Filled steps, and below them one tick per clip: few clips make rough histograms."""
-    style(axes)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     for row, (label, values) in enumerate(parts.items(), start=1):
         color = {"normal": _NORMAL, "anomaly": _ANOMALY}.get(label, "#777777")
@@ -98,8 +99,6 @@ def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
         )
     axes.tick_params(axis="x", length=0, pad=4 + 8 * len(parts))
     axes.legend(
-        frameon=False,
-        fontsize=9,
         loc="lower right",
         bbox_to_anchor=(1.0, 0.98),
         ncols=len(parts),
@@ -111,9 +110,8 @@ def _histograms(axes: Axes, parts: Mapping[str, _Float], bins: _Float) -> None:
 def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluation) -> Figure:
     """ROC curves of the fused score behind the official AUC values, and the area of the pAUC."""
     metrics = machine.figures[FUSED].metrics
-    figure = Figure(figsize=(4.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.2, 4.2))
     axes = figure.subplots()
-    style(axes)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1.2)
     axes.axvline(MAX_FPR, color=FAINT, linewidth=1.0)
     for label, clips, color in (
@@ -130,10 +128,9 @@ def _roc(values: _Float, anomaly: _Bool, target: _Bool, machine: MachineEvaluati
     edge, height = np.append(fpr[:inside], MAX_FPR), np.append(tpr[:inside], cut)
     axes.fill_between(edge, height, color=_BOTH, alpha=0.22, linewidth=0)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-    axes.set_xlabel("false positive rate", fontsize=9.5)
-    axes.set_ylabel("true positive rate", fontsize=9.5)
+    axes.set(xlabel="false positive rate", ylabel="true positive rate")
     axes.set_title(machine.machine, fontsize=12, fontweight="bold", parse_math=False)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(loc="lower right")
     return figure
 
 
@@ -144,10 +141,9 @@ def _overview(report: EvaluationReport) -> Figure:
     names = [machine.machine for machine in machines] + ["official score"]
     place = np.arange(len(names), dtype=np.float64)
     place[-1] += 0.4
-    figure = Figure(figsize=(max(6.0, 1.5 + 1.25 * len(names)), 3.8), layout="constrained")
+    figure = Figure(figsize=(max(6.0, 1.5 + 1.25 * len(names)), 3.8))
     axes = figure.subplots()
-    style(axes)
-    axes.grid(axis="y", color=FAINT, linewidth=0.8)
+    axes.grid(axis="y")
     axes.axhline(0.5, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
     axes.annotate(
         "chance",
@@ -171,9 +167,6 @@ def _overview(report: EvaluationReport) -> Figure:
             label=kind,
         )
     axes.set_xticks(place, names, parse_math=False)
-    axes.set_ylim(0, 1)
-    axes.set_ylabel("harmonic mean ± sd", fontsize=9.5)
-    figure.legend(
-        frameon=False, fontsize=9, loc="outside upper center", ncols=min(6, len(official))
-    )
+    axes.set(ylim=(0, 1), ylabel="harmonic mean ± sd")
+    figure.legend(loc="outside upper center", ncols=min(6, len(official)))
     return figure

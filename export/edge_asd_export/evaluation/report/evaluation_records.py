@@ -84,9 +84,7 @@ def _records(report: EvaluationReport) -> Iterator[CsvRow]:
                 "machine": machine.machine,
                 "scores": kind,
                 "n_clips": machine.n_clips,
-                **asdict(figures.metrics),
-                "hmean": figures.metrics.hmean,
-                "hmean_std": figures.hmean_std,
+                **figures.numbers(),
                 **{
                     f"{name}_{domain}": getattr(decided.get(domain), name, None)
                     for domain in ("all", "source", "target")
@@ -100,13 +98,6 @@ def _machine_json(machine: MachineEvaluation) -> dict[str, object]:
         "n_clips": machine.n_clips,
         "composition": dict(machine.composition),
         "skipped": machine.skipped,
-        "figures": {
-            kind: {
-                **asdict(figures.metrics),
-                "hmean": figures.metrics.hmean,
-                "hmean_std": figures.hmean_std,
-            }
-            for kind, figures in machine.figures.items()
-        },
+        "figures": {kind: figures.numbers() for kind, figures in machine.figures.items()},
         "decisions": {domain: asdict(value) for domain, value in machine.decisions.items()},
     }
