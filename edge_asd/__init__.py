@@ -1,7 +1,7 @@
 """What runs on the device: open a bundle, listen, score, raise alarms.
 
-The pipeline reads off the files: source, window, extractor, bank and scorer, fusion,
-alarm, event, sinks; ``monitor`` joins them and ``bundle`` says what to obey.
+The pipeline reads off the folders: audio and capture, signal, scoring, alarm, events,
+outputs; ``monitor`` joins them and ``bundle`` says what to obey.
 """
 
 from __future__ import annotations

@@ -31,10 +31,9 @@ def folders(package: Path) -> list[Path]:
     found = [path.parent for path in package.rglob("__init__.py")]
 
     def place(folder: Path) -> tuple[int, str]:
-        name = folder.relative_to(package).as_posix().split("/")[0]
-        return (-1 if folder == package else ORDER.index(name) if name in ORDER else 99), str(
-            folder
-        )
+        name = folder.relative_to(package).as_posix().partition("/")[0]
+        order = (".", *ORDER)
+        return (order.index(name) if name in order else len(order)), str(folder)
 
     return sorted(found, key=place)
 

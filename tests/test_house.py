@@ -1,4 +1,4 @@
-"""The house stays easy to read: its list of files is true, small modules, no circle, no twin names."""
+"""The house stays easy to read: a true list of files, short ones, no circle, no twin names."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from places import ROOT
 
 PACKAGES = {"edge_asd": ROOT / "edge_asd", "edge_asd_export": ROOT / "export" / "edge_asd_export"}
 MODULES = {
-    ".".join([name, *path.relative_to(folder).with_suffix("").parts]).removesuffix(
-        ".__init__"
-    ): path
+    ".".join((name, *path.relative_to(folder).with_suffix("").parts)): path
     for name, folder in PACKAGES.items()
     for path in folder.rglob("*.py")
 }
