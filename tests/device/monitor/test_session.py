@@ -6,8 +6,12 @@ import socket
 from pathlib import Path
 
 import numpy as np
+import pytest
 from device.fake_card import FakeCards, require_portaudio
-from device.listening import of, parse, run
+from device.listening import of, parse, run, run_in_process, write
+from device.mini_bundle import machine_sound
+
+from edge_asd.bundle.bundle import Bundle
 
 
 def test_a_card_that_stays_away_is_told_by_outputs_that_were_open_already(
@@ -64,3 +68,24 @@ def test_a_start_that_fails_at_a_file_of_the_system_is_told_too(
     (told,) = parse(log.read_text())
     assert (told["event"], told["fault"]) == ("fault_raised", "start")
     assert "manifest.json" in told["detail"]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_bundle_is_opened_and_verified_once(
+    tmp_path: Path, mini_bundle: Path, monkeypatch: pytest.MonkeyPatch, named: bool
+) -> None:
+    opened: list[Path] = []
+    really_open = Bundle.open
+
+    def counted(path: Path) -> Bundle:
+        opened.append(path)
+        return really_open(path)
+
+    monkeypatch.setattr(Bundle, "open", counted)
+    recording = write(tmp_path / "a.wav", machine_sound(3, seed=1))
+
+    args = ["--input", recording, "--state", str(tmp_path / "state")]
+    exit_code, events, _ = run_in_process(mini_bundle, *args, *["--machine", "pump"][: 2 * named])
+
+    assert (exit_code, events[-1]["event"]) == (0, "stopped")
+    assert opened == [mini_bundle]
