@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,7 @@ from edge_asd.events.event import (
 )
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
+from edge_asd.events.watcher import Watcher
 from edge_asd.monitor.monitor import Judge, Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
@@ -96,6 +97,7 @@ def run(
     duration_s: float | None = None,
     stop: Stop | None = None,
     usable: Callable[[float, float], bool] | None = None,
+    watchers: Sequence[Watcher] = (),
 ) -> StoppedEvent:
     """Run a monitor over a stream of 100 samples per second."""
     clock, stop, faults = FixedClock(START), stop or Stop(), FaultReporter()
@@ -111,7 +113,7 @@ def run(
         ),
         faults=faults,
         dispatcher=Dispatcher(
-            [],
+            watchers,
             outputs,
             report=faults.report,
             on_closed=partial(stop.end, "the output was closed"),
@@ -336,6 +338,34 @@ def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
     (fault,) = record.of(FaultRaisedEvent)
     assert (fault.fault, fault.detail) == ("output:failing", "disk full")
     assert caplog.text.count("disk full") == 1
+
+
+@pytest.mark.parametrize("call", ["on_block", "on_gap", "on_window", "on_event"])
+def test_whatever_fails_beside_the_monitor_is_a_fault_and_the_last_event_is_stopped(
+    call: str,
+) -> None:
+    class Broken(Watcher):
+        """Fails in one of its methods."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a mistake")
+
+    setattr(Broken, call, fail)
+    record = Record()
+    audio = levels((0, 1.5))
+
+    stopped = run(
+        [Block(0, audio), Gap(200, 50, "lost"), Block(200, audio)],
+        Failing(RuntimeError("another")),
+        record,
+        watchers=[Broken()],
+    )
+
+    faults = {fault.fault: fault.detail for fault in record.of(FaultRaisedEvent)}
+    assert faults.keys() == {"part:Broken", "output:failing"}
+    assert "a mistake" in faults["part:Broken"]
+    assert (stopped.windows, stopped.reason) == (4, "end of the audio")
+    assert record.events[-1] == stopped
 
 
 def test_a_closed_output_ends_the_run_and_the_other_outputs_hear_of_it() -> None:
