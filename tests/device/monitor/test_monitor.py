@@ -6,22 +6,17 @@ import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from device.mini_bundle import MACHINE, machine_day
-from device.stream import Level, MadeSource, WeightedSum, cut, noise, sliced_scores
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from device.stream import Level, MadeSource, cut
 
 from edge_asd.alarm.life_cycle import Alarm
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.audio.block import Block, Gap
-from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import AudioError, OutputError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import (
@@ -43,10 +38,9 @@ from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
-from edge_asd.scoring.stream import ScoredStream, ScoredWindow
+from edge_asd.scoring.stream import ScoredStream
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
-SCORE_TOLERANCE = 1e-6
 POLICY = AlarmPolicy(threshold=0.5, clear_threshold=0.2, min_duration_s=0.5, holdoff_s=0.0)
 
 
@@ -126,11 +120,6 @@ def run(
     return monitor.run()
 
 
-def scored(stream: ScoredStream, items: Iterable[Block | Gap]) -> list[ScoredWindow]:
-    windows = [window for item in items for window in stream.push(item)]
-    return [window for window in windows if isinstance(window, ScoredWindow)]
-
-
 def levels(*parts: tuple[float, float]) -> np.ndarray:
     """(level, seconds) after each other, (2, n) at 100 samples per second."""
     return np.tile(np.concatenate([np.full(int(s * 100), v, np.float32) for v, s in parts]), (2, 1))
@@ -163,60 +152,6 @@ def test_a_fault_is_raised_and_cleared_right_after_the_scores_that_decide() -> N
     assert isinstance(before, ScoreEvent)
     assert (before.time, before.alarm, before.score) == (raised.time, True, raised.score)
     assert (stopped.alarms, stopped.alarm, stopped.max_score) == (1, False, 1.0)
-
-
-@given(
-    hop=st.integers(1, 500),
-    lengths=st.lists(st.integers(1, 700), min_size=1, max_size=6),
-    n_samples=st.integers(200, 3000),
-)
-def test_any_blocks_and_any_hop_score_as_the_whole_recording_does(
-    hop: int, lengths: list[int], n_samples: int
-) -> None:
-    detector = WeightedSum(200)
-    audio = noise(n_samples)
-
-    windows = scored(ScoredStream(detector, hop / detector.sample_rate_hz), cut(audio, lengths))
-
-    found = [(window.start_sample, window.result) for window in windows]
-    assert found == sliced_scores(detector, audio, hop)
-
-
-@settings(
-    max_examples=10,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
-    hop=st.integers(3000, 40000),
-    lengths=st.lists(st.integers(100, 30000), min_size=1, max_size=4),
-)
-def test_a_real_bundle_scores_a_stream_as_it_scores_a_recording(
-    mini_bundle: Path, hop: int, lengths: list[int]
-) -> None:
-    detector = Bundle.open(mini_bundle).detector(MACHINE)
-    audio = machine_day({"normal": 1.5, "fault": 1.5})
-
-    stream = ScoredStream(detector, hop / detector.sample_rate_hz)
-    streamed = [window.result.score for window in scored(stream, cut(audio, lengths))]
-
-    offline = [score.score for _, score in sliced_scores(detector, audio, hop)]
-    assert streamed == pytest.approx(offline, abs=SCORE_TOLERANCE)
-
-
-@given(
-    stretches=st.lists(st.tuples(st.integers(1, 50), st.integers(1, 400)), min_size=1, max_size=5),
-    hop=st.integers(1, 150),
-)
-def test_no_window_spans_a_gap(stretches: list[tuple[int, int]], hop: int) -> None:
-    items: list[Block | Gap] = []
-    position = 0
-    for i, (lost, length) in enumerate(stretches):
-        position += lost
-        items += [Gap(position, lost, "lost"), Block(position, np.full((2, length), i, np.float32))]
-        position += length
-
-    for window in scored(ScoredStream(Level(100), hop / 100), items):
-        assert (window.audio == window.audio[0, 0]).all()
 
 
 def test_a_gap_is_an_event_and_starts_the_windows_anew() -> None:
