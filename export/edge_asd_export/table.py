@@ -1,10 +1,9 @@
-"""A table of text for the terminal, Markdown and LaTeX; records for CSV and JSON."""
+"""A table of text, and how a terminal shows it; records for CSV and JSON."""
 
 from __future__ import annotations
 
 import csv
-import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
@@ -14,34 +13,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-__all__ = [
-    "CsvRow",
-    "Row",
-    "Table",
-    "as_latex",
-    "as_markdown",
-    "as_rich",
-    "percent",
-    "triple",
-    "write_csv",
-]
+__all__ = ["CsvRow", "Row", "Table", "as_rich", "percent", "triple", "write_csv"]
 
 CsvRow = dict[str, str | int | float | bool | None]  # a row of a CSV file
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    "−": r"$-$",
-    "–": "--",
-    **{char: f"\\{char}" for char in "&%$#_"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,57 +60,6 @@ def as_rich(table: Table) -> RichTable:
     return rich
 
 
-def as_markdown(table: Table) -> str:
-    """The table as GitHub and Pandoc read it, below its title."""
-    lines = [f"## {_markdown(table.title)}", ""]
-    if table.caveat:
-        lines += [f"> **Note:** {_markdown(table.caveat)}.", ""]
-    lines.append(_line(map(_markdown, table.headings)))
-    lines.append(_line("---" if head in table.texts else "---:" for head in table.headings))
-    for group in table.groups:
-        for row in group:
-            cells = map(_markdown, row.cells.values())
-            lines.append(_line(f"**{cell}**" if cell and row.strong else cell for cell in cells))
-    if table.note:
-        lines += ["", _markdown(table.note)]
-    return "\n".join(lines) + "\n"
-
-
-def as_latex(table: Table) -> str:
-    """The table as a float; needs the package booktabs."""
-    caveat = f" \\textbf{{Note: {_latex(table.caveat)}.}}" if table.caveat else ""
-    spec = "".join("l" if heading in table.texts else "r" for heading in table.headings)
-    groups = [
-        "\n".join(
-            " & ".join(
-                f"\\textbf{{{_latex(cell)}}}" if cell and row.strong else _latex(cell)
-                for cell in row.cells.values()
-            )
-            + r" \\"
-            for row in group
-        )
-        for group in table.groups
-    ]
-    head = " & ".join(map(_latex, table.headings))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering\footnotesize",
-            f"\\caption{{{_latex(table.title)}.{caveat} {_latex(table.note)}}}",
-            f"\\label{{tab:{table.name}}}",
-            f"\\begin{{tabular}}{{{spec}}}",
-            r"\toprule",
-            f"{head} \\\\",
-            r"\midrule",
-            "\n\\midrule\n".join(groups),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
 def percent(value: float) -> str:
     """A fraction in percent, as the challenge's tables print it."""
     return f"{100 * value:.2f}"
@@ -155,15 +78,3 @@ def write_csv(path: Path, records: Sequence[CsvRow], fields: Sequence[str] = ())
             writer = csv.DictWriter(file, fieldnames=header, lineterminator="\n")
             writer.writeheader()
             writer.writerows(records)
-
-
-def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>|#~&])", r"\\\1", text)
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(char, char) for char in text)

@@ -15,7 +15,8 @@ from rich.console import Console
 from edge_asd.errors import UsageError
 from edge_asd_export.evaluation.published import CAVEAT, published_beside
 from edge_asd_export.evaluation.report import ComparisonReport, print_report, write_report
-from edge_asd_export.table import Row, Table, as_latex, as_markdown
+from edge_asd_export.evaluation.report.rendering import render
+from edge_asd_export.table import Row, Table
 
 HOSTILE = "a_b <i> & 50 % | $x$"
 SEVEN = ("bearingEmu", "fan", "gearboxEmu", "sliderEmu", "ToyCar", "ToyCarEmu", "valveEmu")
@@ -227,7 +228,7 @@ def hostile_table() -> Table:
 
 
 def test_latex_is_escaped_and_set_with_rules_of_booktabs() -> None:
-    text = as_latex(hostile_table())
+    text = render("tables.tex", [hostile_table()])
 
     assert (
         r"a\_b \textless{}i\textgreater{} \& 50 \% \textbar{} \$x\$ & $-$1.00 $\pm$ 0.50 \\" in text
@@ -241,7 +242,7 @@ def test_latex_is_escaped_and_set_with_rules_of_booktabs() -> None:
 
 
 def test_markdown_has_one_line_per_row_and_escaped_bars() -> None:
-    lines = as_markdown(hostile_table()).splitlines()
+    lines = render("tables.md", [hostile_table()]).splitlines()
 
     table = [line for line in lines if line.startswith("|")]
     assert table[1] == "| --- | ---: |"

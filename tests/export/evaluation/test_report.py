@@ -221,7 +221,7 @@ def test_a_failure_leaves_the_earlier_report_and_nothing_else(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device", "report.html")
 
-    monkeypatch.setattr(report_package, "_page", fail)
+    monkeypatch.setattr(report_package, "render", fail)
     with pytest.raises(DataError, match="No space left"):
         write_report(replace(make_report(("fan",)), created_utc="later"), tmp_path / "report")
 

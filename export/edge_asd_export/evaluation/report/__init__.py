@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich.console import Console
 
 from edge_asd.errors import UsageError
 from edge_asd_export.atomic_folder import atomic_folder
-from edge_asd_export.evaluation.evaluate import FUSED
-from edge_asd_export.evaluation.published import totals_only
 from edge_asd_export.evaluation.report.comparison_pictures import draw_comparison
 from edge_asd_export.evaluation.report.comparison_records import (
     comparison_json,
     write_comparison_csv,
 )
-from edge_asd_export.evaluation.report.comparison_tables import comparison_tables, kind_label
+from edge_asd_export.evaluation.report.comparison_tables import comparison_tables
 from edge_asd_export.evaluation.report.content import ComparisonReport, EvaluationReport
 from edge_asd_export.evaluation.report.evaluation_pictures import draw_evaluation
 from edge_asd_export.evaluation.report.evaluation_records import (
     evaluation_json,
     write_evaluation_csv,
 )
-from edge_asd_export.evaluation.report.evaluation_tables import decisions_table, evaluation_tables
-from edge_asd_export.table import Table, as_latex, as_markdown, as_rich, percent
+from edge_asd_export.evaluation.report.evaluation_tables import evaluation_tables
+from edge_asd_export.evaluation.report.rendering import render
+from edge_asd_export.table import Table, as_rich
 
 __all__ = [
     "ComparisonReport",
@@ -76,19 +72,23 @@ def write_report(report: AnyReport, folder: Path) -> None:
         When the folder cannot be written.
     """
     tables = _tables(report)
-    texts = {RESULTS_NAME: json.dumps(report_json(report), indent=2, ensure_ascii=False) + "\n"}
+    text = json.dumps(report_json(report), indent=2, ensure_ascii=False) + "\n"
     with atomic_folder(folder, RESULTS_NAME) as staging:
+        (staging / RESULTS_NAME).write_text(text, encoding="utf-8")
         if isinstance(report, EvaluationReport):
             write_evaluation_csv(report, staging)
             draw_evaluation(report, staging)
+            templates = {"report.html": "evaluation.html"}
         else:
             write_comparison_csv(report, staging)
             draw_comparison(report, staging)
-            latex = "\n".join(as_latex(table) for table in tables)
-            texts["tables.tex"] = "% needs \\usepackage{booktabs}\n" + latex
-            texts["tables.md"] = "\n".join(as_markdown(table) for table in tables)
-        texts["report.html"] = _page(report, tables, staging)
-        for name, text in texts.items():
+            templates = {
+                "report.html": "comparison.html",
+                "tables.md": "tables.md",
+                "tables.tex": "tables.tex",
+            }
+        for name, template in templates.items():
+            text = render(template, tables, report, staging)
             (staging / name).write_text(text, encoding="utf-8")
 
 
@@ -115,28 +115,3 @@ def _tables(report: AnyReport, most_compared: int = 9) -> tuple[Table, ...]:
     if isinstance(report, EvaluationReport):
         return evaluation_tables(report)
     return comparison_tables(report, most_compared=most_compared)
-
-
-def _page(report: AnyReport, tables: Sequence[Table], folder: Path) -> str:
-    """The page, with the pictures of `folder` inside."""
-    environment = Environment(
-        loader=PackageLoader("edge_asd_export.evaluation.report", "."),
-        autoescape=True,  # machine and bundle names come from folders and files of others
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-    def picture(name: str) -> str:
-        """The picture as a data address; empty where it was not drawn."""
-        path = folder / f"{name}.png"
-        if not path.is_file():
-            return ""
-        return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-
-    environment.filters.update(percent=percent, label=kind_label, picture=picture)
-    environment.filters.update(decisions=decisions_table, totals_only=totals_only)
-    name = "evaluation" if isinstance(report, EvaluationReport) else "comparison"
-    return environment.get_template(f"{name}.html.j2").render(
-        FUSED=FUSED, report=report, tables={table.name: table for table in tables}
-    )
