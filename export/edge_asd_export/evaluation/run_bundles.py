@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 from edge_asd.bundle.manifest import MANIFEST_NAME, read_manifest
@@ -45,9 +44,7 @@ def finished_systems(run: Run) -> tuple[System, ...]:
     return largest(systems)
 
 
-def export_systems(
-    run: Run, say: Callable[[str], None], bar: Bar, options: ExportOptions | None = None
-) -> tuple[Path, ...]:
+def export_systems(run: Run, say: Callable[[str], None], bar: Bar) -> tuple[Path, ...]:
     """Bundles of the finished systems, in the folder ``bundles`` of the run.
 
     A bundle that is there and newer than the run's networks is left as it is.
@@ -58,8 +55,6 @@ def export_systems(
         Called with a line for each bundle.
     bar
         Opened once for each bundle that is made; moved by (clips done, clips in all).
-    options
-        For every system; None: the defaults of an export.
 
     Raises
     ------
@@ -72,10 +67,11 @@ def export_systems(
             say(f"{path}: newer than its networks, used as it is")
             continue
         say(f"{path}: exporting")
-        chosen = replace(options or ExportOptions(), system=system)
         clips = training_clips(run)
         with bar() as on_clip:
-            write_bundle(run, clips, path, chosen, ExportProgress(say, on_clip))
+            write_bundle(
+                run, clips, path, ExportOptions(system=system), ExportProgress(say, on_clip)
+            )
     return tuple(paths)
 
 

@@ -124,8 +124,6 @@ def _weight_differences(architecture: Architecture, weights: Mapping[Any, Any]) 
     with torch.device("meta"):
         network = Beats(architecture, predictor=architecture.n_classes is not None)
     expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
-    missing = [key for key in expected if key not in weights]
-    unknown = [key for key in weights if key not in expected]
     common = [key for key in expected if key in weights]
     no_weights = [key for key in common if not _is_weight(weights[key])]
     others = [
@@ -133,15 +131,12 @@ def _weight_differences(architecture: Architecture, weights: Mapping[Any, Any]) 
         for key in common
         if key not in no_weights and tuple(weights[key].shape) != expected[key]
     ]
-    differences = [
-        f"{len(names)} {what} ({_some(names)})"
-        for names, what in (
-            (missing, "missing"),
-            (unknown, "unknown"),
-            (no_weights, "not of finite real numbers"),
-        )
-        if names
-    ]
+    found = {
+        "missing": [key for key in expected if key not in weights],
+        "unknown": [key for key in weights if key not in expected],
+        "not of finite real numbers": no_weights,
+    }
+    differences = [f"{len(keys)} {what} ({_some(keys)})" for what, keys in found.items() if keys]
     if others:
         first, wanted = tuple(weights[others[0]].shape), expected[others[0]]
         differences.append(
