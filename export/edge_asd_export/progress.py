@@ -22,7 +22,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from edge_asd_export.training.training_log import EpochLog
 
-__all__ = ["TrainingBars", "download_bars", "progress_bar", "scoring_bar", "training_bars"]
+__all__ = ["download_bars", "progress_bar", "scoring_bar", "training_bars"]
 
 
 def _progress(*, quiet: bool = False, transient: bool = False) -> Progress:
@@ -82,31 +82,27 @@ def download_bars() -> Iterator[
         yield lambda line: log.print(line, markup=False, soft_wrap=True), advance
 
 
-class TrainingBars:
-    """A bar of epochs above a bar of the epoch's batches."""
-
-    def __init__(self, progress: Progress, epochs: TaskID, batches: TaskID) -> None:
-        self._progress, self._epochs, self._batches = progress, epochs, batches
-
-    def on_batch(self, done: int, total: int, loss: float) -> None:
-        self._progress.update(
-            self._batches, completed=done, total=total, description=f"  batch, loss {loss:.3f}"
-        )
-
-    def on_epoch(self, log: EpochLog) -> None:
-        self._progress.update(self._epochs, completed=log.epoch)
-        if not self._progress.console.is_terminal:  # a bar is no use in a log file
-            self._progress.console.print(
-                f"epoch {log.epoch}: loss {log.loss:.4f}, {log.seconds:.0f} s"
-            )
-
-
 @contextmanager
 def training_bars(
     name: str, done: int, epochs: int, *, quiet: bool = False
-) -> Iterator[TrainingBars]:
-    """Bars of one network's training, of which `done` epochs lie behind."""
+) -> Iterator[tuple[Callable[[int, int, float], None], Callable[[EpochLog], None]]]:
+    """A bar of epochs, of which `done` lie behind, above one of the epoch's batches.
+
+    They are moved by the two functions: with (batches done, in all, loss), and with the log of
+    an epoch.
+    """
     with _progress(quiet=quiet) as progress:
         outer = progress.add_task(f"{name}: epoch", total=epochs, completed=done)
         inner = progress.add_task("  batch", total=None)
-        yield TrainingBars(progress, outer, inner)
+
+        def on_batch(done: int, total: int, loss: float) -> None:
+            text = f"  batch, loss {loss:.3f}"
+            progress.update(inner, completed=done, total=total, description=text)
+
+        def on_epoch(log: EpochLog) -> None:
+            progress.update(outer, completed=log.epoch)
+            if not progress.console.is_terminal:  # a bar is no use in a log file
+                text = f"epoch {log.epoch}: loss {log.loss:.4f}, {log.seconds:.0f} s"
+                progress.console.print(text)
+
+        yield on_batch, on_epoch

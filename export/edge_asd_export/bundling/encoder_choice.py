@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -54,7 +54,8 @@ def export_network(
     options, say, extractor = job.options, job.progress.say, name.partition("/")[0]
     trained = network.learner.inference_extractor()
     if trained.segments is not None and options.window_hop_frames is not None:
-        trained.segments = replace(trained.segments, hop_frames=options.window_hop_frames)
+        hop = {"hop_frames": options.window_hop_frames}
+        trained.segments = trained.segments.model_copy(update=hop)
     say(f"{name}: writing float32 graphs")
     variant = job.run.record.config.of(name).variant
     spec = write_extractor(trained, name, bundle_dir, network=variant or extractor)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 
 import onnx
 import torch
 from torch import Tensor, nn
 
-from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
+from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec
 from edge_asd_export.training.trainable import TrainableExtractor
 
 __all__ = ["OPSET", "write_extractor"]
@@ -56,7 +55,7 @@ def write_extractor(
         n_samples=extractor.n_samples,
         n_channels=extractor.n_channels,
         features=tuple(features),
-        segments=None if cut is None else SegmentSpec(**asdict(cut)),
+        segments=cut,
         encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
         embedding_dim=extractor.embedding_dim,
     )

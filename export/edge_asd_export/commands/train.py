@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edge_asd.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["train"]
 
@@ -86,7 +83,7 @@ def train(
     import torch
 
     from edge_asd_export.training.config import read_settings
-    from edge_asd_export.training.distributed import process_group
+    from edge_asd_export.training.distributed import local_device, process_group
     from edge_asd_export.training.train_run import new_run, resumed_run, train_all
 
     torch.set_num_threads(threads or torch.get_num_threads())
@@ -94,7 +91,7 @@ def train(
     # TF32 rounds the factors of a front-end's convolution to ten bits: 60 dB, and a log-mel of
     # the device is deeper. The encoders compute in bfloat16 anyway.
     torch.backends.cudnn.allow_tf32 = False
-    where = _device(device)
+    where = local_device(device)
     overrides = {"systems": list(dict.fromkeys(system or [])) or None, "seed": seed}
     if beats_checkpoint is not None:
         set_ = [*(set_ or []), f"beats.checkpoint={beats_checkpoint.resolve()}"]
@@ -112,19 +109,3 @@ def train(
         plan = new_run(out, settings, data)
     with process_group(where) as processes:
         train_all(plan, where, processes)
-
-
-def _device(name: str | None) -> torch.device:
-    """The device called `name`, once it has held a number."""
-    import torch
-
-    from edge_asd_export.training.distributed import local_device
-
-    name = local_device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:  # torch raises either, by kind of device
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--device {name}: this PyTorch cannot use it: {reason}") from error
-    return device

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
+from edge_asd.errors import UsageError
 from edge_asd_export.training.learner import Learner
 
 __all__ = ["ALONE", "Processes", "is_first_process", "is_shared", "local_device", "process_group"]
@@ -64,11 +65,26 @@ def is_first_process() -> bool:
     return not is_shared() or os.environ["RANK"] == "0"
 
 
-def local_device(name: str) -> str:
-    """The device called `name` of this process: under ``torchrun`` each has a GPU of its own."""
+def local_device(name: str | None) -> torch.device:
+    """The device called `name`, once it has held a number; None: CUDA where there is one.
+
+    Under ``torchrun`` each process has a GPU of its own.
+
+    Raises
+    ------
+    UsageError
+        When this PyTorch cannot use it.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and is_shared():
-        return f"cuda:{os.environ['LOCAL_RANK']}"
-    return name
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either, by kind of device
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--device {name}: this PyTorch cannot use it: {reason}") from error
+    return device
 
 
 @contextmanager

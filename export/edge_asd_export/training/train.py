@@ -30,7 +30,7 @@ def train_network(
     processes: Processes = ALONE,
     n_workers: int = 0,
     on_batch: Callable[[int, int, float], None] | None = None,
-    on_epoch: Callable[[EpochLog, Learner], None] | None = None,
+    on_epoch: Callable[[EpochLog], None] | None = None,
 ) -> Learner:
     """Train one network of a run to its last epoch, going on where it stopped.
 
@@ -71,7 +71,7 @@ def train_network(
             append_log(run.folder(name) / "log.csv", log)
         processes.wait()
         if on_epoch:
-            on_epoch(log, session.learner)
+            on_epoch(log)
     return session.learner.eval()
 
 

@@ -142,7 +142,8 @@ def _train_one(
     state = run.checkpoint(name)
     done = 0 if state is None else int(state["epoch"])
     try:
-        with training_bars(name, done, run.n_epochs(name), quiet=not processes.is_first) as bars:
+        quiet = not processes.is_first
+        with training_bars(name, done, run.n_epochs(name), quiet=quiet) as (on_batch, on_epoch):
             train_network(
                 run,
                 name,
@@ -150,8 +151,8 @@ def _train_one(
                 device=device,
                 processes=processes,
                 n_workers=0 if device.type == "cpu" else 8,
-                on_batch=bars.on_batch,
-                on_epoch=lambda log, _: bars.on_epoch(log),
+                on_batch=on_batch,
+                on_epoch=on_epoch,
             )
     except KeyboardInterrupt:
         _tell(f"stopped; go on with: edge-asd train --resume {run.path}")

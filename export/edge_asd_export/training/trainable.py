@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from edge_asd.bundle.extractor_spec import SegmentSpec
 from edge_asd.scoring.extractor import magnitude_spectrum
 
-__all__ = ["Feature", "Segments", "TrainableExtractor"]
+__all__ = ["Feature", "TrainableExtractor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +21,6 @@ class Feature:
     name: str
     kind: Literal["graph", "spectrum"]
     frontend: nn.Module | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Segments:
-    """Frames that the encoder sees at once, and from one segment to the next."""
-
-    n_frames: int
-    hop_frames: int
 
 
 class TrainableExtractor(nn.Module):
@@ -47,7 +40,7 @@ class TrainableExtractor(nn.Module):
         n_channels: int,
         features: tuple[Feature, ...],
         encoder: nn.Module,
-        segments: Segments | None = None,
+        segments: SegmentSpec | None = None,
     ) -> None:
         super().__init__()
         self.n_samples = n_samples

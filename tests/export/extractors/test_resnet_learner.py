@@ -9,9 +9,9 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from edge_asd.bundle.extractor_spec import SegmentSpec
 from edge_asd_export.extractors.resnet.learner import ResnetLearner, ResnetSettings
 from edge_asd_export.training.learner import Task
-from edge_asd_export.training.trainable import Segments
 
 N_SAMPLES = 20_480  # 41 frames
 CLASSES = tuple(("fan", "source", f"speed_{i}", "") for i in range(3))
@@ -140,7 +140,7 @@ def test_the_exported_extractor_gives_one_embedding_per_window() -> None:
     embeddings = exported.encoder(log_mel[..., :32])
 
     assert log_mel.shape == (6, 2, 128, 41)
-    assert exported.segments == Segments(n_frames=32, hop_frames=1)
+    assert exported.segments == SegmentSpec(n_frames=32, hop_frames=1)
     assert embeddings.shape == (6, exported.embedding_dim) == (6, 16)
 
 

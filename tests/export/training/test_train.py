@@ -11,7 +11,6 @@ from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.extractors.fkie.learner import FkieLearner
-from edge_asd_export.training.learner import Learner
 from edge_asd_export.training.run import Run, point_latest_at
 from edge_asd_export.training.train import load_learner, train_network
 from edge_asd_export.training.training_log import EpochLog, append_log, draw_loss_curve
@@ -24,7 +23,7 @@ class InterruptedTrainingError(Exception):
 
 
 def stop_after(epoch: int):
-    def on_epoch(log: EpochLog, _: Learner) -> None:
+    def on_epoch(log: EpochLog) -> None:
         if log.epoch == epoch:
             raise InterruptedTrainingError
 
@@ -54,7 +53,7 @@ def test_loss_falls_on_machines_that_differ(small_data: Path, tmp_path: Path) ->
         "fkie",
         tasks["fkie"].items,
         device=CPU,
-        on_epoch=lambda log, _: losses.append(log.loss),
+        on_epoch=lambda log: losses.append(log.loss),
     )
 
     assert losses[-1] < losses[0] - 0.2

@@ -12,12 +12,13 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from edge_asd.bundle.extractor_spec import SegmentSpec
 from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, mix, random_windows
 from edge_asd_export.extractors.resnet.network import Normalise, NormalisedLogMel, Resnet
 from edge_asd_export.nn.front_ends import HOP_LENGTH
 from edge_asd_export.nn.losses import ArcFace
 from edge_asd_export.training.learner import FitSettings, Learner, Task
-from edge_asd_export.training.trainable import Feature, Segments, TrainableExtractor
+from edge_asd_export.training.trainable import Feature, TrainableExtractor
 
 __all__ = ["ResnetLearner", "ResnetSettings"]
 
@@ -65,7 +66,7 @@ class ResnetLearner(Learner):
                 task.n_channels,
                 (Feature("log_mel", "graph", frontend),),
                 network,
-                Segments(settings.crop_frames, settings.window_hop_frames),
+                SegmentSpec(n_frames=settings.crop_frames, hop_frames=settings.window_hop_frames),
             )
         )
         self.head = ArcFace(
