@@ -11,9 +11,7 @@ from pathlib import Path
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
-    BankSpec,
     BranchSpec,
-    Domain,
     FileEntry,
     MachineSpec,
     Manifest,
@@ -120,12 +118,12 @@ def write_bundle(
             labelled_scores=labelled_scores,
         )
         progress.say("writing banks and normal spectra")
-        bank_specs = _write_banks(job, embedded, staging)
-        spectra = {machine: f"spectra/{machine}.npz" for machine in clips}
-        for machine, own in embedded.items():
-            write_spectra(staging / spectra[machine], own.normal_spectra())
+        machines = {
+            machine: _write_machine(job, machine, own, calibration[machine], staging)
+            for machine, own in embedded.items()
+        }
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
-        manifest = _manifest(job, graphs, bank_specs, spectra, calibration, out.name, staging)
+        manifest = _manifest(job, graphs, machines, out.name, staging)
         progress.say("recording golden windows")
         write_golden(Bundle(staging, manifest), pairs, extractors, read)
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
@@ -135,31 +133,37 @@ def write_bundle(
     return WrittenBundle(out, manifest, {name: own.report for name, own in graphs.items()})
 
 
-def _write_banks(
-    job: ExportJob, embedded: Mapping[str, EmbeddedClips], staging: Path
-) -> dict[str, dict[str, dict[Domain, BankSpec]]]:
-    """Banks by machine, branch and domain; branches without references have none."""
-    return {
-        machine: {
-            branch: write_banks(staging, f"banks/{machine}/{branch}", banks, spec)
-            for branch, banks in own.banks.items()
-            if isinstance(spec := job.scorings[branch].spec, ReferenceSpec)
-        }
-        for machine, own in embedded.items()
+def _write_machine(
+    job: ExportJob, machine: str, own: EmbeddedClips, numbers: Calibration, staging: Path
+) -> MachineSpec:
+    """Write banks and normal spectra of a machine; branches without references have no bank."""
+    banks = {
+        branch: write_banks(staging, f"banks/{machine}/{branch}", bank, spec)
+        for branch, bank in own.banks.items()
+        if isinstance(spec := job.scorings[branch].spec, ReferenceSpec)
     }
+    spectra_file = f"spectra/{machine}.npz"
+    write_spectra(staging / spectra_file, own.normal_spectra())
+    return MachineSpec(
+        window_samples=job.run.record.machines[machine],
+        banks=banks,
+        extractors={
+            name: network for name, network in job.networks(machine).items() if network != name
+        },
+        fusion=numbers.fusion,
+        threshold=numbers.threshold,
+        spectra_file=spectra_file,
+    )
 
 
 def _manifest(
     job: ExportJob,
     graphs: Mapping[str, ExportedGraphs],
-    bank_specs: Mapping[str, dict[str, dict[Domain, BankSpec]]],
-    spectra: Mapping[str, str],
-    calibration: Mapping[str, Calibration],
+    machines: dict[str, MachineSpec],
     name: str,
     staging: Path,
 ) -> Manifest:
     record, system, options = job.run.record, job.system, job.options
-    windows = record.machines
     specs = {name: own.spec for name, own in graphs.items()}
     return Manifest(
         name=name,
@@ -170,7 +174,7 @@ def _manifest(
             name: version(name) for name in ("edge-asd", "onnx", "onnxruntime", "torch", "numpy")
         },
         sample_rate_hz=record.sample_rate_hz,
-        hop_s=options.hop_s or min(windows.values()) / record.sample_rate_hz / 4,
+        hop_s=options.hop_s or min(record.machines.values()) / record.sample_rate_hz / 4,
         extractors=specs,
         branches=tuple(
             BranchSpec(
@@ -178,21 +182,7 @@ def _manifest(
             )
             for branch in system.branches
         ),
-        machines={
-            machine: MachineSpec(
-                window_samples=windows[machine],
-                banks=bank_specs[machine],
-                extractors={
-                    name: network
-                    for name, network in job.networks(machine).items()
-                    if network != name
-                },
-                fusion=numbers.fusion,
-                threshold=numbers.threshold,
-                spectra_file=spectra[machine],
-            )
-            for machine, numbers in calibration.items()
-        },
+        machines=machines,
         golden=golden_spec(specs),
         files=_file_entries(staging),
         export_report={name: asdict(own.report) for name, own in graphs.items() if own.report},

@@ -134,8 +134,7 @@ def export(
 
 def _scorers(choices: list[str]) -> dict[str, str]:
     """Scorer names by extractor; "" is for all that the system leaves open."""
-    pairs = (choice.rpartition("=") for choice in choices)
-    return {extractor: name for extractor, _, name in pairs}
+    return {extractor: name for extractor, _, name in (c.rpartition("=") for c in choices)}
 
 
 def _labelled_clips(run: Run, folders: list[Path]) -> LabelledClips:
