@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec
-from edge_asd_export.training.trainable import TrainableExtractor
+from edge_asd_export.training.learner import TrainableExtractor
 
 __all__ = ["OPSET", "write_extractor"]
 

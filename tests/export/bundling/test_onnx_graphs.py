@@ -16,8 +16,7 @@ from edge_asd_export.bundling.encoder_choice import spread_over
 from edge_asd_export.bundling.onnx_graphs import OPSET, write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
 from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
-from edge_asd_export.training.learner import Task
-from edge_asd_export.training.trainable import TrainableExtractor
+from edge_asd_export.training.learner import Task, TrainableExtractor
 
 N_SAMPLES = 16_000
 RELATIVE = 1e-4  # float32 through twenty layers in two libraries

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -27,17 +26,6 @@ _PUBLISHED = "#CC3311"
 _MARK: dict[str, Any] = {"markersize": 8, "fillstyle": "none", "markeredgewidth": 1.6}
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A figure with one standard deviation, on a row of its own."""
-
-    label: str
-    system: str
-    figure: Official | Spread
-    color: str
-    is_mean: bool
-
-
 @rc_context(STYLE)
 def draw_comparison(report: ComparisonReport, folder: Path) -> None:
     """Draw the official scores, and the harmonic means of every machine."""
@@ -46,11 +34,11 @@ def draw_comparison(report: ComparisonReport, folder: Path) -> None:
 
 
 def _official(report: ComparisonReport) -> Figure:
-    points = _points(report, report.rows, [row.official for row in report.rows])
-    figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(points)))
+    rows = report.rows
+    figure = Figure(figsize=(8.6, 1.3 + _ROW_INCHES * len(rows)))
     axes = figure.subplots()
-    _draw(axes, points)
-    marked = _mark_totals(axes, points, report)
+    _draw(axes, report, rows, [row.official for row in rows])
+    marked = _mark_totals(axes, report)
     axes.set_xlabel("official score in percent ± sd")
     if marked:
         figure.legend(handles=marked, loc="outside upper right")
@@ -67,13 +55,11 @@ def _machines(report: ComparisonReport) -> Figure:
     panels = figure.subplots(n_lines, abreast, sharex=True, sharey=True, squeeze=False).ravel()
     for axes, machine in zip(panels, machines, strict=False):
         hmeans = [row.machine(machine.machine)["hmean"] for row in rows]
-        points = _points(report, rows, hmeans)
-        _draw(axes, points)
+        _draw(axes, report, rows, hmeans)
         axes.set_title(machine.machine, fontsize=10.5, loc="left", parse_math=False)
-        for place, point in enumerate(points):
-            for system in report.beside.named(point.system):
-                value = system.recomputed_over([machine.machine])
-                _mark(axes, place, value, _ROWS)
+        for place, row in enumerate(rows):
+            for system in report.beside.named(row.kind.system):
+                _mark(axes, place, system.recomputed_over([machine.machine]), _ROWS)
     for axes in panels[len(machines) :]:
         axes.set_visible(False)
     figure.supxlabel("harmonic mean of AUC source, AUC target and pAUC, ± sd", fontsize=9.5)
@@ -83,51 +69,50 @@ def _machines(report: ComparisonReport) -> Figure:
     return figure
 
 
-def _points(
+def _draw(
+    axes: Axes,
     report: ComparisonReport,
     rows: Sequence[SystemRow | Average],
     figures: Sequence[Official | Spread],
-) -> list[_Point]:
-    """Points of some rows; a system has one colour, in whichever bundle it is."""
+) -> None:
+    """Figures of rows with one standard deviation, the first on top, and a line at chance.
+
+    A system has one colour, in whichever bundle it is.
+    """
     systems = list(dict.fromkeys(row.kind.system for row in report.comparison.rows))
-    points = []
-    for number, (row, figure) in enumerate(zip(rows, figures, strict=True), start=1):
-        label = kind_label(row.kind)
-        if isinstance(row, Average):
-            label = f"{label}, mean of {row.n_bundles}"
-        else:
-            label = f"{number}  {label}" + (f", {row.bundle}" if len(report.bundles) > 1 else "")
-        color = KINDS[systems.index(row.kind.system) % len(KINDS)]
-        points.append(_Point(label, row.kind.system, figure, color, isinstance(row, Average)))
-    return points
-
-
-def _draw(axes: Axes, points: list[_Point]) -> None:
-    """Points with error bars, the first on top, and a line at chance."""
     axes.grid(axis="x")
     axes.axvline(50, color=INK, linewidth=1.0, linestyle=(0, (4, 3)))
-    for place, point in enumerate(points):
+    for place, (row, figure) in enumerate(zip(rows, figures, strict=True)):
+        is_mean = isinstance(row, Average)
         axes.errorbar(
-            100 * point.figure.score,
+            100 * figure.score,
             place,
-            xerr=100 * (point.figure.std or 0.0),
-            fmt="s" if point.is_mean else "o",
-            color=point.color,
-            markersize=7 if point.is_mean else 6,
+            xerr=100 * (figure.std or 0.0),
+            fmt="s" if is_mean else "o",
+            color=KINDS[systems.index(row.kind.system) % len(KINDS)],
+            markersize=7 if is_mean else 6,
             elinewidth=1.6,
             capsize=3,
         )
-    axes.set_yticks(range(len(points)), [point.label for point in points], parse_math=False)
-    axes.set_ylim(len(points) - 0.4, -0.6)
+    labels = [_label(report, number, row) for number, row in enumerate(rows, start=1)]
+    axes.set_yticks(range(len(rows)), labels, parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
 
-def _mark_totals(axes: Axes, points: list[_Point], report: ComparisonReport) -> list[Line2D]:
+def _label(report: ComparisonReport, number: int, row: SystemRow | Average) -> str:
+    label = kind_label(row.kind)
+    if isinstance(row, Average):
+        return f"{label}, mean of {row.n_bundles}"
+    return f"{number}  {label}" + (f", {row.bundle}" if len(report.bundles) > 1 else "")
+
+
+def _mark_totals(axes: Axes, report: ComparisonReport) -> list[Line2D]:
     """Published totals over the points; handles for a legend of the marks that are used."""
     names = [machine.machine for machine in report.comparison.machines]
     used = {}
-    for place, point in enumerate(points):
-        for system in report.beside.named(point.system):
+    for place, row in enumerate(report.rows):
+        for system in report.beside.named(row.kind.system):
             if report.beside.all_machines:
                 _mark(axes, place, system.official, _STATED)
                 used[_STATED] = "published, as stated"

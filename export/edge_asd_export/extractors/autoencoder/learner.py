@@ -15,8 +15,7 @@ from edge_asd_export.extractors.autoencoder.network import N_FRAMES, Autoencoder
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet, read_vectors
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening
 from edge_asd_export.nn.front_ends import HOP_LENGTH, N_MELS, LogMel
-from edge_asd_export.training.learner import FitSettings, Learner, Task
-from edge_asd_export.training.trainable import Feature, TrainableExtractor
+from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
 from edge_asd_export.training.training_set import Item
 
 __all__ = ["AutoencoderLearner", "AutoencoderSettings"]

@@ -21,8 +21,7 @@ from edge_asd_export.extractors.beats.network import Beats
 from edge_asd_export.extractors.beats.schedule import parameter_groups, warm_up_then_cosine
 from edge_asd_export.nn.losses import ArcFace
 from edge_asd_export.nn.mixup import mix_batch
-from edge_asd_export.training.learner import FitSettings, Learner, Task
-from edge_asd_export.training.trainable import Feature, TrainableExtractor
+from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
 
 __all__ = ["BeatsLearner", "BeatsSettings"]
 

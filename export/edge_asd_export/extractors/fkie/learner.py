@@ -12,8 +12,7 @@ from edge_asd_export.extractors.fkie.network import Fkie
 from edge_asd_export.nn.front_ends import N_FFT, MagnitudeSpectrogram
 from edge_asd_export.nn.losses import SubclusterAdaCos
 from edge_asd_export.nn.mixup import MixupKind, mix_batch, n_label_columns
-from edge_asd_export.training.learner import FitSettings, Learner, Task
-from edge_asd_export.training.trainable import Feature, TrainableExtractor
+from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
 
 __all__ = ["FkieLearner", "FkieSettings"]
 

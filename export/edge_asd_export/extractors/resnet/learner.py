@@ -17,8 +17,7 @@ from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, m
 from edge_asd_export.extractors.resnet.network import Normalise, NormalisedLogMel, Resnet
 from edge_asd_export.nn.front_ends import HOP_LENGTH
 from edge_asd_export.nn.losses import ArcFace
-from edge_asd_export.training.learner import FitSettings, Learner, Task
-from edge_asd_export.training.trainable import Feature, TrainableExtractor
+from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
 
 __all__ = ["ResnetLearner", "ResnetSettings"]
 
