@@ -143,7 +143,7 @@ def _write_machine(
         if isinstance(spec := job.scorings[branch].spec, ReferenceSpec)
     }
     spectra_file = f"spectra/{machine}.npz"
-    write_spectra(staging / spectra_file, own.normal_spectra())
+    write_spectra(staging / spectra_file, own.spectra)
     return MachineSpec(
         window_samples=job.run.record.machines[machine],
         banks=banks,

@@ -64,12 +64,7 @@ class EmbeddedClips:
     banks: Mapping[str, Banks]  # by branch
     # Scores of the clips by branch, each without help from itself; source clips come first.
     normal: Mapping[str, Floats]
-    spectra: Mapping[Domain, DomainSpectra]
-
-    def normal_spectra(self) -> NormalSpectra:
-        """What a device explains with."""
-        scores = {branch: own.astype(np.float32) for branch, own in self.normal.items()}
-        return NormalSpectra(self.spectra, scores)
+    spectra: NormalSpectra  # what a device explains with
 
 
 def embed_machine(
@@ -113,7 +108,8 @@ def embed_machine(
         banks[branch.name] = make_banks(rows, scoring, centres)
         scores = normal_scores(rows, banks[branch.name], scoring)
         normal[branch.name] = np.concatenate([scores[domain] for domain in sorted(scores)])
-    return EmbeddedClips(banks, normal, spectra)
+    kept = {branch: values.astype(np.float32) for branch, values in normal.items()}
+    return EmbeddedClips(banks, normal, NormalSpectra(spectra, kept))
 
 
 def score_labelled_clips(

@@ -16,7 +16,7 @@ import requests
 from rich.filesize import decimal
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.fetch_catalogue import Archive, Part
+from edge_asd_export.data.fetch_catalogue import Part
 from edge_asd_export.data.resuming_download import (
     DownloadProgress,
     Offer,
@@ -126,18 +126,13 @@ def _survey(
         path = store / archive.name
         whole = Offer(etag=None, n_bytes=path.stat().st_size) if path.exists() else None
         offer = whole or ask(session, url)
-        source = _Source(url, path, _md5(archive, offer, url), offer.n_bytes or 0)
-        sources[machine] = source
+        if archive.md5 and offer.md5 and archive.md5 != offer.md5:
+            raise DataError(
+                f"{url}: expected md5 {archive.md5}, the server offers {offer.md5}; "
+                "the record has changed, or --base-url leads elsewhere"
+            )
+        sources[machine] = _Source(url, path, archive.md5 or offer.md5, offer.n_bytes or 0)
     return sources
-
-
-def _md5(archive: Archive, offer: Offer, url: str) -> str | None:
-    if archive.md5 and offer.md5 and archive.md5 != offer.md5:
-        raise DataError(
-            f"{url}: expected md5 {archive.md5}, the server offers {offer.md5}; "
-            "the record has changed, or --base-url leads elsewhere"
-        )
-    return archive.md5 or offer.md5
 
 
 def _require_space(out: Path, sources: Mapping[str, _Source], *, keep_archives: bool) -> None:

@@ -68,14 +68,15 @@ class Beside:
 
 
 _FILE = files("edge_asd_export.evaluation").joinpath("published.toml")
-PUBLISHED = tuple(PublishedSystem(**one) for one in tomllib.loads(_FILE.read_text())["system"])
+PUBLISHED = tuple(
+    PublishedSystem(**one) for one in tomllib.loads(_FILE.read_text("utf-8"))["system"]
+)
+_KNOWN = frozenset(name for system in PUBLISHED for name in system.machines)
 
 
 def published_for(machines: Iterable[str]) -> tuple[PublishedSystem, ...]:
     """The published systems when one of the machines is named in their tables, else none."""
-    wanted = set(machines)
-    known = {name for system in PUBLISHED for name in system.machines}
-    return PUBLISHED if wanted & known else ()
+    return () if _KNOWN.isdisjoint(machines) else PUBLISHED
 
 
 def published_beside(machines: Iterable[str], *, wanted: bool | None = None) -> Beside:
@@ -93,18 +94,17 @@ def published_beside(machines: Iterable[str], *, wanted: bool | None = None) -> 
         When they are wanted and no machine is named there.
     """
     names = list(machines)
-    known = {name for system in PUBLISHED for name in system.machines}
-    shared = [name for name in names if name in known]
-    others = [name for name in names if name not in known]
+    shared = [name for name in names if name in _KNOWN]
+    others = [name for name in names if name not in _KNOWN]
     if wanted and not shared:
         raise UsageError(
             f"no published figures for {', '.join(names)}; there are some for "
-            f"{', '.join(sorted(known))}: leave --published out"
+            f"{', '.join(sorted(_KNOWN))}: leave --published out"
         )
     if wanted is False or not shared:
         return Beside()
     if not others:
-        return Beside(PUBLISHED, CAVEAT, all_machines=known == set(shared))
+        return Beside(PUBLISHED, CAVEAT, all_machines=set(shared) == _KNOWN)
     doubt = (
         f"the data has {', '.join(others)}, which that set has not, so its "
         f"{', '.join(shared)} is most likely another machine of the same name"
