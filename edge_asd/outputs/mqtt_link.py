@@ -14,15 +14,17 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edge_asd.errors import OutputError
-from edge_asd.outputs.mqtt import MqttSettings
 from edge_asd.outputs.mqtt_tls import explained, tls_context
+
+if TYPE_CHECKING:
+    from edge_asd.outputs.mqtt import MqttSettings
 
 __all__ = ["Link", "Patience"]
 

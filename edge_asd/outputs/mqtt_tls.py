@@ -6,9 +6,12 @@ import os
 import socket
 import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_asd.errors import OutputError
-from edge_asd.outputs.mqtt import MqttSettings
+
+if TYPE_CHECKING:
+    from edge_asd.outputs.mqtt import MqttSettings
 
 __all__ = ["explained", "tls_context"]
 
