@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -14,6 +15,8 @@ from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
 
 __all__ = ["Requests", "serve"]
+
+_log = logging.getLogger(__name__)
 
 
 class Requests(Protocol):
@@ -58,6 +61,10 @@ def serve(
                 )
     except (EdgeAsdError, OSError) as error:  # OSError: what was learned cannot be read
         request.refuse(one_line(error))
+        return []
+    except Exception as error:  # a mistake in answering is none in listening
+        _log.exception("the request %r failed", request.command)
+        request.refuse(f"the monitor failed to do it: {type(error).__name__}: {error}")
         return []
     request.reply(reply)
     return [event] if event else []

@@ -6,6 +6,7 @@ differ in the source and in the clocks.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
@@ -24,6 +25,7 @@ from edge_asd.drift.drift import Drift
 from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
+from edge_asd.events.fault import Report, noticed
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
@@ -47,6 +49,8 @@ from edge_asd.signal.quality import SignalQuality
 from edge_asd.state.folder import StateFolder, folder_name
 
 __all__ = ["Parts", "assemble"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             sample_rate_hz=rate_hz,
             reference=parts.opened.reference,
         )
-        usable = quality.usable
+        usable = partial(_usable, quality, report)
         watchers.append(quality)
     stream = ScoredStream(detector, wanted_hop_s, usable=usable, clock=parts.now_s)
     if state:
@@ -129,7 +133,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             ServiceNotifier(parts.environment),
         ]
     for watcher in watchers:
-        stack.callback(watcher.close)
+        stack.callback(_close, watcher)
     outputs = open_outputs(
         profile.sinks,
         OutputContext(
@@ -141,7 +145,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         ),
     )
     for output in outputs:
-        stack.enter_context(closing(output))
+        stack.callback(_close, output)
     requests = None
     if live and state:
         requests = stack.enter_context(closing(ControlServer(state.control_socket)))
@@ -164,6 +168,24 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         requests=requests,
         reload=partial(_judge_again, parts, wanted_hop_s) if live else None,
     )
+
+
+def _usable(quality: SignalQuality, report: Report, start_s: float, end_s: float) -> bool:
+    """Whether sound can be scored; all of it where the checks themselves fail."""
+    try:
+        return quality.usable(start_s, end_s)
+    except Exception as error:
+        detail = f"usable failed: {type(error).__name__}: {error}"
+        report(noticed("part", detail, subject=type(quality).__name__))
+        return True
+
+
+def _close(part: Watcher | Output) -> None:
+    """Close a part; one that fails keeps no other from being closed."""
+    try:
+        part.close()
+    except Exception:
+        _log.exception("%s could not be closed", type(part).__name__)
 
 
 def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:

@@ -43,8 +43,7 @@ from edge_asd.events.watcher import Watcher
 
 __all__ = ["Meter", "sparkline"]
 
-_HISTORY = 60  # scores in the sparkline
-_BAR_WIDTH = 40
+_BAR_WIDTH = 40  # also scores in the sparkline
 _FLOOR_DBFS = -72.0  # left end of the level bars
 _WARN_DBFS = -6.0  # peaks from here up are close to clipping
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -78,7 +77,7 @@ class Meter(Watcher):
         self._now_s = now_s
         self._levels = np.full(2, SILENCE_DBFS)
         self._peaks = np.full(2, SILENCE_DBFS)
-        self._scores: deque[float] = deque(maxlen=_HISTORY)
+        self._scores: deque[float] = deque(maxlen=_BAR_WIDTH)
         self._window_s: float | None = None  # None: the monitor has not started
         self._alarm_since: datetime | None = None
         self._position_s = 0.0

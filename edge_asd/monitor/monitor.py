@@ -242,7 +242,7 @@ class Monitor:
     def _stopped(self, reason: str) -> StoppedEvent:
         status = self.board.status
         return StoppedEvent(
-            **self.timeline.at(self.timeline.position).facts(),
+            **self.timeline.now().facts(),
             reason=reason,
             seconds=self.timeline.seconds,
             windows=status.windows,

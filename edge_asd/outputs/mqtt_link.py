@@ -148,12 +148,12 @@ class Link:
 
     def close(self) -> None:
         """Disconnect, and leave nothing on the broker but ``offline``."""
+        with self._switching:  # who has said "online" says "offline", too
+            self._ending = True
         if self.connected:
             with suppress(OutputError):
                 farewell = self._publish(self._will, b"offline", qos=1, retain=True)
                 farewell.wait_for_publish(self._patience.farewell_s)
-        with self._switching:
-            self._ending = True
         self._lose("the connection is closed")
         for client in (self._older, self._client):
             if client is not None:
@@ -239,11 +239,15 @@ class Link:
         if not self._go_on_with(client):
             client.disconnect()
             return
-        for topic in self._listen_to:
-            client.subscribe(topic)
-        self._guarded(self._on_up)
-        self._problem = ""
-        self.connected = True
+        with self._switching:
+            if self._ending:
+                client.disconnect()
+                return
+            for topic in self._listen_to:
+                client.subscribe(topic)
+            self._guarded(self._on_up)
+            self._problem = ""
+            self.connected = True
         self._decided.set()
         _LOGGER.info("connected to %s with %s", self._place, client.protocol.name)
 

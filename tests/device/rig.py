@@ -16,6 +16,7 @@ from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime, open
 from benchmarks.simulated_monitor import simulated_monitor
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.events.event import Event, StoppedEvent
+from edge_asd.events.watcher import Watcher
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.outputs import Output
 from edge_asd.profile import Profile, load_profile
@@ -72,6 +73,7 @@ class Rig:
     environment: Mapping[str, str] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     outputs: Sequence[Output] = ()
+    watchers: Sequence[Watcher] = ()
     on_monitor: Callable[[Monitor, SimulatedTime], None] = lambda monitor, time: None
     slow: Callable[[float], float] | None = None  # simulated seconds that a window takes
 
@@ -89,6 +91,7 @@ class Rig:
                 profile=self.profile,
                 duration_s=seconds,
                 outputs=[self.kept, *self.outputs],
+                watchers=self.watchers,
                 environment=self.environment,
                 prepare=lambda detector: _slow_down(detector, time, self.slow),
             )
