@@ -65,7 +65,7 @@ def find_deviation(
 ) -> Deviation:
     """Return where a window (2, n_samples) deviates most; nowhere, when nothing is known.
 
-    The region is the rectangle of cells that sums up most evidence, of either channel and
+    The region is the rectangle of cells that deviates most in sum, of either channel and
     either sign.
     """
     instrument, duration_s = spectrograph(sample_rate_hz), audio.shape[-1] / sample_rate_hz

@@ -21,19 +21,19 @@ WIDER = st.floats(1, 20)
 class Hardware:
     """Scores windows one after another, and sees how much audio waits."""
 
-    def __init__(self, pace: AdaptiveHop) -> None:
-        self.pace = pace
+    def __init__(self, hop: AdaptiveHop) -> None:
+        self.hop = hop
         self.backlog_s = self.elapsed_s = self.longest_s = 0.0
         self.changes: list[str] = []
 
     def score(self, n_windows: int, cost_s: float, *, other_s: float = 0.0) -> None:
         for _ in range(n_windows):
-            waited_s = max(self.pace.hop_s - self.backlog_s, 0.0)
+            waited_s = max(self.hop.hop_s - self.backlog_s, 0.0)
             spent_s = cost_s + other_s
-            self.backlog_s = max(self.backlog_s - self.pace.hop_s, 0.0) + spent_s
+            self.backlog_s = max(self.backlog_s - self.hop.hop_s, 0.0) + spent_s
             self.elapsed_s += waited_s + spent_s
             self.longest_s = max(self.longest_s, self.backlog_s)
-            if change := self.pace.update(cost_s, self.backlog_s):
+            if change := self.hop.update(cost_s, self.backlog_s):
                 self.changes.append(change)
 
 
@@ -48,7 +48,7 @@ def test_the_backlog_is_bounded_whenever_a_window_takes_less_than_the_widest_hop
     hardware.score(400, cost_s)
 
     assert hardware.longest_s <= 6 * cost_s + hop_s
-    assert hop_s <= hardware.pace.hop_s <= max(max_hop_s, hop_s)
+    assert hop_s <= hardware.hop.hop_s <= max(max_hop_s, hop_s)
 
 
 @given(hop_s=HOPS, wider=WIDER, load=st.floats(0.01, 3), rest=st.floats(0.01, 0.59))
@@ -61,8 +61,8 @@ def test_the_hop_returns_when_a_window_takes_little_again(
     hardware.backlog_s = 0.0
     hardware.score(10_000, rest * hop_s)
 
-    assert hardware.pace.hop_s == hop_s
-    assert not hardware.pace.widened
+    assert hardware.hop.hop_s == hop_s
+    assert not hardware.hop.widened
 
 
 @given(hop_s=HOPS, wider=WIDER, load=st.floats(0.01, 2))
@@ -107,9 +107,9 @@ def test_one_hiccup_is_caught_up_with_the_same_hop() -> None:
 
 
 def test_hiccups_again_and_again_are_no_growth() -> None:
-    pace = AdaptiveHop(1.0, 8.0)
+    hop = AdaptiveHop(1.0, 8.0)
 
-    changes = [pace.update(0.3, 5.0 if i % 2 else 0.0) for i in range(100)]
+    changes = [hop.update(0.3, 5.0 if i % 2 else 0.0) for i in range(100)]
 
     assert not any(changes)
 
@@ -119,7 +119,7 @@ def test_a_backlog_that_grows_for_other_reasons_widens_the_hop() -> None:
 
     hardware.score(60, 0.3, other_s=0.9)
 
-    assert hardware.pace.hop_s == 1.5
+    assert hardware.hop.hop_s == 1.5
     assert hardware.longest_s < 4
     assert "audio wait, and more each time" in hardware.changes[0]
 
@@ -138,7 +138,7 @@ def test_the_hop_takes_the_first_step_that_leaves_room(cost_s: float, hop_s: flo
 
     hardware.score(5, cost_s)
 
-    assert hardware.pace.hop_s == hop_s
+    assert hardware.hop.hop_s == hop_s
 
 
 def test_reasons_are_words_with_figures() -> None:
@@ -160,7 +160,7 @@ def test_a_widest_hop_below_the_wanted_one_means_that_it_stays() -> None:
 
     hardware.score(100, 5.0)
 
-    assert hardware.pace.hop_s == 2.0
+    assert hardware.hop.hop_s == 2.0
     assert hardware.changes == []
 
 

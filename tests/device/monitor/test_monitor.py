@@ -48,7 +48,7 @@ Kind = TypeVar("Kind", bound=Event)
 
 
 class Record:
-    """A sink that keeps events."""
+    """An output that keeps events."""
 
     name = "record"
 
@@ -69,7 +69,7 @@ class Record:
 
 
 class Failing(Record):
-    """A sink that raises from the second event on."""
+    """An output that raises from the second event on."""
 
     name = "failing"
 
@@ -261,7 +261,7 @@ def test_a_failing_source_is_told_before_the_error_leaves() -> None:
     assert (stopped.reason, stopped.windows) == ("failed: the card is gone", 1)
 
 
-def test_a_failing_sink_is_a_fault_told_once_and_the_others_go_on(
+def test_a_failing_output_is_a_fault_told_once_and_the_others_go_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     record = Record()
