@@ -127,8 +127,7 @@ class Delivery:
         self._mend_at_s = -math.inf  # the journal is not mended before
         self._closing_at_s: float | None = None  # no attempt after
         self._left = False  # whether the thread may no longer touch the journal
-        self._lose(int(self._journal.damaged), "their file was damaged")
-        self._health.journal(self._journal.problem)
+        self._note_journal()
         self._thread = threading.Thread(
             target=self._run, name=f"output-{transport.name}", daemon=True
         )
@@ -242,8 +241,16 @@ class Delivery:
         """Write what the disk did not take."""
         if self._journal.problem:
             self._mend_at_s = self._clock() + _DISK_RETRY_S
-            self._journal.mend(event for event in self._waiting if event.durable)
-            self._health.journal(self._journal.problem)
+            late = self._journal.mend(event for event in self._waiting if event.durable)
+            self._waiting.extendleft(reversed(late))
+            self._n_durable += len(late)
+            self._note_journal()
+
+    def _note_journal(self) -> None:
+        """Tell what is wrong with the journal, and what it has lost."""
+        n_lost, self._journal.n_lost = self._journal.n_lost, 0
+        self._lose(n_lost, "their file was damaged")
+        self._health.journal(self._journal.problem)
 
     def _first(self) -> Envelope | None:
         """Take the oldest event, or the oldest durable one to catch up after a failure."""

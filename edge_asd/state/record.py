@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -30,8 +31,19 @@ def _utc_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
 
 
+def _within_the_calendar(time: datetime) -> datetime:
+    """Refuse a time that leaves the calendar in another zone."""
+    if not 1900 <= time.year <= 2900:
+        raise ValueError(f"the year {time.year} is not one of this device")
+    return time
+
+
 # ISO 8601 with a zone in the file, which is UTC when this program writes it.
-UtcTime = Annotated[AwareDatetime, PlainSerializer(_utc_text, when_used="json")]
+UtcTime = Annotated[
+    AwareDatetime,
+    AfterValidator(_within_the_calendar),
+    PlainSerializer(_utc_text, when_used="json"),
+]
 
 
 class StateRecord(BaseModel):

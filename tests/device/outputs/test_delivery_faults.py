@@ -152,7 +152,12 @@ def test_a_journal_that_cannot_be_written_is_not_tried_again_with_every_event(
 ) -> None:
     attempts: list[None] = []
     looks: list[None] = []
-    monkeypatch.setattr(Journal, "mend", lambda *_: attempts.append(None))
+
+    def mend(*_: object) -> list[Envelope]:
+        attempts.append(None)
+        return []
+
+    monkeypatch.setattr(Journal, "mend", mend)
 
     def clock() -> float:
         looks.append(None)
