@@ -12,7 +12,7 @@ from edge_asd.profile import load_profile
 from edge_asd.service.plan import UNIT
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
 from edge_asd.state.folder import StateFolder, folder_name
-from edge_asd.state.places import SERVICE_CONFIG, below, service_root
+from edge_asd.state.places import SERVICE_CONFIG, below, service_root, states_in
 
 __all__ = ["ServicePage", "report", "service_lines"]
 
@@ -50,13 +50,21 @@ def report(
 ) -> list[ServicePage]:
     """A page for every service that starts at boot, or for one machine's.
 
+    With a profile or a state folder also for every monitor that has its state there.
+
     Parameters
     ----------
     profile : of the monitors; None: those that are installed
     state : folder of their state; None: what the profile says
     """
-    instances = enabled_instances(root) if machine is None else [folder_name(machine)]
-    return [_page(instance, root, profile, state) for instance in instances]
+    if machine is not None:
+        instances = [folder_name(machine)]
+    else:
+        instances = enabled_instances(root)
+        if profile is not None or state is not None:
+            place = state or service_root(load_profile(profile or "default"), root)
+            instances += [found.path.name for found in states_in([place])]
+    return [_page(instance, root, profile, state) for instance in dict.fromkeys(instances)]
 
 
 def service_lines(page: ServicePage) -> dict[str, str]:

@@ -89,8 +89,9 @@ def test_enroll_learns_for_it(there: list[str], mini_bundle: Path, tmp_path: Pat
     assert "the running monitor uses it from now on" in result.output, result.output
 
 
-def test_service_status_finds_it(there: list[str]) -> None:
-    page = json.loads(run("service", "status", "--machine", MACHINE, "--json", *there).stdout)
+@pytest.mark.parametrize("named", [["--machine", MACHINE], []])
+def test_service_status_finds_it(there: list[str], named: list[str]) -> None:
+    page = json.loads(run("service", "status", "--json", *named, *there).stdout)
 
     assert page["monitor"]["machine"] == MACHINE
 
