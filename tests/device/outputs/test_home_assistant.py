@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,20 +166,6 @@ def test_details_of_alarm_and_fault_are_attributes() -> None:
 
 def test_removal_empties_every_topic_that_was_announced() -> None:
     assert removal("homeassistant", "pump") == dict.fromkeys(TOPICS, "")
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    broker = Broker(tmp_path)
-    yield broker
-    broker.close()
-
-
-@pytest.fixture
-def listener(broker: Broker) -> Iterator[Listener]:
-    listener = Listener(broker.port)
-    yield listener
-    listener.close()
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "values",
     [
+        {"failing_since": "0001-01-01T00:00:00+14:00"},  # leaves the calendar in UTC
         {"nonsense": 2},
         {"failures": "many", "told": "2026-11-22T02:00:00+00:00"},
         {"failing_since": "2026-11-22T02:00:00", "told": "2026-11-22T02:00:00+00:00"},
