@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.noise_cancelling import clean
 from edge_asd.errors import UsageError
 
 __all__ = ["VIEWS", "View", "view_named"]
@@ -40,6 +41,7 @@ VIEWS: Mapping[str, View] = {
         View("near", 1, lambda audio: audio[:1]),  # the microphone at the machine
         View("far", 1, lambda audio: audio[1:]),  # the microphone away from it
         View("stereo", 2, lambda audio: audio),  # both, stacked as channels
+        View("clean", 1, clean),  # near without the noise that far hears, too
     )
 }
 

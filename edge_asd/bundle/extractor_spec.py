@@ -55,7 +55,12 @@ class SegmentSpec(Record):
 
 
 class ExtractorSpec(Record):
-    """Audio to one embedding for each segment: features, then the encoder."""
+    """Audio to one embedding for each segment: features, then the encoder.
+
+    An *ensemble* is an encoder of several networks, its members. It gives the embedding of each,
+    (B, members, embedding_dim); each is compared with references of its own, and the score is the
+    mean of theirs.
+    """
 
     network: str  # what was trained: the extractor's name, or a variant of it
     n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
@@ -63,10 +68,13 @@ class ExtractorSpec(Record):
     features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1)]
     segments: SegmentSpec | None = None  # None: the whole window is one segment
     encoder: EncoderSpec
-    embedding_dim: Positive
+    embedding_dim: Positive  # of each member
+    members: Positive = 1
 
     @model_validator(mode="after")
     def _features_fit(self) -> Self:
+        if self.members > 1 and self.segments is not None:
+            raise ValueError("an ensemble takes windows whole, not in segments")
         names = [feature.name for feature in self.features]
         if len(set(names)) < len(names):
             raise ValueError(f"features {names} need different names")

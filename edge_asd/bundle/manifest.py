@@ -39,6 +39,7 @@ __all__ = [
     "IndexSpec",
     "MachineSpec",
     "Manifest",
+    "PromiseSpec",
     "ScorerSpec",
     "SegmentSpec",
     "TermSpec",
@@ -46,7 +47,8 @@ __all__ = [
     "read_manifest",
 ]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (2, 3)  # 2 knows neither ensembles nor promises
 MANIFEST_NAME = "manifest.json"
 
 
@@ -103,9 +105,12 @@ class IndexSpec(Record):
 class BankSpec(Record):
     """Reference embeddings of one machine, branch and domain."""
 
-    file: str  # float32 (n, dim) npy, rows L2-normalised
+    file: str  # float32 (n, dim) npy, rows L2-normalised; of an ensemble, each member's part
     n: Positive
-    dim: Positive
+    dim: Positive  # of an ensemble, the width of all members together, one after the other
+    # int8 (n,) npy: the member of an ensemble that does not know a reference, because it was
+    # held out when that member was trained; -1: all know it. None: no ensemble.
+    folds_file: str | None = None
     # Score normalisation, float64 (n, 2) npy: scale and offset of the distance to each reference;
     # None: computed when the bank is opened. The format's first name for it has stayed.
     gauge_file: str | None = None
@@ -115,7 +120,7 @@ class BankSpec(Record):
     def paths(self) -> list[str]:
         """Relative paths of the files of this bank."""
         index = self.index.file if self.index else None
-        return [path for path in (self.file, self.gauge_file, index) if path]
+        return [path for path in (self.file, self.gauge_file, self.folds_file, index) if path]
 
 
 class BranchSpec(Record):
@@ -165,7 +170,10 @@ class ThresholdSpec(Record):
     clear_threshold: Finite  # a window below it speaks for clearing
     false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]  # stated, per window
     method: str
-    n_scores: Positive  # leave-one-out normal scores behind it
+    n_scores: Positive  # normal scores behind it, each of sound that its references do not hold
+    n_takes: Positive | None = None  # independent recordings behind these; None: not known
+    # (rate, level), rates falling: the level that so large a share of normal windows exceeds.
+    levels: tuple[tuple[Annotated[float, Field(gt=0, lt=1)], Finite], ...] = ()
 
     @model_validator(mode="after")
     def _clear_is_not_above(self) -> Self:
@@ -174,6 +182,19 @@ class ThresholdSpec(Record):
                 f"clear_threshold {self.clear_threshold} is above threshold {self.threshold}"
             )
         return self
+
+
+class PromiseSpec(Record):
+    """How often a machine's alarm errs, how fast it is, and how far both can be trusted."""
+
+    false_alarms_per_month: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # expected
+    confirm_n: Positive  # an alarm is raised when n of the last m windows are above
+    confirm_m: Positive
+    hop_s: PositiveFloat  # from window to window, as it was counted
+    delay_s: PositiveFloat  # from the beginning of a lasting fault to its alarm
+    trust: Literal["measured", "estimated", "extrapolated"]
+    lasting_share: Annotated[float, Field(ge=0, le=1)]  # of the variance of normal scores ...
+    lasting_s: PositiveFloat  # ... that stays for so long
 
 
 class MachineSpec(Record):
@@ -186,6 +207,7 @@ class MachineSpec(Record):
     extractors: dict[str, str] = Field(default_factory=dict)
     fusion: FusionSpec
     threshold: ThresholdSpec
+    promise: PromiseSpec | None = None  # None: in bundles of format 2
     # npz of the references' spectra (:mod:`edge_asd.explain.normal_spectra`); None: alarms are
     # explained without them
     spectra_file: str | None = None
@@ -202,7 +224,7 @@ class GoldenSpec(Record):
 class Manifest(Record):
     """The whole contract of one bundle."""
 
-    format_version: Literal[2] = 2
+    format_version: Literal[2, 3] = 3
     name: str
     created_utc: str
     system: str
@@ -260,11 +282,11 @@ class Manifest(Record):
         except ValueError as error:
             raise ValueError(f"{where} {error}") from None
         banks = self.machines[machine].banks.get(branch.name, {})
+        width = extractor.embedding_dim * extractor.members
         for bank in banks.values() if isinstance(branch.scorer, ReferenceSpec) else ():
-            if bank.dim != extractor.embedding_dim:
+            if bank.dim != width:
                 raise ValueError(
-                    f"banks of {where} are {bank.dim} wide, its extractor gives "
-                    f"{extractor.embedding_dim}"
+                    f"banks of {where} are {bank.dim} wide, its extractor gives {width}"
                 )
 
     @property
@@ -318,9 +340,10 @@ def read_manifest(bundle_dir: Path) -> Manifest:
     except (ValueError, RecursionError) as error:  # not text, not JSON, absurd numbers or depth
         raise BundleError(f"{path} is not valid JSON ({error}); copy the bundle again") from error
     version = raw.get("format_version") if isinstance(raw, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
         raise BundleError(
-            f"{path} has format version {version!r}, this program reads {FORMAT_VERSION}: "
+            f"{path} has format version {version!r}, this program reads {readable}: "
             "export the bundle again, or install the edge-asd that wrote it"
         )
     try:

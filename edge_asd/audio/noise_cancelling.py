@@ -1,0 +1,63 @@
+"""The view ``clean``: what the near microphone hears, minus what the far one explains of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["clean"]
+
+N_FFT = 4096  # samples, 256 ms at 16 kHz: longer than most of the echoes of a room
+HOP = 1024  # samples
+_POWER_FLOOR = 1e-12  # added to the power of far, so that a silent one explains nothing
+
+
+def clean(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Subtract from near what a filter of far explains, estimated over the window itself.
+
+    In each frequency bin of short-time spectra N and F, the filter ``H = sum N conj(F) /
+    (sum |F|^2 + 1e-12)`` is the least-squares estimate over all frames; what is left is
+    ``N - H F``. It has no state, needs no training, and knows nothing but the window.
+
+    Parameters
+    ----------
+    audio : (2, n_samples) float32, near and far
+
+    Returns
+    -------
+    (1, n_samples) float32
+    """
+    spectra = _spectra(audio)  # (2, n_frames, n_bins)
+    near, far = spectra
+    cross = (near * far.conj()).sum(axis=0)
+    transfer = cross / ((far.real**2 + far.imag**2).sum(axis=0) + _POWER_FLOOR)
+    return _signal(near - transfer * far, audio.shape[1])[None]
+
+
+def _window() -> NDArray[np.float32]:
+    """Periodic Hann window."""
+    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+
+
+def _spectra(audio: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Short-time spectra (n_channels, n_frames, n_bins), frames centred on every hop."""
+    half = N_FFT // 2
+    n_frames = 1 + -(-audio.shape[1] // HOP)
+    padded = np.pad(audio, ((0, 0), (half, n_frames * HOP + half - audio.shape[1])))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT, axis=1)[:, ::HOP]
+    return np.fft.rfft(frames[:, :n_frames] * _window(), axis=-1).astype(np.complex64)
+
+
+def _signal(spectra: NDArray[np.complex64], n_samples: int) -> NDArray[np.float32]:
+    """Overlap and add spectra (n_frames, n_bins) to (n_samples,)."""
+    window = _window()
+    frames = np.fft.irfft(spectra, N_FFT, axis=-1).astype(np.float32) * window
+    n_frames, n_parts = len(frames), N_FFT // HOP
+    total = np.zeros((n_frames + n_parts - 1, HOP), np.float32)
+    weight = np.zeros_like(total)
+    for part in range(n_parts):
+        cut = slice(part * HOP, (part + 1) * HOP)
+        total[part : part + n_frames] += frames[:, cut]
+        weight[part : part + n_frames] += window[cut] ** 2
+    signal = total.ravel() / np.maximum(weight.ravel(), 1e-6)
+    return signal[N_FFT // 2 : N_FFT // 2 + n_samples].astype(np.float32, copy=False)
