@@ -15,8 +15,9 @@ HEADING = "## Every file\n"
 # Folders in the order of the pipeline; one that is missing here comes last.
 ORDER = (
     *("audio", "capture", "signal", "bundle", "scoring", "alarm", "explain", "events", "outputs"),
-    *("clips", "drift", "monitor", "state", "control", "learn", "service", "doctor", "commands"),
-    *("data", "training", "nn", "extractors", "bundling", "calibration", "evaluation", "synth"),
+    *("clips", "drift", "monitor", "state", "control", "learn", "recordings", "service"),
+    *("doctor", "commands", "data", "training", "nn", "extractors", "bundling", "calibration"),
+    *("evaluation", "synth"),
 )
 
 

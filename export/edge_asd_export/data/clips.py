@@ -21,13 +21,8 @@ from typing import cast
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clip_file import (
-    SAMPLE_RATE_HZ,
-    Label,
-    Split,
-    clip_samples,
-    parse_name,
-)
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ, Label, Split, parse_name
+from edge_asd_export.data.clip_file import clip_samples
 
 __all__ = [
     "Clip",

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from edge_asd.bundle.record import Record
 from edge_asd.errors import UsageError
-from edge_asd_export.data.clip_file import Split
+from edge_asd.recordings.clip_name import Split
 
 __all__ = ["Archive", "Catalogue", "Part", "load_catalogue"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from edge_asd_export.data.clip_file import NO_ATTRIBUTE
+from edge_asd.recordings.clip_name import NO_ATTRIBUTE
 from edge_asd_export.data.clips import Inventory, MachineClips
 from edge_asd_export.table import Row, Table
 

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from edge_asd.errors import DataError
-from edge_asd_export.data.clip_file import Split
+from edge_asd.recordings.clip_name import Split
 
 __all__ = ["missing_splits", "unpack"]
 

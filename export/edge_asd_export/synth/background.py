@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edge_asd.bundle.manifest import Domain
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd_export.synth.signals import Signal, drift, harmonics, noise, ring, rms, turning
 
 __all__ = ["background"]

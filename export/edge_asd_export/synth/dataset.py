@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import UsageError
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ, Label, Split
+from edge_asd.recordings.clip_name import MOST_CLIPS, SAMPLE_RATE_HZ, ClipName, Label, Split
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.machine import Condition, Machine
 from edge_asd_export.synth.scene import Draws, render
@@ -61,8 +61,10 @@ class DataSetSettings:
         for name, least in limits.items():
             if not least <= (value := getattr(self, name)) < math.inf:
                 raise UsageError(f"{name} is {value}, expected at least {least}")
-        if self.n_train_source > 9999 or self.n_train_target > 9999 or self.n_test > 9999:
-            raise UsageError("at most 9999 clips of a kind: file names have four digits")
+        if max(self.n_train_source, self.n_train_target, self.n_test) >= MOST_CLIPS:
+            raise UsageError(
+                f"at most {MOST_CLIPS - 1} clips of a kind: file names have four digits"
+            )
 
     @property
     def n_clips(self) -> int:
@@ -90,10 +92,9 @@ class PlannedClip:
     @property
     def name(self) -> str:
         """File name in the form of the challenge."""
-        return (
-            f"section_00_{self.domain}_{self.split}_{self.label}_{self.index:04d}_"
-            f"{self.condition.attribute_text}.wav"
-        )
+        text = self.condition.attribute_text
+        stem = ClipName("00", self.split, self.domain, self.label, self.index, text).stem
+        return f"{stem}.wav"
 
     def path_below(self, machine: str) -> str:
         """File with its folders, as tables of the data set name it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.signal import oaconvolve
 
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd_export.synth.signals import Signal
 
 __all__ = ["Room", "SoundPath", "draw_room"]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
 from edge_asd.bundle.manifest import Domain
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd_export.synth.background import background
 from edge_asd_export.synth.machine import Condition, Machine, Operation
 from edge_asd_export.synth.room import Room, SoundPath, draw_room

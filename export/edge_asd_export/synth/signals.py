@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.fft import irfft, rfft, rfftfreq
 from scipy.signal import lfilter
 
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 
 __all__ = ["Signal", "drift", "harmonics", "impulses", "noise", "ring", "rms", "turning"]
 

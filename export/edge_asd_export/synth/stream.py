@@ -10,8 +10,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_asd.errors import UsageError
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd.state.atomic import atomic_file
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
 from edge_asd_export.synth.dataset import SEVERITIES, FaultLevel
 from edge_asd_export.synth.machine import Machine
 from edge_asd_export.synth.scene import Draws, render

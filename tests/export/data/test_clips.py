@@ -11,7 +11,6 @@ import soundfile
 from places import SHARED
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clip_file import parse_name
 from edge_asd_export.data.clips import Inventory, require_clean, scan
 
 RATE_HZ = 16_000
@@ -44,46 +43,6 @@ def cut(path: Path) -> None:
 
 def reasons(inventory: Inventory) -> dict[str, str]:
     return {problem.path.name: problem.reason for problem in inventory.problems}
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("section_00_source_train_normal_0000_spd_1", ("source", "train", "normal", 0, "spd_1")),
-        (
-            "section_00_target_test_anomaly_0199_car_A1_spd_1_mic_2_mic_1",
-            ("target", "test", "anomaly", 199, "car_A1_spd_1_mic_2_mic_1"),
-        ),
-        (
-            "section_00_source_test_normal_0003_noAttribute",
-            ("source", "test", "normal", 3, "noAttribute"),
-        ),
-        ("section_00_source_train_normal_0007", ("source", "train", "normal", 7, "noAttribute")),
-        ("section_00_0123", (None, None, None, 123, "noAttribute")),
-    ],
-)
-@pytest.mark.parametrize("suffix", [".wav", ".flac"])
-def test_names_of_the_challenge_are_understood(
-    name: str, expected: tuple[object, ...], suffix: str
-) -> None:
-    parsed = parse_name(Path(name + suffix))
-
-    assert (
-        parsed.domain,
-        parsed.split,
-        parsed.label,
-        parsed.index,
-        parsed.attribute_text,
-    ) == expected
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["clip.wav", "section_0_0000.wav", "section_00_source_train_broken_0000_spd_1.wav", "0000.wav"],
-)
-def test_other_names_are_refused_with_the_expected_form(name: str) -> None:
-    with pytest.raises(DataError, match="expected section_00_"):
-        parse_name(Path(name))
 
 
 def test_a_repeated_attribute_key_keeps_both_values(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from export.fetch_server import zipped
 
 from edge_asd.errors import DataError
-from edge_asd_export.data.clip_file import Split
+from edge_asd.recordings.clip_name import Split
 from edge_asd_export.data.unpack import missing_splits, unpack
 
 BOTH: tuple[Split, ...] = ("train", "test")
