@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clean"]
+__all__ = ["CHANCE", "clean"]
 
 N_FFT = 4096  # samples, 256 ms at 16 kHz: longer than most of the echoes of a room
 HOP = 1024  # samples
+CHANCE = 2.45  # frames' worth of near's power that unrelated noise explains; measured, 1 to 30 s
 _POWER_FLOOR = 1e-12  # added to the power of far, so that a silent one explains nothing
 
 
@@ -19,9 +20,15 @@ def clean(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     (sum |F|^2 + 1e-12)`` is the least-squares estimate over all frames; what is left is
     ``N - H F``. It has no state, needs no training, and knows nothing but the window.
 
+    Of the power of a noise that both hear, ``1 - coherence^2`` is left. If it reaches one of them
+    by a detour, ``(1 - r^2)^2`` is left, with the autocorrelation r of a frame at that delay:
+    -31 dB at 10 ms (3 m), -15 dB at 30 ms, -1 dB at 100 ms. A far that has nothing to do with
+    near explains as much as chance lets it: :data:`CHANCE` over the number of frames, 1.6 % of
+    the power of 10 s.
+
     Parameters
     ----------
-    audio : (2, n_samples) float32, near and far
+    audio : (2, n_samples) float32, near and far; any length
 
     Returns
     -------
@@ -40,7 +47,11 @@ def _window() -> NDArray[np.float32]:
 
 
 def _spectra(audio: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Short-time spectra (n_channels, n_frames, n_bins), frames centred on every hop."""
+    """Short-time spectra (n_channels, n_frames, n_bins), frames centred on every hop.
+
+    Silence is assumed around the window: mirrored sound comes with other delays than the real
+    one, and leaves twice as much error in the first and last hop.
+    """
     half = N_FFT // 2
     n_frames = 1 + -(-audio.shape[1] // HOP)
     padded = np.pad(audio, ((0, 0), (half, n_frames * HOP + half - audio.shape[1])))

@@ -78,7 +78,7 @@ class Detector:
 
         Parameters
         ----------
-        timings : gets the seconds of each stage: ``<extractor> features``,
+        timings : gets the seconds of each stage: ``views``, ``<extractor> features``,
             ``<extractor> encoder``, ``scorer`` and ``fusion``
         """
         return self.score_embeddings(self.embeddings(audio, timings), timings)
@@ -127,18 +127,22 @@ def embed(
 ) -> dict[str, NDArray[np.float32]]:
     """Embeddings (n_segments, dim) of each branch for one window (2, n_samples).
 
-    Each extractor runs once, with the views of all its branches as one batch.
+    Each view is computed once, and each extractor runs once, with the views of all its branches
+    as one batch.
 
     Parameters
     ----------
-    timings : gets the seconds of ``<extractor> features`` and ``<extractor> encoder``
+    timings : gets the seconds of ``views``, ``<extractor> features`` and ``<extractor> encoder``
     """
     by_extractor: dict[str, list[Branch]] = {}
     for branch in branches:
         by_extractor.setdefault(branch.extractor, []).append(branch)
+    used = {branch.view for own in by_extractor.values() for branch in own}
+    with timed(timings, "views"):
+        views = {name: VIEWS[name].apply(audio) for name in used}
     embeddings = {}
     for name, own in by_extractor.items():
-        batch = np.stack([VIEWS[branch.view].apply(audio) for branch in own])  # (n_views, ...)
+        batch = np.stack([views[branch.view] for branch in own])  # (n_views, ...)
         rows = extractors[name](batch, timings, name)
         embeddings.update({branch.name: rows[i] for i, branch in enumerate(own)})
     return embeddings

@@ -166,7 +166,7 @@ def test_scoring_leaves_the_audio_alone_and_tells_where_time_went(mini_bundle: P
 
     Bundle.open(mini_bundle).detector().score(audio, timings)
 
-    assert timings.keys() == {"fkie features", "fkie encoder", "scorer", "fusion"}
+    assert timings.keys() == {"views", "fkie features", "fkie encoder", "scorer", "fusion"}
     assert min(timings.values()) > 0
 
 

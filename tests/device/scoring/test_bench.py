@@ -69,7 +69,9 @@ def test_stages_come_in_the_order_of_the_pipeline_and_fill_the_window(bundle: Pa
         clock=time.perf_counter,
     )
 
-    assert list(durations) == ["fkie features", "fkie encoder", "scorer", "fusion", "window"]
+    assert list(durations) == [
+        *("views", "fkie features", "fkie encoder", "scorer", "fusion", "window")
+    ]
     parts = sum(sum(durations[stage]) for stage in list(durations)[:-1])
     assert 0 < parts <= sum(durations["window"])
 
