@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -156,11 +157,13 @@ def site_threshold(scores: Floats, false_alarm_rate: float, *, kind: str) -> Thr
 
     Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
     """
-    return normal_threshold(scores, false_alarm_rate, _tail, kind=kind)
+    return normal_threshold(
+        scores, false_alarm_rate, _tail, kind=kind, n_takes=min(N_BLOCKS, len(scores))
+    )
 
 
-def _tail(normal: Floats, false_alarm_rate: float) -> tuple[Quantile, str]:
-    return lambda rate: _upper(normal, rate)[0], _upper(normal, false_alarm_rate)[1]
+def _tail(normal: Floats) -> Quantile:
+    return partial(_upper, normal)
 
 
 def _upper(normal: Floats, rate: float) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""The alarm threshold of a machine: the level that a stated share of normal windows exceeds.
+"""Alarm levels of a machine: those that stated shares of normal windows exceed.
 
 Where the sample of normal scores is too small for a rate, the tail of a distribution stands in:
 which one is up to the caller.
@@ -7,6 +7,8 @@ which one is up to the caller.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,17 +17,32 @@ from edge_asd.bundle.manifest import ThresholdSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.density import Floats
 
-__all__ = ["Quantile", "Tail", "empirical_quantile", "normal_threshold"]
+__all__ = [
+    "LEVEL_RATES",
+    "Quantile",
+    "Tail",
+    "at_rate",
+    "empirical_quantile",
+    "level_at",
+    "normal_threshold",
+]
 
 CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
+LEVEL_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)
 _CONSTANT = 1e-9  # relative spread of scores that is rounding
 
-Quantile = Callable[[float], float]  # the level that a share of normal windows exceeds
-Tail = Callable[[Floats, float], tuple[Quantile, str]]  # of scores and a rate; how it is found
+# Of a share of normal windows: the level that it exceeds, and how that is found, in words.
+Quantile = Callable[[float], tuple[float, str]]
+Tail = Callable[[Floats], Quantile]  # of a sample of scores that differ
 
 
 def normal_threshold(
-    scores: ArrayLike, false_alarm_rate: float, tail: Tail, *, kind: str
+    scores: ArrayLike,
+    false_alarm_rate: float,
+    tail: Tail,
+    *,
+    kind: str,
+    n_takes: int | None = None,
 ) -> ThresholdSpec:
     """Return the alarm levels of a machine. Equal scores are their own threshold.
 
@@ -38,9 +55,11 @@ def normal_threshold(
         Scores of normal windows, after fusion.
     false_alarm_rate : float
         Share of normal windows above the threshold, in (0, 1).
-    tail : upper quantiles of scores that differ, for this rate, and their method in words
+    tail : upper quantiles of scores that differ
     kind : str
         What the scores are, for the method in words.
+    n_takes : int or None
+        Independent recordings that the windows are of; None: not known.
 
     Raises
     ------
@@ -57,23 +76,58 @@ def normal_threshold(
             f"{np.count_nonzero(~np.isfinite(normal))} of {normal.size} normal scores are not "
             "finite; a threshold needs at least one score, and finite ones"
         )
-    if np.ptp(normal) <= _CONSTANT * np.abs(normal).max():
-        threshold = clear_threshold = float(normal.max())
-        method = "common value"
-    else:
-        quantile, method = tail(normal, false_alarm_rate)
-        threshold = quantile(false_alarm_rate)
-        clear_rate = max(false_alarm_rate, min(CLEAR_RATE_FACTOR * false_alarm_rate, 0.5))
-        clear_threshold = min(quantile(clear_rate), threshold)
+    equal = np.ptp(normal) <= _CONSTANT * np.abs(normal).max()
+    quantile = partial(_common_value, float(normal.max())) if equal else tail(normal)
+    threshold, method = quantile(false_alarm_rate)
+    # Rates that are found in different ways must not cross.
+    levels = np.maximum.accumulate([quantile(rate)[0] for rate in LEVEL_RATES]).tolist()
     return ThresholdSpec(
         threshold=threshold,
-        clear_threshold=clear_threshold,
+        clear_threshold=min(quantile(_clear_rate(false_alarm_rate))[0], threshold),
         false_alarm_rate=false_alarm_rate,
         method=f"{method} of {kind}",
         n_scores=normal.size,
+        n_takes=n_takes,
+        levels=tuple(zip(LEVEL_RATES, levels, strict=True)),
     )
+
+
+def at_rate(spec: ThresholdSpec, rate: float) -> ThresholdSpec:
+    """Return the same levels with the threshold at another rate."""
+    threshold = level_at(spec, rate)
+    clear_threshold = min(level_at(spec, _clear_rate(rate)), threshold)
+    changes = {"threshold": threshold, "clear_threshold": clear_threshold}
+    return spec.model_copy(update=changes | {"false_alarm_rate": rate})
+
+
+def level_at(spec: ThresholdSpec, rate: float) -> float:
+    """Return the level that a share of normal windows exceeds, from those in a bundle.
+
+    Between two levels, and beyond the last, their logarithm is a straight line over the normal
+    quantile of the rate, or they themselves where they are not positive: exact for log-normal
+    and for normal scores.
+    """
+    rates, levels = zip(*spec.levels, strict=True)
+    place = NormalDist().inv_cdf
+    known, wanted = [-place(each) for each in rates], -place(rate)
+    positive = min(levels) > 0
+    values = np.log(levels) if positive else np.asarray(levels)
+    if wanted <= known[-1]:
+        value = float(np.interp(wanted, known, values))
+    else:
+        slope = (values[-1] - values[-2]) / (known[-1] - known[-2])
+        value = float(values[-1] + slope * (wanted - known[-1]))
+    return float(np.exp(value)) if positive else value
 
 
 def empirical_quantile(normal: Floats, rate: float) -> float:
     """Return the least score of a sample that at most a share `rate` of it exceeds."""
     return float(np.quantile(normal, 1.0 - rate, method="higher"))
+
+
+def _common_value(value: float, rate: float) -> tuple[float, str]:
+    return value, "common value"
+
+
+def _clear_rate(rate: float) -> float:
+    return max(rate, min(CLEAR_RATE_FACTOR * rate, 0.5))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -34,7 +33,7 @@ __all__ = [
     "threshold_from_normal_scores",
 ]
 
-MIN_EXCEEDANCES = 10  # scores above an empirical threshold; their count is then good to a third
+MIN_EXCEEDANCES = 10  # takes above an empirical threshold; their count is then good to a third
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ def calibrate(
     weight_rules: Mapping[str, str],
     false_alarm_rate: float,
     kind: str = "leave-one-out",
+    takes: Mapping[str, ArrayLike] | None = None,
     labelled: LabelledClips | None = None,
     labelled_scores: Mapping[str, Mapping[str, Floats]] | None = None,
 ) -> dict[str, Calibration]:
@@ -86,6 +86,8 @@ def calibrate(
     normal : scores of the training clips by machine and branch, (n_clips,) each
     weight_rules : label-free rule by what a sum is over, used when `labelled` is None
     kind : what the normal scores are, in words
+    takes : number of the take of each of these clips by machine, (n_clips,) int each; None: not
+        known
     labelled, labelled_scores : clips whose labels choose the weights, and their scores by
         machine and branch
     """
@@ -100,7 +102,10 @@ def calibrate(
         machine: Calibration(
             fusion,
             threshold_from_normal_scores(
-                fuse(fusion, dict(normal[machine])), false_alarm_rate, kind=kind
+                fuse(fusion, dict(normal[machine])),
+                false_alarm_rate,
+                kind=kind,
+                n_takes=None if takes is None else np.unique(takes[machine]).size,
             ),
         )
         for machine, fusion in fit_fusions(system.fusion, scores, rules).items()
@@ -125,26 +130,36 @@ def _official_objective(labelled: LabelledClips) -> Callable[[Mapping[str, Float
 
 
 def threshold_from_normal_scores(
-    scores: ArrayLike, false_alarm_rate: float, *, kind: str = "leave-one-out"
+    scores: ArrayLike,
+    false_alarm_rate: float,
+    *,
+    kind: str = "leave-one-out",
+    n_takes: int | None = None,
 ) -> ThresholdSpec:
     """Return the level that a stated share of normal windows exceeds.
 
-    An empirical quantile where the sample holds `MIN_EXCEEDANCES` scores above it, otherwise
+    An empirical quantile where the sample holds `MIN_EXCEEDANCES` independent scores above it,
+    one for each take, or each score where takes are not known; otherwise
     the quantile of a gamma distribution fitted to the scores. Its location is fixed, since a
     free one makes the fit unstable: at 0, or, where scores are not positive (differences,
     z-scores), one standard deviation below the least.
 
     Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
     """
-    return normal_threshold(scores, false_alarm_rate, _tail, kind=f"{kind} normal scores")
 
+    def tail(normal: Floats) -> Quantile:
+        location = 0.0 if normal.min() > 0 else float(normal.min() - normal.std())
+        shape, _, scale = gamma.fit(normal, floc=location)
+        n_independent = n_takes or normal.size
 
-def _tail(normal: Floats, false_alarm_rate: float) -> tuple[Quantile, str]:
-    if normal.size * false_alarm_rate >= MIN_EXCEEDANCES:
-        return partial(empirical_quantile, normal), "empirical quantile"
-    location = 0.0 if normal.min() > 0 else float(normal.min() - normal.std())
-    shape, _, scale = gamma.fit(normal, floc=location)
-    return (
-        lambda rate: float(gamma.isf(rate, shape, loc=location, scale=scale)),
-        f"quantile of a gamma distribution (location fixed at {location:.4g})",
+        def quantile(rate: float) -> tuple[float, str]:
+            if n_independent * rate >= MIN_EXCEEDANCES:
+                return empirical_quantile(normal, rate), "empirical quantile"
+            level = float(gamma.isf(rate, shape, loc=location, scale=scale))
+            return level, f"quantile of a gamma distribution (location fixed at {location:.4g})"
+
+        return quantile
+
+    return normal_threshold(
+        scores, false_alarm_rate, tail, kind=f"{kind} normal scores", n_takes=n_takes
     )

@@ -46,3 +46,14 @@ def test_labels_of_every_machine_are_needed(normal: Scores) -> None:
 
     with pytest.raises(DataError, match="no labelled test clips of a, b"):
         require_labels(labelled, normal)
+
+
+def test_clips_of_one_take_are_counted_once(normal: Scores) -> None:
+    takes = {machine: np.arange(50) // 5 for machine in normal}
+
+    numbers = calibrate(
+        SYSTEM, normal, weight_rules=MOSTLY_FIRST, false_alarm_rate=0.2, takes=takes
+    )
+
+    assert numbers["a"].threshold.n_takes == 10
+    assert "gamma" in numbers["a"].threshold.method

@@ -77,3 +77,11 @@ def test_scores_that_are_missing_or_not_finite_are_refused(scores: Any) -> None:
 def test_an_impossible_false_alarm_rate_is_refused(rate: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         threshold_from_normal_scores(gamma_scores(10), rate)
+
+
+def test_a_rate_that_the_takes_do_not_show_is_that_of_a_distribution() -> None:
+    spec = threshold_from_normal_scores(gamma_scores(1000), 0.05, n_takes=50)
+
+    assert spec.n_takes == 50
+    assert "gamma" in spec.method
+    assert spec.threshold == pytest.approx(gamma.isf(0.05, 4.0, scale=0.25), rel=TEN_PERCENT)
