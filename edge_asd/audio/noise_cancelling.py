@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHANCE", "clean"]
+__all__ = ["HOP", "N_FFT", "Audio", "clean", "short_time_spectra"]
+
+Audio = NDArray[np.float32]
 
 N_FFT = 4096  # samples, 256 ms at 16 kHz: longer than most of the echoes of a room
 HOP = 1024  # samples
-CHANCE = 2.45  # frames' worth of near's power that unrelated noise explains; measured, 1 to 30 s
 _POWER_FLOOR = 1e-12  # added to the power of far, so that a silent one explains nothing
 
 
-def clean(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+def clean(audio: Audio) -> Audio:
     """Subtract from near what a filter of far explains, estimated over the window itself.
 
     In each frequency bin of short-time spectra N and F, the filter ``H = sum N conj(F) /
@@ -22,9 +23,9 @@ def clean(audio: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Of the power of a noise that both hear, ``1 - coherence^2`` is left. If it reaches one of them
     by a detour, ``(1 - r^2)^2`` is left, with the autocorrelation r of a frame at that delay:
-    -31 dB at 10 ms (3 m), -15 dB at 30 ms, -1 dB at 100 ms. A far that has nothing to do with
-    near explains as much as chance lets it: :data:`CHANCE` over the number of frames, 1.6 % of
-    the power of 10 s.
+    -34 dB at 10 ms (3 m), -16 dB at 30 ms, -1 dB at 100 ms. A far that has nothing to do with
+    near explains what chance lets it: 2.45 hops' worth of the power (1 to 30 s of white noise),
+    1.6 % of 10 s.
 
     Parameters
     ----------
@@ -34,19 +35,13 @@ def clean(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     -------
     (1, n_samples) float32
     """
-    spectra = _spectra(audio)  # (2, n_frames, n_bins)
-    near, far = spectra
+    near, far = short_time_spectra(audio)  # (n_frames, n_bins)
     cross = (near * far.conj()).sum(axis=0)
     transfer = cross / ((far.real**2 + far.imag**2).sum(axis=0) + _POWER_FLOOR)
     return _signal(near - transfer * far, audio.shape[1])[None]
 
 
-def _window() -> NDArray[np.float32]:
-    """Periodic Hann window."""
-    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
-
-
-def _spectra(audio: NDArray[np.float32]) -> NDArray[np.complex64]:
+def short_time_spectra(audio: Audio) -> NDArray[np.complex64]:
     """Short-time spectra (n_channels, n_frames, n_bins), frames centred on every hop.
 
     Silence is assumed around the window: mirrored sound comes with other delays than the real
@@ -59,7 +54,12 @@ def _spectra(audio: NDArray[np.float32]) -> NDArray[np.complex64]:
     return np.fft.rfft(frames[:, :n_frames] * _window(), axis=-1).astype(np.complex64)
 
 
-def _signal(spectra: NDArray[np.complex64], n_samples: int) -> NDArray[np.float32]:
+def _window() -> Audio:
+    """Periodic Hann window."""
+    return np.hanning(N_FFT + 1)[:-1].astype(np.float32)
+
+
+def _signal(spectra: NDArray[np.complex64], n_samples: int) -> Audio:
     """Overlap and add spectra (n_frames, n_bins) to (n_samples,)."""
     window = _window()
     frames = np.fft.irfft(spectra, N_FFT, axis=-1).astype(np.float32) * window

@@ -153,6 +153,7 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
             "seconds": enrolled.seconds,
             "heard": enrolled.heard,
             "threshold": threshold.model_dump(),
+            "cancelling": enrolled.cancelling and enrolled.cancelling.model_dump(),
         }
         typer.echo(json.dumps(content, ensure_ascii=False))
     else:
@@ -162,4 +163,6 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
             f"threshold {threshold.threshold:.4g}: {threshold.false_alarm_rate:.2%} of normal "
             f"windows above; {threshold.method}"
         )
+        if enrolled.cancelling:
+            typer.echo(enrolled.cancelling.sentence)
     typer.echo(monitor, err=True)

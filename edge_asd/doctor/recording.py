@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.level import level_dbfs, peak_dbfs
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.chunk import Chunk, chunks_of
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, SignalFault, faults_of
 
-__all__ = ["Hum", "hum", "level", "mains_hum", "verdicts"]
+__all__ = ["Hum", "far_microphone", "hum", "level", "mains_hum", "verdicts"]
 
 Audio = NDArray[np.float32]
 
@@ -69,6 +70,7 @@ def verdicts(
     names = " and ".join(fault.fault.name for fault in ENROLLED_FAULTS)
     yield not_checked("enrolled", f"{names} need minutes of sound: the monitor looks for them")
     yield level(audio)
+    yield far_microphone(heard)
     yield hum(audio, sample_rate_hz)
 
 
@@ -86,6 +88,18 @@ def level(audio: Audio) -> Verdict:
     if levels.max() > _LOUD_DBFS:
         return warning("level", found, "lower the gain in alsamixer, or move away")
     return ok("level", found)
+
+
+def far_microphone(audio: Audio) -> Verdict:
+    """Judge where the far microphone stands, by what cancelling it out of near does."""
+    gain = CancellingGain.measure(audio)
+    if gain is None:
+        return not_checked("far microphone", "too little was recorded")
+    if not gain.related:
+        return not_checked("far microphone", gain.text, gain.advice)
+    if gain.advice:
+        return warning("far microphone", gain.text, gain.advice)
+    return ok("far microphone", gain.text)
 
 
 def hum(audio: Audio, sample_rate_hz: int) -> Verdict:

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec
+from edge_asd.bundle.system import Branch
 from edge_asd.errors import EdgeAsdError
 from edge_asd.explain.deviation import NormalLevels, Region, find_deviation
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.scorer import Neighbour
+from edge_asd.signal.cancelling_gain import CancellingGain
 
 if TYPE_CHECKING:
     from edge_asd.scoring.detector import WindowScore
@@ -78,13 +80,17 @@ class Explainer:
         normal = self._normal(branch, audio)
         deviation = find_deviation(audio, self._detector.sample_rate_hz, normal)
         region = deviation.region
+        gain = _cancelling(result, audio)
+        said = [_branch_text(branch, excess), _region_text(region, normal)]
         return Explanation(
-            text=f"{_branch_text(branch, excess)}; {_region_text(region, normal)}",
+            text="; ".join([*said, gain.sentence] if gain else said),
             branch=branch,
             times_threshold=self._times_threshold(result.score),
             branch_excess=excess,
             n_neighbours=normal.n_windows if normal else 0,
             deviation=deviation,
+            background_cancelled_db=gain.background_db if gain else None,
+            machine_cancelled_db=gain.machine_db if gain else None,
             **(asdict(region) if region else {}),
         )
 
@@ -129,6 +135,12 @@ def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, NormalDist]:
         if len(own) >= 2
     }
     return {branch: own for branch, own in ranges.items() if own.stdev > 0}
+
+
+def _cancelling(result: WindowScore, audio: NDArray[np.float32]) -> CancellingGain | None:
+    """What cancelling does to a window; None when no branch hears the result."""
+    views = {Branch.parse(name).view for name in result.branches}
+    return CancellingGain.measure(audio) if "clean" in views else None
 
 
 def _shares(fusion: FusionSpec, scores: Mapping[str, float]) -> dict[str, float]:

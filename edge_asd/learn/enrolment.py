@@ -150,6 +150,7 @@ def enrol(
         utc=utc_text(utc),
         seconds=round(heard.seconds, 3),
         n_windows=len(heard),
+        cancelling=heard.cancelling,
     )
     learned = replace(base, enrolled=sounds).with_site(
         {

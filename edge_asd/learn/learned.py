@@ -33,6 +33,7 @@ from edge_asd.errors import StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
 from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats
+from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.reference import SignalReference
 from edge_asd.state.record import first_problem
 
@@ -68,6 +69,7 @@ class Enrolled(Record):
     utc: str
     seconds: _Seconds  # of usable sound
     n_windows: Positive
+    cancelling: CancellingGain | None = None  # where far is cancelled out of near
 
 
 class Taught(Record):

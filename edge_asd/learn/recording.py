@@ -23,6 +23,7 @@ from edge_asd.explain.normal_spectra import DomainSpectra, measure_spectra
 from edge_asd.learn.calibration import WindowPlace
 from edge_asd.profile import SignalSettings
 from edge_asd.scoring.detector import Detector
+from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.quality import SignalQuality
 from edge_asd.signal.reference import SignalReference
 
@@ -42,6 +43,7 @@ class HeardSound:
     spectra: DomainSpectra
     levels_dbfs: NDArray[np.float64]  # (n, 2)
     reference: SignalReference | None  # None: a window is too short for one
+    cancelling: CancellingGain | None  # None: nothing is cancelled, or a window is too short
     seconds: float  # of sound in the windows
     n_unusable: int  # windows that were not used
 
@@ -87,6 +89,7 @@ class SiteRecording:
         self._spectra: list[DomainSpectra] = []
         self._levels: list[NDArray[np.float64]] = []
         self._references: list[SignalReference] = []
+        self._gains: list[CancellingGain] = []
         self._seconds = 0.0
         self.n_unusable = 0
 
@@ -145,6 +148,7 @@ class SiteRecording:
             DomainSpectra.joined(self._spectra),
             np.stack(self._levels),
             SignalReference.mean(self._references) if self._references else None,
+            CancellingGain.mean(self._gains) if self._gains else None,
             self._seconds,
             self.n_unusable,
         )
@@ -165,6 +169,8 @@ class SiteRecording:
         self._levels.append(level_dbfs(window.audio))
         if window_s >= 1:
             self._references.append(SignalReference.measure([window.audio], self._rate_hz))
+        if "clean" in self._detector.views and (gain := CancellingGain.measure(window.audio)):
+            self._gains.append(gain)
         again = bool(self._places) and place.overlaps(self._places[-1])
         self._seconds += self._windower.hop_samples / self._rate_hz if again else window_s
         self._places.append(place)

@@ -55,6 +55,11 @@ class Detector:
         self._scorers = scorers
         self._branches = tuple(map(Branch.parse, scorers))
 
+    @property
+    def views(self) -> frozenset[str]:
+        """Names of the views that its branches look at."""
+        return frozenset(branch.view for branch in self._branches)
+
     def embeddings(
         self, audio: NDArray[np.float32], timings: Timings | None = None
     ) -> dict[str, NDArray[np.float32]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +16,8 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import VIEWS
 from edge_asd.scoring.extractor import fit_length
 from edge_asd_export.data.clips import Clip
-from edge_asd_export.data.folds import NO_FOLD
 
-__all__ = ["ClassName", "EpochDataset", "Item", "OnItem", "TrainingSet", "ignore", "training_items"]
-
-OnItem = Callable[[int, int], None]  # told of (items read, items in all)
+__all__ = ["ClassName", "EpochDataset", "Item", "TrainingSet", "training_items"]
 
 # machine, domain, attribute text, and the view ("" when views share their classes)
 ClassName = tuple[str, str, str, str]
@@ -33,16 +30,10 @@ class Item:
     clip: Clip
     view: str
     label: int
-    fold: int = NO_FOLD  # the member of an ensemble that must not know it
-    warp: float = 1.0  # its frequencies are multiplied by
 
 
 def training_items(
-    clips: Sequence[Clip],
-    views: Sequence[str],
-    *,
-    view_classes: bool,
-    folds: Mapping[Clip, int] | None = None,
+    clips: Sequence[Clip], views: Sequence[str], *, view_classes: bool
 ) -> tuple[list[Item], list[ClassName]]:
     """Pair every clip with every view, and number the joint classes in sorted order."""
 
@@ -52,15 +43,11 @@ def training_items(
 
     names = sorted({class_name(clip, view) for clip in clips for view in views})
     number = {name: i for i, name in enumerate(names)}
-    items = [
-        Item(clip, view, number[class_name(clip, view)], (folds or {}).get(clip, NO_FOLD))
-        for clip in clips
-        for view in views
-    ]
+    items = [Item(clip, view, number[class_name(clip, view)]) for clip in clips for view in views]
     return items, names
 
 
-class EpochDataset(Dataset[tuple[Tensor, int | Tensor]], ABC):
+class EpochDataset(Dataset[tuple[Tensor, int]], ABC):
     """A data set whose items may differ from epoch to epoch."""
 
     @abstractmethod
@@ -69,10 +56,6 @@ class EpochDataset(Dataset[tuple[Tensor, int | Tensor]], ABC):
 
     @abstractmethod
     def __len__(self) -> int: ...
-
-
-def ignore(done: int, total: int) -> None:
-    """Tell nobody."""
 
 
 class TrainingSet(EpochDataset):

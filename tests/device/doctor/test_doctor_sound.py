@@ -35,13 +35,14 @@ def problems_of(audio: NDArray[np.float32]) -> list[str]:
     return [name for name, verdict in verdicts_of(audio).items() if verdict.state == "problem"]
 
 
-def test_a_machine_in_front_of_two_microphones_is_fine() -> None:
+def test_a_machine_in_front_of_two_microphones_is_no_problem() -> None:
     verdicts = verdicts_of(machine_sound(2.0, seed=1, rate_hz=RATE_HZ))
 
     assert states(verdicts.values()) == {
         "signal": "ok",
         "enrolled": "not checked",
         "level": "ok",
+        "far microphone": "warning",  # both hear its hum, at once
         "hum": "ok",
     }
     assert verdicts["signal"].found == (
@@ -74,6 +75,29 @@ def test_the_level_is_neither_too_low_nor_too_high(gain: float, state: str) -> N
     audio = np.float32(gain) * machine_sound(1.0, seed=1, rate_hz=RATE_HZ)
 
     assert recording.level(audio).state == state
+
+
+@pytest.mark.parametrize(
+    ("first", "state", "found"),
+    [
+        ("far", "ok", "cancelling takes at least 7"),
+        ("near", "warning", "cancelling takes at least 0"),
+        ("neither", "not checked", "far hears nothing of what near hears"),
+    ],
+)
+def test_the_far_microphone_stands_well_where_background_reaches_it_first(
+    first: str, state: str, found: str
+) -> None:
+    own = np.random.default_rng(1).normal(0, 0.01, (2, 3 * 16000)).astype(np.float32)
+    common = np.random.default_rng(2).normal(0, 0.03, 4 * 16000).astype(np.float32)
+    for channel, name in enumerate(("near", "far")):
+        start = 100 if name == first else 0
+        own[channel] += common[start : start + 3 * 16000] * (first != "neither")
+
+    verdict = recording.far_microphone(own)
+
+    assert (verdict.state, verdict.found[: len(found)]) == (state, found)
+    assert bool(verdict.advice) == (state != "ok")
 
 
 def test_one_microphone_posing_as_two_is_a_problem() -> None:

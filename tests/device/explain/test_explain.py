@@ -169,6 +169,23 @@ def test_broadband_noise_is_found_over_all_bands() -> None:
     assert found.high_hz - found.low_hz > 7000
 
 
+def test_what_cancelling_does_is_said_where_a_branch_hears_the_result() -> None:
+    audio = normal(53)
+    audio[0, 100:] += 2 * audio[1, :-100]  # of the background, which reaches far first
+    explainer = Explainer(FakeDetector(), None)
+    scores = {"fkie@near": 3.0, "fkie@far": 1.0, "fkie@clean": 1.0}
+
+    found = explainer.explain(audio, WindowScore(3.0, scores))
+
+    assert found is not None
+    assert found.background_cancelled_db == pytest.approx(7, abs=1)
+    assert found.machine_cancelled_db == pytest.approx(0, abs=0.7)
+    assert found.text.endswith(
+        f"; cancelling takes at least {found.background_cancelled_db:.1f} dB of the background and "
+        f"{found.machine_cancelled_db:.1f} dB of the machine out of near"
+    )
+
+
 @pytest.mark.parametrize("seed", range(60, 66))
 def test_nothing_is_found_in_normal_sound(seed: int) -> None:
     found = explain(normal(seed))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from device.parts_bundle import write_parts_bundle
 from device.site_sounds import whistle
 from typer.testing import CliRunner, Result
 
+from edge_asd.bundle.manifest import MANIFEST_NAME
 from edge_asd.cli import app
 from edge_asd.learn.store import LearnedStore
 from edge_asd.state.folder import StateFolder
@@ -74,6 +76,29 @@ def test_the_result_can_be_read_by_a_program(
     assert (content["like"], content["machine"]) == ("pump", "pump-3")
     assert content["threshold"]["false_alarm_rate"] == 0.05
     assert content["threshold"]["n_scores"] == 54
+    assert content["cancelling"] is None
+
+
+def test_it_says_what_cancelling_does_where_a_branch_hears_the_result(
+    mini_bundle: Path, tmp_path: Path, normal: str
+) -> None:
+    bundle = tmp_path / "cancelling"
+    shutil.copytree(mini_bundle, bundle)
+    manifest = (bundle / MANIFEST_NAME).read_text()
+    manifest = manifest.replace('"fkie@far"', '"fkie@clean"').replace(
+        '"view":"far"', '"view":"clean"'
+    )
+    (bundle / MANIFEST_NAME).write_text(manifest)
+
+    result = enroll(bundle, tmp_path / "state", "--input", normal)
+
+    assert result.exit_code == 0, result.stderr
+    learned = LearnedStore(StateFolder(tmp_path / "state", "pump-3")).load()
+    assert learned is not None
+    gain = learned.site.enrolled["source"].cancelling
+    assert gain is not None and gain.machine_db > gain.background_db
+    assert gain.sentence in result.stdout
+    assert "far hears the machine" in result.stdout
 
 
 def test_a_name_of_the_bundle_may_be_enrolled(

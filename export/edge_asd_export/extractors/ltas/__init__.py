@@ -1,1 +1,0 @@
-"""Small networks on the long-term average spectrum: five members, each without a fifth."""
