@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from edge_asd.errors import ProfileError
 from edge_asd.profile import AlarmSettings
 
-__all__ = ["SAME_TIME_S", "AlarmPolicy", "policy_for"]
+__all__ = ["MOST_WINDOWS", "SAME_TIME_S", "AlarmPolicy", "policy_for"]
 
 SAME_TIME_S = 1e-9  # window times are sums of multiples of 1/16000 s
 
 _LONGEST_S = 30 * 86_400.0
-_MOST_WINDOWS = 1000
+MOST_WINDOWS = 1000
 # An extreme score is as far above the threshold as three times the hysteresis.
 _EXTREME_HYSTERESES = 3.0
 
@@ -44,10 +44,10 @@ class AlarmPolicy:
             value = getattr(self, name)
             if not 0 <= value <= _LONGEST_S:
                 raise ProfileError(f"{name} is {value}, expected 0 to {_LONGEST_S:.0f} seconds")
-        if not 1 <= self.confirm_n <= self.confirm_m <= _MOST_WINDOWS:
+        if not 1 <= self.confirm_n <= self.confirm_m <= MOST_WINDOWS:
             raise ProfileError(
                 f"confirm is [{self.confirm_n}, {self.confirm_m}], expected [n, m]: n of the "
-                f"last m windows, 1 <= n <= m <= {_MOST_WINDOWS}"
+                f"last m windows, 1 <= n <= m <= {MOST_WINDOWS}"
             )
 
 
@@ -58,8 +58,12 @@ def policy_for(
     clear_threshold: float,
     window_s: float,
     hop_s: float,
+    confirm: tuple[int, int] | None = None,
+    least_extreme: float = -math.inf,
 ) -> AlarmPolicy:
     """Return a policy; what is "auto" follows from the window, the hop and the levels.
+
+    Without a promise:
 
     Up to one hop passes before a window holds nothing but the fault, then one window
     until it ends; a minimum duration of n hops adds n hops. So that an alarm comes within
@@ -70,9 +74,19 @@ def policy_for(
     All windows of the minimum duration must be above. A score is extreme when it lies
     three times as far above the threshold as the threshold above the clear threshold;
     none is where the two are the same.
+
+    Parameters
+    ----------
+    confirm : n of m windows that a promise says (:mod:`.promise`), which take the place of a
+        minimum duration
+    least_extreme : of a promise; no lower score raises at once
     """
     min_duration_s, holdoff_s = settings.min_duration_s, settings.holdoff_s
     extreme = settings.extreme
+    if settings.confirm != "auto":
+        confirm = None
+    if min_duration_s == "auto" and confirm:
+        min_duration_s = 0.0
     if min_duration_s == "auto":
         n_hops = math.floor(max(min(window_s / 2, window_s - hop_s), 0) / hop_s + SAME_TIME_S)
         min_duration_s = n_hops * hop_s
@@ -80,8 +94,9 @@ def policy_for(
         holdoff_s = window_s
     if extreme == "auto":
         hysteresis = threshold - clear_threshold
-        extreme = threshold + _EXTREME_HYSTERESES * hysteresis if hysteresis > 0 else "off"
-    n, m = (1, 1) if settings.confirm == "auto" else settings.confirm
+        above = max(threshold + _EXTREME_HYSTERESES * hysteresis, least_extreme)
+        extreme = above if hysteresis > 0 else "off"
+    n, m = (confirm or (1, 1)) if settings.confirm == "auto" else settings.confirm
     return AlarmPolicy(
         threshold,
         clear_threshold,

@@ -187,11 +187,12 @@ class ThresholdSpec(Record):
 class PromiseSpec(Record):
     """How often a machine's alarm errs, how fast it is, and how far both can be trusted."""
 
-    false_alarms_per_month: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # expected
+    wanted_per_month: PositiveFloat  # false alarms that were asked for ...
+    false_alarms_per_month: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # ... and expected
     confirm_n: Positive  # an alarm is raised when n of the last m windows are above
     confirm_m: Positive
     hop_s: PositiveFloat  # from window to window, as it was counted
-    delay_s: PositiveFloat  # from the beginning of a lasting fault to its alarm
+    delay_s: PositiveFloat  # until a fault is raised that keeps n of m windows above
     trust: Literal["measured", "estimated", "extrapolated"]
     lasting_share: Annotated[float, Field(ge=0, le=1)]  # of the variance of normal scores ...
     lasting_s: PositiveFloat  # ... that stays for so long

@@ -42,13 +42,13 @@ class WeightedSum:
     """How branch scores, or other sums, become one score.
 
     ``over`` says what the parts are. The weights of ``channels`` (near first) and of
-    ``models`` are chosen when the bundle is built, each by a rule of its own; ``systems``
-    count equally. ``standardise`` turns each part into a z-score of its normal scores
+    ``models`` are chosen when the bundle is built, each by a rule of its own; ``views`` and
+    ``systems`` count equally. ``standardise`` turns each part into a z-score of its normal scores
     before it is weighted.
     """
 
     parts: tuple[str | WeightedSum, ...]
-    over: Literal["channels", "models", "systems"] = "channels"
+    over: Literal["channels", "models", "views", "systems"] = "channels"
     standardise: bool = False
 
     def branches(self) -> Iterator[str]:
@@ -114,6 +114,12 @@ SYSTEMS: Mapping[str, System] = {
             _CENTRES,
         ),
         System("system4", "the FKIE CNN, near and far", _FKIE),
+        System(
+            "system5",
+            "spectrum networks, near and near without the noise of far",
+            WeightedSum(("ltas@near", "ltas@clean"), over="views"),
+            trained_on={"ltas": ("near", "far")},
+        ),
         System(
             "baseline-mse",
             "the challenge's autoencoder, mean squared error",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,7 +23,7 @@ from rich.progress import (
 if TYPE_CHECKING:
     from edge_asd_export.training.training_log import EpochLog
 
-__all__ = ["download_bars", "progress_bar", "scoring_bar", "training_bars"]
+__all__ = ["TrainingBars", "download_bars", "progress_bar", "scoring_bar", "training_bars"]
 
 
 def _progress(*, quiet: bool = False, transient: bool = False) -> Progress:
@@ -82,18 +83,26 @@ def download_bars() -> Iterator[
         yield lambda line: log.print(line, markup=False, soft_wrap=True), advance
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingBars:
+    """What moves the bars of a training."""
+
+    on_item: Callable[[int, int], None]  # items read, in all
+    on_batch: Callable[[int, int, float], None]  # batches done, in all, loss
+    on_epoch: Callable[[EpochLog], None]
+
+
 @contextmanager
 def training_bars(
     name: str, done: int, epochs: int, *, quiet: bool = False
-) -> Iterator[tuple[Callable[[int, int, float], None], Callable[[EpochLog], None]]]:
-    """A bar of epochs, of which `done` lie behind, above one of the epoch's batches.
-
-    They are moved by the two functions: with (batches done, in all, loss), and with the log of
-    an epoch.
-    """
+) -> Iterator[TrainingBars]:
+    """A bar of epochs, of which `done` lie behind, above one of the epoch's batches."""
     with _progress(quiet=quiet) as progress:
         outer = progress.add_task(f"{name}: epoch", total=epochs, completed=done)
         inner = progress.add_task("  batch", total=None)
+
+        def on_item(done: int, total: int) -> None:
+            progress.update(inner, completed=done, total=total, description="  reading clips")
 
         def on_batch(done: int, total: int, loss: float) -> None:
             text = f"  batch, loss {loss:.3f}"
@@ -105,4 +114,4 @@ def training_bars(
                 text = f"epoch {log.epoch}: loss {log.loss:.4f}, {log.seconds:.0f} s"
                 progress.console.print(text)
 
-        yield on_batch, on_epoch
+        yield TrainingBars(on_item, on_batch, on_epoch)

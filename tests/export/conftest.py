@@ -13,9 +13,10 @@ from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.data.clips import Clip, scan
+from edge_asd_export.data.folds import assign_folds
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import RECIPES
-from edge_asd_export.training.run import Run, RunRecord
+from edge_asd_export.training.run import Run, RunRecord, folds_record
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import train_network
 
@@ -87,7 +88,9 @@ def new_run(
         settings[name] = {"epochs": 2, "batch_size": 8, **own}
     config = TrainConfig.model_validate(settings)
     machines = scan([data]).machines
-    tasks = plan_tasks(config, machines)
+    clips = [clip for machine in machines.values() for clip in machine.train]
+    folds = assign_folds(clips, {}, config.seed)
+    tasks = plan_tasks(config, machines, folds)
     (rate_hz,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = {name: machine.window_samples for name, machine in machines.items()}
     record = RunRecord(
@@ -98,6 +101,7 @@ def new_run(
         machines=windows,
         tasks={name: task.record for name, task in tasks.items()},
         tools={},
+        folds=folds_record(folds),
     )
     run = Run(path, record)
     run.write()

@@ -58,6 +58,7 @@ def write_extractor(
         segments=cut,
         encoder=EncoderSpec(file=encoder_file, precision="fp32", opset=OPSET),
         embedding_dim=extractor.embedding_dim,
+        members=extractor.members,
     )
 
 

@@ -16,6 +16,7 @@ from edge_asd.errors import UsageError
 from edge_asd_export.extractors.autoencoder.learner import AutoencoderSettings
 from edge_asd_export.extractors.beats.learner import BeatsSettings
 from edge_asd_export.extractors.fkie.learner import FkieSettings
+from edge_asd_export.extractors.ltas.learner import LtasSettings
 from edge_asd_export.extractors.resnet.learner import ResnetSettings
 from edge_asd_export.training.learner import FitSettings
 
@@ -29,6 +30,7 @@ class TrainConfig(Record):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     view_classes: bool = True  # a class of clips becomes one class for each view
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
+    ltas: LtasSettings = LtasSettings()
     fkie: FkieSettings = FkieSettings()
     beats: BeatsSettings = BeatsSettings()
     resnet: ResnetSettings = ResnetSettings()

@@ -15,7 +15,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from edge_asd.bundle.extractor_spec import SegmentSpec
 from edge_asd.bundle.record import Record
 from edge_asd.scoring.extractor import magnitude_spectrum
-from edge_asd_export.training.training_set import ClassName, EpochDataset, Item, TrainingSet
+from edge_asd_export.training.training_set import (
+    ClassName,
+    EpochDataset,
+    Item,
+    OnItem,
+    TrainingSet,
+    ignore,
+)
 
 __all__ = ["Feature", "FitSettings", "Learner", "Task", "TrainableExtractor"]
 
@@ -76,7 +83,13 @@ class TrainableExtractor(nn.Module):
 
     @property
     def embedding_dim(self) -> int:
+        """Of each member, where the encoder is an ensemble."""
         return int(self.encoder.embedding_dim)  # type: ignore[arg-type]
+
+    @property
+    def members(self) -> int:
+        """Networks of an ensemble, which gives (B, members, dim); otherwise 1."""
+        return int(getattr(self.encoder, "members", 1))
 
     def with_encoder(self, encoder: nn.Module) -> TrainableExtractor:
         """Return an extractor of the same features with another encoder."""
@@ -143,8 +156,13 @@ class Learner(nn.Module, ABC):
         """Return the learning-rate schedule over `n_steps` steps; None: the rate is constant."""
         return None
 
-    def dataset(self, items: Sequence[Item], seed: int) -> EpochDataset:
-        """Return what a batch is made of: the two tensors that ``forward`` takes."""
+    def dataset(self, items: Sequence[Item], seed: int, on_item: OnItem = ignore) -> EpochDataset:
+        """Return what a batch is made of: the two tensors that ``forward`` takes.
+
+        Parameters
+        ----------
+        on_item : called where all items are read beforehand
+        """
         return TrainingSet(items, self.extractor.n_samples, seed)
 
     def after_step(self) -> None:

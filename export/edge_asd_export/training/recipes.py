@@ -11,6 +11,7 @@ from edge_asd_export.calibration.scoring import References
 from edge_asd_export.extractors.autoencoder.learner import AutoencoderLearner
 from edge_asd_export.extractors.beats.learner import BeatsLearner
 from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.extractors.ltas.learner import LtasLearner
 from edge_asd_export.extractors.resnet.learner import ResnetLearner
 from edge_asd_export.training.learner import Learner, Task
 
@@ -27,6 +28,7 @@ class Recipe:
 
 
 RECIPES: Mapping[str, Recipe] = {
+    "ltas": Recipe(LtasLearner),
     "fkie": Recipe(FkieLearner),
     "beats": Recipe(BeatsLearner, references=("clips", "centres")),
     "resnet": Recipe(ResnetLearner, references=("clips", "centres")),

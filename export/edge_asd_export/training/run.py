@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ from pydantic import ValidationError
 from edge_asd.bundle.record import Record
 from edge_asd.errors import DataError, UsageError
 from edge_asd.state.atomic import atomic_file, write_atomically
+from edge_asd_export.data.clips import Clip
+from edge_asd_export.data.folds import NO_FOLD
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["Run", "RunRecord", "TaskRecord", "point_latest_at", "save_checkpoint"]
+__all__ = ["Run", "RunRecord", "TaskRecord", "folds_record", "point_latest_at", "save_checkpoint"]
 
 RECORD_NAME = "run.json"
 
@@ -48,6 +51,7 @@ class RunRecord(Record):
     machines: dict[str, int]  # window length in samples, by machine
     tasks: dict[str, TaskRecord]  # by network
     tools: dict[str, str]
+    folds: Mapping[str, Mapping[str, int]] = {}  # by machine, then clip; of the training clips
 
 
 class Run:
@@ -88,6 +92,13 @@ class Run:
         """Folder of one network."""
         return self.path / network
 
+    def folds(self, clips: Iterable[Clip]) -> dict[Clip, int]:
+        """Return the fold that each clip was in when the networks were trained."""
+        return {
+            clip: self.record.folds.get(clip.machine, {}).get(clip.path.stem, NO_FOLD)
+            for clip in clips
+        }
+
     def n_epochs(self, network: str) -> int:
         """How long a network is to be trained."""
         return self.record.config.of(network).epochs
@@ -111,6 +122,14 @@ class Run:
         """Whether all epochs of a network are done."""
         state = self.checkpoint(network)
         return state is not None and state["epoch"] >= self.n_epochs(network)
+
+
+def folds_record(folds: Mapping[Clip, int]) -> dict[str, dict[str, int]]:
+    """Return folds as a run records them: by machine, then by the clip's name."""
+    record: dict[str, dict[str, int]] = {}
+    for clip, fold in folds.items():
+        record.setdefault(clip.machine, {})[clip.path.stem] = fold
+    return record
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

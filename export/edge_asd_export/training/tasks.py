@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.system import System, system_named
 from edge_asd.errors import UsageError
-from edge_asd_export.data.clips import MachineClips
+from edge_asd_export.data.clips import Clip, MachineClips
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.run import TaskRecord
@@ -25,7 +25,11 @@ class PlannedTask:
     record: TaskRecord
 
 
-def plan_tasks(config: TrainConfig, machines: Mapping[str, MachineClips]) -> dict[str, PlannedTask]:
+def plan_tasks(
+    config: TrainConfig,
+    machines: Mapping[str, MachineClips],
+    folds: Mapping[Clip, int] | None = None,
+) -> dict[str, PlannedTask]:
     """Return the task of each network of the configured systems, in the order of training.
 
     A network is called by its extractor, or ``extractor/machine`` where every machine has
@@ -39,7 +43,7 @@ def plan_tasks(config: TrainConfig, machines: Mapping[str, MachineClips]) -> dic
         groups = [[machine] for machine in machines] if per_machine else [list(machines)]
         for group in groups:
             tasks[network_name(name, group[0])] = _task(
-                [machines[machine] for machine in group], views_of(name, systems), config
+                [machines[machine] for machine in group], views_of(name, systems), config, folds
             )
     return tasks
 
@@ -70,10 +74,13 @@ def views_of(extractor: str, systems: Sequence[System]) -> list[str]:
 
 
 def _task(
-    machines: Sequence[MachineClips], views: Sequence[str], config: TrainConfig
+    machines: Sequence[MachineClips],
+    views: Sequence[str],
+    config: TrainConfig,
+    folds: Mapping[Clip, int] | None,
 ) -> PlannedTask:
     clips = [clip for machine in machines for clip in machine.train]
-    items, classes = training_items(clips, views, view_classes=config.view_classes)
+    items, classes = training_items(clips, views, view_classes=config.view_classes, folds=folds)
     record = TaskRecord(
         n_channels=VIEWS[views[0]].n_channels, classes=tuple(classes), n_items=len(items)
     )

@@ -16,7 +16,7 @@ from edge_asd_export.training.learner import Learner, Task
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.run import Run, save_checkpoint
 from edge_asd_export.training.training_log import EpochLog, append_log
-from edge_asd_export.training.training_set import EpochDataset, Item
+from edge_asd_export.training.training_set import EpochDataset, Item, OnItem, ignore
 
 __all__ = ["load_learner", "new_learner", "train_network"]
 
@@ -29,6 +29,7 @@ def train_network(
     device: torch.device,
     processes: Processes = ALONE,
     n_workers: int = 0,
+    on_item: OnItem = ignore,
     on_batch: Callable[[int, int, float], None] | None = None,
     on_epoch: Callable[[EpochLog], None] | None = None,
 ) -> Learner:
@@ -41,6 +42,7 @@ def train_network(
     ----------
     name : a key of the run's tasks
     processes : that share each batch; the first one writes
+    on_item : called where a network reads all items before its first epoch
     on_batch : called with (batches done, batches of the epoch, loss)
     on_epoch : called after each epoch's checkpoint is on disk
 
@@ -53,7 +55,7 @@ def train_network(
     """
     if len(items) < 2:
         raise DataError(f"training needs at least 2 clips, found {len(items)}")
-    session = _Session(run, name, items, device, processes)
+    session = _Session(run, name, items, device, processes, on_item)
     for epoch in range(session.epoch, session.n_epochs):
         started = time.monotonic()
         loss = _run_epoch(session, epoch, n_workers, on_batch)
@@ -113,7 +115,13 @@ class _Session:
     """Learner and optimiser of one training, restored from the run when it has state."""
 
     def __init__(
-        self, run: Run, name: str, items: list[Item], device: torch.device, processes: Processes
+        self,
+        run: Run,
+        name: str,
+        items: list[Item],
+        device: torch.device,
+        processes: Processes,
+        on_item: OnItem,
     ) -> None:
         settings = run.record.config.of(name)
         self.seed = run.record.config.seed
@@ -122,7 +130,7 @@ class _Session:
         self.n_epochs = settings.epochs
         state = run.checkpoint(name)
         self.learner = _build(run, name, is_new=state is None).to(device)
-        self.dataset: EpochDataset = self.learner.dataset(items, self.seed)
+        self.dataset: EpochDataset = self.learner.dataset(items, self.seed, on_item)
         self.batch_size = _share(min(settings.batch_size, len(self.dataset)), processes.n)
         self.optimizer = self.learner.optimizer()
         n_items = -(-len(self.dataset) // processes.n)  # of this process, as its sampler counts

@@ -15,11 +15,12 @@ from edge_asd.bundle.system import system_named
 from edge_asd.command_line import as_typed
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clips import MachineClips, require_clean_train, require_enough, scan
+from edge_asd_export.data.folds import assign_folds
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.training.recipes import recipe_of
-from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, point_latest_at
+from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, folds_record, point_latest_at
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
 from edge_asd_export.training.training_log import draw_loss_curve
@@ -60,7 +61,9 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
         require_enough(machine)
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
-    tasks = plan_tasks(settings, machines)
+    clips = [clip for machine in machines.values() for clip in machine.train]
+    folds = assign_folds(clips, {}, settings.seed)
+    tasks = plan_tasks(settings, machines, folds)
     record = RunRecord(
         config=settings,
         data=tuple(str(folder.resolve()) for folder in data),
@@ -69,6 +72,7 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
         machines=windows,
         tasks={name: task.record for name, task in tasks.items()},
         tools={name: version(name) for name in ("edge-asd", "torch", "numpy")},
+        folds=folds_record(folds),
     )
     run = Run(path, record)
     for name in tasks:
@@ -94,7 +98,8 @@ def resumed_run(path: Path) -> RunPlan:
             f"the data of {path} has changed: found machines {_lengths(found)}, "
             f"trained on {_lengths(expected)}; start a new run"
         )
-    tasks = plan_tasks(run.record.config, machines)
+    clips = [clip for machine in machines.values() for clip in machine.train]
+    tasks = plan_tasks(run.record.config, machines, run.folds(clips))
     for name, task in tasks.items():
         before = run.record.tasks[name]
         if task.record != before:
@@ -143,7 +148,7 @@ def _train_one(
     done = 0 if state is None else int(state["epoch"])
     try:
         quiet = not processes.is_first
-        with training_bars(name, done, run.n_epochs(name), quiet=quiet) as (on_batch, on_epoch):
+        with training_bars(name, done, run.n_epochs(name), quiet=quiet) as bars:
             train_network(
                 run,
                 name,
@@ -151,8 +156,9 @@ def _train_one(
                 device=device,
                 processes=processes,
                 n_workers=0 if device.type == "cpu" else 8,
-                on_batch=on_batch,
-                on_epoch=on_epoch,
+                on_item=bars.on_item,
+                on_batch=bars.on_batch,
+                on_epoch=bars.on_epoch,
             )
     except KeyboardInterrupt:
         _tell(f"stopped; go on with: edge-asd train --resume {run.path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,11 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import VIEWS
 from edge_asd.scoring.extractor import fit_length
 from edge_asd_export.data.clips import Clip
+from edge_asd_export.data.folds import NO_FOLD
 
-__all__ = ["ClassName", "EpochDataset", "Item", "TrainingSet", "training_items"]
+__all__ = ["ClassName", "EpochDataset", "Item", "OnItem", "TrainingSet", "ignore", "training_items"]
+
+OnItem = Callable[[int, int], None]  # told of (items read, items in all)
 
 # machine, domain, attribute text, and the view ("" when views share their classes)
 ClassName = tuple[str, str, str, str]
@@ -30,10 +33,16 @@ class Item:
     clip: Clip
     view: str
     label: int
+    fold: int = NO_FOLD  # the member of an ensemble that must not know it
+    warp: float = 1.0  # its frequencies are multiplied by
 
 
 def training_items(
-    clips: Sequence[Clip], views: Sequence[str], *, view_classes: bool
+    clips: Sequence[Clip],
+    views: Sequence[str],
+    *,
+    view_classes: bool,
+    folds: Mapping[Clip, int] | None = None,
 ) -> tuple[list[Item], list[ClassName]]:
     """Pair every clip with every view, and number the joint classes in sorted order."""
 
@@ -43,11 +52,15 @@ def training_items(
 
     names = sorted({class_name(clip, view) for clip in clips for view in views})
     number = {name: i for i, name in enumerate(names)}
-    items = [Item(clip, view, number[class_name(clip, view)]) for clip in clips for view in views]
+    items = [
+        Item(clip, view, number[class_name(clip, view)], (folds or {}).get(clip, NO_FOLD))
+        for clip in clips
+        for view in views
+    ]
     return items, names
 
 
-class EpochDataset(Dataset[tuple[Tensor, int]], ABC):
+class EpochDataset(Dataset[tuple[Tensor, int | Tensor]], ABC):
     """A data set whose items may differ from epoch to epoch."""
 
     @abstractmethod
@@ -56,6 +69,10 @@ class EpochDataset(Dataset[tuple[Tensor, int]], ABC):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+
+def ignore(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 class TrainingSet(EpochDataset):

@@ -29,8 +29,7 @@ def test_by_default_an_alarm_comes_within_two_windows_of_a_fault_and_goes_after_
 ) -> None:
     hop_s = ratio * window_s
     fault_s, end_s = (10 + start) * window_s, (16 + start) * window_s
-    levels = {"threshold": 0.99, "clear_threshold": 0.5}
-    policy = policy_for(AUTO, **levels, window_s=window_s, hop_s=hop_s)
+    policy = policy_for(AUTO, threshold=0.99, clear_threshold=0.5, window_s=window_s, hop_s=hop_s)
     alarm = Alarm(policy, name)
     raised: list[float] = []
     cleared: list[float] = []
@@ -82,8 +81,29 @@ def test_without_hysteresis_or_when_it_is_off_no_score_is_extreme() -> None:
 
 def extreme_for(*, threshold: float, clear_threshold: float, off: bool = False) -> float | None:
     settings = AUTO.model_copy(update={"extreme": "off"}) if off else AUTO
-    levels = {"threshold": threshold, "clear_threshold": clear_threshold}
-    return policy_for(settings, **levels, window_s=10, hop_s=5).extreme_threshold
+    return policy_for(
+        settings, threshold=threshold, clear_threshold=clear_threshold, window_s=10, hop_s=5
+    ).extreme_threshold
+
+
+def test_a_promise_takes_the_place_of_the_minimum_duration() -> None:
+    policy = policy_for(
+        AUTO, threshold=2.0, clear_threshold=1.5, window_s=10, hop_s=2.5,
+        confirm=(8, 12), least_extreme=9.0,
+    )  # fmt: skip
+
+    assert policy == AlarmPolicy(2.0, 1.5, 0, 10, extreme_threshold=9.0, confirm_n=8, confirm_m=12)
+
+
+def test_what_a_user_sets_goes_before_a_promise() -> None:
+    settings = AUTO.model_copy(update={"confirm": [3, 5], "extreme": 4.0, "min_duration_s": 7.0})
+
+    policy = policy_for(
+        settings, threshold=2.0, clear_threshold=1.5, window_s=10, hop_s=2.5,
+        confirm=(8, 12), least_extreme=9.0,
+    )  # fmt: skip
+
+    assert policy == AlarmPolicy(2.0, 1.5, 7, 10, extreme_threshold=4.0, confirm_n=3, confirm_m=5)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from edge_asd_export.extractors.autoencoder.vector_set import VectorSet, read_ve
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening
 from edge_asd_export.nn.front_ends import HOP_LENGTH, N_MELS, LogMel
 from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
-from edge_asd_export.training.training_set import Item
+from edge_asd_export.training.training_set import Item, OnItem, ignore
 
 __all__ = ["AutoencoderLearner", "AutoencoderSettings"]
 
@@ -50,9 +50,9 @@ class AutoencoderLearner(Learner):
         self._settings = settings
         self._sets: tuple[VectorSet, VectorSet] | None = None  # training, validation
 
-    def dataset(self, items: Sequence[Item], seed: int) -> VectorSet:
+    def dataset(self, items: Sequence[Item], seed: int, on_item: OnItem = ignore) -> VectorSet:
         """Frame vectors of all clips but those kept for validation, which the seed chooses."""
-        self._sets = self._read(items, seed)
+        self._sets = self._read(items, seed, on_item)
         return self._sets[0]
 
     def forward(self, audio: Tensor, label: Tensor, generator: torch.Generator) -> Tensor:
@@ -95,8 +95,10 @@ class AutoencoderLearner(Learner):
     def _network(self) -> Autoencoder:
         return cast(Autoencoder, self.extractor.encoder)
 
-    def _read(self, items: Sequence[Item], seed: int) -> tuple[VectorSet, VectorSet]:
-        vectors = read_vectors(items, self._frames)
+    def _read(
+        self, items: Sequence[Item], seed: int, on_item: OnItem = ignore
+    ) -> tuple[VectorSet, VectorSet]:
+        vectors = read_vectors(items, self._frames, on_item)
         return vectors.split(self._settings.validation_fraction, seed)
 
     def _frames(self, audio: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import VIEWS
 from edge_asd.errors import DataError
 from edge_asd_export.extractors.autoencoder.network import N_FRAMES
-from edge_asd_export.training.training_set import EpochDataset, Item
+from edge_asd_export.training.training_set import EpochDataset, Item, OnItem, ignore
 
 __all__ = ["VectorSet", "read_vectors"]
 
@@ -67,7 +67,9 @@ class VectorSet(EpochDataset):
         )
 
 
-def read_vectors(items: Sequence[Item], log_mel: Callable[[Tensor], Tensor]) -> VectorSet:
+def read_vectors(
+    items: Sequence[Item], log_mel: Callable[[Tensor], Tensor], on_item: OnItem = ignore
+) -> VectorSet:
     """Return the vectors of all clips, whole.
 
     Parameters
@@ -81,7 +83,7 @@ def read_vectors(items: Sequence[Item], log_mel: Callable[[Tensor], Tensor]) -> 
     """
     spectrograms, starts, is_target = [], [], []
     n_frames = 0
-    for item in items:
+    for n_done, item in enumerate(items, start=1):
         audio, _ = read_audio(item.clip.path)
         seen = torch.from_numpy(VIEWS[item.view].apply(audio)[None])
         spectrogram = log_mel(seen)[0, 0].T.cpu()  # (n_frames of the clip, n_mels)
@@ -95,4 +97,5 @@ def read_vectors(items: Sequence[Item], log_mel: Callable[[Tensor], Tensor]) -> 
         starts.append(torch.arange(n_vectors) + n_frames)
         is_target.append(torch.full((n_vectors,), item.clip.domain == "target"))
         n_frames += len(spectrogram)
+        on_item(n_done, len(items))
     return VectorSet(torch.cat(spectrograms), torch.cat(starts), torch.cat(is_target))

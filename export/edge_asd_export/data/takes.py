@@ -1,0 +1,191 @@
+"""Takes: which training clips share audio, found once and kept beside the clips.
+
+    <root>/<machine>/takes.csv        columns file (train/section_00_...), take (any name)
+
+A file that is there is obeyed, whoever wrote it; clips that it does not name are compared with
+all others. Test clips are never read for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Mapping, Sequence
+from io import StringIO
+from itertools import count
+from pathlib import Path
+
+from edge_asd.audio.decode import read_audio
+from edge_asd.audio.takes import joined, shared_sound
+from edge_asd.errors import DataError, UsageError
+from edge_asd.state.atomic import write_atomically
+from edge_asd_export.data.clips import Clip, MachineClips
+
+__all__ = ["TAKES_NAME", "takes_of"]
+
+TAKES_NAME = "takes.csv"
+_COLUMNS = ("file", "take")
+_N_PARTS = 5  # into which the takes of a domain can be divided, to hold one out
+
+Say = Callable[[str], None]
+
+
+def takes_of(
+    machines: Mapping[str, MachineClips],
+    *,
+    file: Path | None = None,
+    say: Say = lambda line: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[Clip, str]:
+    """Return the take of every training clip; names are unique within a machine.
+
+    They are read from the `takes.csv` of each machine, and found and written there where clips
+    are not named. Where nearly all clips of a domain share sound with each other, takes are
+    cut where they share least, so that none has more than a fifth of the domain's clips.
+
+    Parameters
+    ----------
+    file : a table that names the takes of all clips instead; `file` may begin with the folder
+        of the machine where names of clips repeat
+    say : is told in a line what was found, and what could not be written
+    progress : called with (pairs of clips compared, in all)
+
+    Raises
+    ------
+    UsageError
+        When `file` is missing or names no take for some clip.
+    DataError
+        When a table cannot be used, or a clip cannot be read.
+    """
+    if file is not None:
+        return _all_named(machines, file)
+    named = {name: _beside(machine, say) for name, machine in machines.items()}
+    unknown = [m for name, m in machines.items() if any(c not in named[name] for c in m.train)]
+    n_pairs = {machine.name: _n_pairs(len(machine.train)) for machine in unknown}
+    n_before, refusals = 0, []
+    for machine in unknown:
+
+        def advance(n_clips: int, before: int = n_before) -> None:
+            if progress is not None:
+                progress(before + _n_pairs(n_clips), sum(n_pairs.values()))
+
+        named[machine.name] = _found(machine, named[machine.name], say, advance)
+        refusals += _write(named[machine.name])
+        n_before += n_pairs[machine.name]
+    if refusals:
+        say(f"{refusals[0]}: takes are found again each time")
+    return {clip: take for takes in named.values() for clip, take in takes.items()}
+
+
+def _n_pairs(n_clips: int) -> int:
+    """Each clip with itself and those before it, so that one clip is some progress, too."""
+    return n_clips * (n_clips + 1) // 2
+
+
+def _found(
+    machine: MachineClips, named: Mapping[Clip, str], say: Say, progress: Callable[[int], None]
+) -> dict[Clip, str]:
+    clips = machine.train
+    audio = (read_audio(clip.path)[0] for clip in clips)
+    _, shared = shared_sound(audio, machine.sample_rate_hz, progress=progress)
+    numbers = joined(
+        len(clips),
+        shared,
+        known=[named.get(clip) for clip in clips],
+        parts=[clip.domain for clip in clips],
+        most=lambda n_clips: max(2, math.ceil(n_clips / _N_PARTS)),
+    )
+    names = {n: named[clip] for n, clip in zip(numbers, clips, strict=True) if clip in named}
+    free = (name for name in map(str, count(1)) if name not in set(named.values()))
+    for n in sorted(set(numbers) - names.keys()):
+        names[n] = next(free)
+    takes = {clip: names[n] for n, clip in zip(numbers, clips, strict=True)}
+    n_cut = sum(numbers[pair.first] != numbers[pair.second] for pair in shared)
+    cut = f", {n_cut} of them between takes that would have become too large" if n_cut else ""
+    say(
+        f"{machine.name}: {len(clips)} clips are {len(set(numbers))} takes; {len(shared)} pairs "
+        f"of clips share sound{cut}"
+    )
+    return takes
+
+
+def _beside(machine: MachineClips, say: Say) -> dict[Clip, str]:
+    """The takes that the tables beside the clips name, as far as they do."""
+    named: dict[Clip, str] = {}
+    for folder, clips in _by_folder(machine.train).items():
+        path = folder / TAKES_NAME
+        if not path.exists():
+            continue
+        table = {Path(name).name: take for name, take in _read(path).items()}
+        own = {clip: table[clip.path.name] for clip in clips if clip.path.name in table}
+        named |= own
+        if new := len(clips) - len(own):
+            say(f"{path} does not name {new} of {len(clips)} clips: compared with all others")
+        if gone := sorted(table.keys() - {clip.path.name for clip in clips}):
+            say(f"{path} names {len(gone)} clips that are not used, {gone[0]} first")
+    return named
+
+
+def _all_named(machines: Mapping[str, MachineClips], file: Path) -> dict[Clip, str]:
+    if not file.is_file():
+        raise UsageError(f"{file}: no such file; expected a CSV file with columns file, take")
+    table = _read(file)
+    exact = {(Path(name).parts[0], Path(name).name): take for name, take in table.items()}
+    loose = {Path(name).name: take for name, take in table.items()}
+    takes: dict[Clip, str] = {}
+    for clip in (clip for machine in machines.values() for clip in machine.train):
+        take = exact.get((clip.machine, clip.path.name)) or loose.get(clip.path.name)
+        if take is None:
+            raise UsageError(f"{file} names no take for {clip.path}; name all training clips")
+        takes[clip] = take
+    return takes
+
+
+def _read(path: Path) -> dict[str, str]:
+    """File and take of each row."""
+    try:
+        rows = list(csv.DictReader(StringIO(path.read_text("utf-8-sig")), strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as a table of takes: {error}") from error
+    table: dict[str, str] = {}
+    for i, row in enumerate(rows, start=2):
+        name, take = ((row.get(column) or "").strip() for column in _COLUMNS)
+        if not (name and take):
+            raise DataError(
+                f"{path}, row {i}: expected columns file, take, both filled: repair it, or delete "
+                "it and takes are found"
+            )
+        if table.setdefault(name, take) != take:
+            raise DataError(f"{path}, row {i}: {name} is in two takes, {table[name]} and {take}")
+    return table
+
+
+def _write(takes: Mapping[Clip, str]) -> list[str]:
+    """Write the table of each folder; return what went wrong."""
+    wrong: list[str] = []
+    for folder, clips in _by_folder(list(takes)).items():
+        path = folder / TAKES_NAME
+        # Nothing stops root from writing; data that nobody may write to are left as they are.
+        if not folder.stat().st_mode & 0o222:
+            wrong.append(f"cannot write {path} (read-only folder)")
+            continue
+        table = _read(path) if path.exists() else {}
+        known = {Path(name).name for name in table}
+        new = [clip for clip in clips if clip.path.name not in known]
+        table |= {f"{clip.split}/{clip.path.name}": takes[clip] for clip in new}
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerows([_COLUMNS, *table.items()])
+        try:
+            write_atomically(path, text.getvalue())
+        except OSError as error:
+            wrong.append(f"cannot write {path} ({error.strerror or error})")
+    return wrong
+
+
+def _by_folder(clips: Sequence[Clip]) -> dict[Path, list[Clip]]:
+    """Clips by the folder of their machine; it may be spread over several."""
+    folders: dict[Path, list[Clip]] = {}
+    for clip in clips:
+        folders.setdefault(clip.path.parent.parent, []).append(clip)
+    return folders

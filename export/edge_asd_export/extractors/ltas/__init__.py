@@ -1,0 +1,1 @@
+"""Small networks on the long-term average spectrum: five members, each without a fifth."""
