@@ -1,6 +1,4 @@
-"""Takes: which training clips share audio, found once and kept beside the clips.
-
-    <root>/<machine>/takes.csv        columns file (train/section_00_...), take (any name)
+"""Takes: which training clips share audio, found once and kept in ``takes.csv`` beside them.
 
 A file that is there is obeyed, whoever wrote it; clips that it does not name are compared with
 all others. Test clips are never read for it.
@@ -8,23 +6,19 @@ all others. Test clips are never read for it.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Mapping, Sequence
-from io import StringIO
 from itertools import count
 from pathlib import Path
 
 from edge_asd.audio.decode import read_audio
 from edge_asd.audio.takes import joined, shared_sound
-from edge_asd.errors import DataError, UsageError
-from edge_asd.state.atomic import write_atomically
+from edge_asd.errors import UsageError
+from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
 
-__all__ = ["TAKES_NAME", "takes_of"]
+__all__ = ["takes_of"]
 
-TAKES_NAME = "takes.csv"
-_COLUMNS = ("file", "take")
 _N_PARTS = 5  # into which the takes of a domain can be divided, to hold one out
 
 Say = Callable[[str], None]
@@ -41,7 +35,9 @@ def takes_of(
 
     They are read from the `takes.csv` of each machine, and found and written there where clips
     are not named. Where nearly all clips of a domain share sound with each other, takes are
-    cut where they share least, so that none has more than a fifth of the domain's clips.
+    cut where they share least, so that none has more than a fifth of the domain's clips; and
+    where a table names one take for all of a domain, it is divided into five that follow each
+    other. Without that, nothing could be held out.
 
     Parameters
     ----------
@@ -58,7 +54,7 @@ def takes_of(
         When a table cannot be used, or a clip cannot be read.
     """
     if file is not None:
-        return _all_named(machines, file)
+        return _divided(machines, _all_named(machines, file))
     named = {name: _beside(machine, say) for name, machine in machines.items()}
     unknown = [m for name, m in machines.items() if any(c not in named[name] for c in m.train)]
     n_pairs = {machine.name: _n_pairs(len(machine.train)) for machine in unknown}
@@ -74,7 +70,21 @@ def takes_of(
         n_before += n_pairs[machine.name]
     if refusals:
         say(f"{refusals[0]}: takes are found again each time")
-    return {clip: take for takes in named.values() for clip, take in takes.items()}
+    together = {clip: take for takes in named.values() for clip, take in takes.items()}
+    return _divided(machines, together)
+
+
+def _divided(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -> dict[Clip, str]:
+    """The takes; the only one of a domain is divided, as if it were some that follow each other."""
+    divided = dict(takes)
+    for machine in machines.values():
+        for domain in {clip.domain for clip in machine.train}:
+            clips = [clip for clip in machine.train if clip.domain == domain]
+            if len(clips) == 1 or len({takes[clip] for clip in clips}) > 1:
+                continue
+            for i, clip in enumerate(clips):
+                divided[clip] = f"{takes[clip]}, part {1 + i * _N_PARTS // len(clips)}"
+    return divided
 
 
 def _n_pairs(n_clips: int) -> int:
@@ -113,12 +123,12 @@ def _beside(machine: MachineClips, say: Say) -> dict[Clip, str]:
     """The takes that the tables beside the clips name, as far as they do."""
     named: dict[Clip, str] = {}
     for folder, clips in _by_folder(machine.train).items():
-        path = folder / TAKES_NAME
-        if not path.exists():
-            continue
-        table = {Path(name).name: take for name, take in _read(path).items()}
+        path = folder / TAKES_FILE
+        table = {Path(name).name: take for name, take in read_takes(path).items()}
         own = {clip: table[clip.path.name] for clip in clips if clip.path.name in table}
         named |= own
+        if not table:
+            continue
         if new := len(clips) - len(own):
             say(f"{path} does not name {new} of {len(clips)} clips: compared with all others")
         if gone := sorted(table.keys() - {clip.path.name for clip in clips}):
@@ -129,7 +139,7 @@ def _beside(machine: MachineClips, say: Say) -> dict[Clip, str]:
 def _all_named(machines: Mapping[str, MachineClips], file: Path) -> dict[Clip, str]:
     if not file.is_file():
         raise UsageError(f"{file}: no such file; expected a CSV file with columns file, take")
-    table = _read(file)
+    table = read_takes(file)
     exact = {(Path(name).parts[0], Path(name).name): take for name, take in table.items()}
     loose = {Path(name).name: take for name, take in table.items()}
     takes: dict[Clip, str] = {}
@@ -141,43 +151,20 @@ def _all_named(machines: Mapping[str, MachineClips], file: Path) -> dict[Clip, s
     return takes
 
 
-def _read(path: Path) -> dict[str, str]:
-    """File and take of each row."""
-    try:
-        rows = list(csv.DictReader(StringIO(path.read_text("utf-8-sig")), strict=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as a table of takes: {error}") from error
-    table: dict[str, str] = {}
-    for i, row in enumerate(rows, start=2):
-        name, take = ((row.get(column) or "").strip() for column in _COLUMNS)
-        if not (name and take):
-            raise DataError(
-                f"{path}, row {i}: expected columns file, take, both filled: repair it, or delete "
-                "it and takes are found"
-            )
-        if table.setdefault(name, take) != take:
-            raise DataError(f"{path}, row {i}: {name} is in two takes, {table[name]} and {take}")
-    return table
-
-
 def _write(takes: Mapping[Clip, str]) -> list[str]:
     """Write the table of each folder; return what went wrong."""
     wrong: list[str] = []
     for folder, clips in _by_folder(list(takes)).items():
-        path = folder / TAKES_NAME
+        path = folder / TAKES_FILE
         # Nothing stops root from writing; data that nobody may write to are left as they are.
         if not folder.stat().st_mode & 0o222:
             wrong.append(f"cannot write {path} (read-only folder)")
             continue
-        table = _read(path) if path.exists() else {}
+        table = read_takes(path)
         known = {Path(name).name for name in table}
-        new = [clip for clip in clips if clip.path.name not in known]
-        table |= {f"{clip.split}/{clip.path.name}": takes[clip] for clip in new}
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([_COLUMNS, *table.items()])
+        table |= {c.path.name: takes[c] for c in clips if c.path.name not in known}
         try:
-            write_atomically(path, text.getvalue())
+            write_takes(path, table)
         except OSError as error:
             wrong.append(f"cannot write {path} ({error.strerror or error})")
     return wrong
