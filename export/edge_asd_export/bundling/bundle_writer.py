@@ -39,6 +39,7 @@ from edge_asd_export.bundling.golden_windows import (
 from edge_asd_export.bundling.graph_check import GraphReport
 from edge_asd_export.bundling.trained_networks import load_networks
 from edge_asd_export.calibration.calibration import (
+    AlarmGoal,
     Calibration,
     LabelledClips,
     calibrate,
@@ -113,6 +114,14 @@ def write_bundle(
             {machine: own.normal for machine, own in embedded.items()},
             weight_rules=options.weight_rules,
             false_alarm_rate=options.false_alarm_rate,
+            goal=AlarmGoal(
+                {
+                    machine: n / run.record.sample_rate_hz
+                    for machine, n in run.record.machines.items()
+                },
+                _hop_s(job),
+                options.false_alarms_per_month,
+            ),
             kind="leave-one-out" if left_out else "the network's own training clips'",
             labelled=labelled,
             labelled_scores=labelled_scores,
@@ -152,6 +161,7 @@ def _write_machine(
         },
         fusion=numbers.fusion,
         threshold=numbers.threshold,
+        promise=numbers.promise,
         spectra_file=spectra_file,
     )
 
@@ -174,7 +184,7 @@ def _manifest(
             name: version(name) for name in ("edge-asd", "onnx", "onnxruntime", "torch", "numpy")
         },
         sample_rate_hz=record.sample_rate_hz,
-        hop_s=options.hop_s or min(record.machines.values()) / record.sample_rate_hz / 4,
+        hop_s=_hop_s(job),
         extractors=specs,
         branches=tuple(
             BranchSpec(
@@ -187,6 +197,12 @@ def _manifest(
         files=_file_entries(staging),
         export_report={name: asdict(own.report) for name, own in graphs.items() if own.report},
     )
+
+
+def _hop_s(job: ExportJob) -> float:
+    """The default hop of the device."""
+    record = job.run.record
+    return job.options.hop_s or min(record.machines.values()) / record.sample_rate_hz / 4
 
 
 def _file_entries(folder: Path) -> dict[str, FileEntry]:

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
+from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.bundling.graph_check import Tolerance
@@ -43,7 +44,8 @@ class ExportOptions:
     target: Target = "x86-64"
     scorers: Mapping[str, str] = field(default_factory=dict)  # see scoring.scorings_of
     window_hop_frames: int | None = None  # of extractors that see segments; None: as trained
-    false_alarm_rate: float = 0.01  # per window
+    false_alarms_per_month: float = FALSE_ALARMS_PER_MONTH
+    false_alarm_rate: float | None = None  # of windows; None: as the false alarms a month allow
     hop_s: float | None = None  # None: a quarter of the shortest window
     weight_rules: Mapping[str, str] = field(default_factory=lambda: DEFAULT_WEIGHT_RULES)
     tolerance: Tolerance = field(default_factory=Tolerance)

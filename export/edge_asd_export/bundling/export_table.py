@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
+from edge_asd.alarm.promise import sentence
 from edge_asd.bundle.manifest import FusionSpec
 from edge_asd_export.bundling.bundle_writer import WrittenBundle
 from edge_asd_export.table import Row, Table, as_rich
@@ -22,12 +23,15 @@ def print_export(written: WrittenBundle) -> None:
             console.print(f"{name}: kept fp32, because {report.refused_because}")
     console.print(as_rich(_machines(written)))
     example = next(iter(written.manifest.machines.values()))
-    rate = example.threshold.false_alarm_rate
     shared = {_weights(machine.fusion) for machine in written.manifest.machines.values()}
     if len(shared) == 1:
         console.print(f"weights: {shared.pop()}")
     console.print(f"chosen by: {'; '.join(dict.fromkeys(_methods(example.fusion)))}")
-    console.print(f"thresholds: {rate:.2%} of normal windows above, {example.threshold.method}")
+    console.print(f"thresholds: {example.threshold.method}")
+    for name, machine in written.manifest.machines.items():
+        if machine.promise:
+            said = sentence(machine.threshold, machine.promise)
+            console.print(f"{name}: {said}", soft_wrap=True)
     total = sum(entry.bytes for entry in written.manifest.files.values())
     console.print(f"bundle {written.path} ({total / 1e6:.1f} MB)")
 
@@ -65,6 +69,7 @@ def _machines(written: WrittenBundle) -> Table:
             "references": " + ".join(f"{bank.n} {of}" for of, bank in banks.items()) or "none",
             "threshold": f"{machine.threshold.threshold:.3f}",
             "clears at": f"{machine.threshold.clear_threshold:.3f}",
+            "above": f"{machine.threshold.false_alarm_rate:.2%}",
         }
         rows.append(Row(cells | ({"weights": _weights(machine.fusion)} if differ else {})))
     return Table("machines", "machines", (rows,), ("machine", "references", "weights"))

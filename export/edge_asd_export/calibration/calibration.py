@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import gamma
 
-from edge_asd.bundle.manifest import FusionSpec, ThresholdSpec
+from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH, with_promise
+from edge_asd.bundle.manifest import FusionSpec, PromiseSpec, ThresholdSpec
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError
 from edge_asd.scoring.fusion import fuse
@@ -26,6 +27,7 @@ from edge_asd_export.data.clips import Clip
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
 
 __all__ = [
+    "AlarmGoal",
     "Calibration",
     "LabelledClips",
     "calibrate",
@@ -33,6 +35,7 @@ __all__ = [
     "threshold_from_normal_scores",
 ]
 
+RATE = 0.01  # of windows, where neither a rate nor a number of false alarms is wanted
 MIN_EXCEEDANCES = 10  # takes above an empirical threshold; their count is then good to a third
 
 
@@ -50,6 +53,16 @@ class Calibration:
 
     fusion: FusionSpec
     threshold: ThresholdSpec
+    promise: PromiseSpec | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmGoal:
+    """What the alarms of the machines of a bundle are to keep."""
+
+    window_s: Mapping[str, float]  # by machine
+    hop_s: float
+    false_alarms_per_month: float = FALSE_ALARMS_PER_MONTH
 
 
 def require_labels(labelled: LabelledClips, machines: Collection[str]) -> None:
@@ -73,7 +86,8 @@ def calibrate(
     normal: Mapping[str, Mapping[str, Floats]],
     *,
     weight_rules: Mapping[str, str],
-    false_alarm_rate: float,
+    false_alarm_rate: float | None = None,
+    goal: AlarmGoal | None = None,
     kind: str = "leave-one-out",
     takes: Mapping[str, ArrayLike] | None = None,
     labelled: LabelledClips | None = None,
@@ -85,6 +99,9 @@ def calibrate(
     ----------
     normal : scores of the training clips by machine and branch, (n_clips,) each
     weight_rules : label-free rule by what a sum is over, used when `labelled` is None
+    false_alarm_rate : share of normal windows above the threshold; None: chosen by `goal`, or
+        `RATE` where there is none
+    goal : None: no promise is made
     kind : what the normal scores are, in words
     takes : number of the take of each of these clips by machine, (n_clips,) int each; None: not
         known
@@ -98,18 +115,29 @@ def calibrate(
         machine: ClipScores(own, (labelled_scores or {}).get(machine))
         for machine, own in normal.items()
     }
-    return {
-        machine: Calibration(
-            fusion,
-            threshold_from_normal_scores(
-                fuse(fusion, dict(normal[machine])),
-                false_alarm_rate,
-                kind=kind,
-                n_takes=None if takes is None else np.unique(takes[machine]).size,
-            ),
+    calibrations = {}
+    for machine, fusion in fit_fusions(system.fusion, scores, rules).items():
+        fused = np.asarray(fuse(fusion, dict(normal[machine])))
+        of = None if takes is None else np.asarray(takes[machine])
+        threshold = threshold_from_normal_scores(
+            fused,
+            false_alarm_rate or RATE,
+            kind=kind,
+            n_takes=None if of is None else np.unique(of).size,
         )
-        for machine, fusion in fit_fusions(system.fusion, scores, rules).items()
-    }
+        promise = None
+        if goal is not None:
+            threshold, promise = with_promise(
+                threshold,
+                fused,
+                of,
+                window_s=goal.window_s[machine],
+                hop_s=goal.hop_s,
+                false_alarms_per_month=goal.false_alarms_per_month,
+                false_alarm_rate=false_alarm_rate,
+            )
+        calibrations[machine] = Calibration(fusion, threshold, promise)
+    return calibrations
 
 
 def _official_objective(labelled: LabelledClips) -> Callable[[Mapping[str, Floats]], float]:

@@ -54,9 +54,19 @@ def export(
         int | None,
         typer.Option(min=1, help="Hop of the ResNet's windows.  [default: as trained, 1]"),
     ] = None,
+    false_alarms_per_month: Annotated[
+        float, typer.Option(min=0.001, max=10_000, help="How many false alarms are acceptable.")
+    ] = 1.0,
     false_alarm_rate: Annotated[
-        float, typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold.")
-    ] = 0.01,
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=0.5,
+            help="Share of normal windows above the threshold, to evaluate by.  "
+            "[default: as the false alarms a month allow]",
+            show_default=False,
+        ),
+    ] = None,
     hop_s: Annotated[
         float | None,
         typer.Option(help="Default hop of the device.  [default: a quarter of the window]"),
@@ -81,13 +91,17 @@ def export(
     Front-ends stay float32. Encoders become int8 when that pays: the export measures size,
     embeddings, scores and (on a host of the target's family) speed, keeps float32 where int8
     falls short of the stated tolerance, and says so. Banks and thresholds come from training
-    clips, by the very graphs of the bundle. The bundle appears whole or not at all.
+    clips, by the very graphs of the bundle. Threshold and confirmation of the alarm are chosen
+    together for the false alarms a month that are acceptable; the export says what it promises.
+    The bundle appears whole or not at all.
 
     Examples
 
         edge-asd export --quantize int8
 
         edge-asd export --run runs/dev --out bundles/pumps --target arm64
+
+        edge-asd export --false-alarms-per-month 0.2
 
         edge-asd export --system system1 --scorer nearest --scorer beats=varmin
 
@@ -122,6 +136,7 @@ def export(
         target=target,
         scorers=_scorers(scorer or []),
         window_hop_frames=window_hop_frames,
+        false_alarms_per_month=false_alarms_per_month,
         false_alarm_rate=false_alarm_rate,
         hop_s=hop_s,
         weight_rules=rules,

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import DataError
 from edge_asd.scoring.fusion import fuse
-from edge_asd_export.calibration.calibration import LabelledClips, calibrate, require_labels
+from edge_asd_export.calibration.calibration import (
+    AlarmGoal,
+    LabelledClips,
+    calibrate,
+    require_labels,
+)
 
 SYSTEM = system_named("system4")
 BRANCHES = [branch.name for branch in SYSTEM.branches]
@@ -57,3 +62,28 @@ def test_clips_of_one_take_are_counted_once(normal: Scores) -> None:
 
     assert numbers["a"].threshold.n_takes == 10
     assert "gamma" in numbers["a"].threshold.method
+
+
+def test_a_number_of_false_alarms_a_month_chooses_rate_and_confirmation(normal: Scores) -> None:
+    takes = {machine: np.arange(50) // 5 for machine in normal}
+    goal = AlarmGoal({"a": 10.0, "b": 10.0}, 2.5, false_alarms_per_month=2.0)
+
+    numbers = calibrate(SYSTEM, normal, weight_rules=MOSTLY_FIRST, goal=goal, takes=takes)["a"]
+
+    assert numbers.promise is not None
+    assert numbers.promise.false_alarms_per_month <= 2.0
+    assert numbers.promise.trust == "extrapolated"
+    assert numbers.threshold.false_alarm_rate < 0.05
+    assert numbers.promise.confirm_m > 1
+
+
+def test_a_rate_that_is_given_is_kept_and_said_what_it_means(normal: Scores) -> None:
+    goal = AlarmGoal({"a": 10.0, "b": 10.0}, 2.5)
+
+    numbers = calibrate(SYSTEM, normal, weight_rules=MOSTLY_FIRST, goal=goal, false_alarm_rate=0.1)[
+        "a"
+    ]
+
+    assert numbers.threshold.false_alarm_rate == 0.1
+    assert numbers.promise is not None
+    assert numbers.promise.false_alarms_per_month > 1.0
