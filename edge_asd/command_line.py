@@ -12,7 +12,7 @@ __all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "as_typed", "program"]
 
 DEVICE_COMMANDS = (
     *("listen", "alarms", "ack", "shelve", "enroll", "teach", "forget"),
-    *("devices", "doctor", "service", "score", "check", "bench"),
+    *("record", "devices", "doctor", "service", "score", "check", "bench"),
 )
 
 WORKSTATION_COMMANDS = {

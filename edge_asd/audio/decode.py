@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edge_asd.errors import AudioError
 
-__all__ = ["open_audio", "pcm16_to_float32", "read_audio", "require_finite"]
+__all__ = ["float32_to_pcm16", "open_audio", "pcm16_to_float32", "read_audio", "require_finite"]
 
 _PCM16_SCALE = np.float32(1 / 32768)
 
@@ -95,6 +95,12 @@ def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float
 def pcm16_to_float32(data: bytes) -> NDArray[np.float32]:
     """Signed 16-bit little-endian samples, divided by 32768."""
     return np.frombuffer(data, dtype="<i2").astype(np.float32) * _PCM16_SCALE
+
+
+def float32_to_pcm16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Audio (2, n) as frames (n, 2) of signed 16-bit samples; what is no number becomes 0."""
+    rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
+    return np.asarray(np.nan_to_num(rounded), np.int16)
 
 
 def _unreadable(path: object, error: Exception) -> AudioError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from edge_asd.audio.decode import open_audio, pcm16_to_float32, require_finite
 from edge_asd.audio.resample import Resampler
 from edge_asd.errors import AudioError
 
-__all__ = ["FileSource", "RawSource"]
+__all__ = ["FileSource", "RawSource", "audio_files", "standard_input"]
 
 _PCM16_FRAME_BYTES = 2 * N_CHANNELS
+_SUFFIXES = (".flac", ".wav")
 _POLL_S = 0.2  # how soon a silent pipe lets its reader notice a request to stop
 
 
@@ -186,3 +188,43 @@ class RawSource(_RecordedSource):
 
     def close(self) -> None:
         """Leave the descriptor to its owner."""
+
+
+def standard_input(
+    source_rate_hz: int, *, sample_rate_hz: int, block_s: float, stall_timeout_s: float
+) -> RawSource:
+    """Return raw PCM on standard input; see :class:`RawSource`.
+
+    Raises
+    ------
+    AudioError
+        When there is none.
+    """
+    if sys.stdin is None:
+        raise AudioError("there is no standard input: it was closed before the start")
+    return RawSource(
+        sys.stdin.fileno(),
+        source_rate_hz=source_rate_hz,
+        sample_rate_hz=sample_rate_hz,
+        block_s=block_s,
+        stall_timeout_s=stall_timeout_s,
+    )
+
+
+def audio_files(paths: Iterable[Path]) -> list[Path]:
+    """Return the files named, and those in the folders named, sorted.
+
+    Raises
+    ------
+    AudioError
+        When a folder has none.
+    """
+    files: list[Path] = []
+    for path in paths:
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
+        if not inside:
+            raise AudioError(f"{path} holds no {' or '.join(_SUFFIXES)} files")
+        files += inside
+    return files

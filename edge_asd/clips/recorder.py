@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.decode import float32_to_pcm16
 from edge_asd.clips.folder import ClipGap
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.writer import AlarmNote, ClipEnd, ClipSound, ClipStart, EventWriter
@@ -66,8 +67,7 @@ class ClipRecorder(Watcher):
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         end = round(at.stream_time_s * self._rate_hz)
-        rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
-        frames = np.nan_to_num(rounded).astype(np.int16)  # a broken driver may deliver no numbers
+        frames = float32_to_pcm16(audio)
         self._heard.append((end, frames))
         while self._heard[0][0] <= end - self._most_heard:
             self._heard.popleft()

@@ -116,7 +116,8 @@ def _hear(
     plan: EnrolmentPlan, device: str | None, paths: list[Path], *, keep: bool
 ) -> tuple[HeardSound, str]:
     """Listen; return the sound, and in words where it comes from."""
-    from edge_asd.learn.listening import audio_files, hear_card, hear_files
+    from edge_asd.audio.source import audio_files
+    from edge_asd.learn.listening import hear_card, hear_files
     from edge_asd.monitor.stop import stop_on_signals
 
     with stop_on_signals() as stop:

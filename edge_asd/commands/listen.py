@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from edge_asd.commands import options
-from edge_asd.errors import AudioError, UsageError
+from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_asd.monitor.session import Recording
@@ -26,10 +25,7 @@ def listen(
         str | None,
         typer.Option("--input", help="WAV or FLAC file instead; - for raw PCM on stdin."),
     ] = None,
-    input_rate_hz: Annotated[
-        int | None,
-        typer.Option(min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
-    ] = None,
+    input_rate_hz: options.InputRateHz = None,
     bundle: options.Bundle = options.LATEST_BUNDLE,
     machine: options.Machine = None,
     profile: options.Profile = "default",
@@ -81,10 +77,7 @@ def listen(
 
     if device is not None and input_path is not None:
         raise UsageError("--device and --input exclude each other; give one of them")
-    if (input_path == "-") != (input_rate_hz is not None):
-        raise UsageError(
-            "raw PCM on stdin has no header: '--input -' and --input-rate-hz need each other"
-        )
+    options.require_pipe_rate(input_path == "-", input_rate_hz)
     settings = load_profile(profile).with_values(
         capture={"device": device, "block_s": block_s, "wait_s": wait},
         detector={"hop_s": hop_s},
@@ -108,24 +101,21 @@ def listen(
 def _recording(
     path: str | None, rate_hz: int | None, profile: Profile, start: datetime
 ) -> Recording | None:
-    from edge_asd.audio.source import FileSource, RawSource
+    from edge_asd.audio.source import FileSource, RawSource, standard_input
     from edge_asd.monitor.session import Recording
 
     if path is None:
         return None
-    if rate_hz is not None and sys.stdin is None:
-        raise AudioError("there is no standard input: it was closed before the start")
 
     def at_rate(target_hz: int) -> FileSource | RawSource:
-        block_s = profile.capture.block_s
+        capture = profile.capture
         if rate_hz is None:
-            return FileSource(Path(path), sample_rate_hz=target_hz, block_s=block_s)
-        return RawSource(
-            sys.stdin.fileno(),
-            source_rate_hz=rate_hz,
+            return FileSource(Path(path), sample_rate_hz=target_hz, block_s=capture.block_s)
+        return standard_input(
+            rate_hz,
             sample_rate_hz=target_hz,
-            block_s=block_s,
-            stall_timeout_s=profile.capture.stall_timeout_s,
+            block_s=capture.block_s,
+            stall_timeout_s=capture.stall_timeout_s,
         )
 
     return Recording(at_rate, start)

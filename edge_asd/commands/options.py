@@ -13,9 +13,12 @@ from edge_asd.errors import UsageError
 
 __all__ = [
     "LATEST_BUNDLE",
+    "Attributes",
     "Bundle",
+    "ClipSeconds",
     "Device",
     "HopSeconds",
+    "InputRateHz",
     "Json",
     "Machine",
     "Note",
@@ -23,6 +26,7 @@ __all__ = [
     "State",
     "Threads",
     "known_state_roots",
+    "require_pipe_rate",
     "utc_time",
 ]
 
@@ -54,11 +58,29 @@ Device = Annotated[
         "index, or default; the profile's if left out.",
     ),
 ]
+Attributes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--attribute",
+        metavar="KEY=VALUE",
+        help="What is known of the machine's state, such as speed=2; repeatable.",
+    ),
+]
+ClipSeconds = Annotated[
+    float | None,
+    typer.Option(
+        "--clip-s", min=1, max=60, help="Length of a clip; that of the clips there, else 10."
+    ),
+]
 HopSeconds = Annotated[
     float | None,
     typer.Option(
         "--hop-s", min=0.001, max=86400, help="From one window to the next; else the bundle's."
     ),
+]
+InputRateHz = Annotated[
+    int | None,
+    typer.Option("--input-rate-hz", min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
 Note = Annotated[str, typer.Option("--note", help="What is known or done, or why; 200 characters.")]
@@ -80,6 +102,20 @@ def utc_time(option: str, text: str) -> datetime:
             f"{option} {text!r} is not a time; write it like 2026-11-22T08:30:00Z"
         ) from None
     return time.replace(tzinfo=time.tzinfo or UTC)
+
+
+def require_pipe_rate(pipe: bool, input_rate_hz: int | None) -> None:
+    """Check that a pipe comes with its sample rate, and nothing else does.
+
+    Raises
+    ------
+    UsageError
+        When it does not.
+    """
+    if pipe != (input_rate_hz is not None):
+        raise UsageError(
+            "raw PCM on stdin has no header: '--input -' and --input-rate-hz need each other"
+        )
 
 
 def known_state_roots(state: Path | None, profile: str) -> list[Path]:

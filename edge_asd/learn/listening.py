@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from edge_asd.audio.block import Block, Source
-from edge_asd.audio.level import level_dbfs
 from edge_asd.audio.source import FileSource
 from edge_asd.audio.window import n_windows
 from edge_asd.bundle.manifest import Domain
 from edge_asd.capture.live_source import LiveSource
-from edge_asd.errors import AudioError, UsageError
-from edge_asd.events.fault import FaultChange
+from edge_asd.errors import UsageError
 from edge_asd.learn.enrolment import LEAST_WINDOWS
 from edge_asd.learn.recording import SiteRecording
+from edge_asd.learn.sound_progress import ShowSound, say_fault, sound_progress
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 
-__all__ = ["EnrolmentPlan", "audio_files", "hear_card", "hear_files", "say_fault"]
+__all__ = ["EnrolmentPlan", "hear_card", "hear_files"]
 
 _MINUTES = 10.0
-_SUFFIXES = (".flac", ".wav")
-
-_log = logging.getLogger(__name__)
 
 
 class EnrolmentPlan:
@@ -116,7 +107,7 @@ def hear_card(
         report=say_fault,
         stop=stop,
     )
-    with closing(card), _shown(recording, limit) as show:
+    with closing(card), sound_progress("windows", limit) as show:
         card.open()
         _hear(card, recording, limit, stop, show)
         return recording, card.name
@@ -135,7 +126,7 @@ def hear_files(
         When most of the sound is unusable.
     """
     recording = plan.recording()
-    with _shown(recording, plan.limit) as show:
+    with sound_progress("windows", plan.limit) as show:
         for path in files:
             with closing(FileSource(path, sample_rate_hz=plan.rate_hz)) as source:
                 _hear(source, recording, plan.limit, stop, show)
@@ -148,7 +139,7 @@ def _hear(
     recording: SiteRecording,
     limit: int | None,
     stop: threading.Event,
-    show: Callable[[Block], None],
+    show: ShowSound,
 ) -> None:
     """Hear a source until its end, until `limit` windows can be used, or `stop` is set."""
     while (item := source.read()) is not None:
@@ -156,56 +147,5 @@ def _hear(
             return
         recording.hear(item)
         if isinstance(item, Block) and item.n_frames:
-            show(item)
-
-
-def say_fault(change: FaultChange) -> None:
-    """Log what is wrong with the sound, or is no more."""
-    if change.active:
-        _log.warning("%s: %s", change.fault.meaning, change.detail)
-    else:
-        _log.info("over: %s", change.fault.meaning)
-
-
-def audio_files(paths: Iterable[Path]) -> list[Path]:
-    """Return the files named, and those in the folders named, sorted.
-
-    Raises
-    ------
-    AudioError
-        When a folder has none.
-    """
-    files: list[Path] = []
-    for path in paths:
-        inside = [path]
-        if path.is_dir():
-            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
-        if not inside:
-            raise AudioError(f"{path} holds no {' or '.join(_SUFFIXES)} files")
-        files += inside
-    return files
-
-
-@contextmanager
-def _shown(recording: SiteRecording, limit: int | None) -> Iterator[Callable[[Block], None]]:
-    """Show windows, levels and faults on stderr while it is a terminal."""
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("windows"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    )
-    task = progress.add_task("listening", total=limit)
-
-    def show(block: Block) -> None:
-        near, far = level_dbfs(block.audio).tolist()
-        faults = "; ".join(change.fault.meaning for change in recording.faults)
-        text = f"near {near:4.0f}  far {far:4.0f} dBFS" + (f"  {faults}" if faults else "")
-        progress.update(task, completed=len(recording), description=text)
-
-    with progress:
-        yield show
+            faults = "; ".join(change.fault.meaning for change in recording.faults)
+            show(item.audio, len(recording), faults)

@@ -1,0 +1,62 @@
+"""What a terminal shows while sound is heard: how much there is, both levels, what is wrong."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from edge_asd.audio.level import level_dbfs
+from edge_asd.events.fault import FaultChange
+
+__all__ = ["ShowSound", "say_fault", "sound_progress"]
+
+# Called with the audio (2, n) of a block, how much is done, and what is wrong, if anything.
+ShowSound: TypeAlias = Callable[[NDArray[np.float32], int, str], None]
+
+_log = logging.getLogger(__name__)
+
+
+def say_fault(change: FaultChange) -> None:
+    """Log what is wrong with the sound, or is no more."""
+    if change.active:
+        _log.warning("%s: %s", change.fault.meaning, change.detail)
+    else:
+        _log.info("over: %s", change.fault.meaning)
+
+
+@contextmanager
+def sound_progress(unit: str, total: int | None) -> Iterator[ShowSound]:
+    """Show progress in units, levels and faults on stderr while it is a terminal.
+
+    Parameters
+    ----------
+    unit : what is counted, in the plural
+    total : how many are wanted; None: nobody knows
+    """
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    )
+    task = progress.add_task("listening", total=total)
+
+    def show(audio: NDArray[np.float32], done: int, faults: str) -> None:
+        near, far = level_dbfs(audio).tolist()
+        text = f"near {near:4.0f}  far {far:4.0f} dBFS" + (f"  {faults}" if faults else "")
+        progress.update(task, completed=done, description=text)
+
+    with progress:
+        yield show
