@@ -109,7 +109,7 @@ def _timed(bank: Bank, queries: NDArray[np.float32]) -> tuple[float, list[float]
     times, minima = [], []
     for query in queries:
         start = time.perf_counter()
-        minima.append(bank.minimum(query))
+        minima.append(bank.minima(query[None])[0])
         times.append(time.perf_counter() - start)
     return 1e6 * statistics.median(times), minima
 

@@ -19,7 +19,7 @@ __all__ = ["Arrays", "read_array", "read_arrays", "write_arrays"]
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_Float = TypeVar("_Float", np.float32, np.float64)
+_Number = TypeVar("_Number", np.float32, np.float64, np.int8)
 
 
 def write_arrays(path: Path, arrays: Arrays) -> None:
@@ -49,7 +49,7 @@ def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
     return content
 
 
-def read_array(path: Path, dtype: type[_Float], shape: tuple[int, ...]) -> NDArray[_Float]:
+def read_array(path: Path, dtype: type[_Number], shape: tuple[int, ...]) -> NDArray[_Number]:
     """Read an npy of the type and shape that the manifest says.
 
     Raises

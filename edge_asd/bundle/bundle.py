@@ -17,7 +17,7 @@ from edge_asd.bundle.manifest import (
 from edge_asd.errors import UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scoring.bank import Bank
-from edge_asd.scoring.bank_files import Search, open_bank
+from edge_asd.scoring.bank_files import Search, open_banks
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.graph import Shape, open_session, require_shapes
@@ -173,11 +173,15 @@ class Bundle:
         BundleError
             When one is not what the manifest says.
         """
-        scorer = self.manifest.reference_scorers[branch]
-        return {
-            domain: open_bank(self.path, bank, domain, scorer, self.manifest.files, search)
-            for domain, bank in self.manifest.machines[machine].banks[branch].items()
-        }
+        manifest = self.manifest
+        return open_banks(
+            self.path,
+            manifest.machines[machine].banks[branch],
+            manifest.reference_scorers[branch],
+            manifest.files,
+            search,
+            members=manifest.members(machine, branch),
+        )
 
     def spectra(self, machine: str | None = None) -> NormalSpectra | None:
         """How the references of one machine sound; None in a bundle that does not tell.
@@ -219,7 +223,7 @@ def open_extractors(
             opened(
                 spec.encoder.file,
                 {feature.name: spec.encoder_shape(feature) for feature in spec.features},
-                (spec.embedding_dim,),
+                spec.embedding_shape,
             ),
         )
         for name, spec in specs.items()

@@ -46,13 +46,15 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         features = ", ".join(feature.name for feature in extractor.features)
         yield Finding(
             f"graphs of {name}",
-            f"{extractor.network}: {features} -> {extractor.embedding_dim} dimensions, "
+            f"{extractor.network}: {features} -> "
+            f"{' x '.join(map(str, extractor.embedding_shape))} dimensions, "
             f"{extractor.encoder.precision}",
         )
     for machine, spec in manifest.machines.items():
         banks = [bank for domains in spec.banks.values() for bank in domains.values()]
-        for bank in banks:
-            _check_bank(path, bank)
+        for branch, domains in spec.banks.items():
+            for bank in domains.values():
+                _check_bank(path, bank, manifest.members(machine, branch))
         if banks:
             n_references = sum(bank.n for bank in banks)
             yield Finding(f"banks of {machine}", f"{n_references} references, finite, unit norm")
@@ -71,13 +73,13 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         )
 
 
-def _check_bank(path: Path, spec: BankSpec) -> None:
+def _check_bank(path: Path, spec: BankSpec, members: int) -> None:
     file = path / spec.file
     rows = read_array(file, np.float32, (spec.n, spec.dim))
-    norms = np.linalg.norm(rows, axis=1)
+    norms = np.linalg.norm(rows.reshape(spec.n * members, -1), axis=1)
     n_bad = int(np.sum(~(np.abs(norms - 1) <= _NORM_TOLERANCE)))  # counts NaN too
     if n_bad:
         raise BundleError(
-            f"{file} has {n_bad} of {spec.n} rows that are not finite and of unit norm: "
+            f"{file} has {n_bad} of {len(norms)} rows that are not finite and of unit norm: "
             "export the bundle again"
         )

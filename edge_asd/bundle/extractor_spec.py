@@ -100,6 +100,12 @@ class ExtractorSpec(Record):
         """Shape of what the front-ends take, without the batch axis."""
         return (self.n_channels, self.n_samples)
 
+    @property
+    def embedding_shape(self) -> tuple[int, ...]:
+        """Shape of what the encoder gives, without the batch axis."""
+        width = (self.embedding_dim,)
+        return width if self.members == 1 else (self.members, *width)
+
     def encoder_shape(self, feature: FeatureSpec) -> tuple[int, ...]:
         """Shape of what the encoder takes of a feature, without the batch axis."""
         if self.segments is None:

@@ -289,6 +289,11 @@ class Manifest(Record):
                 raise ValueError(
                     f"banks of {where} are {bank.dim} wide, its extractor gives {width}"
                 )
+            if (bank.folds_file is None) != (extractor.members == 1):
+                raise ValueError(
+                    f"banks of {where} have the folds file {bank.folds_file!r}, its extractor "
+                    f"{extractor.members} networks"
+                )
 
     @property
     def reference_scorers(self) -> dict[str, ReferenceSpec]:
@@ -298,6 +303,10 @@ class Manifest(Record):
     def extractor_name(self, machine: str, extractor: str) -> str:
         """Entry in ``extractors`` of what a machine's branches call `extractor`."""
         return self.machines[machine].extractors.get(extractor, extractor)
+
+    def members(self, machine: str, branch: str) -> int:
+        """How many networks the extractor of a machine's branch is made of."""
+        return self.extractors[self.extractor_name(machine, Branch.parse(branch).extractor)].members
 
     def banks(self) -> Iterator[BankSpec]:
         """All banks of all machines."""

@@ -16,9 +16,10 @@ from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.learned import Learned, LearnedSound
-from edge_asd.scoring.bank import Bank, ExactBank, JoinedBank
+from edge_asd.scoring.bank import Bank, JoinedBank
 from edge_asd.scoring.bank_files import Search
 from edge_asd.scoring.density import Distance
+from edge_asd.scoring.ensemble import exact_bank
 
 __all__ = ["banks_of", "site_banks", "site_spectra"]
 
@@ -26,7 +27,7 @@ __all__ = ["banks_of", "site_banks", "site_spectra"]
 def banks_of(sounds: Iterable[LearnedSound], branch: str, distance: Distance) -> list[Bank]:
     """The references of each sound."""
     return [
-        ExactBank(sound.rows[branch], sound.normalisations[branch], distance) for sound in sounds
+        exact_bank(sound.rows[branch], sound.normalisations[branch], distance) for sound in sounds
     ]
 
 

@@ -2,8 +2,9 @@
 
 Each window is scored by references that were recorded at another time: the recording is
 divided into blocks that follow each other, and the windows of a block are compared with
-those of the other blocks. Leaving out single windows would be too kind, since the window
-before and the one after share half of their samples and all of their background with it.
+those of the other blocks (:mod:`edge_asd.scoring.held_out`). Leaving out single windows would
+be too kind, since the window before and the one after share half of their samples and all of
+their background with it.
 ``docs/site-learning.md`` has what that, and the Student distribution below, is worth on
 real recordings.
 
@@ -14,7 +15,7 @@ of the branches stay those of the bundle.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import NormalDist
@@ -22,21 +23,17 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import Domain, FusionSpec, TermSpec, ThresholdSpec
-from edge_asd.errors import DataError
-from edge_asd.scoring.bank import Bank
+from edge_asd.bundle.manifest import FusionSpec, TermSpec, ThresholdSpec
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.fusion import standardised
-from edge_asd.scoring.kinds import ReferenceSpec
-from edge_asd.scoring.scorer import exact_scores, window_queries
 from edge_asd.scoring.threshold import Quantile, empirical_quantile, normal_threshold
 
 __all__ = [
     "N_BLOCKS",
     "WindowPlace",
-    "held_out_scores",
     "recording_blocks",
     "refitted",
+    "shared_sound",
     "site_threshold",
     "student_quantile",
 ]
@@ -72,60 +69,12 @@ def recording_blocks(places: Sequence[WindowPlace], n_blocks: int = N_BLOCKS) ->
     return np.arange(len(places)) * n_blocks // len(places)
 
 
-def held_out_scores(
-    embeddings: NDArray[np.float32],
-    places: Sequence[WindowPlace],
-    domain: Domain,
-    spec: ReferenceSpec,
-    *,
-    other: Bank | None = None,
-) -> Floats:
-    """Return the score that each window gets from references recorded at another time.
-
-    Parameters
-    ----------
-    embeddings : (n, n_segments, dim) float32
-    places : of the n windows, in the order of time
-    domain : that the windows are the references of
-    other : the bank of the other domain, where there is one
-
-    Returns
-    -------
-    (n,) float64
-
-    Raises
-    ------
-    DataError
-        When a block has no references at another time.
-    """
-    queries = window_queries(embeddings, spec.average)  # (n, n_queries, dim)
-    rows = window_queries(embeddings, "embeddings")[:, 0]
-    scores = np.empty(len(rows))
-    for own, rest in _folds(places):
-        asked = queries[own].reshape(-1, queries.shape[-1])
-        nearest = exact_scores(asked, {domain: rows[rest]}, spec)
-        if other is not None:
-            nearest = np.minimum(nearest, [other.minimum(query) for query in asked])
-        scores[own] = nearest.reshape(-1, queries.shape[1]).mean(axis=1)
-    return scores
-
-
-def _folds(places: Sequence[WindowPlace]) -> Iterator[tuple[list[int], list[int]]]:
-    """The windows of each block, and those of others that share no sample with them."""
-    blocks = recording_blocks(places).tolist()
-    for block in sorted(set(blocks)):
-        own = [i for i, of in enumerate(blocks) if of == block]
-        first, last = places[own[0]], places[own[-1]]  # in the order of time
-        rest = [
-            i
-            for i, of in enumerate(blocks)
-            if of != block and not (places[i].overlaps(first) or places[i].overlaps(last))
-        ]
-        if not rest:
-            raise DataError(
-                f"{len(places)} windows are too few to hold some of them out: record for longer"
-            )
-        yield own, rest
+def shared_sound(places: Sequence[WindowPlace], blocks: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which windows share samples with a block, (n_blocks, n), in the order of time."""
+    edges = [np.flatnonzero(blocks == block)[[0, -1]] for block in range(blocks.max() + 1)]
+    return np.array(
+        [[any(place.overlaps(places[i]) for i in edge) for place in places] for edge in edges]
+    )
 
 
 def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:

@@ -19,13 +19,21 @@ from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import UsageError
 from edge_asd.events.event import utc_text
 from edge_asd.learn.banks import banks_of, site_banks
-from edge_asd.learn.calibration import N_BLOCKS, held_out_scores, refitted, site_threshold
+from edge_asd.learn.calibration import (
+    N_BLOCKS,
+    recording_blocks,
+    refitted,
+    shared_sound,
+    site_threshold,
+)
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
 from edge_asd.scoring.bank import JoinedBank
 from edge_asd.scoring.density import Floats
+from edge_asd.scoring.ensemble import ReferenceSet, normalisations
 from edge_asd.scoring.fusion import fuse
+from edge_asd.scoring.held_out import held_out_scores
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import window_queries
 
@@ -217,16 +225,25 @@ def _is_shared(manifest: Manifest, machine: str) -> bool:
 
 
 def _sound(bundle: Bundle, base: Learned, domain: Domain, heard: HeardSound) -> LearnedSound:
-    rows, normalisations, held_out = {}, {}, {}
+    blocks = recording_blocks(heard.places)
+    shared = shared_sound(heard.places, blocks)
+    rows, found, held_out = {}, {}, {}
     for name, spec in bundle.manifest.reference_scorers.items():
+        members = bundle.manifest.members(base.site.like, name)
         embeddings = heard.embeddings[name]
-        rows[name] = window_queries(embeddings, "embeddings")[:, 0]
-        normalisations[name] = spec.normalisations({domain: rows[name]})[domain]
-        other = None
-        if domain == "target":  # the source helps to score its windows
-            other = site_banks(bundle, base, name, "exact").get("source")
-        held_out[name] = held_out_scores(embeddings, heard.places, domain, spec, other=other)
-    return LearnedSound(rows, normalisations, heard.spectra, heard.levels_dbfs, held_out)
+        # No network was trained with it.
+        own = ReferenceSet.known_to_all(window_queries(embeddings, "embeddings", members))
+        rows[name], found[name] = own.rows, normalisations({domain: own}, spec)[domain]
+        others = site_banks(bundle, base, name, "exact") if domain == "target" else {}
+        held_out[name] = held_out_scores(
+            {domain: own},
+            {domain: blocks},
+            spec,
+            queries={domain: window_queries(embeddings, spec.average, members)},
+            shared={domain: shared},
+            others=[bank for of, bank in others.items() if of == "source"],  # it helps to score
+        )[domain]
+    return LearnedSound(rows, found, heard.spectra, heard.levels_dbfs, held_out)
 
 
 def _scores(bundle: Bundle, learned: Learned) -> dict[str, Floats]:
@@ -246,8 +263,9 @@ def _domain_scores(learned: Learned, domain: Domain, branch: str, scorer: Refere
     later = list(learned.taught)
     if domain == "source" and "target" in learned.enrolled:
         later.append(learned.enrolled["target"])
-    # What became of the segments of a window is not kept; their own scores are upper limits.
+    # What became of the segments of a window is not kept; their own scores are upper limits. So
+    # is the lower of two means over members.
     if not later or scorer.average == "scores":
         return scores
     bank = JoinedBank(banks_of(later, branch, scorer.distance))
-    return np.minimum(scores, [bank.minimum(row) for row in sound.rows[branch]])
+    return np.minimum(scores, [bank.minima(row).mean() for row in sound.rows[branch]])

@@ -112,7 +112,7 @@ class LearnedSound:
 
     Attributes
     ----------
-    rows : (n, dim) float32, of unit norm
+    rows : (n, members, dim) float32, of unit norm; members is 1 for a branch of one network
     normalisations : of the distance to each reference
     spectra : of each window, n of them
     levels_dbfs : (n, 2) float64, near and far
@@ -228,7 +228,7 @@ def _arrays(sound: LearnedSound) -> dict[str, NDArray[Any]]:
         "levels_dbfs": sound.levels_dbfs,
     }
     for branch, rows in sound.rows.items():
-        arrays[f"rows/{branch}"] = rows
+        arrays[f"rows/{branch}"] = rows.reshape(len(rows), -1)
         arrays[f"scale/{branch}"] = sound.normalisations[branch].scale
         arrays[f"offset/{branch}"] = sound.normalisations[branch].offset
     return arrays | {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
@@ -243,8 +243,12 @@ def _sound(content: bytes) -> LearnedSound:
         return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}
 
     rows, scales, offsets = of("rows"), of("scale"), of("offset")
+    members = {branch: scale.shape[0] if scale.ndim > 1 else 1 for branch, scale in scales.items()}
     return LearnedSound(
-        rows,
+        {
+            branch: of_branch.reshape(len(of_branch), members[branch], -1)
+            for branch, of_branch in rows.items()
+        },
         {branch: ScoreNormalisation(scales[branch], offsets[branch]) for branch in rows},
         DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
         arrays["levels_dbfs"],

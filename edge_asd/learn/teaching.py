@@ -85,7 +85,11 @@ def teach(
         raise UsageError(f"{event} was taught before; 'edge-asd forget {event}' takes it back")
     embedded = [detector.embeddings(window) for window in windows]
     rows = {
-        name: window_queries(np.stack([one[name] for one in embedded]), "embeddings")[:, 0]
+        name: window_queries(
+            np.stack([one[name] for one in embedded]),
+            "embeddings",
+            bundle.manifest.members(site.like, name),
+        )
         for name in embedded[0]
     }
     normalisations = {}

@@ -6,7 +6,7 @@ The score of embedding y against the bank of one domain is ::
 
 :mod:`edge_asd.scoring.kinds` says how each kind of scorer chooses scale and offset. The
 minimum is over the normalised distance, never over the raw one: the nearest reference is in
-general not the minimiser.
+general not the minimiser. The bank of an ensemble is in :mod:`edge_asd.scoring.ensemble`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,25 @@ from numpy.typing import NDArray
 
 from edge_asd.scoring.density import Distance, Floats, References, Rows, row_blocks
 
-__all__ = ["Bank", "ExactBank", "JoinedBank", "NearestReferences", "ScoreNormalisation"]
+__all__ = [
+    "Bank",
+    "ExactBank",
+    "JoinedBank",
+    "NearestReferences",
+    "ScoreNormalisation",
+    "nearest_first",
+]
 
 NearestReferences = list[tuple[int, float]]  # row and normalised distance, nearest first
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoreNormalisation:
-    """Scale and offset of the distance to each reference; shape (..., n), float64."""
+    """Scale and offset of the distance to each reference; shape (..., n), float64.
+
+    Of an ensemble they are (members, n), with an infinite offset where a member does not know
+    a reference: no distance to it is the least one.
+    """
 
     scale: Floats
     offset: Floats
@@ -38,14 +49,18 @@ class ScoreNormalisation:
     def joined(cls, parts: Sequence[ScoreNormalisation]) -> ScoreNormalisation:
         """Return that of the references of all parts, in order."""
         return cls(
-            np.concatenate([part.scale for part in parts]),
-            np.concatenate([part.offset for part in parts]),
+            np.concatenate([part.scale for part in parts], axis=-1),
+            np.concatenate([part.offset for part in parts], axis=-1),
         )
 
     def typical(self, n: int) -> ScoreNormalisation:
-        """Return that of `n` references, each as a typical one of these."""
-        scale, offset = float(np.median(self.scale)), float(np.median(self.offset))
-        return ScoreNormalisation(np.full(n, scale), np.full(n, offset))
+        """Return that of `n` references, each as a typical one of these; all members know them."""
+        known = np.isfinite(self.offset)
+        scale, offset = (
+            np.nanmedian(np.where(known, values, np.nan), axis=-1, keepdims=True)
+            for values in (self.scale, self.offset)
+        )
+        return ScoreNormalisation(np.repeat(scale, n, axis=-1), np.repeat(offset, n, axis=-1))
 
     def minimum(self, distance: Floats) -> Floats:
         """Return the least normalised distance over the last axis."""
@@ -63,19 +78,37 @@ class Bank(ABC):
     normalisation : of the distance to each reference
     """
 
+    members = 1  # networks whose embeddings it holds; more: an ensemble
+
     def __init__(self, normalisation: ScoreNormalisation) -> None:
         self.normalisation = normalisation
 
     def __len__(self) -> int:
-        return len(self.normalisation.scale)
+        return int(self.normalisation.scale.shape[-1])
 
     @abstractmethod
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
-        """Return the `k` references of least normalised distance; all, if there are fewer."""
+    def nearest(self, queries: Rows, k: int) -> NearestReferences:
+        """Return the `k` references of least normalised distance; all, if there are fewer.
 
-    def minimum(self, query: Rows) -> float:
-        """Return the least normalised distance from `query`, (dim,), to the references."""
-        return self.nearest(query, 1)[0][1]
+        Parameters
+        ----------
+        queries : (members, dim) float
+            What each member makes of one window.
+        """
+
+    @abstractmethod
+    def minima(self, queries: Rows) -> Floats:
+        """Return the least normalised distance from each query to the references.
+
+        Parameters
+        ----------
+        queries : (m, dim) float
+            Of an ensemble (members, dim), one for each member, which alone it is compared with.
+
+        Returns
+        -------
+        (m,) float64
+        """
 
 
 class ExactBank(Bank):
@@ -101,30 +134,19 @@ class ExactBank(Bank):
         return References(self.references, self.distance)
 
     def minima(self, queries: Rows) -> Floats:
-        """Return the least normalised distance from each query to the references.
-
-        Parameters
-        ----------
-        queries : (m, dim) float
-
-        Returns
-        -------
-        (m,) float64
-        """
         minima = np.empty(len(queries))
         for rows in row_blocks(len(queries)):
             distance = self._prepared.distances(queries[rows])
             minima[rows] = self.normalisation.minimum(distance)
         return minima
 
-    def minimum(self, query: Rows) -> float:
-        return float(self.minima(query[None])[0])  # without sorting
+    def nearest(self, queries: Rows, k: int) -> NearestReferences:
+        return nearest_first(self.normalised(queries)[0], k)
 
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
-        distance = self._prepared.distances(query[None])[0]
-        normalised = self.normalisation.scale * distance + self.normalisation.offset
-        rows = np.argsort(normalised, kind="stable")[:k]
-        return list(zip(rows.tolist(), normalised[rows].tolist(), strict=True))
+    def normalised(self, queries: Rows) -> Floats:
+        """Return the normalised distance from each query to every reference, (m, n)."""
+        distance = self._prepared.distances(queries)
+        return self.normalisation.scale * distance + self.normalisation.offset
 
     def some(self, rows: NDArray[np.intp]) -> ExactBank:
         """Return a bank of some of the references."""
@@ -140,13 +162,20 @@ class JoinedBank(Bank):
     def __init__(self, parts: Sequence[Bank]) -> None:
         super().__init__(ScoreNormalisation.joined([part.normalisation for part in parts]))
         self._parts = tuple(parts)
+        self.members = parts[0].members
 
-    def minimum(self, query: Rows) -> float:
-        return min(part.minimum(query) for part in self._parts)
+    def minima(self, queries: Rows) -> Floats:
+        return np.asarray(np.min([part.minima(queries) for part in self._parts], axis=0))
 
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
+    def nearest(self, queries: Rows, k: int) -> NearestReferences:
         found, before = [], 0
         for part in self._parts:
-            found += [(before + row, distance) for row, distance in part.nearest(query, k)]
+            found += [(before + row, distance) for row, distance in part.nearest(queries, k)]
             before += len(part)
         return sorted(found, key=itemgetter(1))[:k]
+
+
+def nearest_first(normalised: Floats, k: int) -> NearestReferences:
+    """Return the `k` least of some normalised distances (n,), and their rows."""
+    rows = np.argsort(normalised, kind="stable")[:k]
+    return list(zip(rows.tolist(), normalised[rows].tolist(), strict=True))

@@ -45,7 +45,8 @@ _log = logging.getLogger(__name__)
 class HnswBank(Bank):
     """Asks an index for the minimiser, then measures its answer exactly.
 
-    A minimum is exact when the minimiser is among the index's `N_CANDIDATES` nearest.
+    A minimum is exact when the minimiser is among the index's `N_CANDIDATES` nearest. For
+    references of one network alone: those of an ensemble are searched exactly.
 
     Parameters
     ----------
@@ -59,14 +60,17 @@ class HnswBank(Bank):
         self._bank = bank
         self._index = index
 
-    def nearest(self, query: Rows, k: int) -> NearestReferences:
+    def minima(self, queries: Rows) -> Floats:
+        return np.array([self.nearest(query[None], 1)[0][1] for query in queries])
+
+    def nearest(self, queries: Rows, k: int) -> NearestReferences:
         """Return the `k` references of least normalised distance among those found."""
-        rows = self._candidates(query, max(k, N_CANDIDATES))
-        found = self._bank.some(rows).nearest(query, k)
+        rows = self._candidates(queries, max(k, N_CANDIDATES))
+        found = self._bank.some(rows).nearest(queries, k)
         return [(int(rows[i]), distance) for i, distance in found]
 
-    def _candidates(self, query: Rows, k: int) -> NDArray[np.intp]:
-        exact = checked_queries(query[None], self._bank.references.shape[1])
+    def _candidates(self, queries: Rows, k: int) -> NDArray[np.intp]:
+        exact = checked_queries(queries, self._bank.references.shape[1])
         size = np.square(exact).sum(axis=1, keepdims=True)
         unseen = np.zeros((1, self._index.dim - exact.shape[1] - 2))
         folded = np.concatenate([exact, size, np.ones_like(size), unseen], axis=1)
@@ -115,8 +119,7 @@ def build_index(bank: ExactBank, bundle_dir: Path, file: str) -> IndexSpec:
     index.save_index(str(bundle_dir / file))
     queries = _recall_queries(bank.references)
     exact = bank.minima(queries)
-    indexed = HnswBank(bank, index)
-    found = np.array([indexed.minimum(query) for query in queries])
+    found = HnswBank(bank, index).minima(queries)
     return IndexSpec(
         file=file,
         dim=folded_dim(bank.references.shape[1]),

@@ -46,6 +46,7 @@ from edge_asd_export.calibration.calibration import (
     require_labels,
 )
 from edge_asd_export.calibration.scoring import scorings_of
+from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
 __all__ = ["WrittenBundle", "write_bundle"]
@@ -67,6 +68,7 @@ def write_bundle(
     options: ExportOptions,
     progress: ExportProgress,
     labelled: LabelledClips | None = None,
+    takes: Mapping[Clip, str] | None = None,
 ) -> WrittenBundle:
     """Turn a finished run into a bundle at `out`, replacing a bundle that is there.
 
@@ -78,6 +80,7 @@ def write_bundle(
     ----------
     clips : training clips of every machine
     labelled : development clips whose labels choose the fusion weights; None: no labels do
+    takes : of the training clips; one that is absent is a take of its own
 
     Raises
     ------
@@ -86,7 +89,8 @@ def write_bundle(
         or the disk is full; then nothing is left behind.
     """
     system = system_named(options.system or run.record.config.systems[0])
-    job = ExportJob(run, system, scorings_of(system, options.scorers), clips, options, progress)
+    scorings = scorings_of(system, options.scorers)
+    job = ExportJob(run, system, scorings, clips, options, progress, takes or {})
     if labelled:
         require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:
@@ -122,7 +126,8 @@ def write_bundle(
                 _hop_s(job),
                 options.false_alarms_per_month,
             ),
-            kind="leave-one-out" if left_out else "the network's own training clips'",
+            kind="held-out" if left_out else "the network's own training clips'",
+            takes={machine: own.takes for machine, own in embedded.items()},
             labelled=labelled,
             labelled_scores=labelled_scores,
         )
@@ -147,8 +152,8 @@ def _write_machine(
 ) -> MachineSpec:
     """Write banks and normal spectra of a machine; branches without references have no bank."""
     banks = {
-        branch: write_banks(staging, f"banks/{machine}/{branch}", bank, spec)
-        for branch, bank in own.banks.items()
+        branch: write_banks(staging, f"banks/{machine}/{branch}", references, spec)
+        for branch, references in own.references.items()
         if isinstance(spec := job.scorings[branch].spec, ReferenceSpec)
     }
     spectra_file = f"spectra/{machine}.npz"

@@ -14,20 +14,29 @@ from edge_asd.bundle.system import Branch
 from edge_asd.errors import DataError
 from edge_asd.explain.normal_spectra import DomainSpectra, NormalSpectra, measure_spectra
 from edge_asd.scoring.detector import embed
+from edge_asd.scoring.ensemble import ReferenceSets
 from edge_asd.scoring.extractor import Extractor
-from edge_asd_export.bundling.export_job import Clips, ExportJob
+from edge_asd_export.bundling.export_job import Clips, DomainClips, ExportJob
 from edge_asd_export.bundling.trained_networks import TrainedNetwork
 from edge_asd_export.calibration.scoring import (
-    Banks,
     Floats,
+    Scoring,
     clip_scores,
     clips_by_domain,
-    make_banks,
+    make_references,
     normal_scores,
+    take_groups,
 )
 from edge_asd_export.data.clips import Clip
 
-__all__ = ["ClipReader", "EmbeddedClips", "embed_clips", "embed_machine", "score_labelled_clips"]
+__all__ = [
+    "ClipReader",
+    "EmbeddedClips",
+    "embed_clips",
+    "embed_machine",
+    "score_labelled_clips",
+    "score_normal_clips",
+]
 
 Audio = NDArray[np.float32]  # (2, n_samples)
 Embeddings = dict[str, NDArray[np.float32]]  # by branch, (n_clips, n_segments, dim)
@@ -61,9 +70,10 @@ class ClipReader:
 class EmbeddedClips:
     """What an export knows of one machine's training clips."""
 
-    banks: Mapping[str, Banks]  # by branch
-    # Scores of the clips by branch, each without help from itself; source clips come first.
+    references: Mapping[str, ReferenceSets]  # by branch
+    # Scores of the clips by branch, each without help from its take; source clips come first.
     normal: Mapping[str, Floats]
+    takes: NDArray[np.integer]  # number of the take of each of these clips
     spectra: NormalSpectra  # what a device explains with
 
 
@@ -90,7 +100,8 @@ def embed_machine(
     own = {name: extractors[network] for name, network in names.items()}
     embeddings: dict[Domain, Embeddings] = {}
     spectra: dict[Domain, DomainSpectra] = {}
-    for domain, clips in clips_by_domain(job.clips[machine]).items():
+    by_domain = clips_by_domain(job.clips[machine])
+    for domain, clips in by_domain.items():
         embedded, measured = [], []
         for clip in clips:
             audio = read(clip)
@@ -100,16 +111,45 @@ def embed_machine(
             on_clip()
         embeddings[domain] = _stacked(embedded)
         spectra[domain] = DomainSpectra.joined(measured)
-    banks, normal = {}, {}
+    references, normal = {}, {}
     for branch in job.system.branches:
-        scoring, network = job.scorings[branch.name], networks[names[branch.extractor]]
-        rows = {domain: of_domain[branch.name] for domain, of_domain in embeddings.items()}
-        centres = network.centres(machine, branch.view)
-        banks[branch.name] = make_banks(rows, scoring, centres)
-        scores = normal_scores(rows, banks[branch.name], scoring)
-        normal[branch.name] = np.concatenate([scores[domain] for domain in sorted(scores)])
+        name = names[branch.extractor]
+        references[branch.name], scores = score_normal_clips(
+            job,
+            by_domain,
+            {domain: of_domain[branch.name] for domain, of_domain in embeddings.items()},
+            job.scorings[branch.name],
+            networks[name].centres(machine, branch.view),
+            extractors[name].spec.members,
+        )
+        normal[branch.name] = np.concatenate([scores[domain] for domain in by_domain])
     kept = {branch: values.astype(np.float32) for branch, values in normal.items()}
-    return EmbeddedClips(banks, normal, NormalSpectra(spectra, kept))
+    takes = np.concatenate(list(job.takes_of(by_domain).values()))
+    return EmbeddedClips(references, normal, takes, NormalSpectra(spectra, kept))
+
+
+def score_normal_clips(
+    job: ExportJob,
+    clips: DomainClips,
+    embeddings: Mapping[Domain, NDArray[np.float32]],
+    scoring: Scoring,
+    centres: ReferenceSets,
+    members: int,
+) -> tuple[ReferenceSets, dict[Domain, Floats]]:
+    """References of one machine and branch, and the scores of its clips, none by its own take.
+
+    Parameters
+    ----------
+    clips : of the machine
+    embeddings : of these clips, (n_clips, n_segments, dim), of an ensemble
+        (n_clips, members, dim)
+    centres : of the machine's classes; empty if the network has none
+    members : networks that gave the embeddings
+    """
+    folds = job.folds_of(clips)
+    references = make_references(embeddings, scoring, centres, folds=folds, members=members)
+    groups = take_groups(job.takes_of(clips), references)
+    return references, normal_scores(embeddings, references, scoring, groups)
 
 
 def score_labelled_clips(
@@ -126,7 +166,7 @@ def score_labelled_clips(
         known = {name: extractors[network] for name, network in job.networks(machine).items()}
         rows = embed_clips(own, job.system.branches, known, on_clip)
         scores[machine] = {
-            branch: clip_scores(rows[branch], embedded[machine].banks[branch], scoring)
+            branch: clip_scores(rows[branch], embedded[machine].references[branch], scoring)
             for branch, scoring in job.scorings.items()
         }
     return scores

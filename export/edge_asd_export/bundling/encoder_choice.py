@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
-from edge_asd.bundle.manifest import Domain, ExtractorSpec
+from edge_asd.bundle.manifest import ExtractorSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
+from edge_asd_export.bundling.embedded_clips import score_normal_clips
 from edge_asd_export.bundling.export_job import ExportJob
-from edge_asd_export.bundling.graph_check import GraphReport, Group, compare_encoders
+from edge_asd_export.bundling.graph_check import GraphReport, compare_encoders
 from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, Features, quantize_encoder
 from edge_asd_export.bundling.trained_networks import TrainedNetwork
-from edge_asd_export.calibration.scoring import Scoring, make_banks, normal_scores
+from edge_asd_export.calibration.scoring import Scoring, clips_by_domain
 from edge_asd_export.data.clips import Clip
 
 __all__ = ["ExportedGraphs", "export_network", "spread_over"]
@@ -70,13 +71,14 @@ def export_network(
     say(f"{name}: calibrating int8 on {len(calibration)} clips for {options.target}")
     fp32 = bundle_dir / spec.encoder.file
     int8 = fp32.with_suffix(".int8.onnx")
-    windows = (features for _, features in _windows(frontends, calibration, scorings, read))
+    windows = _windows(frontends, calibration, scorings, read)
     quantize_encoder(fp32, int8, windows, TARGETS[options.target])
     say(f"{name}: comparing int8 with float32")
     check = held_out if len(held_out) >= len(calibration) else spread
     report = compare_encoders(
         name, fp32, int8, list(_windows(frontends, check, scorings, read)),
-        partial(_normal_scores, scorings, network), options.target, options.tolerance,
+        partial(_normal_scores, job, scorings, network, check, spec.members),
+        options.target, options.tolerance,
     )  # fmt: skip
     if report.precision == "fp32":
         int8.unlink()
@@ -96,38 +98,44 @@ def spread_over(items: Sequence[T], n: int) -> list[T]:
 
 def _windows(
     extractor: Extractor, clips: Iterable[Clip], views: Iterable[str], read: Read
-) -> Iterable[tuple[Group, Features]]:
+) -> Iterator[Features]:
     """Encoder inputs of every clip and view: all segments, or a few spread over the window."""
     for clip in clips:
         audio = read(clip)
         for view in views:
             window = fit_length(VIEWS[view].apply(audio)[None], extractor.spec.n_samples)
-            group: Group = (clip.machine, view, clip.domain or "source")
             features = extractor.features(window)
             n_segments = len(next(iter(features.values())))
             chosen = spread_over(range(n_segments), N_SEGMENTS)
-            yield group, {name: value[chosen] for name, value in features.items()}
+            yield {name: value[chosen] for name, value in features.items()}
 
 
 def _normal_scores(
+    job: ExportJob,
     scorings: Mapping[str, Scoring],
     network: TrainedNetwork,
-    groups: Sequence[Group],
+    clips: Sequence[Clip],
+    members: int,
     embeddings: NDArray[np.float32],
 ) -> NDArray[np.float64]:
-    """Score every window against the others of its machine and view, or as its scoring says."""
-    scores = np.full(len(groups), np.nan)
-    for machine, view in sorted({(group[0], group[1]) for group in groups}):
-        index: dict[Domain, NDArray[np.intp]] = {}
-        for domain in ("source", "target"):
-            own = [i for i, group in enumerate(groups) if group == (machine, view, domain)]
-            if own:
-                index[domain] = np.array(own)
-        rows = {domain: embeddings[i] for domain, i in index.items()}
-        scoring = scorings[view]
-        if scoring.references == "clips" and sum(map(len, rows.values())) < 2:
-            continue
-        banks = make_banks(rows, scoring, network.centres(machine, view))
-        for domain, values in normal_scores(rows, banks, scoring).items():
-            scores[index[domain]] = values
-    return scores
+    """Scores of every clip and view, by the others of its machine, or as its scoring says.
+
+    Parameters
+    ----------
+    embeddings : (n_clips * n_views, n_segments, dim), those of a clip after each other
+    """
+    by_view = embeddings.reshape(len(clips), len(scorings), *embeddings.shape[1:])
+    scores = np.full(by_view.shape[:2], np.nan)
+    for machine in sorted({clip.machine for clip in clips}):
+        own = np.array([i for i, clip in enumerate(clips) if clip.machine == machine])
+        domains = clips_by_domain([clips[i] for i in own])
+        index = {d: own[[clips[i].domain == d for i in own]] for d in domains}
+        for column, (view, scoring) in enumerate(scorings.items()):
+            if scoring.references == "clips" and len(own) < 2:
+                continue
+            rows = {domain: by_view[i, column] for domain, i in index.items()}
+            centres = network.centres(machine, view)
+            _, found = score_normal_clips(job, domains, rows, scoring, centres, members)
+            for domain, values in found.items():
+                scores[index[domain], column] = values
+    return scores.ravel()

@@ -8,9 +8,14 @@ from itertools import count
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH
+from edge_asd.bundle.record import Domain
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
+from edge_asd.scoring.ensemble import KNOWN_TO_ALL
+from edge_asd.scoring.held_out import Groups
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
 from edge_asd_export.data.clips import Clip, require_clean_train, require_enough, scan
@@ -20,6 +25,7 @@ from edge_asd_export.training.tasks import network_name
 __all__ = [
     "DEFAULT_WEIGHT_RULES",
     "Clips",
+    "DomainClips",
     "ExportJob",
     "ExportOptions",
     "ExportProgress",
@@ -31,6 +37,7 @@ __all__ = [
 # The near microphone stands at the machine; of models nothing is known beforehand.
 DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
 Clips = Mapping[str, tuple[Clip, ...]]  # by machine
+DomainClips = Mapping[Domain, Sequence[Clip]]  # of one machine
 Quantize = Literal["int8", "none"]
 Target = Literal["x86-64", "arm64"]  # processor family of the device
 
@@ -74,10 +81,28 @@ class ExportJob:
     clips: Clips  # training clips of every machine
     options: ExportOptions
     progress: ExportProgress
+    # Clips that share sound are one take. A clip that is absent is one of its own.
+    takes: Mapping[Clip, str] = field(default_factory=dict)
+    # Member of an ensemble that was trained without a clip; absent: all know it.
+    folds: Mapping[Clip, int] = field(default_factory=dict)
 
     def networks(self, machine: str) -> dict[str, str]:
         """Which network of the run is each of the system's extractors for this machine."""
         return {name: network_name(name, machine) for name in self.system.extractors}
+
+    def takes_of(self, domains: DomainClips) -> Groups:
+        """Return the number of the take of each clip of a machine, by domain."""
+        names = {d: [self.takes.get(clip, clip) for clip in own] for d, own in domains.items()}
+        known = dict.fromkeys(name for own in names.values() for name in own)
+        number = {name: i for i, name in enumerate(known)}
+        return {domain: np.array([number[name] for name in own]) for domain, own in names.items()}
+
+    def folds_of(self, domains: DomainClips) -> Groups:
+        """Return the fold of each clip of a machine, by domain."""
+        return {
+            domain: np.array([self.folds.get(clip, KNOWN_TO_ALL) for clip in own])
+            for domain, own in domains.items()
+        }
 
     def clips_of(self, network: str) -> list[Clip]:
         """Training clips of a network: of its own machine, or of all."""

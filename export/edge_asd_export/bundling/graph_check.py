@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from edge_asd.bundle.golden import processor_family
-from edge_asd.bundle.manifest import Domain
 from edge_asd.scoring.graph import open_session
 from edge_asd.scoring.scorer import normalise_rows
 from edge_asd_export.bundling.quantize import Features, float_weight_bytes, n_quantized_weights
@@ -26,11 +25,9 @@ __all__ = ["GraphReport", "Tolerance", "compare_encoders", "host_runs"]
 
 N_TIMED = 30  # interleaved runs of each encoder
 
-# (machine, view, domain) of one check window
-Group = tuple[str, str, Domain]
-# Anomaly scores (n,) of training windows, each without help from itself, from their groups and
-# embeddings (n, n_segments, dim); NaN for a window that cannot be scored
-NormalScores = Callable[[Sequence[Group], NDArray[np.float32]], NDArray[np.float64]]
+# Anomaly scores (n,) of the check windows, none by its own take, from their embeddings
+# (n, n_segments, dim), of an ensemble (n, members, dim); NaN for one that cannot be scored
+NormalScores = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ def compare_encoders(
     name: str,
     fp32: Path,
     int8: Path,
-    windows: Sequence[tuple[Group, Features]],
+    windows: Sequence[Features],
     score: NormalScores,
     target: str,
     tolerance: Tolerance,
@@ -74,18 +71,16 @@ def compare_encoders(
 
     Parameters
     ----------
-    windows : encoder inputs of one window each, (n_segments, ...), with its group
+    windows : encoder inputs of one window each, (n_segments, ...)
     score : how the embeddings are judged
     """
     sessions = {"fp32": open_session(fp32), "int8": open_session(int8)}
     embeddings = {
-        precision: np.stack([session.run(None, dict(f))[0] for _, f in windows])
-        for precision, session in sessions.items()
-    }  # (n_windows, n_segments, dim)
+        precision: _embeddings(session, windows) for precision, session in sessions.items()
+    }
     unit = {precision: normalise_rows(rows) for precision, rows in embeddings.items()}
     cosine = (unit["fp32"] * unit["int8"]).sum(axis=-1)
-    groups = [group for group, _ in windows]
-    scores = np.stack([score(groups, rows) for rows in embeddings.values()])
+    scores = np.stack([score(rows) for rows in embeddings.values()])
     scores = scores[:, np.isfinite(scores).all(axis=0)]
     correlation = float(spearmanr(*scores).statistic) if scores.shape[1] > 1 else math.nan
     report = GraphReport(
@@ -98,7 +93,7 @@ def compare_encoders(
         cosine_mean=float(cosine.mean()),
         cosine_min=float(cosine.min()),
         score_correlation=correlation,
-        speed_ratio=_speed_ratio(sessions, [f for _, f in windows]) if host_runs(target) else None,
+        speed_ratio=_speed_ratio(sessions, windows) if host_runs(target) else None,
         n_windows=len(windows),
         refused_because=None,
     )
@@ -111,6 +106,12 @@ def compare_encoders(
 def host_runs(target: str) -> bool:
     """Whether this computer belongs to the processor family `target`."""
     return processor_family() == target
+
+
+def _embeddings(session: ort.InferenceSession, windows: Sequence[Features]) -> NDArray[np.float32]:
+    """Embeddings (n_windows, n_segments, dim), of an ensemble (n_windows, members, dim)."""
+    rows = np.stack([session.run(None, dict(features))[0] for features in windows])
+    return rows.reshape(len(windows), -1, rows.shape[-1])
 
 
 def _why_refused(report: GraphReport, tolerance: Tolerance) -> str | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_asd.errors import UsageError
+from edge_asd.scoring.ensemble import ReferenceSets
 from edge_asd_export.bundling.export_job import ExportJob
-from edge_asd_export.calibration.scoring import SCORINGS, Banks, centre_banks
+from edge_asd_export.calibration.scoring import SCORINGS, centre_banks
 from edge_asd_export.training.learner import Learner
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.train import load_learner
@@ -22,7 +23,7 @@ class TrainedNetwork:
     learner: Learner
     classes: tuple[ClassName, ...]
 
-    def centres(self, machine: str, view: str) -> Banks:
+    def centres(self, machine: str, view: str) -> ReferenceSets:
         """Class centres of a machine and view, by domain; empty if the network has none."""
         centres = self.learner.centres()
         rows = None if centres is None else centres.detach().numpy()

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
+from edge_asd.scoring.ensemble import KNOWN_TO_ALL, ReferenceSet, ReferenceSets, open_exact
+from edge_asd.scoring.held_out import MOST_GROUPS, Groups, held_out_scores
 from edge_asd.scoring.kinds import (
     DirectSpec,
     DldnSpec,
@@ -24,25 +26,24 @@ from edge_asd.scoring.kinds import (
     ScorerSpec,
     VarminSpec,
 )
-from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, window_queries
+from edge_asd.scoring.scorer import BankScorer, window_queries
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.training_set import ClassName
 
 __all__ = [
     "SCORINGS",
-    "Banks",
     "Floats",
     "References",
     "Scoring",
     "centre_banks",
     "clip_scores",
     "clips_by_domain",
-    "make_banks",
+    "make_references",
     "normal_scores",
     "scorings_of",
+    "take_groups",
 ]
 
-Banks = Mapping[Domain, NDArray[np.float32]]
 Floats = NDArray[np.float64]
 References = Literal["clips", "centres", "none"]  # none: the network's output is the score
 
@@ -117,15 +118,23 @@ def clips_by_domain(clips: Sequence[Clip]) -> dict[Domain, list[Clip]]:
     return dict(sorted(domains.items()))
 
 
-def make_banks(
-    embeddings: Mapping[Domain, NDArray[np.float32]], scoring: Scoring, centres: Banks
-) -> Banks:
+def make_references(
+    embeddings: Mapping[Domain, NDArray[np.float32]],
+    scoring: Scoring,
+    centres: ReferenceSets,
+    *,
+    folds: Groups | None = None,
+    members: int = 1,
+) -> ReferenceSets:
     """References of one machine and branch, rows of unit norm; none if none are needed.
 
     Parameters
     ----------
-    embeddings : of the machine's training clips, by domain, (n_clips, n_segments, dim)
+    embeddings : of the machine's training clips, by domain, (n_clips, n_segments, dim), of an
+        ensemble (n_clips, members, dim)
     centres : of the machine's classes, by domain; empty if the network has none
+    folds : of each clip, the member of an ensemble that was trained without it
+    members : networks that gave the embeddings
 
     Raises
     ------
@@ -134,9 +143,15 @@ def make_banks(
     """
     match scoring.references:
         case "clips":
-            return {
-                domain: window_queries(rows, "embeddings")[:, 0]
+            found = {
+                domain: ReferenceSet.known_to_all(window_queries(rows, "embeddings", members))
                 for domain, rows in embeddings.items()
+            }
+            if members == 1 or folds is None:
+                return found
+            return {
+                domain: ReferenceSet(own.rows, folds[domain].astype(np.int8))
+                for domain, own in found.items()
             }
         case "centres":
             if not centres:
@@ -146,9 +161,27 @@ def make_banks(
             return {}
 
 
+def take_groups(takes: Groups, references: ReferenceSets) -> Groups:
+    """Return which clips are left out together, by domain: never a part of a take.
+
+    They are up to `MOST_GROUPS` groups of takes; of an ensemble, the clips that a member was
+    trained without.
+
+    Parameters
+    ----------
+    takes : number of the take of each clip
+    references : made of these clips, or of none
+    """
+    groups = {domain: numbers % MOST_GROUPS for domain, numbers in takes.items()}
+    for domain, own in references.items():
+        if own.members > 1:
+            groups[domain] = np.where(own.folds == KNOWN_TO_ALL, groups[domain], own.folds)
+    return groups
+
+
 def centre_banks(
     centres: NDArray[np.float32] | None, classes: Sequence[ClassName], machine: str, view: str
-) -> Banks:
+) -> ReferenceSets:
     """Class centres of one machine and view, by domain; empty without centres.
 
     Parameters
@@ -161,16 +194,21 @@ def centre_banks(
             domains.setdefault("target" if domain == "target" else "source", []).append(i)
     if centres is None:
         return {}
-    return {domain: centres[index] for domain, index in sorted(domains.items())}
+    return {
+        domain: ReferenceSet.known_to_all(centres[index][:, None])
+        for domain, index in sorted(domains.items())
+    }
 
 
-def clip_scores(embeddings: NDArray[np.float32], banks: Banks, scoring: Scoring) -> Floats:
-    """Return the score of each clip.
+def clip_scores(
+    embeddings: NDArray[np.float32], references: ReferenceSets, scoring: Scoring
+) -> Floats:
+    """Return the score of each clip, as the device gives it.
 
     Parameters
     ----------
-    embeddings : (n_clips, n_segments, dim) float32
-    banks : references by domain; ignored where the network's output is the score
+    embeddings : (n_clips, n_segments, dim) float32, of an ensemble (n_clips, members, dim)
+    references : by domain; ignored where the network's output is the score
 
     Returns
     -------
@@ -179,27 +217,34 @@ def clip_scores(embeddings: NDArray[np.float32], banks: Banks, scoring: Scoring)
     spec = scoring.spec
     if isinstance(spec, DirectSpec):
         return spec.scores(embeddings)
-    queries = window_queries(embeddings, spec.average)  # (n_clips, n_queries, dim)
-    scores = exact_scores(queries.reshape(-1, queries.shape[-1]), banks, spec)
-    return np.asarray(scores.reshape(len(queries), -1).mean(axis=1))
+    scorer = BankScorer(open_exact(references, spec), spec.average)
+    return np.array([scorer.score(clip) for clip in embeddings])
 
 
 def normal_scores(
-    embeddings: Mapping[Domain, NDArray[np.float32]], banks: Banks, scoring: Scoring
+    embeddings: Mapping[Domain, NDArray[np.float32]],
+    references: ReferenceSets,
+    scoring: Scoring,
+    groups: Groups,
 ) -> dict[Domain, Floats]:
-    """Return the scores of training clips, by domain, each without help from itself.
+    """Return the scores of training clips, by domain, each without help from its group.
 
-    Where the references are the clips, each is left out of its bank. A clip cannot be taken
-    out of what a network has learned: scores from class centres, and those that are the
-    network's own output, are those of clips that it was trained on.
+    Where the references are the clips, those of a clip's group are left out
+    (:mod:`edge_asd.scoring.held_out`). A clip cannot be taken out of what a network has
+    learned: scores from class centres, and those that are the network's own output, are those
+    of clips that it was trained on.
 
     Parameters
     ----------
-    embeddings : by domain, (n_clips, n_segments, dim) float32
+    embeddings : by domain, (n_clips, n_segments, dim) float32, of an ensemble
+        (n_clips, members, dim)
+    groups : number of the group of each clip; clips of two groups share no sound
     """
     spec = scoring.spec
     if scoring.references != "clips" or isinstance(spec, DirectSpec):
-        return {domain: clip_scores(rows, banks, scoring) for domain, rows in embeddings.items()}
-    if sum(map(len, banks.values())) < 2:
+        return {d: clip_scores(rows, references, scoring) for d, rows in embeddings.items()}
+    if sum(map(len, references.values())) < 2:
         raise DataError("a threshold needs at least two training clips: record more")
-    return leave_one_out_scores(banks, spec)
+    members = next(iter(references.values())).members
+    queries = {d: window_queries(rows, spec.average, members) for d, rows in embeddings.items()}
+    return held_out_scores(references, groups, spec, queries=queries)

@@ -7,28 +7,18 @@ from edge_asd.bundle.manifest import FusionSpec, TermSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.learn.calibration import (
     WindowPlace,
-    held_out_scores,
     recording_blocks,
     refitted,
+    shared_sound,
     site_threshold,
     student_quantile,
 )
 from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats
-from edge_asd.scoring.kinds import DldnSpec, NearestSpec
-from edge_asd.scoring.scorer import exact_scores, leave_one_out_scores, normalise_rows
-
-SPEC = DldnSpec()
 
 
 def in_a_row(n: int, *, hop: int = 50, window: int = 100) -> list[WindowPlace]:
     return [WindowPlace(0, i * hop, window) for i in range(n)]
-
-
-def drifting(n: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
-    """Embeddings (n, 1, 8) that wander slowly, as the sound of a room does."""
-    steps = np.random.default_rng(0).standard_normal((n, 8))
-    return np.cumsum(steps, axis=0, dtype=np.float64)[:, None].astype(np.float32)
 
 
 def test_blocks_are_stretches_of_one_recording() -> None:
@@ -43,55 +33,16 @@ def test_no_recording_is_in_two_blocks() -> None:
     assert blocks == [0] * 6 + [1] * 6 + [2] * 6
 
 
-def test_windows_are_scored_by_what_shares_no_sample_with_them() -> None:
-    embeddings, places = drifting(30), in_a_row(30)
+def test_windows_that_overlap_a_block_share_sound_with_it() -> None:
+    blocks = np.arange(12) // 4
 
-    scores = held_out_scores(embeddings, places, "source", SPEC)
+    shared = shared_sound(in_a_row(12), blocks)
 
-    rows = normalise_rows(embeddings[:, 0])
-    # Window 2 belongs to the first block of three; window 3 overlaps it and is left out, too.
-    expected = exact_scores(rows[2:3], {"source": rows[4:]}, SPEC)
-    assert scores[2] == pytest.approx(expected[0])
-
-
-def test_held_out_scores_are_higher_than_leave_one_out_where_sound_wanders() -> None:
-    embeddings = drifting(60)
-
-    scores = held_out_scores(embeddings, in_a_row(60), "source", SPEC)
-
-    one_out = leave_one_out_scores({"source": normalise_rows(embeddings[:, 0])}, SPEC)["source"]
-    assert np.median(scores) > 1.2 * np.median(one_out)
-
-
-def test_the_other_domain_helps_to_score() -> None:
-    class Near:
-        def __len__(self) -> int:
-            return 1
-
-        def minimum(self, query: object) -> float:
-            return 0.25
-
-    alone = held_out_scores(drifting(30), in_a_row(30), "target", SPEC)
-    helped = held_out_scores(drifting(30), in_a_row(30), "target", SPEC, other=Near())  # type: ignore[arg-type]
-
-    np.testing.assert_allclose(helped, np.minimum(alone, 0.25))
-
-
-def test_segments_are_averaged_after_scoring_where_the_scorer_says_so() -> None:
-    embeddings = np.repeat(drifting(30), 3, axis=1)
-    spec = NearestSpec(distance="cosine", average="scores")
-
-    by_segment = held_out_scores(embeddings, in_a_row(30), "source", spec)
-
-    whole = held_out_scores(embeddings[:, :1], in_a_row(30), "source", spec)
-    np.testing.assert_allclose(by_segment, whole, atol=1e-6)
-
-
-def test_windows_that_all_overlap_are_too_few() -> None:
-    places = [WindowPlace(0, i, 100) for i in range(12)]
-
-    with pytest.raises(DataError, match="record for longer"):
-        held_out_scores(drifting(12), places, "source", SPEC)
+    assert [np.flatnonzero(row).tolist() for row in shared & (blocks != np.arange(3)[:, None])] == [
+        [4],
+        [3, 8],
+        [7],
+    ]
 
 
 # From tables of Student's distribution.

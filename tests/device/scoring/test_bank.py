@@ -17,8 +17,9 @@ from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec
 from edge_asd.errors import BundleError, DataError
 from edge_asd.scoring import bank_files, hnsw
 from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
-from edge_asd.scoring.bank_files import open_bank, write_banks
+from edge_asd.scoring.bank_files import open_banks, write_banks
 from edge_asd.scoring.density import Distance, References, reference_density
+from edge_asd.scoring.ensemble import ReferenceSet
 from edge_asd.scoring.hnsw import HnswBank, folds
 from edge_asd.scoring.kinds import DldnSpec, VarminSpec
 from edge_asd.scoring.scorer import exact_scores, normalise_rows
@@ -49,6 +50,15 @@ def clustered(
     return normalise_rows(centres[cluster] + width[cluster, None] * inside), cluster
 
 
+def known(rows: Rows) -> ReferenceSet:
+    """References (n, dim) of one network."""
+    return ReferenceSet.known_to_all(rows[:, None])
+
+
+def least(bank: Bank, query: Rows) -> float:
+    return float(bank.minima(query[None])[0])
+
+
 def indexed(rows: Rows, normalisation: ScoreNormalisation, distance: Distance) -> HnswBank:
     bank = ExactBank(rows, normalisation, distance)
     return HnswBank(bank, hnsw.open_index(bank, Path(), None, {}))
@@ -62,7 +72,7 @@ class Written(NamedTuple):
     files: dict[str, FileEntry]
 
     def open(self, search: Literal["auto", "exact", "hnsw"] = "auto") -> Bank:
-        return open_bank(self.folder, self.bank, "source", SPEC, self.files, search)
+        return open_banks(self.folder, {"source": self.bank}, SPEC, self.files, search)["source"]
 
     @property
     def index_spec(self) -> IndexSpec:
@@ -76,7 +86,9 @@ class Written(NamedTuple):
 
 def write(folder: Path, **settings: Any) -> Written:
     rows, _ = clustered(300, DIM)
-    bank = write_banks(folder, "banks/fan/x@near", {"source": rows}, SPEC, **settings)["source"]
+    bank = write_banks(folder, "banks/fan/x@near", {"source": known(rows)}, SPEC, **settings)[
+        "source"
+    ]
     return Written(folder, bank, {path: FileEntry.of(folder / path) for path in bank.paths})
 
 
@@ -119,7 +131,7 @@ def test_index_gives_the_exact_minimum_of_20000_references() -> None:
     distance = References(rows, spec.distance).distances(queries)
     expected = normalisation.minimum(distance)
     bank = indexed(rows, normalisation, spec.distance)
-    found = np.array([bank.minimum(query) for query in queries])
+    found = bank.minima(queries)
     assert np.mean(np.isclose(found, expected, rtol=ROUNDING)) >= 0.999
     # Dividing at the raw neighbour fails on these queries: they do test the folding.
     naive = distance.min(axis=1) / rho[distance.argmin(axis=1)]
@@ -137,8 +149,7 @@ def test_index_equals_exact_search_for_every_distance(distance: str, kind: str) 
         indexed(rows, normalisation, spec.distance),
         ExactBank(rows, normalisation, spec.distance),
     )
-    found = [bank.minimum(query) for query in queries]
-    assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
+    assert bank.minima(queries) == pytest.approx(exact.minima(queries), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
@@ -151,7 +162,7 @@ def test_the_nearest_references_come_in_the_order_of_measured_distance(
     measured = normalisation.scale * References(rows, SPEC.distance).distances(query[None])[0]
     bank = bank_type(rows, normalisation, SPEC.distance)
 
-    found, distance = zip(*bank.nearest(query, 20), strict=True)
+    found, distance = zip(*bank.nearest(query[None], 20), strict=True)
 
     np.testing.assert_array_equal(found, np.argsort(measured)[:20])
     np.testing.assert_allclose(distance, np.sort(measured)[:20], rtol=ROUNDING)
@@ -163,7 +174,7 @@ def test_a_small_bank_has_only_so_many_neighbours(bank_type: BankType) -> None:
     rows, _ = clustered(3, DIM)
     bank = bank_type(rows, SPEC.normalisations({"source": rows})["source"], SPEC.distance)
 
-    assert sorted(row for row, _ in bank.nearest(rows[0], 8)) == [0, 1, 2]
+    assert sorted(row for row, _ in bank.nearest(rows[:1], 8)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("distance", ["squared-euclidean", "cosine"])
@@ -177,8 +188,7 @@ def test_index_of_varmin_equals_exact_search_for_squared_distances(distance: str
         ExactBank(rows, normalisation, spec.distance),
     )
     assert normalisation.offset.any() and folds(exact)
-    found = [bank.minimum(query) for query in queries]
-    assert found == pytest.approx([exact.minimum(query) for query in queries], rel=ROUNDING)
+    assert bank.minima(queries) == pytest.approx(exact.minima(queries), rel=ROUNDING)
 
 
 def test_varmin_of_euclidean_distances_is_searched_exactly(
@@ -186,10 +196,10 @@ def test_varmin_of_euclidean_distances_is_searched_exactly(
 ) -> None:
     rows, _ = clustered(300, DIM)
     spec = VarminSpec()
-    bank = write_banks(tmp_path, "b", {"source": rows}, spec, index_from=1)["source"]
+    bank = write_banks(tmp_path, "b", {"source": known(rows)}, spec, index_from=1)["source"]
     assert bank.index is None
     assert "no index" in caplog.text
-    assert isinstance(open_bank(tmp_path, bank, "source", spec, {}, "hnsw"), ExactBank)
+    assert isinstance(open_banks(tmp_path, {"source": bank}, spec, {}, "hnsw")["source"], ExactBank)
 
 
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
@@ -198,7 +208,7 @@ def test_a_bank_of_one_and_a_bank_of_duplicates_can_be_searched(bank_type: BankT
     one = normalise_rows(np.ones((1, DIM)))
     for rows in (one, np.repeat(one, 30, axis=0)):
         normalisation = spec.normalisations({"source": rows})["source"]
-        assert bank_type(rows, normalisation, spec.distance).minimum(rows[0]) == 0.0
+        assert least(bank_type(rows, normalisation, spec.distance), rows[0]) == 0.0
 
 
 def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> None:
@@ -214,7 +224,7 @@ def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> N
 
     exact = ExactBank(rows, normalisation, spec.distance)
     bank = HnswBank(exact, Disconnected())
-    assert bank.minimum(-rows[0]) == pytest.approx(exact.minimum(-rows[0]), rel=ROUNDING)
+    assert least(bank, -rows[0]) == pytest.approx(least(exact, -rows[0]), rel=ROUNDING)
 
 
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
@@ -228,7 +238,7 @@ def test_a_query_that_cannot_be_compared_is_refused(
     rows, _ = clustered(50, DIM)
     normalisation = DldnSpec().normalisations({"source": rows})["source"]
     with pytest.raises(DataError, match=message):
-        bank_type(rows, normalisation, DldnSpec().distance).minimum(query)
+        least(bank_type(rows, normalisation, DldnSpec().distance), query)
 
 
 def test_an_index_is_the_same_each_time_it_is_built(written: Written, tmp_path: Path) -> None:
@@ -301,11 +311,11 @@ def test_a_bad_index_is_refused_before_it_is_loaded_and_built_again(
     reason: str,
 ) -> None:
     query = clustered(1, DIM, seed=5)[0][0]
-    expected = written.open("exact").minimum(query)
+    expected = least(written.open("exact"), query)
     opened = damage(written).open("hnsw")
     assert loads == []
     assert isinstance(opened, HnswBank)
-    assert opened.minimum(query) == pytest.approx(expected, rel=ROUNDING)
+    assert least(opened, query) == pytest.approx(expected, rel=ROUNDING)
     assert reason in caplog.text and "building it again" in caplog.text
 
 
@@ -333,18 +343,18 @@ def test_written_banks_score_as_those_in_memory(tmp_path: Path) -> None:
     rows, _ = clustered(60, DIM)
     banks: dict[Domain, Rows] = {"source": rows[:59], "target": rows[59:]}
     spec = DldnSpec()
-    written = write_banks(tmp_path, "b", banks, spec)
+    written = write_banks(tmp_path, "b", {d: known(own) for d, own in banks.items()}, spec)
     queries, _ = clustered(5, DIM, seed=4)
-    opened = [open_bank(tmp_path, bank, domain, spec, {}) for domain, bank in written.items()]
-    found = [min(bank.minimum(query) for bank in opened) for query in queries]
+    opened = open_banks(tmp_path, written, spec, {}).values()
+    found = np.min([bank.minima(queries) for bank in opened], axis=0)
     assert found == pytest.approx(exact_scores(queries, banks, spec), rel=ROUNDING)
 
 
 def test_a_bank_without_gauge_file_is_measured_when_it_is_opened(written: Written) -> None:
     query = clustered(1, DIM, seed=5)[0][0]
     bare = written._replace(bank=written.bank.model_copy(update={"gauge_file": None}))
-    expected = written.open().minimum(query)
-    assert bare.open().minimum(query) == pytest.approx(expected, rel=ROUNDING)
+    expected = least(written.open(), query)
+    assert least(bare.open(), query) == pytest.approx(expected, rel=ROUNDING)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +392,7 @@ def test_a_gauge_that_is_not_positive_is_refused(written: Written) -> None:
 
 def test_writing_an_empty_bank_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected"):
-        write_banks(tmp_path, "b", {"source": np.empty((0, DIM), np.float32)}, DldnSpec())
+        write_banks(tmp_path, "b", {"source": known(np.empty((0, DIM), np.float32))}, DldnSpec())
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,13 @@
-"""Densities, score normalisation, exact scores and leave-one-out scores."""
+"""Densities, score normalisation and exact scores."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 from device.scorers import reference_scorer
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_asd.bundle.manifest import Domain
@@ -19,12 +16,7 @@ from edge_asd.scoring.bank import ExactBank, ScoreNormalisation
 from edge_asd.scoring.density import SMALLEST_DENSITY, References
 from edge_asd.scoring.density import reference_density as density_of
 from edge_asd.scoring.kinds import DldnSpec, ReferenceSpec, VarminSpec
-from edge_asd.scoring.scorer import (
-    BankScorer,
-    exact_scores,
-    leave_one_out_scores,
-    normalise_rows,
-)
+from edge_asd.scoring.scorer import BankScorer, exact_scores, normalise_rows
 
 Floats = NDArray[np.float64]
 Banks = Mapping[Domain, NDArray[Any]]
@@ -261,83 +253,3 @@ def test_scorer_refuses_an_embedding_of_another_encoder() -> None:
     scorer = BankScorer({"source": ExactBank(SOURCE_3D, normalisation, "euclidean")})
     with pytest.raises(DataError, match="3 wide"):
         scorer.score(np.ones((1, 4)))
-
-
-def _without(
-    banks: Banks,
-    domain: Domain,
-    i: int,
-    settings: ReferenceSpec,
-    fitted: Mapping[Domain, Normaliser],
-) -> float:
-    """Score of one reference against banks built without it."""
-    rest = {**banks, domain: np.delete(banks[domain], i, axis=0)}
-    rest = {d: rows for d, rows in rest.items() if len(rows)}
-    scores = []
-    for d, rows in rest.items():
-        density = reference_density(rows, d, settings, lone=settings.lone_density(rest, d))
-        distance = References(rows, settings.distance).distances(banks[domain][[i]])
-        scores.append(fitted[d](density).minimum(distance)[0])
-    return float(min(scores))
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    n_source=st.integers(0, 9),
-    n_target=st.integers(1, 6),
-    n_places=st.integers(1, 12),  # fewer than references: some are duplicates
-    kind=st.sampled_from(["dldn", "nearest", "varmin"]),
-    distance=st.sampled_from(["euclidean", "squared-euclidean", "cosine"]),
-    aggregate=st.sampled_from(["mean", "sum"]),
-    k=st.integers(1, 10),
-    floor=st.sampled_from([1e-3, 0.1, 0.9]),
-    seed=st.integers(0, 2**16),
-)
-def test_leave_one_out_equals_removing_each_clip(
-    n_source: int,
-    n_target: int,
-    n_places: int,
-    kind: str,
-    distance: str,
-    aggregate: str,
-    k: int,
-    floor: float,
-    seed: int,
-) -> None:
-    if n_source + n_target < 2:
-        return
-    rng = np.random.default_rng(seed)
-    places = rng.standard_normal((n_places, 3)) + np.array((0.1, 0.2, 0.3))
-    banks: dict[Domain, Floats] = {"target": places[rng.integers(0, n_places, n_target)]}
-    if n_source:
-        banks["source"] = places[rng.integers(0, n_places, n_source)] * 1.5
-    settings = reference_scorer(
-        kind, distance=distance, aggregate=aggregate,
-        k_source=k, k_target=k + 1, k_varmin=k, density_floor=floor,
-    )  # fmt: skip
-    fitted = {domain: settings.fit(rows, domain) for domain, rows in banks.items()}
-    found = leave_one_out_scores(banks, settings)
-    for domain, rows in banks.items():
-        expected = [_without(banks, domain, i, settings, fitted) for i in range(len(rows))]
-        # A distance of 1e-9 over the smallest density of 1e-6 is the largest rounding here.
-        assert found[domain] == pytest.approx(expected, rel=1e-6, abs=1e-3 * SMALLEST_DENSITY)
-
-
-def test_leave_one_out_scores_are_not_those_of_the_clips_in_the_bank() -> None:
-    inside = exact_scores(BANKS["source"], BANKS, spec())
-    assert np.all(inside == 0)
-    assert np.all(leave_one_out_scores(BANKS, spec())["source"] > 0)
-
-
-def test_leave_one_out_needs_two_references() -> None:
-    with pytest.raises(DataError, match="at least two references"):
-        leave_one_out_scores({"source": np.ones((1, 2))}, spec())
-
-
-def test_leave_one_out_of_a_thousand_clips_takes_less_than_a_few_seconds() -> None:
-    rng = np.random.default_rng(0)
-    rows = normalise_rows(rng.standard_normal((1000, 256)))
-    start = time.process_time()
-    leave_one_out_scores({"source": rows[:990], "target": rows[990:]}, DldnSpec())
-    # About 0.2 s on one core; n x n x n work would take minutes.
-    assert time.process_time() - start < 30

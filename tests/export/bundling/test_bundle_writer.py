@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,14 +21,15 @@ from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd.explain.explainer import Explainer
 from edge_asd.explain.normal_spectra import measure_spectra
+from edge_asd.scoring.ensemble import ReferenceSets
+from edge_asd.scoring.held_out import Groups, held_out_scores
 from edge_asd.scoring.kinds import ReferenceSpec
-from edge_asd.scoring.scorer import leave_one_out_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions, Quantize
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration import scoring
 from edge_asd_export.calibration.calibration import LabelledClips
-from edge_asd_export.calibration.scoring import Banks, Floats
+from edge_asd_export.calibration.scoring import Floats
 from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.training.run import Run
 
@@ -145,16 +147,18 @@ def test_every_clip_is_decoded_once(
     assert decoded == {clip.path: 1 for own in small_clips.values() for clip in own}
 
 
-def test_leave_one_out_scores_are_computed_once(
+def test_held_out_scores_are_computed_once(
     small_run: Run, small_clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed: list[int] = []
 
-    def counting_scores(banks: Banks, spec: ReferenceSpec) -> dict[Domain, Floats]:
-        computed.append(sum(map(len, banks.values())))
-        return leave_one_out_scores(banks, spec)
+    def counting_scores(
+        references: ReferenceSets, groups: Groups, spec: ReferenceSpec, **others: Any
+    ) -> dict[Domain, Floats]:
+        computed.append(sum(map(len, references.values())))
+        return held_out_scores(references, groups, spec, **others)
 
-    monkeypatch.setattr(scoring, "leave_one_out_scores", counting_scores)
+    monkeypatch.setattr(scoring, "held_out_scores", counting_scores)
 
     options = ExportOptions(quantize="none")
     write_bundle(small_run, small_clips, tmp_path / "bundle", options, SILENT)

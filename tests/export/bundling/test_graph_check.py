@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from edge_asd.scoring.ensemble import ReferenceSet
+from edge_asd.scoring.held_out import held_out_scores
 from edge_asd.scoring.kinds import DldnSpec
-from edge_asd.scoring.scorer import leave_one_out_scores, normalise_rows
+from edge_asd.scoring.scorer import normalise_rows
 from edge_asd_export.bundling import graph_check
-from edge_asd_export.bundling.graph_check import Group, Tolerance, compare_encoders
+from edge_asd_export.bundling.graph_check import Tolerance, compare_encoders
 from edge_asd_export.bundling.quantize import (
     TARGETS,
     Features,
@@ -22,7 +23,6 @@ from edge_asd_export.bundling.quantize import (
     n_quantized_weights,
     quantize_encoder,
 )
-from edge_asd_export.calibration.scoring import Banks
 
 N_INPUTS, DIM = 64, 32
 
@@ -51,23 +51,15 @@ def write_encoder(path: Path, *, seed: int = 0) -> Path:
 
 
 @pytest.fixture
-def windows() -> list[tuple[Group, Features]]:
+def windows() -> list[Features]:
     rng = np.random.default_rng(1)
-    groups: list[Group] = [("fan", "near", "source"), ("fan", "near", "target")]
-    return [
-        (groups[i % 2], {"x": rng.standard_normal((1, N_INPUTS)).astype(np.float32)})
-        for i in range(24)
-    ]
+    return [{"x": rng.standard_normal((1, N_INPUTS)).astype(np.float32)} for _ in range(24)]
 
 
-def score(groups: Sequence[Group], embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Leave-one-out scores of windows that take turns between the domains."""
-    rows = normalise_rows(embeddings[:, 0])
-    banks: Banks = {"source": rows[::2], "target": rows[1::2]}
-    scores = np.empty(len(groups))
-    for i, domain in enumerate(banks):
-        scores[i::2] = leave_one_out_scores(banks, DldnSpec())[domain]
-    return scores
+def score(embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Score each window by the others."""
+    references = ReferenceSet.known_to_all(normalise_rows(embeddings))
+    return held_out_scores({"source": references}, {"source": np.arange(24)}, DldnSpec())["source"]
 
 
 def compare(tmp_path: Path, int8: Path, windows: list, **tolerance: float):
@@ -82,7 +74,7 @@ def compare(tmp_path: Path, int8: Path, windows: list, **tolerance: float):
 def int8(tmp_path: Path, windows: list) -> Path:
     write_encoder(tmp_path / "fp32.onnx")
     path = tmp_path / "int8.onnx"
-    quantize_encoder(tmp_path / "fp32.onnx", path, [w for _, w in windows], TARGETS["x86-64"])
+    quantize_encoder(tmp_path / "fp32.onnx", path, windows, TARGETS["x86-64"])
     return path
 
 
@@ -115,7 +107,7 @@ def test_encoder_that_was_not_quantized_is_refused(tmp_path: Path, windows: list
 def test_encoder_of_other_weights_is_refused(tmp_path: Path, windows: list) -> None:
     write_encoder(tmp_path / "fp32.onnx")
     write_encoder(tmp_path / "other.onnx", seed=7)
-    quantize_encoder(tmp_path / "other.onnx", tmp_path / "int8.onnx", [w for _, w in windows],
+    quantize_encoder(tmp_path / "other.onnx", tmp_path / "int8.onnx", windows,
                      TARGETS["x86-64"])  # fmt: skip
 
     report = compare(tmp_path, tmp_path / "int8.onnx", windows, cosine_mean=0.98)

@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import System, WeightedSum, system_named
 from edge_asd.errors import DataError, UsageError
-from edge_asd.scoring.bank import ExactBank
-from edge_asd.scoring.kinds import DirectSpec, ReferenceSpec
+from edge_asd.scoring.ensemble import ReferenceSet, ReferenceSets, open_exact
+from edge_asd.scoring.held_out import Groups
+from edge_asd.scoring.kinds import DirectSpec
 from edge_asd.scoring.scorer import (
     BankScorer,
     Scorer,
-    leave_one_out_scores,
     normalise_rows,
 )
 from edge_asd_export.calibration.scoring import (
     SCORINGS,
-    Banks,
     Scoring,
     centre_banks,
     clip_scores,
-    make_banks,
+    make_references,
     normal_scores,
     scorings_of,
+    take_groups,
 )
 from edge_asd_export.training.training_set import ClassName
 
@@ -47,18 +47,16 @@ def train() -> dict[Domain, NDArray[np.float32]]:
 
 
 @pytest.fixture
-def centres() -> Banks:
-    return {"source": normalise_rows(embeddings(4, 2, 1)[:, 0])}
+def centres() -> ReferenceSets:
+    return {"source": ReferenceSet.known_to_all(normalise_rows(embeddings(4, 2, 1)))}
 
 
-def device_scorer(banks: Banks, scoring: Scoring) -> Scorer:
+def device_scorer(banks: ReferenceSets, scoring: Scoring) -> Scorer:
     """What a bundle with this scorer and these banks opens."""
     spec = scoring.spec
     if isinstance(spec, DirectSpec):
         return spec
-    found = spec.normalisations(banks)
-    opened = {d: ExactBank(rows, found[d], spec.distance) for d, rows in banks.items()}
-    return BankScorer(opened, spec.average)
+    return BankScorer(open_exact(banks, spec), spec.average)
 
 
 @pytest.mark.parametrize("name", SCORINGS)
@@ -67,10 +65,10 @@ def test_scores_of_clips_are_those_of_the_device(
     name: str,
     n_segments: int,
     train: Mapping[Domain, NDArray[np.float32]],
-    centres: Banks,
+    centres: ReferenceSets,
 ) -> None:
     scoring = SCORINGS[name]
-    banks = make_banks(train, scoring, centres)
+    banks = make_references(train, scoring, centres)
     clips = embeddings(10, 7, n_segments)
 
     scores = clip_scores(clips, banks, scoring)
@@ -81,42 +79,60 @@ def test_scores_of_clips_are_those_of_the_device(
     assert scores == pytest.approx([device.score(clip) for clip in clips], rel=ROUNDING)
 
 
+def every_clip_a_take(rows: Mapping[Domain, NDArray[np.float32]]) -> Groups:
+    return {"source": np.arange(len(rows["source"])), "target": 30 + np.arange(len(rows["target"]))}
+
+
 @pytest.mark.parametrize("name", [n for n, s in SCORINGS.items() if s.references == "clips"])
-def test_a_training_clip_is_scored_without_itself(
+def test_a_training_clip_is_scored_without_its_take(
     name: str, train: Mapping[Domain, NDArray[np.float32]]
 ) -> None:
     scoring = SCORINGS[name]
-    banks = make_banks(train, scoring, {})
+    references = make_references(train, scoring, {})
+    groups = take_groups(every_clip_a_take(train), references)
 
-    scores = normal_scores(train, banks, scoring)
+    scores = normal_scores(train, references, scoring, groups)
 
-    assert isinstance(scoring.spec, ReferenceSpec)
-    expected = leave_one_out_scores(banks, scoring.spec)
+    apart = {d: own.some(groups[d] != 3) for d, own in references.items()}
     for domain, rows in train.items():
-        np.testing.assert_array_equal(scores[domain], expected[domain])
-        assert (scores[domain] > clip_scores(rows, banks, scoring)).all()
+        assert scores[domain][3] == pytest.approx(
+            clip_scores(rows[3:4], apart, scoring)[0], rel=ROUNDING
+        )
+
+
+def test_an_ensemble_has_a_group_for_each_member(
+    train: Mapping[Domain, NDArray[np.float32]],
+) -> None:
+    folds = {domain: np.arange(len(rows)) % 4 - 1 for domain, rows in train.items()}
+    scoring = SCORINGS["nearest"]
+
+    references = make_references(train, scoring, {}, folds=folds, members=N_SEGMENTS)
+
+    groups = take_groups(every_clip_a_take(train), references)
+    assert references["source"].rows.shape == (30, N_SEGMENTS, DIM)
+    assert groups["source"][:9].tolist() == [0, 0, 1, 2, 4, 0, 1, 2, 8]
 
 
 @pytest.mark.parametrize("name", [n for n, s in SCORINGS.items() if s.references != "clips"])
 def test_what_a_network_has_learned_cannot_forget_a_clip(
-    name: str, train: Mapping[Domain, NDArray[np.float32]], centres: Banks
+    name: str, train: Mapping[Domain, NDArray[np.float32]], centres: ReferenceSets
 ) -> None:
     scoring = SCORINGS[name]
-    banks = make_banks(train, scoring, centres)
+    banks = make_references(train, scoring, centres)
 
-    scores = normal_scores(train, banks, scoring)
+    scores = normal_scores(train, banks, scoring, every_clip_a_take(train))
 
     for domain, rows in train.items():
         np.testing.assert_array_equal(scores[domain], clip_scores(rows, banks, scoring))
 
 
-def test_centres_are_scored_by_the_largest_cosine_of_each_segment(centres: Banks) -> None:
+def test_centres_are_scored_by_the_largest_cosine_of_each_segment(centres: ReferenceSets) -> None:
     clips = embeddings(10, 7)
 
     scores = clip_scores(clips, centres, SCORINGS["centres"])
 
     unit = clips / np.linalg.norm(clips, axis=-1, keepdims=True)
-    cosine = (unit @ centres["source"].T).max(axis=-1)
+    cosine = (unit @ centres["source"].rows[:, 0].T).max(axis=-1)
     np.testing.assert_allclose(scores, (1 - cosine).mean(axis=1), atol=1e-6)
 
 
@@ -125,14 +141,16 @@ def test_one_training_clip_gives_no_threshold() -> None:
     scoring = SCORINGS["nearest"]
 
     with pytest.raises(DataError, match="at least two training clips"):
-        normal_scores(alone, make_banks(alone, scoring, {}), scoring)
+        normal_scores(
+            alone, make_references(alone, scoring, {}), scoring, {"source": np.zeros(1, int)}
+        )
 
 
 def test_centres_of_a_network_without_any_are_refused(
     train: Mapping[Domain, NDArray[np.float32]],
 ) -> None:
     with pytest.raises(DataError, match="without class centres"):
-        make_banks(train, SCORINGS["centres"], {})
+        make_references(train, SCORINGS["centres"], {})
 
 
 TWO = System("two", "", WeightedSum(("a@near", "a@far", "b@stereo")))
@@ -219,7 +237,7 @@ def test_centres_are_those_of_the_machine_its_view_and_domain(
 
     assert banks.keys() == rows.keys()
     for domain, index in rows.items():
-        np.testing.assert_array_equal(banks[domain], centres[index])
+        np.testing.assert_array_equal(banks[domain].rows[:, 0], centres[index])
 
 
 def test_a_network_without_centres_gives_no_banks() -> None:
