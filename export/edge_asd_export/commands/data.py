@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from edge_asd_export.data.clips import Inventory
+    from edge_asd_export.table import Table
 
 __all__ = ["data"]
 
@@ -28,6 +30,13 @@ def check(
         list[Path],
         typer.Argument(metavar="DIR", help="Folders of machine folders, or machine folders."),
     ],
+    takes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of file, take: which clips are of one recording.  [default: found]",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
 ) -> None:
     """Read every clip; print an inventory and everything that is wrong.
@@ -36,24 +45,35 @@ def check(
     `DIR/<machine>/test/*.wav` (or `.flac`), two channels (near, far), 16 kHz, all clips of a
     machine equally long, names like `section_00_source_train_normal_0000_spd_1.wav`.
 
+    Takes, training clips that share sound, are found and written beside the clips as `takes.csv`
+    (columns file, take); where that file is, it is read instead.
+
     Exit code: 0 all clips are usable, 1 there are problems, 2 a folder is missing.
 
     Try:
 
     `edge-asd data check recordings`
 
+    `edge-asd data check recordings --takes my_takes.csv`
+
     `edge-asd data check dev_data eval_data --json | jq .problems`
     """
     from edge_asd_export.data.clips import scan
-    from edge_asd_export.data.inventory import inventory_json
+    from edge_asd_export.data.inventory import inventory_json, inventory_table, takes_table
+    from edge_asd_export.data.takes import takes_of
     from edge_asd_export.progress import progress_bar
 
     with progress_bar("reading clips", transient=True) as advance:
         inventory = scan(folders, progress=advance)
+    with progress_bar("comparing clips", transient=True) as advance:
+        say = partial(typer.echo, err=True)
+        of_clips = takes_of(inventory.machines, file=takes, say=say, progress=advance)
     if as_json:
-        typer.echo(json.dumps(inventory_json(inventory), indent=2))
+        typer.echo(json.dumps(inventory_json(inventory, of_clips), indent=2))
     else:
-        _print_inventory(inventory)
+        _print_table(inventory_table(inventory))
+        _print_table(takes_table(inventory, of_clips))
+        _print_problems(inventory)
     if inventory.problems:
         raise typer.Exit(1)
 
@@ -111,6 +131,7 @@ def fetch(
     from edge_asd_export.data.clips import scan
     from edge_asd_export.data.fetch import fetch as fetch_part
     from edge_asd_export.data.fetch_catalogue import load_catalogue
+    from edge_asd_export.data.inventory import inventory_table
     from edge_asd_export.progress import download_bars
 
     catalogue = load_catalogue(data_set)
@@ -128,7 +149,8 @@ def fetch(
     trainless = [folder for folder in folders if not (folder / "train").is_dir()]
     found = scan(folders, read_samples=False)
     inventory = replace(found, problems=[p for p in found.problems if p.path not in trainless])
-    _print_inventory(inventory)
+    _print_table(inventory_table(inventory))
+    _print_problems(inventory)
     for folder in trainless:
         typer.echo(f"{folder.name}: no train clips yet; fetch the other part into {out}", err=True)
     typer.echo(
@@ -138,13 +160,15 @@ def fetch(
         raise typer.Exit(1)
 
 
-def _print_inventory(inventory: Inventory) -> None:
+def _print_table(table: Table) -> None:
     from rich.console import Console
 
-    from edge_asd_export.data.inventory import inventory_table
     from edge_asd_export.table import as_rich
 
-    Console().print(as_rich(inventory_table(inventory)))
+    Console().print(as_rich(table))
+
+
+def _print_problems(inventory: Inventory) -> None:
     for problem in inventory.problems:
         typer.echo(f"{problem.path}: {problem.reason}")
     n_problems = len(inventory.problems)

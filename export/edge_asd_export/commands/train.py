@@ -24,6 +24,13 @@ def train(
     out: Annotated[
         Path | None, typer.Option(help="Run folder.  [default: runs/SYSTEM-DATE-TIME]")
     ] = None,
+    takes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of file, take: which clips are of one recording.  [default: found]",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run, such as `runs/latest`.")
     ] = None,
@@ -64,6 +71,10 @@ def train(
     conditions apart, and thereby what matters in their sound. Every clip is read and checked
     first.
 
+    Clips that share sound, cut from one recording or with one noise under them, are a take. Takes
+    are found once and written beside the clips as `takes.csv`, and never divided between what is
+    learned and what is held out of it.
+
     The run folder gets the settings, a log (CSV) and a loss curve (PNG) per network, and a
     checkpoint after each epoch. Ctrl-C stops; `--resume` goes on as if nothing had happened.
     Several processes share the work under `torchrun`.
@@ -96,7 +107,7 @@ def train(
     if beats_checkpoint is not None:
         set_ = [*(set_ or []), f"beats.checkpoint={beats_checkpoint.resolve()}"]
     if resume is not None:
-        given = (data, out, config, set_, epochs, batch_size, *overrides.values())
+        given = (data, out, takes, config, set_, epochs, batch_size, *overrides.values())
         if any(value is not None for value in given):
             raise UsageError("--resume takes data and settings from the run; give it alone")
         plan = resumed_run(resume.resolve())
@@ -106,6 +117,6 @@ def train(
         settings = read_settings(
             config, overrides, set_ or [], epochs=epochs, batch_size=batch_size
         )
-        plan = new_run(out, settings, data)
+        plan = new_run(out, settings, data, takes)
     with process_group(where) as processes:
         train_all(plan, where, processes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from edge_asd.recordings.clip_name import NO_ATTRIBUTE
-from edge_asd_export.data.clips import Inventory, MachineClips
+from edge_asd_export.data.clips import Clip, Inventory, MachineClips
 from edge_asd_export.table import Row, Table
 
-__all__ = ["inventory_json", "inventory_table"]
+__all__ = ["inventory_json", "inventory_table", "takes_table"]
 
 _COLUMNS = {
     "train source/target": (("train", "source", "normal"), ("train", "target", "normal")),
@@ -17,6 +18,7 @@ _COLUMNS = {
     "test target normal/anomaly": (("test", "target", "normal"), ("test", "target", "anomaly")),
     "test anonymous": (("test", None, None),),
 }
+_ALL = "all"  # domains
 
 
 def inventory_table(inventory: Inventory) -> Table:
@@ -45,8 +47,33 @@ def inventory_table(inventory: Inventory) -> Table:
     return Table("inventory", "", (rows,), ("machine",))
 
 
-def inventory_json(inventory: Inventory) -> dict[str, Any]:
-    """The table and the problems as values that `json.dumps` takes."""
+def takes_table(inventory: Inventory, takes: Mapping[Clip, str]) -> Table:
+    """How much independent sound the training clips hold: of each domain, and of all."""
+    rows = [
+        Row(
+            {
+                "machine": machine.name,
+                "domain": domain,
+                "train clips": str(sum(n_clips)),
+                "takes": str(len(n_clips)),
+                "largest": str(max(n_clips)),
+                "independent minutes": f"{len(n_clips) * _clip_s(machine) / 60:.1f}",
+                "least rate per window": f"{100 / (len(n_clips) + 1):.1f} %",
+            }
+        )
+        for machine in inventory.machines.values()
+        for domain, n_clips in _take_sizes(machine, takes).items()
+    ]
+    note = (
+        "A take is a continuous recording: clips that share sound, cut from one recording or with "
+        "one noise under them, are one take and count once. With n takes, a rate of false alarms "
+        "below 1 / (n + 1) is extrapolated."
+    )
+    return Table("takes", "", (rows,), ("machine", "domain"), note)
+
+
+def inventory_json(inventory: Inventory, takes: Mapping[Clip, str]) -> dict[str, Any]:
+    """The tables and the problems as values that `json.dumps` takes."""
     return {
         "machines": {
             machine.name: {
@@ -56,6 +83,9 @@ def inventory_json(inventory: Inventory) -> dict[str, Any]:
                 "clips": {
                     "_".join(part for part in cell if part): n_clips
                     for cell, n_clips in sorted(_counts(machine).items(), key=str)
+                },
+                "takes": {
+                    domain: len(n_clips) for domain, n_clips in _take_sizes(machine, takes).items()
                 },
             }
             for machine in inventory.machines.values()
@@ -68,6 +98,15 @@ def inventory_json(inventory: Inventory) -> dict[str, Any]:
 
 def _counts(machine: MachineClips) -> Counter[tuple[str, str | None, str | None]]:
     return Counter((clip.split, clip.domain, clip.label) for clip in machine.clips)
+
+
+def _take_sizes(machine: MachineClips, takes: Mapping[Clip, str]) -> dict[str, list[int]]:
+    """Clips of each take, by domain and in all."""
+    sizes: dict[str, Counter[str]] = {}
+    for clip in machine.train:
+        for domain in (clip.domain or "", _ALL):
+            sizes.setdefault(domain, Counter())[takes[clip]] += 1
+    return {domain: list(sizes[domain].values()) for domain in sorted(sizes)}
 
 
 def _clip_s(machine: MachineClips) -> float:

@@ -16,10 +16,9 @@ from edge_asd.audio.takes import joined, shared_sound
 from edge_asd.errors import UsageError
 from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
+from edge_asd_export.data.folds import N_FOLDS
 
-__all__ = ["takes_of"]
-
-_N_PARTS = 5  # into which the takes of a domain can be divided, to hold one out
+__all__ = ["divisible", "takes_line", "takes_of"]
 
 Say = Callable[[str], None]
 
@@ -35,9 +34,7 @@ def takes_of(
 
     They are read from the `takes.csv` of each machine, and found and written there where clips
     are not named. Where nearly all clips of a domain share sound with each other, takes are
-    cut where they share least, so that none has more than a fifth of the domain's clips; and
-    where a table names one take for all of a domain, it is divided into five that follow each
-    other. Without that, nothing could be held out.
+    cut where they share least, so that none has more than a fifth of the domain's clips.
 
     Parameters
     ----------
@@ -54,7 +51,7 @@ def takes_of(
         When a table cannot be used, or a clip cannot be read.
     """
     if file is not None:
-        return _divided(machines, _all_named(machines, file))
+        return _all_named(machines, file)
     named = {name: _beside(machine, say) for name, machine in machines.items()}
     unknown = [m for name, m in machines.items() if any(c not in named[name] for c in m.train)]
     n_pairs = {machine.name: _n_pairs(len(machine.train)) for machine in unknown}
@@ -70,20 +67,30 @@ def takes_of(
         n_before += n_pairs[machine.name]
     if refusals:
         say(f"{refusals[0]}: takes are found again each time")
-    together = {clip: take for takes in named.values() for clip, take in takes.items()}
-    return _divided(machines, together)
+    return {clip: take for takes in named.values() for clip, take in takes.items()}
 
 
-def _divided(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -> dict[Clip, str]:
-    """The takes; the only one of a domain is divided, as if it were some that follow each other."""
+def takes_line(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -> str:
+    """How many takes each machine has, in one line."""
+    counts = [
+        f"{name} {len({takes[clip] for clip in machine.train})} of {len(machine.train)} clips"
+        for name, machine in machines.items()
+    ]
+    return f"takes (clips that share sound are one): {', '.join(counts)}"
+
+
+def divisible(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -> dict[Clip, str]:
+    """Return the takes with the only one of a domain divided into some that follow each other.
+
+    Without that, nothing of the domain could be held out.
+    """
     divided = dict(takes)
     for machine in machines.values():
         for domain in {clip.domain for clip in machine.train}:
             clips = [clip for clip in machine.train if clip.domain == domain]
-            if len(clips) == 1 or len({takes[clip] for clip in clips}) > 1:
-                continue
-            for i, clip in enumerate(clips):
-                divided[clip] = f"{takes[clip]}, part {1 + i * _N_PARTS // len(clips)}"
+            if len(clips) > 1 and len({takes[clip] for clip in clips}) == 1:
+                for i, clip in enumerate(clips):
+                    divided[clip] = f"{takes[clip]}, part {1 + i * N_FOLDS // len(clips)}"
     return divided
 
 
@@ -103,19 +110,18 @@ def _found(
         shared,
         known=[named.get(clip) for clip in clips],
         parts=[clip.domain for clip in clips],
-        most=lambda n_clips: max(2, math.ceil(n_clips / _N_PARTS)),
+        most=lambda n_clips: max(2, math.ceil(n_clips / N_FOLDS)),
     )
     names = {n: named[clip] for n, clip in zip(numbers, clips, strict=True) if clip in named}
     free = (name for name in map(str, count(1)) if name not in set(named.values()))
     for n in sorted(set(numbers) - names.keys()):
         names[n] = next(free)
     takes = {clip: names[n] for n, clip in zip(numbers, clips, strict=True)}
-    n_cut = sum(numbers[pair.first] != numbers[pair.second] for pair in shared)
-    cut = f", {n_cut} of them between takes that would have become too large" if n_cut else ""
-    say(
-        f"{machine.name}: {len(clips)} clips are {len(set(numbers))} takes; {len(shared)} pairs "
-        f"of clips share sound{cut}"
-    )
+    if n_cut := sum(numbers[pair.first] != numbers[pair.second] for pair in shared):
+        say(
+            f"{machine.name}: so many clips share sound that takes are cut where they share least; "
+            f"{n_cut} of {len(shared)} pairs that share some lie in two takes"
+        )
     return takes
 
 

@@ -14,8 +14,9 @@ import torch
 from edge_asd.bundle.system import system_named
 from edge_asd.command_line import as_typed
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import MachineClips, require_clean_train, require_enough, scan
+from edge_asd_export.data.clips import Clip, MachineClips, require_clean_train, require_enough, scan
 from edge_asd_export.data.folds import assign_folds
+from edge_asd_export.data.takes import divisible, takes_line, takes_of
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
@@ -36,8 +37,14 @@ class RunPlan:
     tasks: Mapping[str, PlannedTask]
 
 
-def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPlan:
+def new_run(
+    out: Path | None, settings: TrainConfig, data: list[Path], takes: Path | None = None
+) -> RunPlan:
     """Return a new run on all machines of the data.
+
+    Parameters
+    ----------
+    takes : a table of the takes of all clips; None: those beside the clips, found where missing
 
     Raises
     ------
@@ -62,7 +69,7 @@ def new_run(out: Path | None, settings: TrainConfig, data: list[Path]) -> RunPla
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
     clips = [clip for machine in machines.values() for clip in machine.train]
-    folds = assign_folds(clips, {}, settings.seed)
+    folds = assign_folds(clips, _takes(machines, takes), settings.seed)
     tasks = plan_tasks(settings, machines, folds)
     record = RunRecord(
         config=settings,
@@ -175,6 +182,15 @@ def _scan(data: list[Path]) -> dict[str, MachineClips]:
     for problem in require_clean_train(inventory):
         _tell(f"warning: {problem.path}: {problem.reason} (not trained on)")
     return inventory.machines
+
+
+def _takes(machines: Mapping[str, MachineClips], file: Path | None) -> dict[Clip, str]:
+    """Read or find which clips share sound, and what may be held out of each domain."""
+    quiet = not is_first_process()
+    with progress_bar("comparing clips", quiet=quiet, transient=True) as advance:
+        takes = takes_of(machines, file=file, say=_tell, progress=advance)
+    _tell(takes_line(machines, takes))
+    return divisible(machines, takes)
 
 
 def _windows(machines: Mapping[str, MachineClips]) -> dict[str, int]:

@@ -59,10 +59,33 @@ def test_json_holds_the_same_counts(recordings: Path) -> None:
                     "train_source_normal": 2,
                     "train_target_normal": 1,
                 },
+                "takes": {"all": 1, "source": 1, "target": 1},
             }
         },
         "problems": [],
     }
+
+
+def test_takes_are_counted_and_written_beside_the_clips(recordings: Path) -> None:
+    result = run(recordings)
+
+    rows = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fan")]
+    assert rows[-2:] == [
+        ["fan", "source", "2", "1", "2", "0.0", "50.0", "%"],
+        ["fan", "target", "1", "1", "1", "0.0", "50.0", "%"],
+    ]
+    assert "A take is a continuous recording" in result.stdout
+    assert (recordings / "fan" / "takes.csv").exists()
+
+
+def test_a_table_of_takes_that_names_too_little_exits_with_2(recordings: Path) -> None:
+    table = recordings / "mine.csv"
+    table.write_text("file,take\n")
+
+    result = run(recordings, "--takes", table)
+
+    assert "names no take for" in result.stderr
+    assert result.exit_code == 2
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

@@ -8,7 +8,7 @@ import soundfile
 
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import Inventory, scan
-from edge_asd_export.data.takes import takes_of
+from edge_asd_export.data.takes import divisible, takes_of
 
 RATE_HZ = 16_000
 N_CLIPS = 4
@@ -53,7 +53,7 @@ def test_takes_are_found_and_written_beside_the_clips(fan: Path) -> None:
 
     rows = (fan / "takes.csv").read_text().splitlines()
     assert rows[:2] == ["file,take", f"{clip(0)},1"]
-    assert said == ["fan: 4 clips are 2 takes; 2 pairs of clips share sound"]
+    assert said == []
 
 
 def test_takes_that_are_written_are_obeyed(fan: Path) -> None:
@@ -120,9 +120,18 @@ def test_a_given_file_must_name_every_clip(fan: Path, tmp_path: Path) -> None:
 
 
 def test_the_only_take_of_a_domain_is_divided_into_parts_that_follow_each_other(fan: Path) -> None:
-    (fan / "takes.csv").write_text("file,take\n" + "".join(f"{clip(i)},day\n" for i in range(4)))
+    machines = inventory(fan).machines
 
-    assert found(fan) == ["day, part 1", "day, part 2", "day, part 3", "day, part 4"]
+    divided = divisible(machines, dict.fromkeys(machines["fan"].train, "day"))
+
+    assert list(divided.values()) == ["day, part 1", "day, part 2", "day, part 3", "day, part 4"]
+
+
+def test_takes_that_are_several_are_not_divided(fan: Path) -> None:
+    machines = inventory(fan).machines
+    takes = takes_of(machines)
+
+    assert divisible(machines, takes) == takes
 
 
 def test_no_take_has_more_than_a_fifth_of_a_domain(tmp_path: Path) -> None:
@@ -130,9 +139,11 @@ def test_no_take_has_more_than_a_fifth_of_a_domain(tmp_path: Path) -> None:
     for i in range(11):
         write(tmp_path / "fan", i, day[i * RATE_HZ : (i + 4) * RATE_HZ])
 
-    takes = found(tmp_path / "fan")
+    said: list[str] = []
+    takes = found(tmp_path / "fan", say=said)
 
     assert max(takes.count(take) for take in takes) <= 3
+    assert "fan: so many clips share sound that takes are cut where they share least" in said[0]
 
 
 def test_progress_reaches_all_pairs(fan: Path) -> None:
