@@ -58,6 +58,21 @@ class EventSound:
             for end in range(first_end, min(last_end, audio.shape[1]) + 1, hop_samples):
                 yield audio[:, end - window_samples : end]
 
+    def clips(self, clip_samples: int, sample_rate_hz: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the sound of the alarm in clips (2, clip_samples) that share no sample.
+
+        The first ends where the alarm's first window did, of the last at least half lies
+        before the end of the alarm; none spans a gap.
+        """
+        for stretch in self.stretches:
+            audio = resample(stretch.audio, self.sample_rate_hz, sample_rate_hz)
+            first_end = round((self.above_from_s - stretch.start_s) * sample_rate_hz)
+            last_end = round((self.above_to_s - stretch.start_s) * sample_rate_hz)
+            start = max(first_end - clip_samples, 0)
+            while start + clip_samples <= audio.shape[1] and 2 * (last_end - start) >= clip_samples:
+                yield audio[:, start : start + clip_samples]
+                start += clip_samples
+
 
 def find_event(states: Iterable[StateFolder], event: str) -> tuple[StateFolder, str]:
     """Return whose alarm it is, and its id.
