@@ -16,7 +16,7 @@ from edge_asd_export.data.clips import Clip, scan
 from edge_asd_export.data.folds import assign_folds
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.recipes import RECIPES
-from edge_asd_export.training.run import Run, RunRecord, folds_record
+from edge_asd_export.training.run import Run, RunRecord, clips_record
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import train_network
 
@@ -101,7 +101,7 @@ def new_run(
         machines=windows,
         tasks={name: task.record for name, task in tasks.items()},
         tools={},
-        folds=folds_record(folds),
+        folds=clips_record(folds),
     )
     run = Run(path, record)
     run.write()

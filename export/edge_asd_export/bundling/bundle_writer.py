@@ -46,7 +46,6 @@ from edge_asd_export.calibration.calibration import (
     require_labels,
 )
 from edge_asd_export.calibration.scoring import scorings_of
-from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
 __all__ = ["WrittenBundle", "write_bundle"]
@@ -68,7 +67,6 @@ def write_bundle(
     options: ExportOptions,
     progress: ExportProgress,
     labelled: LabelledClips | None = None,
-    takes: Mapping[Clip, str] | None = None,
 ) -> WrittenBundle:
     """Turn a finished run into a bundle at `out`, replacing a bundle that is there.
 
@@ -80,7 +78,6 @@ def write_bundle(
     ----------
     clips : training clips of every machine
     labelled : development clips whose labels choose the fusion weights; None: no labels do
-    takes : of the training clips; one that is absent is a take of its own
 
     Raises
     ------
@@ -90,7 +87,8 @@ def write_bundle(
     """
     system = system_named(options.system or run.record.config.systems[0])
     scorings = scorings_of(system, options.scorers)
-    job = ExportJob(run, system, scorings, clips, options, progress, takes or {})
+    takes = run.takes(clip for own in clips.values() for clip in own)
+    job = ExportJob(run, system, scorings, clips, options, progress, takes)
     if labelled:
         require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:

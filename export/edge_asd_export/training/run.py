@@ -15,7 +15,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -28,9 +28,11 @@ from edge_asd_export.data.folds import NO_FOLD
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["Run", "RunRecord", "TaskRecord", "folds_record", "point_latest_at", "save_checkpoint"]
+__all__ = ["Run", "RunRecord", "TaskRecord", "clips_record", "point_latest_at", "save_checkpoint"]
 
 RECORD_NAME = "run.json"
+
+_T = TypeVar("_T")
 
 
 class TaskRecord(Record):
@@ -51,7 +53,9 @@ class RunRecord(Record):
     machines: dict[str, int]  # window length in samples, by machine
     tasks: dict[str, TaskRecord]  # by network
     tools: dict[str, str]
-    folds: Mapping[str, Mapping[str, int]] = {}  # by machine, then clip; of the training clips
+    # By machine, then clip; of the training clips.
+    folds: Mapping[str, Mapping[str, int]] = {}
+    takes: Mapping[str, Mapping[str, str]] = {}  # those of runs before there were takes: none
 
 
 class Run:
@@ -99,6 +103,13 @@ class Run:
             for clip in clips
         }
 
+    def takes(self, clips: Iterable[Clip]) -> dict[Clip, str]:
+        """Return the take that each clip belonged to, where it is known."""
+        named = {
+            clip: self.record.takes.get(clip.machine, {}).get(clip.path.stem) for clip in clips
+        }
+        return {clip: take for clip, take in named.items() if take is not None}
+
     def n_epochs(self, network: str) -> int:
         """How long a network is to be trained."""
         return self.record.config.of(network).epochs
@@ -124,11 +135,11 @@ class Run:
         return state is not None and state["epoch"] >= self.n_epochs(network)
 
 
-def folds_record(folds: Mapping[Clip, int]) -> dict[str, dict[str, int]]:
-    """Return folds as a run records them: by machine, then by the clip's name."""
-    record: dict[str, dict[str, int]] = {}
-    for clip, fold in folds.items():
-        record.setdefault(clip.machine, {})[clip.path.stem] = fold
+def clips_record(values: Mapping[Clip, _T]) -> dict[str, dict[str, _T]]:
+    """Return folds or takes as a run records them: by machine, then by the clip's name."""
+    record: dict[str, dict[str, _T]] = {}
+    for clip, value in values.items():
+        record.setdefault(clip.machine, {})[clip.path.stem] = value
     return record
 
 

@@ -21,7 +21,7 @@ from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.training.recipes import recipe_of
-from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, folds_record, point_latest_at
+from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, clips_record, point_latest_at
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
 from edge_asd_export.training.training_log import draw_loss_curve
@@ -69,7 +69,8 @@ def new_run(
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
     clips = [clip for machine in machines.values() for clip in machine.train]
-    folds = assign_folds(clips, _takes(machines, takes), settings.seed)
+    of_clips = _takes(machines, takes)
+    folds = assign_folds(clips, of_clips, settings.seed)
     tasks = plan_tasks(settings, machines, folds)
     record = RunRecord(
         config=settings,
@@ -79,7 +80,8 @@ def new_run(
         machines=windows,
         tasks={name: task.record for name, task in tasks.items()},
         tools={name: version(name) for name in ("edge-asd", "torch", "numpy")},
-        folds=folds_record(folds),
+        folds=clips_record(folds),
+        takes=clips_record(of_clips),
     )
     run = Run(path, record)
     for name in tasks:

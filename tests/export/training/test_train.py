@@ -10,9 +10,12 @@ import torch
 from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
+from edge_asd_export.data.clips import scan
 from edge_asd_export.extractors.fkie.learner import FkieLearner
+from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.run import Run, point_latest_at
 from edge_asd_export.training.train import load_learner, train_network
+from edge_asd_export.training.train_run import new_run as planned_run
 from edge_asd_export.training.training_log import EpochLog, append_log, draw_loss_curve
 
 CPU = torch.device("cpu")
@@ -174,3 +177,19 @@ def test_a_real_folder_called_latest_is_left_alone(tmp_path: Path) -> None:
     point_latest_at(tmp_path / "a")
 
     assert not (tmp_path / "latest").is_symlink()
+
+
+def test_a_new_run_never_divides_a_take_and_records_takes_and_folds(
+    small_data: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "takes.csv"
+    files = sorted(small_data.glob("*/train/*.wav"))
+    rows = [f"{file.relative_to(small_data)},day {i % 3}\n" for i, file in enumerate(files)]
+    table.write_text("file,take\n" + "".join(rows))
+
+    run = planned_run(tmp_path / "run", TrainConfig(), [small_data], table).run
+
+    clips = [clip for machine in scan([small_data]).machines.values() for clip in machine.train]
+    takes, folds = run.takes(clips), run.folds(clips)
+    assert len({(clip.machine, takes[clip]) for clip in clips}) == 6
+    assert len({(clip.machine, takes[clip], folds[clip]) for clip in clips}) == 6
