@@ -26,7 +26,7 @@ from edge_asd.errors import UsageError
 from edge_asd.recordings.clip_name import MOST_CLIPS, SAMPLE_RATE_HZ, ClipName, Label, Split
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.machine import Condition, Machine
-from edge_asd_export.synth.scene import Draws, render
+from edge_asd_export.synth.scene import Draws, Scene, render
 from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = [
@@ -102,12 +102,15 @@ class PlannedClip:
 
     def render(self, machine: Machine, settings: DataSetSettings) -> NDArray[np.float32]:
         """Near and far recording, (2, n_samples) float32; a fault is there throughout."""
+        return self.scene(machine, settings).recording
+
+    def scene(self, machine: Machine, settings: DataSetSettings) -> Scene:
+        """The summands of the recording."""
         draws = Draws(settings.seed, (machine.name, self.split, self.domain, self.index))
         # Drawn also for a healthy clip: what is drawn must not depend on the label.
         drawn = draws.of("severity").uniform(*SEVERITIES[self.level or "strong"])
         severity = np.full(settings.n_samples, drawn if self.fault else 0.0)
-        scene = render(machine, self.condition, self.domain, draws, severity, fault=self.fault)
-        return scene.recording
+        return render(machine, self.condition, self.domain, draws, severity, fault=self.fault)
 
 
 def synthesize(
