@@ -34,11 +34,11 @@ $(DEMO)/bundle/manifest.json:
 	$(MAKE) demo
 
 bench: setup $(DEMO)/bundle/manifest.json  ## time the demo's bundle on this machine
-	$(BIN)/edge-asd bench --bundle $(DEMO)/bundle --machine valve --json $(DEMO)/bench.json
+	$(BIN)/edge-asd bench --bundle $(DEMO)/bundle --machine synthetic-valve --json $(DEMO)/bench.json
 
 soak: setup $(DEMO)/bundle/manifest.json  ## 24 hours of sound through the monitor, about ten minutes
 	$(BIN)/python -m benchmarks.soak --bundle $(DEMO)/bundle --data $(DEMO)/recordings \
-		--machine valve --json $(DEMO)/soak.json
+		--machine synthetic-valve --json $(DEMO)/soak.json
 
 clean:  ## remove what the tools and the demo made, keep .venv
 	rm -rf $(DEMO) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

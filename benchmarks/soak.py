@@ -1,6 +1,6 @@
 """A day of sound through the real runtime, with everything going wrong now and then.
 
-    python -m benchmarks.soak --bundle demo/bundle --data demo/recordings --machine valve
+    python -m benchmarks.soak --bundle demo/bundle --data demo/recordings --machine synthetic-valve
 
 Sound is real files in simulated time (`simulated_card.py`); the bundle, the capture with
 its watchdogs, the monitor, the event folders, the spool and the MQTT broker are real. The

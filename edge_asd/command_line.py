@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "as_typed", "program"]
+__all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "again", "as_typed", "program"]
 
 DEVICE_COMMANDS = (
     *("listen", "alarms", "ack", "shelve", "enroll", "teach", "forget"),
@@ -39,6 +39,15 @@ def program() -> str:
     if called.name != _NAME or (found and called.exists() and Path(found).samefile(called)):
         return _NAME
     return shlex.quote(str(called))
+
+
+def again() -> list[str]:
+    """Return the words that start this program once more, as it was started.
+
+    What the child says then names commands as they can be typed, too.
+    """
+    called = sys.argv[0]
+    return [sys.executable, *([called] if Path(called).name == _NAME else ["-m", "edge_asd"])]
 
 
 def as_typed(text: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_asd.command_line import as_typed, program
+from edge_asd.command_line import again, as_typed, program
 
 HINT = "no run at runs/a: make one with 'edge-asd train DATA'"
 
@@ -73,6 +73,29 @@ def test_a_path_with_a_blank_is_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["/my programs/edge-asd"])
 
     assert program() == "'/my programs/edge-asd'"
+
+
+def test_a_child_of_a_script_is_that_script_and_speaks_of_it(tmp_path: Path) -> None:
+    script = tmp_path / "edge-asd"
+    script.write_text(
+        "import subprocess, sys\n"
+        "from edge_asd.command_line import again, program\n"
+        "print(program(), flush=True)\n"
+        "sys.argv[1:] or subprocess.run([*again(), 'child'], check=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.split() == [str(script), str(script)]
+
+
+def test_what_is_no_script_is_started_again_as_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/somewhere/pytest"])
+
+    assert again() == [sys.executable, "-m", "edge_asd"]
 
 
 def test_errors_and_help_of_an_inactive_environment_can_be_typed(tmp_path: Path) -> None:

@@ -63,7 +63,8 @@ def synth(
     They show that the whole path works; they say nothing about real machines. Two microphones
     (near, far), 16 kHz, 16-bit WAV, in the layout and naming of the DCASE challenge.
 
-    Machines: fan, gearbox, bearing, valve, slider. A data set appears complete or not at all.
+    Machines: fan, gearbox, bearing, valve, slider; their folders, and with them everything that is
+    made from them, are called synthetic-fan and so on. A data set appears complete or not at all.
     With `--stream` it writes one unbroken recording that is normal, then faulty, then normal
     again, and prints when the fault starts and ends.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clips import Clip, Inventory, MachineClips, machine_of, require_clean
 from edge_asd_export.evaluation.challenge_csv import Truth, read_ground_truth
 from edge_asd_export.evaluation.metrics import checked_clips
+from edge_asd_export.synth.dataset import NOTE_FILE
 
 __all__ = ["MachineTestSet", "name_bundles", "plan_test_sets"]
 
@@ -56,7 +57,7 @@ def plan_test_sets(
     ground_truth: Path | None = None,
     need_figures: bool = False,
 ) -> tuple[tuple[MachineTestSet, ...], tuple[str, ...]]:
-    """The test sets that every bundle can score, and warnings about what is left out.
+    """The test sets that every bundle can score, and what must be said with their figures.
 
     What can be refused is refused here, before minutes of scoring.
 
@@ -102,9 +103,20 @@ def plan_test_sets(
     if not test_sets:
         left_out = "; ".join(f"{name}: {reasons[name]}" for name in sorted(known & tested))
         raise DataError(f"nothing to compare: {left_out}")
-    return tuple(test_sets), tuple(
-        f"machine {name!r} is left out: {reason}" for name, reason in reasons.items()
-    )
+    warnings = (f"machine {name!r} is left out: {reason}" for name, reason in reasons.items())
+    return tuple(test_sets), (*warnings, *_synthetic(test_sets))
+
+
+def _synthetic(test_sets: Iterable[MachineTestSet]) -> Iterator[str]:
+    """What must be said of machines that do not exist."""
+    names = [
+        one.machine for one in test_sets if (one.clips[0].path.parent.parent / NOTE_FILE).is_file()
+    ]
+    if names:
+        yield (
+            f"{', '.join(names)}: synthetic recordings; their figures say that the software works, "
+            "and nothing about real machines"
+        )
 
 
 def _require_fit(found: MachineClips, bundle: str, manifest: Manifest) -> None:

@@ -6,7 +6,7 @@ from edge_asd.errors import UsageError
 from edge_asd_export.synth.bearing import BEARING
 from edge_asd_export.synth.fan import FAN
 from edge_asd_export.synth.gearbox import GEARBOX
-from edge_asd_export.synth.machine import Machine
+from edge_asd_export.synth.machine import SYNTHETIC, Machine
 from edge_asd_export.synth.slider import SLIDER
 from edge_asd_export.synth.valve import VALVE
 
@@ -18,7 +18,7 @@ MACHINES: dict[str, Machine] = {
 
 
 def find_machine(name: str) -> Machine:
-    """The machine of that name.
+    """The machine of that name, which may be the one that it is recorded as.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def find_machine(name: str) -> Machine:
         When there is none; the message lists those there are.
     """
     try:
-        return MACHINES[name]
+        return MACHINES[name.removeprefix(SYNTHETIC)]
     except KeyError:
         raise UsageError(
             f"no synthetic machine {name!r}; there are {', '.join(MACHINES)}"

@@ -30,6 +30,7 @@ from edge_asd_export.synth.scene import Draws, Scene, render
 from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = [
+    "NOTE_FILE",
     "SEVERITIES",
     "DataSetSettings",
     "FaultLevel",
@@ -39,6 +40,8 @@ __all__ = [
 ]
 
 FaultLevel = Literal["subtle", "strong"]
+
+NOTE_FILE = "synthetic.json"  # beside the clips of a machine, which it says are synthetic
 
 SEVERITIES: dict[FaultLevel, tuple[float, float]] = {"subtle": (0.25, 0.45), "strong": (0.85, 1.15)}
 
@@ -123,6 +126,8 @@ def synthesize(
 ) -> None:
     """A data set of synthetic machines in `out`, complete or not at all.
 
+    Each has a folder of the name that it is recorded as, such as `synthetic-fan`.
+
     Parameters
     ----------
     out
@@ -147,7 +152,10 @@ def synthesize(
             stage = Path(unfinished)
             for machine in machines:
                 _synthesize_machine(
-                    stage / machine.name, machine, settings, lambda: progress(next(done), n_clips)
+                    stage / machine.recorded_as,
+                    machine,
+                    settings,
+                    lambda: progress(next(done), n_clips),
                 )
             for finished in sorted(stage.iterdir()):
                 _move_into_place(finished, out / finished.name)
@@ -192,7 +200,7 @@ def _synthesize_machine(
         "machine": machine.name,
         "recipe": asdict(settings),
     }
-    (folder / "synthetic.json").write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+    (folder / NOTE_FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
 def planned_clips(machine: Machine, settings: DataSetSettings) -> Iterator[PlannedClip]:

@@ -9,7 +9,9 @@ import numpy as np
 
 from edge_asd_export.synth.signals import Signal
 
-__all__ = ["Condition", "Machine", "Operation"]
+__all__ = ["SYNTHETIC", "Condition", "Machine", "Operation"]
+
+SYNTHETIC = "synthetic-"  # what names of machines that do not exist begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,8 @@ class Machine:
     target: tuple[Condition, ...]  # the operating points after a change of production
     faults: tuple[str, ...]
     sound: Callable[[Operation], Signal]
+
+    @property
+    def recorded_as(self) -> str:
+        """Name of its folder in a data set, and so in everything that is made from it."""
+        return f"{SYNTHETIC}{self.name}"

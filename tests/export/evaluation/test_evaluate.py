@@ -28,6 +28,7 @@ from edge_asd_export.data.clips import scan
 from edge_asd_export.evaluation.evaluate import FUSED, Evaluation, ScoredClips, evaluate_scores
 from edge_asd_export.evaluation.score_clips import score_machine
 from edge_asd_export.evaluation.test_sets import MachineTestSet, plan_test_sets
+from edge_asd_export.synth.dataset import NOTE_FILE
 
 SAME_SCORE = 1e-5  # evaluation and the device must agree to this
 MEAN_OF_FLOAT32 = 1e-6
@@ -103,6 +104,15 @@ def test_clips_at_another_rate_than_the_bundles_are_refused(tmp_path: Path) -> N
         plan_test_sets(
             scan([tmp_path]), {"hall": manifest().model_copy(update={"sample_rate_hz": 8000})}
         )
+
+
+def test_figures_of_synthetic_recordings_are_said_to_be_synthetic(tmp_path: Path) -> None:
+    write_machine(tmp_path / "fan")
+    (tmp_path / "fan" / NOTE_FILE).touch()
+
+    _, (warning,) = plan(tmp_path)
+
+    assert warning.startswith("fan: synthetic recordings; their figures say that the software")
 
 
 def test_machines_on_one_side_only_are_named_and_skipped(tmp_path: Path) -> None:

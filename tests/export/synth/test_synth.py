@@ -83,7 +83,7 @@ def test_a_data_set_reads_cleanly_in_the_layout_of_the_challenge(data_set: Path)
     inventory = scan([data_set])
 
     require_clean(inventory.problems)
-    assert set(inventory.machines) == set(MACHINES)
+    assert set(inventory.machines) == {f"synthetic-{name}" for name in MACHINES}
     for machine in inventory.machines.values():
         assert machine.window_samples == SMALL.n_samples
         kinds = [(clip.split, clip.domain, clip.label) for clip in machine.clips]
@@ -105,7 +105,7 @@ def test_clips_are_16_bit_stereo_at_16_khz_and_never_clip(data_set: Path) -> Non
 
 
 def test_attribute_tables_agree_with_the_file_names(data_set: Path) -> None:
-    with (data_set / "gearbox" / "attributes_00.csv").open() as file:
+    with (data_set / "synthetic-gearbox" / "attributes_00.csv").open() as file:
         rows = list(csv.DictReader(file))
 
     assert list(rows[0]) == ["file_name", "d1p", "d1v", "d2p", "d2v"]
@@ -117,24 +117,27 @@ def test_attribute_tables_agree_with_the_file_names(data_set: Path) -> None:
 
 
 def test_the_fault_table_names_every_anomalous_clip_and_no_other(data_set: Path) -> None:
-    with (data_set / "valve" / "faults_00.csv").open() as file:
+    with (data_set / "synthetic-valve" / "faults_00.csv").open() as file:
         listed = {row["file_name"]: row["fault"] for row in csv.DictReader(file)}
 
-    anomalous = {str(path.relative_to(data_set)) for path in data_set.glob("valve/test/*anomaly*")}
+    anomalous = {
+        str(path.relative_to(data_set)) for path in data_set.glob("*-valve/test/*anomaly*")
+    }
     assert set(listed) == anomalous
     assert set(listed.values()) == set(MACHINES["valve"].faults)
 
 
 def test_every_machine_says_that_it_is_synthetic(data_set: Path) -> None:
-    for name in MACHINES:
-        assert "Synthetic recordings" in (data_set / name / "synthetic.json").read_text()
+    for machine in MACHINES.values():
+        note = data_set / machine.recorded_as / "synthetic.json"
+        assert "Synthetic recordings" in note.read_text()
 
 
 def test_the_same_seed_gives_the_same_bytes(data_set: Path, tmp_path: Path) -> None:
     synthesize(tmp_path / "again", ["fan", "valve"], SMALL)
 
-    assert tree(tmp_path / "again" / "fan") == tree(data_set / "fan")
-    assert tree(tmp_path / "again" / "valve") == tree(data_set / "valve")
+    for name in ("synthetic-fan", "synthetic-valve"):
+        assert tree(tmp_path / "again" / name) == tree(data_set / name)
 
 
 def test_another_seed_gives_other_recordings(data_set: Path, tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_another_seed_gives_other_recordings(data_set: Path, tmp_path: Path) -> 
     synthesize(tmp_path / "other", ["fan"], other)
 
     name = "train/section_00_source_train_normal_0000_spd_1.wav"
-    first, second = (folder / "fan" / name for folder in (data_set, tmp_path / "other"))
+    first, second = (folder / "synthetic-fan" / name for folder in (data_set, tmp_path / "other"))
     assert first.read_bytes() != second.read_bytes()
 
 
@@ -283,13 +286,13 @@ def test_a_folder_that_holds_something_is_refused(tmp_path: Path) -> None:
 
 def test_force_replaces_machine_folders_and_leaves_the_rest(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    (tmp_path / "fan" / "train").mkdir(parents=True)
-    (tmp_path / "fan" / "train" / "old.wav").touch()
+    (tmp_path / "synthetic-fan" / "train").mkdir(parents=True)
+    (tmp_path / "synthetic-fan" / "train" / "old.wav").touch()
 
     synthesize(tmp_path, ["fan"], SMALL, force=True)
 
-    require_clean(scan([tmp_path / "fan"]).problems)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["fan", "precious.txt"]
+    require_clean(scan([tmp_path / "synthetic-fan"]).problems)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious.txt", "synthetic-fan"]
 
 
 def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -1,34 +1,19 @@
-"""The demo: what it replaces, what it shows, and, slowly, that all of it works."""
+"""The steps of the demo: what they are, what is kept, what is made anew."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from subprocess import CompletedProcess
 
 import pytest
 from typer.testing import CliRunner
 
 from edge_asd.cli import app
 from edge_asd.errors import EdgeAsdError, UsageError
-from edge_asd_export import demo
-from edge_asd_export.demo import Plan, run_demo
+from edge_asd_export.demo.plan import Plan, Planted
+from edge_asd_export.demo.run import run_demo
 
 PLAN = Plan()
-
-
-def event(kind: str, stream_time_s: float, **content: Any) -> dict[str, Any]:
-    return {"event": kind, "stream_time_s": stream_time_s, **content}
-
-
-EVENTS = (
-    event("started", 0.0),
-    event("score", 4.0, score=1.0, threshold=2.0),
-    event("score", 62.0, score=5.0, threshold=2.0),
-    event("alarm_raised", 64.0),
-    event("alarm_cleared", 104.0),
-    event("alarm_raised", 120.0),
-    event("stopped", 160.0),
-)
 
 
 def recorded_steps(
@@ -37,24 +22,20 @@ def recorded_steps(
     """Record the commands instead of running them; one may fail, and leave a file behind."""
     calls: list[list[str]] = []
 
-    class Done:
-        stdout = ""
-
-        def __init__(self, returncode: int) -> None:
-            self.returncode = returncode
-
-    def run(command: list[str], **_: object) -> Done:
+    def run(command: list[str], **_: object) -> CompletedProcess[bytes]:
         words = command[3:]
         calls.append(words)
+        if words[0] == "listen":
+            Path(words[words.index("--output") + 1]).touch()
         if words[0] != fails:
-            return Done(0)
+            return CompletedProcess(command, 0)
         if leaves:
             file = Path(words[words.index("--out") + 1]) / leaves
             file.parent.mkdir(parents=True)
             file.touch()
-        return Done(1)
+        return CompletedProcess(command, 1)
 
-    monkeypatch.setattr("edge_asd_export.demo.subprocess.run", run)
+    monkeypatch.setattr("edge_asd_export.demo.run.subprocess.run", run)
     return calls
 
 
@@ -68,18 +49,6 @@ def stopped_demo(
     recorded_steps(monkeypatch, during, leaves)
     with pytest.raises(EdgeAsdError, match=f"'edge-asd {during}' failed"):
         quiet_demo(out, plan)
-
-
-def test_alarms_are_pairs_and_the_last_may_still_be_on() -> None:
-    assert demo._alarms(EVENTS) == ((64.0, 104.0), (120.0, None))
-
-
-def test_the_picture_is_written_also_without_any_score(tmp_path: Path) -> None:
-    demo.draw(EVENTS, PLAN, tmp_path / "a.png")
-    demo.draw((), PLAN, tmp_path / "b.png")
-
-    for name in ("a.png", "b.png"):
-        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_demo_is_the_commands_of_a_user_in_their_order(
@@ -123,6 +92,19 @@ def test_a_demo_that_was_stopped_goes_on_after_its_last_finished_step(
     quiet_demo(tmp_path / "demo")
 
     assert [call[0] for call in calls] == then
+
+
+def test_another_fault_is_listened_to_with_the_bundle_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = recorded_steps(monkeypatch)
+    quiet_demo(tmp_path / "demo")
+    calls.clear()
+
+    quiet_demo(tmp_path / "demo", Plan(planted=Planted("valve", "leak")))
+
+    assert [call[0] for call in calls] == ["check", "synth", "listen"]
+    assert "synthetic-valve" in calls[-1]
 
 
 def test_a_half_trained_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,19 +172,29 @@ def test_a_failing_step_ends_the_demo_and_is_named(
     assert len(calls) == 1
 
 
-@pytest.mark.slow
-def test_the_demo_raises_its_alarm_during_the_planted_fault(tmp_path: Path) -> None:
-    plan = Plan()
-
-    outcome = run_demo(tmp_path / "demo", plan, lambda text: None)
-
-    raised_s = [raised for raised, _ in outcome.alarms]
-    assert len(raised_s) == 1
-    assert plan.normal_s < raised_s[0] < plan.fault_end_s
-    assert all(path.is_file() for path in outcome.pictures)
-
-
 def test_help_says_that_synthetic_machines_are_easy() -> None:
     result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["demo", "--help"])
 
     assert "Synthetic machines are easy" in result.output
+
+
+def test_a_fault_that_does_not_exist_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    words = ["demo", "--machine", "valve", "--fault", "rubbing", "--out", str(tmp_path / "demo")]
+
+    result = CliRunner().invoke(app, words)
+
+    assert result.exit_code == 2
+    assert "valve has no fault 'rubbing'" in result.output
+    assert not (tmp_path / "demo").exists()
+
+
+def test_a_fault_that_raised_no_alarm_fails_the_demo_after_all_was_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded_steps(monkeypatch)
+
+    result = CliRunner().invoke(app, ["demo", "--out", str(tmp_path / "demo")])
+
+    assert result.exit_code == 1
+    assert "synthetic fan, strong rubbing from 60 s to 120 s raised no alarm" in result.output
+    assert (tmp_path / "demo" / "demo.html").as_uri() in result.output

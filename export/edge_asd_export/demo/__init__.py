@@ -1,0 +1,1 @@
+"""The whole path once, on synthetic machines, by the very commands that a user would type."""
