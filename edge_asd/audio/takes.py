@@ -22,7 +22,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SharedSound", "find_takes", "joined", "shared_sound"]
+__all__ = ["Audio", "SharedSound", "find_takes", "joined", "shared_sound"]
 
 RATE_HZ = 2000  # sound below 1 kHz, which reverberation and drifting clocks spare
 _LOW_HZ = 20.0
@@ -44,6 +44,7 @@ _N_PEAKS = 4  # two recordings may share several sounds, each at a lag of its ow
 _DOMINANCE = 2.0  # of the first peak over the last of them: sound that repeats itself has many
 _CHUNK = 16  # pairs correlated at once
 
+Audio = NDArray[np.float32]
 Floats = NDArray[np.float64]
 Spectra = NDArray[np.complex64]
 
@@ -57,7 +58,7 @@ class SharedSound:
     share: float  # correlation of the whitened sound, 0 to 1: 0.5 for cuts half of which overlap
 
 
-def find_takes(recordings: Iterable[NDArray[np.float32]], sample_rate_hz: int) -> list[int]:
+def find_takes(recordings: Iterable[Iterable[Audio]], sample_rate_hz: int) -> list[int]:
     """Return the take of each recording: those that share audio have the same number.
 
     Numbers begin at 0, in the order of the first recording of each take. Parameters are those
@@ -120,7 +121,7 @@ def joined(
 
 
 def shared_sound(
-    recordings: Iterable[NDArray[np.float32]],
+    recordings: Iterable[Iterable[Audio]],
     sample_rate_hz: int,
     *,
     progress: Callable[[int], None] = lambda n_done: None,
@@ -132,7 +133,8 @@ def shared_sound(
 
     Parameters
     ----------
-    recordings : each (n_channels, n_samples) float32 of any length; one is held at a time
+    recordings : each in parts that follow each other, (n_channels, n_samples) float32; all of it
+        may be one part, parts of 10 s keep memory small. One part is held at a time
     sample_rate_hz : at least 2000
     progress : called with the recordings done; the n-th is compared with all before it
     """
@@ -141,8 +143,10 @@ def shared_sound(
     best: dict[tuple[int, int], float] = {}
     n_recordings = 0
     with ThreadPoolExecutor() as pool:
-        for n_recordings, audio in enumerate(recordings, start=1):
-            own = list(_pieces(audio, sample_rate_hz, n_recordings - 1))
+        for n_recordings, parts in enumerate(recordings, start=1):
+            own = [
+                piece for part in parts for piece in _pieces(part, sample_rate_hz, n_recordings - 1)
+            ]
             for piece in own:
                 for other, share in _sharing(piece, pieces, sums, pool):
                     pair = other.recording, piece.recording
@@ -183,7 +187,7 @@ class _Piece:
         return share
 
 
-def _pieces(audio: NDArray[np.float32], sample_rate_hz: int, recording: int) -> Iterator[_Piece]:
+def _pieces(audio: Audio, sample_rate_hz: int, recording: int) -> Iterator[_Piece]:
     length = _PIECE * sample_rate_hz // RATE_HZ
     for start in range(0, audio.shape[1], length):
         low = _below_1_khz(audio[:, start : start + length], sample_rate_hz)
@@ -191,7 +195,7 @@ def _pieces(audio: NDArray[np.float32], sample_rate_hz: int, recording: int) -> 
             yield _Piece(recording, _whitened(low).astype(np.float16), low.shape[1])
 
 
-def _below_1_khz(audio: NDArray[np.float32], sample_rate_hz: int) -> Floats:
+def _below_1_khz(audio: Audio, sample_rate_hz: int) -> Floats:
     """The sound from 20 Hz to 1 kHz, (n_channels, n) at `RATE_HZ`."""
     n = max(1, audio.shape[1] * RATE_HZ // sample_rate_hz)
     spectrum = np.fft.rfft(audio.astype(np.float64))[:, : n // 2 + 1]

@@ -49,6 +49,7 @@ class WindowPlace:
     recording: int  # 0, 1, ...; nothing is known of the time between two of them
     start_sample: int
     n_samples: int
+    take: int | None = None  # the same for recordings that share sound; None: one of its own
 
     def overlaps(self, other: WindowPlace) -> bool:
         """Whether two windows share samples."""
@@ -57,16 +58,28 @@ class WindowPlace:
 
 
 def recording_blocks(places: Sequence[WindowPlace], n_blocks: int = N_BLOCKS) -> NDArray[np.intp]:
-    """Return the block of each window, (n,): stretches of the recording, or whole recordings.
+    """Return the block of each window, (n,), numbered from 0: stretches of sound, or whole takes.
 
-    With at least `n_blocks` recordings, none is in two blocks.
+    With at least `n_blocks` takes, none is in two blocks; otherwise none of several recordings
+    is, unless there is nothing else.
+
+    Parameters
+    ----------
+    places : in the order of time; recordings of one take are neighbours
     """
-    recordings = [place.recording for place in places]
-    n_recordings = len(set(recordings))
-    if n_recordings >= n_blocks:
-        order = {recording: i for i, recording in enumerate(sorted(set(recordings)))}
-        return np.array([order[r] * n_blocks // n_recordings for r in recordings])
-    return np.arange(len(places)) * n_blocks // len(places)
+    takes = np.array([place.recording if place.take is None else place.take for place in places])
+    names, number = np.unique(takes, return_inverse=True)
+    if len(names) >= n_blocks:
+        return number * n_blocks // len(names)
+    recordings = np.array([place.recording for place in places])
+    stretches = np.arange(len(places)) * min(n_blocks, len(places)) // len(places)
+    whole = stretches.copy()
+    for take in range(len(names)):
+        own = np.flatnonzero(number == take)
+        if len(set(recordings[own])) > 1:
+            whole[own] = whole[own[0]]
+    blocks = np.unique(whole, return_inverse=True)[1]
+    return blocks if blocks.any() else stretches
 
 
 def shared_sound(places: Sequence[WindowPlace], blocks: NDArray[np.intp]) -> NDArray[np.bool_]:

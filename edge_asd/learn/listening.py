@@ -14,6 +14,7 @@ from edge_asd.bundle.manifest import Domain
 from edge_asd.capture.live_source import LiveSource
 from edge_asd.errors import UsageError
 from edge_asd.learn.enrolment import LEAST_WINDOWS
+from edge_asd.learn.file_takes import takes_of_files
 from edge_asd.learn.recording import SiteRecording
 from edge_asd.learn.sound_progress import ShowSound, say_fault, sound_progress
 from edge_asd.profile import Profile
@@ -71,14 +72,15 @@ class EnrolmentPlan:
         samples = round(60 * minutes * self.rate_hz)
         return n_windows(samples, self._detector.window_samples, self._hop_samples)
 
-    def recording(self) -> SiteRecording:
-        """Begin a recording."""
+    def recording(self, takes: Sequence[int] = ()) -> SiteRecording:
+        """Begin a recording; `takes` are those of :class:`SiteRecording`."""
         return SiteRecording(
             self._detector,
             hop_samples=self._hop_samples,
             signal=self._signal,
             accept_faults=self._accept_faults,
             on_fault=say_fault,
+            takes=takes,
         )
 
 
@@ -116,7 +118,7 @@ def hear_card(
 def hear_files(
     plan: EnrolmentPlan, files: Sequence[Path], stop: threading.Event
 ) -> tuple[SiteRecording, str]:
-    """Hear files, each a recording of its own; say in words which.
+    """Hear files, each a recording of its own, those that share sound together; say which.
 
     Raises
     ------
@@ -125,13 +127,19 @@ def hear_files(
     DataError
         When most of the sound is unusable.
     """
-    recording = plan.recording()
+    found = takes_of_files(files, plan.rate_hz, stop)
+    order = sorted(range(len(files)), key=lambda i: found[i])
+    recording = plan.recording([found[i] for i in order])
     with sound_progress("windows", plan.limit) as show:
-        for path in files:
+        for path in (files[i] for i in order):
             with closing(FileSource(path, sample_rate_hz=plan.rate_hz)) as source:
                 _hear(source, recording, plan.limit, stop, show)
             recording.next_recording()
-    return recording, f"{len(files)} files, {files[0]} first" if files[1:] else str(files[0])
+    if len(files) == 1:
+        return recording, str(files[0])
+    n_takes = len(set(found))
+    shared = f" ({n_takes} takes: some share sound)" if n_takes < len(files) else ""
+    return recording, f"{len(files)} files{shared}, {files[0]} first"
 
 
 def _hear(

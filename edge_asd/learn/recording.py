@@ -6,7 +6,7 @@ fault of the signal is there, and a recording with many such windows is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -62,6 +62,8 @@ class SiteRecording:
     accept_faults : use windows also while the signal clips, has an offset, or is the same
         in both channels; silence and dead channels are never used
     on_fault : is given faults as they begin and end
+    takes : of the recordings that follow; those that share sound have the same number, and are
+        neighbours. Without one, a recording is a take of its own
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class SiteRecording:
         signal: SignalSettings,
         accept_faults: bool = False,
         on_fault: Callable[[FaultChange], None] = lambda change: None,
+        takes: Sequence[int] = (),
     ) -> None:
         self._detector = detector
+        self._takes = takes
         self._rate_hz = detector.sample_rate_hz
         self._accept_faults = accept_faults
         self._on_fault = on_fault
@@ -154,7 +158,8 @@ class SiteRecording:
         )
 
     def _take(self, window: Window) -> None:
-        place = WindowPlace(self._recording, window.start_sample, window.audio.shape[1])
+        take = self._takes[self._recording] if self._takes else None
+        place = WindowPlace(self._recording, window.start_sample, window.audio.shape[1], take)
         start_s = (self._before + place.start_sample) / self._rate_hz
         window_s = place.n_samples / self._rate_hz
         trusted = self._accept_faults or not self._faults

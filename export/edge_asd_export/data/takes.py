@@ -103,7 +103,7 @@ def _found(
     machine: MachineClips, named: Mapping[Clip, str], say: Say, progress: Callable[[int], None]
 ) -> dict[Clip, str]:
     clips = machine.train
-    audio = (read_audio(clip.path)[0] for clip in clips)
+    audio = ([read_audio(clip.path)[0]] for clip in clips)
     _, shared = shared_sound(audio, machine.sample_rate_hz, progress=progress)
     numbers = joined(
         len(clips),

@@ -27,7 +27,7 @@ def cut(audio: Audio, start_s: float, seconds: float = 6.0) -> Audio:
 
 
 def takes_of(*recordings: Audio) -> list[int]:
-    return find_takes(recordings, RATE_HZ)
+    return find_takes([[audio] for audio in recordings], RATE_HZ)
 
 
 def test_overlapping_cuts_of_a_recording_are_one_take_and_other_recordings_are_not() -> None:
@@ -117,7 +117,7 @@ def test_a_silent_channel_does_not_hide_what_the_other_shares() -> None:
 def test_share_is_the_part_that_overlaps() -> None:
     day = noise(20, 0)
 
-    _, (pair,) = shared_sound([cut(day, 0), cut(day, 3)], RATE_HZ)
+    _, (pair,) = shared_sound([[cut(day, 0)], [cut(day, 3)]], RATE_HZ)
 
     assert (pair.first, pair.second) == (0, 1)
     assert pair.share == pytest.approx(0.5, abs=0.1)

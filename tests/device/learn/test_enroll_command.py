@@ -179,3 +179,20 @@ def test_a_damaged_version_does_not_keep_from_enrolling_again(
 
     assert enroll(mini_bundle, tmp_path, "--input", normal).exit_code == 0
     assert LearnedStore(StateFolder(tmp_path, "pump-3")).current == "v0002"
+
+
+def test_files_that_share_sound_are_one_take(mini_bundle: Path, tmp_path: Path) -> None:
+    day, night = machine_sound(12, seed=1), machine_sound(8, seed=2)
+    rate_hz = day.shape[1] // 12
+    morning = write(tmp_path / "morning.wav", day[:, : 8 * rate_hz])
+    other = write(tmp_path / "night.wav", night)
+    noon = write(tmp_path / "noon.wav", day[:, 4 * rate_hz :])
+
+    result = enroll(
+        mini_bundle, tmp_path / "state",
+        *("--input", morning, "--input", other, "--input", noon, "--json"),
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.stderr
+    heard = json.loads(result.stdout)["heard"]
+    assert heard == f"3 files (2 takes: some share sound), {morning} first"

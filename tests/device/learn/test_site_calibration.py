@@ -33,6 +33,32 @@ def test_no_recording_is_in_two_blocks() -> None:
     assert blocks == [0] * 6 + [1] * 6 + [2] * 6
 
 
+def test_recordings_that_share_sound_are_in_one_block() -> None:
+    takes = [0, 1, 1, 2]  # of four recordings, eight windows each
+    places = [WindowPlace(r, i * 50, 100, takes[r]) for r in range(4) for i in range(8)]
+
+    blocks = recording_blocks(places, 8)
+
+    assert len(set(blocks[8:24])) == 1
+    assert not set(blocks[:8]) & set(blocks[8:])
+    assert sorted(set(blocks)) == list(range(5))
+
+
+def test_recordings_that_all_share_sound_are_divided_for_want_of_others() -> None:
+    places = [WindowPlace(r, i * 50, 100, 0) for r in range(2) for i in range(8)]
+
+    assert recording_blocks(places, 4).tolist() == [i // 4 for i in range(16)]
+
+
+def test_with_many_takes_none_is_in_two_blocks() -> None:
+    takes = [0, 0, 1, 2, 2, 3]
+    places = [WindowPlace(r, i * 50, 100, takes[r]) for r in range(6) for i in range(3)]
+
+    blocks = recording_blocks(places, 2)
+
+    assert blocks.tolist() == [0] * 9 + [1] * 9
+
+
 def test_windows_that_overlap_a_block_share_sound_with_it() -> None:
     blocks = np.arange(12) // 4
 
