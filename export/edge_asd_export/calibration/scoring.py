@@ -189,9 +189,9 @@ def centre_banks(
     centres : (n_classes, dim) float32, rows of unit norm, in the order of `classes`
     """
     domains: dict[Domain, list[int]] = {}
-    for i, (name, domain, _, class_view) in enumerate(classes):
-        if name == machine and class_view in ("", view):
-            domains.setdefault("target" if domain == "target" else "source", []).append(i)
+    for i, of in enumerate(classes):
+        if of.machine == machine and of.view in ("", view) and of.warp == 1.0:
+            domains.setdefault("target" if of.domain == "target" else "source", []).append(i)
     if centres is None:
         return {}
     return {

@@ -31,6 +31,13 @@ def train(
             help="CSV of file, take: which clips are of one recording.  [default: found]",
         ),
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of other machines to learn from as well; may be repeated. They are told "
+            "apart from yours, and nothing else: not exported, not evaluated."
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with this run, such as `runs/latest`.")
     ] = None,
@@ -83,6 +90,8 @@ def train(
 
         edge-asd train recordings
 
+        edge-asd train my_pump --beside dev_data
+
         edge-asd train recordings --system system3 --system baseline-mse --set resnet.width=64
 
         edge-asd train dev_data eval_data --system system1 --beats-checkpoint BEATs.pt
@@ -107,7 +116,7 @@ def train(
     if beats_checkpoint is not None:
         set_ = [*(set_ or []), f"beats.checkpoint={beats_checkpoint.resolve()}"]
     if resume is not None:
-        given = (data, out, takes, config, set_, epochs, batch_size, *overrides.values())
+        given = (data, out, beside, takes, config, set_, epochs, batch_size, *overrides.values())
         if any(value is not None for value in given):
             raise UsageError("--resume takes data and settings from the run; give it alone")
         plan = resumed_run(resume.resolve())
@@ -117,6 +126,6 @@ def train(
         settings = read_settings(
             config, overrides, set_ or [], epochs=epochs, batch_size=batch_size
         )
-        plan = new_run(out, settings, data, takes)
+        plan = new_run(out, settings, data, takes, beside or [])
     with process_group(where) as processes:
         train_all(plan, where, processes)

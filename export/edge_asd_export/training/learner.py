@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -24,7 +24,7 @@ from edge_asd_export.training.training_set import (
     ignore,
 )
 
-__all__ = ["Feature", "FitSettings", "Learner", "Task", "TrainableExtractor"]
+__all__ = ["ClassifierSettings", "Feature", "FitSettings", "Learner", "Task", "TrainableExtractor"]
 
 
 class FitSettings(Record):
@@ -42,6 +42,34 @@ class FitSettings(Record):
     def completed(self) -> Self:
         """Return the settings of a new run, whose folder must depend on no other file."""
         return self
+
+
+FEW_CLASSES = 5  # each machine of the development set alone has two to four
+FEW_CLASSES_WARPS = (0.85, 0.92, 1.09, 1.18)
+
+Warp = Annotated[float, Field(ge=0.5, le=2.0)]
+
+
+class ClassifierSettings(FitSettings):
+    """Settings of a network that learns to tell classes apart."""
+
+    # Factors of all frequencies: copies that are classes of their own. auto: as many as help.
+    warps: Literal["auto"] | tuple[Warp, ...] = "auto"
+
+    enough_classes_warps: ClassVar[tuple[float, ...]] = ()
+
+    @field_validator("warps")
+    @classmethod
+    def _change_something(cls, value: object) -> object:
+        if isinstance(value, tuple) and (1.0 in value or len(set(value)) < len(value)):
+            raise ValueError("factors must differ from 1 and from each other")
+        return value
+
+    def chosen_warps(self, n_classes: int) -> tuple[float, ...]:
+        """Return the factors for clips of so many classes of machine, domain and attributes."""
+        if self.warps != "auto":
+            return self.warps
+        return FEW_CLASSES_WARPS if n_classes < FEW_CLASSES else self.enough_classes_warps
 
 
 @dataclass(frozen=True, slots=True)

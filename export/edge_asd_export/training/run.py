@@ -48,6 +48,7 @@ class RunRecord(Record):
 
     config: TrainConfig
     data: tuple[str, ...]  # data set folders, absolute
+    beside: tuple[str, ...] = ()  # folders of machines that are classes only
     n_samples: int  # of the longest machine's clips, or the configured length
     sample_rate_hz: int
     machines: dict[str, int]  # window length in samples, by machine

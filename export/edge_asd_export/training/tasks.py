@@ -10,6 +10,7 @@ from edge_asd.bundle.system import System, system_named
 from edge_asd.errors import UsageError
 from edge_asd_export.data.clips import Clip, MachineClips
 from edge_asd_export.training.config import TrainConfig
+from edge_asd_export.training.learner import ClassifierSettings
 from edge_asd_export.training.recipes import recipe_of
 from edge_asd_export.training.run import TaskRecord
 from edge_asd_export.training.training_set import Item, training_items
@@ -29,12 +30,18 @@ def plan_tasks(
     config: TrainConfig,
     machines: Mapping[str, MachineClips],
     folds: Mapping[Clip, int] | None = None,
+    beside: Mapping[str, MachineClips] | None = None,
 ) -> dict[str, PlannedTask]:
     """Return the task of each network of the configured systems, in the order of training.
 
     A network is called by its extractor, or ``extractor/machine`` where every machine has
     one of its own.
+
+    Parameters
+    ----------
+    beside : other machines, whose classes the networks of all machines learn to tell, too
     """
+    others = list((beside or {}).values())
     systems = [system_named(name) for name in config.systems]
     names = dict.fromkeys(name for system in systems for name in system.extractors)
     tasks = {}
@@ -42,9 +49,14 @@ def plan_tasks(
         per_machine = recipe_of(name).per_machine
         groups = [[machine] for machine in machines] if per_machine else [list(machines)]
         for group in groups:
-            tasks[network_name(name, group[0])] = _task(
-                [machines[machine] for machine in group], views_of(name, systems), config, folds
-            )
+            own = [machines[machine] for machine in group]
+            clips = [
+                clip
+                for machine in (own if per_machine else [*own, *others])
+                for clip in machine.train
+            ]
+            network = network_name(name, group[0])
+            tasks[network] = _task(network, clips, views_of(name, systems), config, folds)
     return tasks
 
 
@@ -74,13 +86,19 @@ def views_of(extractor: str, systems: Sequence[System]) -> list[str]:
 
 
 def _task(
-    machines: Sequence[MachineClips],
+    network: str,
+    clips: Sequence[Clip],
     views: Sequence[str],
     config: TrainConfig,
     folds: Mapping[Clip, int] | None,
 ) -> PlannedTask:
-    clips = [clip for machine in machines for clip in machine.train]
-    items, classes = training_items(clips, views, view_classes=config.view_classes, folds=folds)
+    settings = config.of(network)
+    warps: tuple[float, ...] = ()
+    if isinstance(settings, ClassifierSettings):
+        warps = settings.chosen_warps(len({clip.class_key for clip in clips}))
+    items, classes = training_items(
+        clips, views, view_classes=config.view_classes, folds=folds, warps=warps
+    )
     record = TaskRecord(
         n_channels=VIEWS[views[0]].n_channels, classes=tuple(classes), n_items=len(items)
     )

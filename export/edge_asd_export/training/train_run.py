@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -20,8 +20,16 @@ from edge_asd_export.data.takes import divisible, takes_line, takes_of
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
+from edge_asd_export.training.learner import FEW_CLASSES
 from edge_asd_export.training.recipes import recipe_of
-from edge_asd_export.training.run import RECORD_NAME, Run, RunRecord, clips_record, point_latest_at
+from edge_asd_export.training.run import (
+    RECORD_NAME,
+    Run,
+    RunRecord,
+    TaskRecord,
+    clips_record,
+    point_latest_at,
+)
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
 from edge_asd_export.training.training_log import draw_loss_curve
@@ -38,13 +46,18 @@ class RunPlan:
 
 
 def new_run(
-    out: Path | None, settings: TrainConfig, data: list[Path], takes: Path | None = None
+    out: Path | None,
+    settings: TrainConfig,
+    data: list[Path],
+    takes: Path | None = None,
+    beside: Sequence[Path] = (),
 ) -> RunPlan:
     """Return a new run on all machines of the data.
 
     Parameters
     ----------
     takes : a table of the takes of all clips; None: those beside the clips, found where missing
+    beside : folders of other machines, whose clips are classes to tell apart and nothing else
 
     Raises
     ------
@@ -53,7 +66,7 @@ def new_run(
         too few, or they are too short for a network.
     UsageError
         When `out` is a run already or is not given to several processes, or a network cannot
-        be built as it is set.
+        be built as it is set, or a machine is in the data and beside it.
     """
     if out is None and is_shared():
         raise UsageError("several processes need one run folder: name it with --out")
@@ -66,15 +79,17 @@ def new_run(
     machines = _scan(data)
     for machine in machines.values():
         require_enough(machine)
+    others = _scan_beside(beside, machines)
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
     clips = [clip for machine in machines.values() for clip in machine.train]
     of_clips = _takes(machines, takes)
     folds = assign_folds(clips, of_clips, settings.seed)
-    tasks = plan_tasks(settings, machines, folds)
+    tasks = plan_tasks(settings, machines, folds, others)
     record = RunRecord(
         config=settings,
         data=tuple(str(folder.resolve()) for folder in data),
+        beside=tuple(str(folder.resolve()) for folder in beside),
         n_samples=round((settings.clip_s or max(windows.values()) / rate) * rate),
         sample_rate_hz=rate,
         machines=windows,
@@ -108,7 +123,8 @@ def resumed_run(path: Path) -> RunPlan:
             f"trained on {_lengths(expected)}; start a new run"
         )
     clips = [clip for machine in machines.values() for clip in machine.train]
-    tasks = plan_tasks(run.record.config, machines, run.folds(clips))
+    others = _scan_beside([Path(folder) for folder in run.record.beside], machines)
+    tasks = plan_tasks(run.record.config, machines, run.folds(clips), others)
     for name, task in tasks.items():
         before = run.record.tasks[name]
         if task.record != before:
@@ -134,6 +150,8 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
         f"run folder {run.path}"
     )
     for name, task in plan.tasks.items():
+        if told := _told_of_warps(name, task.record):
+            _tell(told)
         if len(task.record.classes) == 1 and not recipe_of(name).per_machine:
             _tell(
                 f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
@@ -148,6 +166,19 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
     if processes.is_first:
         print(run.path)
     _tell(f"next: edge-asd export --run {run.path}")
+
+
+def _told_of_warps(name: str, task: TaskRecord) -> str | None:
+    """What `train` says of copies with other frequencies; None: there are none."""
+    warps = sorted({one.warp for one in task.classes} - {1.0})
+    if not warps:
+        return None
+    n_classes = len({one[:3] for one in task.classes})
+    few = f"only {n_classes}" if n_classes < FEW_CLASSES else str(n_classes)
+    return (
+        f"{name}: {few} classes of machine, domain and attributes; to tell more apart, copies of "
+        f"each clip with its frequencies times {', '.join(map(str, warps))} are classes, too"
+    )
 
 
 def _train_one(
@@ -193,6 +224,17 @@ def _takes(machines: Mapping[str, MachineClips], file: Path | None) -> dict[Clip
         takes = takes_of(machines, file=file, say=_tell, progress=advance)
     _tell(takes_line(machines, takes))
     return divisible(machines, takes)
+
+
+def _scan_beside(
+    folders: Sequence[Path], machines: Mapping[str, MachineClips]
+) -> dict[str, MachineClips]:
+    """Machines that are only classes; none is one of `machines`."""
+    others = _scan(list(folders)) if folders else {}
+    both = sorted(others.keys() & machines.keys())
+    if both:
+        raise UsageError(f"machine {both[0]!r} is in the data and in --beside: leave one out")
+    return others
 
 
 def _windows(machines: Mapping[str, MachineClips]) -> dict[str, int]:

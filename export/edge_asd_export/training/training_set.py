@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from edge_asd.audio.decode import read_audio
+from edge_asd.audio.resample import resample
 from edge_asd.audio.view import VIEWS
 from edge_asd.scoring.extractor import fit_length
 from edge_asd_export.data.clips import Clip
@@ -22,8 +25,15 @@ __all__ = ["ClassName", "EpochDataset", "Item", "OnItem", "TrainingSet", "ignore
 
 OnItem = Callable[[int, int], None]  # told of (items read, items in all)
 
-# machine, domain, attribute text, and the view ("" when views share their classes)
-ClassName = tuple[str, str, str, str]
+
+class ClassName(NamedTuple):
+    """What the clips of a class have in common."""
+
+    machine: str
+    domain: str
+    attributes: str
+    view: str  # "" when views share their classes
+    warp: float = 1.0  # of copies with other frequencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +53,27 @@ def training_items(
     *,
     view_classes: bool,
     folds: Mapping[Clip, int] | None = None,
+    warps: Sequence[float] = (),
 ) -> tuple[list[Item], list[ClassName]]:
-    """Pair every clip with every view, and number the joint classes in sorted order."""
+    """Pair every clip with every view, and number the joint classes in sorted order.
 
-    def class_name(clip: Clip, view: str) -> ClassName:
+    Parameters
+    ----------
+    warps : factors of all frequencies; each makes a copy of every item, with a class of its own
+    """
+
+    def class_name(clip: Clip, view: str, warp: float) -> ClassName:
         machine, domain, attributes = clip.class_key
-        return machine, domain or "", attributes, view if view_classes else ""
+        return ClassName(machine, domain or "", attributes, view if view_classes else "", warp)
 
-    names = sorted({class_name(clip, view) for clip in clips for view in views})
+    seen = list(product(clips, views, (1.0, *warps)))
+    names = sorted({class_name(*one) for one in seen})
     number = {name: i for i, name in enumerate(names)}
     items = [
-        Item(clip, view, number[class_name(clip, view)], (folds or {}).get(clip, NO_FOLD))
-        for clip in clips
-        for view in views
+        Item(
+            clip, view, number[class_name(clip, view, warp)], (folds or {}).get(clip, NO_FOLD), warp
+        )
+        for clip, view, warp in seen
     ]
     return items, names
 
@@ -98,8 +116,16 @@ class TrainingSet(EpochDataset):
         item = self._items[index]
         audio, _ = read_audio(item.clip.path)
         rng = np.random.default_rng((self._seed, self._epoch, index))
-        cut = _random_cut(VIEWS[item.view].apply(audio), self._n_samples, rng)
+        seen = _warped(VIEWS[item.view].apply(audio), item.warp)
+        cut = _random_cut(seen, self._n_samples, rng)
         return torch.from_numpy(cut), item.label
+
+
+def _warped(audio: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Played faster by a factor: all frequencies are multiplied by it, the length divided."""
+    if factor == 1.0:
+        return audio
+    return resample(audio, round(1000 * factor), 1000)  # only the ratio of the rates counts
 
 
 def _random_cut(

@@ -17,6 +17,7 @@ from edge_asd_export.bundling.onnx_graphs import OPSET, write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
 from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
 from edge_asd_export.training.learner import Task, TrainableExtractor
+from edge_asd_export.training.training_set import ClassName
 
 N_SAMPLES = 16_000
 RELATIVE = 1e-4  # float32 through twenty layers in two libraries
@@ -26,7 +27,12 @@ def warmed_up(fkie_input: str) -> TrainableExtractor:
     """An extractor whose normalisations have seen data."""
     torch.manual_seed(0)
     settings = FkieSettings.model_validate({"input": fkie_input})
-    task = Task(N_SAMPLES, 1, 16_000, (("fan", "source", "", ""), ("fan", "target", "", "")))
+    task = Task(
+        N_SAMPLES,
+        1,
+        16_000,
+        tuple(ClassName("fan", domain, "", "") for domain in ("source", "target")),
+    )
     learner = FkieLearner(task, settings).train()
     for _ in range(3):
         learner.embed(0.05 * torch.randn(8, 1, N_SAMPLES))

@@ -19,7 +19,7 @@ from edge_asd_export.extractors.autoencoder.network import WIDTHS, Autoencoder, 
 from edge_asd_export.extractors.autoencoder.vector_set import VectorSet
 from edge_asd_export.extractors.autoencoder.whitening import domain_whitening, whitening_matrix
 from edge_asd_export.training.learner import Task
-from edge_asd_export.training.training_set import Item, training_items
+from edge_asd_export.training.training_set import ClassName, Item, training_items
 
 N_MELS = 4  # of vectors made by hand
 CLIP_SAMPLES = 8_192
@@ -64,7 +64,7 @@ def items(tmp_path_factory: pytest.TempPathFactory) -> list[Item]:
 
 def learner(n_samples: int = CLIP_SAMPLES) -> AutoencoderLearner:
     torch.manual_seed(0)
-    classes = (("fan", "source", "", "near"), ("fan", "target", "", "near"))
+    classes = tuple(ClassName("fan", domain, "", "near") for domain in ("source", "target"))
     return AutoencoderLearner(
         Task(n_samples, 1, RATE_HZ, classes),
         AutoencoderSettings(batch_size=32, learning_rate=0.01),

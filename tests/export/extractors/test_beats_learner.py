@@ -21,9 +21,12 @@ from edge_asd_export.extractors.beats.checkpoint import read_checkpoint
 from edge_asd_export.extractors.beats.learner import BeatsLearner, BeatsSettings
 from edge_asd_export.extractors.beats.schedule import depth_of
 from edge_asd_export.training.learner import Task
+from edge_asd_export.training.training_set import ClassName
 
 N_SAMPLES = 8_000
-CLASSES = tuple((name, domain, "", "near") for name in "abc" for domain in ("source", "target"))
+CLASSES = tuple(
+    ClassName(name, domain, "", "near") for name in "abc" for domain in ("source", "target")
+)
 TASK = Task(N_SAMPLES, 1, 16_000, CLASSES)
 FLOAT32 = 1e-5  # of one product of matrices to the same in another order
 GRAPH = 1e-4  # of torch and ONNX Runtime through all layers

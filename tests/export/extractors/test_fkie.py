@@ -9,6 +9,7 @@ from edge_asd.scoring.mel import mel_filter_bank
 from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
 from edge_asd_export.extractors.fkie.network import Fkie, SpectrogramBranch, SpectrumBranch
 from edge_asd_export.training.learner import Task
+from edge_asd_export.training.training_set import ClassName
 
 
 def n_parameters(module: torch.nn.Module) -> int:
@@ -77,7 +78,7 @@ def test_a_constant_added_to_every_frame_changes_nothing() -> None:
 
 
 def test_mel_bands_are_those_of_the_sample_rate() -> None:
-    task = Task(32_000, 1, 32_000, (("fan", "source", "", "near"),))
+    task = Task(32_000, 1, 32_000, (ClassName("fan", "source", "", "near"),))
 
     learner = FkieLearner(task, FkieSettings(input="mel", n_mels=40))
 

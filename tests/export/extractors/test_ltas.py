@@ -16,9 +16,9 @@ from edge_asd_export.extractors.ltas.network import N_BINS, N_STATISTICS, Ltas, 
 from edge_asd_export.extractors.ltas.statistics_set import read_statistics, stretched
 from edge_asd_export.training.learner import Task
 from edge_asd_export.training.train import load_learner, train_network
-from edge_asd_export.training.training_set import Item
+from edge_asd_export.training.training_set import ClassName, Item
 
-CLASSES = tuple(("fan", "source", str(i), "near") for i in range(3))
+CLASSES = tuple(ClassName("fan", "source", str(i), "near") for i in range(3))
 
 
 def statistics(audio: np.ndarray) -> np.ndarray:

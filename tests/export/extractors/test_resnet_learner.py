@@ -12,9 +12,10 @@ from torch import Tensor
 from edge_asd.bundle.extractor_spec import SegmentSpec
 from edge_asd_export.extractors.resnet.learner import ResnetLearner, ResnetSettings
 from edge_asd_export.training.learner import Task
+from edge_asd_export.training.training_set import ClassName
 
 N_SAMPLES = 20_480  # 41 frames
-CLASSES = tuple(("fan", "source", f"speed_{i}", "") for i in range(3))
+CLASSES = tuple(ClassName("fan", "source", f"speed_{i}", "") for i in range(3))
 SMALL = ResnetSettings(
     width=4, crop_frames=32, time_mask_frames=4, epochs=5, batch_size=6, learning_rate=0.01
 )

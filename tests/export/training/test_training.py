@@ -64,7 +64,7 @@ def test_a_network_with_nothing_to_tell_apart_is_told_of(
 ) -> None:
     monkeypatch.setattr(training, "_train_one", lambda *_: None)
     data = write_machine(tmp_path / "data", n_clips=2)
-    config = TrainConfig.model_validate({"systems": [system], "resnet": {"width": 4}})
+    config = TrainConfig.model_validate({"systems": [system], "resnet": {"width": 4, "warps": []}})
 
     training.train_all(
         training.new_run(tmp_path / "run", config, [data]), torch.device("cpu"), ALONE

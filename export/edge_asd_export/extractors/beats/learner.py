@@ -21,7 +21,13 @@ from edge_asd_export.extractors.beats.network import Beats
 from edge_asd_export.extractors.beats.schedule import parameter_groups, warm_up_then_cosine
 from edge_asd_export.nn.losses import ArcFace
 from edge_asd_export.nn.mixup import mix_batch
-from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
+from edge_asd_export.training.learner import (
+    ClassifierSettings,
+    Feature,
+    Learner,
+    Task,
+    TrainableExtractor,
+)
 
 __all__ = ["BeatsLearner", "BeatsSettings"]
 
@@ -34,7 +40,7 @@ FULL_SIZE: dict[str, Any] = {"layer": 11}
 PUBLISHED: dict[str, Any] = {"learning_rate": 1e-4, "lr_decay": 0.8, **FULL_SIZE}
 
 
-class BeatsSettings(FitSettings):
+class BeatsSettings(ClassifierSettings):
     """Settings of the network, of what is trained in it, and how.
 
     The defaults are those of `beats-mini`. With a checkpoint `learning_rate`, `lr_decay`

@@ -12,12 +12,18 @@ from edge_asd_export.extractors.fkie.network import Fkie
 from edge_asd_export.nn.front_ends import N_FFT, MagnitudeSpectrogram
 from edge_asd_export.nn.losses import SubclusterAdaCos
 from edge_asd_export.nn.mixup import MixupKind, mix_batch, n_label_columns
-from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
+from edge_asd_export.training.learner import (
+    ClassifierSettings,
+    Feature,
+    Learner,
+    Task,
+    TrainableExtractor,
+)
 
 __all__ = ["FkieLearner", "FkieSettings"]
 
 
-class FkieSettings(FitSettings):
+class FkieSettings(ClassifierSettings):
     """Settings of the FKIE network, its loss and its training."""
 
     epochs: Annotated[int, Field(gt=0)] = 20

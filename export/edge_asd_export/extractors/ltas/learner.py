@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, cast
+from typing import Annotated, ClassVar, cast
 
 import torch
 from pydantic import Field
@@ -16,21 +16,29 @@ from edge_asd_export.extractors.ltas.statistics_set import StatisticsSet, read_s
 from edge_asd_export.nn.front_ends import N_FFT
 from edge_asd_export.nn.losses import SubclusterAdaCos
 from edge_asd_export.nn.mixup import MixupKind, mix_batch, n_label_columns
-from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
+from edge_asd_export.training.learner import (
+    ClassifierSettings,
+    Feature,
+    Learner,
+    Task,
+    TrainableExtractor,
+)
 from edge_asd_export.training.training_set import Item, OnItem, ignore
 
 __all__ = ["LtasLearner", "LtasSettings"]
 
 
-class LtasSettings(FitSettings):
+class LtasSettings(ClassifierSettings):
     """Settings of the spectrum networks, their loss and their training."""
 
-    epochs: Annotated[int, Field(gt=0)] = 40
+    epochs: Annotated[int, Field(gt=0)] = 24
     batch_size: Annotated[int, Field(gt=1)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     n_subclusters: Annotated[int, Field(gt=0)] = 16  # per class
     mixup: MixupKind = "plain"
+
+    enough_classes_warps: ClassVar[tuple[float, ...]] = (0.92, 1.09)
 
 
 class LtasLearner(Learner):

@@ -17,12 +17,18 @@ from edge_asd_export.extractors.resnet.augment import mask_bands, mask_frames, m
 from edge_asd_export.extractors.resnet.network import Normalise, NormalisedLogMel, Resnet
 from edge_asd_export.nn.front_ends import HOP_LENGTH
 from edge_asd_export.nn.losses import ArcFace
-from edge_asd_export.training.learner import Feature, FitSettings, Learner, Task, TrainableExtractor
+from edge_asd_export.training.learner import (
+    ClassifierSettings,
+    Feature,
+    Learner,
+    Task,
+    TrainableExtractor,
+)
 
 __all__ = ["ResnetLearner", "ResnetSettings"]
 
 
-class ResnetSettings(FitSettings):
+class ResnetSettings(ClassifierSettings):
     """Settings of the ResNet, its input, its loss and its training."""
 
     epochs: Annotated[int, Field(gt=0)] = 40  # of 19 steps each with 300 clips, 625 with 10,000
