@@ -81,6 +81,7 @@ class DetectorSettings(Settings):
 class AlarmSettings(Settings):
     """How sensitive the alarm is; its levels are statistics of normal sound."""
 
+    false_alarms_per_month: Annotated[float, Field(gt=0, le=10_000)] | Literal["bundle"]
     min_duration_s: Seconds | Literal["auto"]
     confirm: (
         Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]

@@ -17,6 +17,7 @@ from edge_asd.alarm.expected_alarms import LASTING_S, MONTH_S, expected_alarms, 
 from edge_asd.alarm.policy import MOST_WINDOWS
 from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.errors import UsageError
+from edge_asd.profile import AlarmSettings
 from edge_asd.scoring.threshold import at_rate, level_at
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "at_hop",
     "confirmations",
     "extreme_level",
+    "kept_on_device",
     "promise_at_rate",
     "promised",
     "sentence",
@@ -171,6 +173,36 @@ def at_hop(
         false_alarms_per_month=promise.wanted_per_month,
         confirm=confirm,
     )
+
+
+def kept_on_device(
+    threshold: ThresholdSpec,
+    promise: PromiseSpec,
+    settings: AlarmSettings,
+    *,
+    window_s: float,
+    hop_s: float,
+) -> tuple[ThresholdSpec, PromiseSpec]:
+    """Return threshold and promise as a profile wants them, at the hop of a device.
+
+    A profile may ask for another number of false alarms, which needs nothing but the levels
+    that are known, and may set confirmation and minimum duration itself.
+    """
+    wanted = settings.false_alarms_per_month
+    if wanted != "bundle":
+        threshold, promise = promised(
+            threshold,
+            share=promise.lasting_share,
+            window_s=window_s,
+            hop_s=hop_s,
+            false_alarms_per_month=wanted,
+        )
+    own = None if settings.confirm == "auto" else (settings.confirm[0], settings.confirm[1])
+    promise = at_hop(threshold, promise, window_s=window_s, hop_s=hop_s, confirm=own)
+    if settings.min_duration_s != "auto":
+        delay_s = max(promise.delay_s, window_s + hop_s + settings.min_duration_s)
+        promise = promise.model_copy(update={"delay_s": delay_s})
+    return threshold, promise
 
 
 def extreme_level(levels: ThresholdSpec, promise: PromiseSpec) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge_asd.alarm.promise import sentence
 from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import read_array, read_arrays
 from edge_asd.bundle.bundle import Bundle, open_extractors
@@ -71,6 +72,9 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "
             f"scores within {agreement.max_score_difference:.1e}",
         )
+    for machine, spec in manifest.machines.items():
+        if spec.promise:
+            yield Finding(f"promise of {machine}", sentence(spec.threshold, spec.promise))
 
 
 def _check_bank(path: Path, spec: BankSpec, members: int) -> None:

@@ -94,6 +94,7 @@ class StartedEvent(Event, event="started"):
     min_duration_s: float
     confirm: list[int]  # n of m windows
     holdoff_s: float
+    promise: str | None  # false alarms and delay, in words; None: nothing is promised
     state: str  # of the alarm, which survives a restart
 
 

@@ -39,6 +39,7 @@ class Status:
     score: float | None = None  # the last
     max_score: float | None = None
     threshold: float = 0.0
+    promise: str | None = None  # false alarms and delay, in words
     levels_dbfs: dict[str, float] = field(default_factory=dict)  # near, far
     faults: tuple[FaultStatus, ...] = ()
     audio_s: float = 0.0  # length of the stream, gaps included

@@ -15,14 +15,16 @@ from datetime import UTC, datetime
 from functools import partial
 
 from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.policy import policy_for
+from edge_asd.alarm.policy import AlarmPolicy, policy_for
+from edge_asd.alarm.promise import extreme_level, kept_on_device, sentence
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.audio.block import Source
+from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.clips.recorder import ClipRecorder
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.drift.drift import Drift
-from edge_asd.errors import ControlError
+from edge_asd.errors import ControlError, ProfileError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
 from edge_asd.events.fault import Report, noticed
@@ -200,15 +202,48 @@ def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:
 
 def _judge(opened: OpenedMachine, alarm: AlarmSettings, hop_s: float) -> Judge:
     detector = opened.detector
-    levels = detector.spec.threshold
+    window_s = detector.window_samples / detector.sample_rate_hz
+    levels, promise = detector.spec.threshold, detector.spec.promise
+    explain = Explainer(detector, opened.spectra).explain
+    if promise is None:
+        if alarm.false_alarms_per_month != "bundle":
+            raise ProfileError(
+                f"alarm.false_alarms_per_month is {alarm.false_alarms_per_month:g}, but "
+                f"{opened.scored_by!r} promises nothing for {detector.machine!r}: export the "
+                "bundle again, enrol the machine again, or leave it out"
+            )
+        policy = policy_for(
+            alarm,
+            threshold=levels.threshold,
+            clear_threshold=levels.clear_threshold,
+            window_s=window_s,
+            hop_s=hop_s,
+        )
+        return Judge(opened, policy, explain)
+    at_hop = partial(_promised_policy, levels, promise, alarm, window_s)
+    policy, said = at_hop(hop_s)
+    return Judge(opened, policy, explain, said, at_hop)
+
+
+def _promised_policy(
+    levels: ThresholdSpec,
+    promise: PromiseSpec,
+    alarm: AlarmSettings,
+    window_s: float,
+    hop_s: float,
+) -> tuple[AlarmPolicy, str]:
+    """The policy that keeps a promise at a hop, and the promise in words."""
+    levels, promise = kept_on_device(levels, promise, alarm, window_s=window_s, hop_s=hop_s)
     policy = policy_for(
         alarm,
         threshold=levels.threshold,
         clear_threshold=levels.clear_threshold,
-        window_s=detector.window_samples / detector.sample_rate_hz,
+        window_s=window_s,
         hop_s=hop_s,
+        confirm=(promise.confirm_n, promise.confirm_m),
+        least_extreme=extreme_level(levels, promise),
     )
-    return Judge(opened, policy, Explainer(opened.detector, opened.spectra).explain)
+    return policy, sentence(levels, promise)
 
 
 def _judge_again(parts: Parts, hop_s: float) -> Judge:

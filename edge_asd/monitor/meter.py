@@ -99,6 +99,8 @@ class Meter(Watcher):
         match event:
             case StartedEvent():
                 self._window_s = event.window_s
+                if event.promise:
+                    self._say(event, event.promise, "cyan")
             case ScoreEvent():
                 self._scores.append(event.score)
             case AlarmRaisedEvent():

@@ -7,7 +7,7 @@ Faults, requests and clips come from elsewhere and meet here, between two blocks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +49,9 @@ class Judge:
     opened: OpenedMachine
     policy: AlarmPolicy
     explain: Callable[[NDArray[np.float32], WindowScore], Explanation | None]
+    promise: str | None = None  # of the policy, in words; None: nothing is promised
+    # The policy and the promise at another hop; None: the policy is for every hop.
+    at_hop: Callable[[float], tuple[AlarmPolicy, str]] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -67,6 +70,10 @@ class Monitor:
     duration_s: float | None = None  # of audio, after which the run ends
     requests: Requests | None = None  # from other commands; answered between two blocks
     reload: Callable[[], Judge] | None = None  # after something was learned; as long windows
+    _judged_hop_s: float = field(init=False)  # that the policy is for
+
+    def __post_init__(self) -> None:
+        self._judged_hop_s = self.stream.hop_s
 
     def run(self) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
@@ -198,16 +205,27 @@ class Monitor:
         now = self.timeline.now()
         self._emit(self.alarm.tick(now))
         self._emit(self.faults.collect(now))
+        self._keep_promise()
         while self.requests and (request := self.requests.poll()):
             self._update_status()
             self._emit(serve(request, self.alarm, now, lambda: self.board.status, self._take_over))
         self._update_status()
+
+    def _keep_promise(self) -> None:
+        """Confirm by other numbers of windows where they follow each other at another hop."""
+        if self.judge.at_hop is None or self.stream.hop_s == self._judged_hop_s:
+            return
+        policy, promise = self.judge.at_hop(self.stream.hop_s)
+        self.judge = replace(self.judge, policy=policy, promise=promise)
+        self.alarm.alarm.policy = policy
+        self._judged_hop_s = self.stream.hop_s
 
     def _take_over(self) -> Event:
         """Judge by what was learned since the start."""
         if self.reload is None:
             raise ControlError("nothing can be learned while a recording is played")
         self.judge = judge = self.reload()
+        self._judged_hop_s = 0.0
         self.stream.detector = judge.opened.detector
         self.alarm.alarm.policy = judge.policy
         self._emit(self.dispatcher.ask("on_learned", judge.opened))
@@ -236,6 +254,7 @@ class Monitor:
             min_duration_s=policy.min_duration_s,
             confirm=[policy.confirm_n, policy.confirm_m],
             holdoff_s=policy.holdoff_s,
+            promise=self.judge.promise,
             state=self.alarm.alarm.state,
         )
 
@@ -268,6 +287,7 @@ class Monitor:
             shelved_until=self.alarm.shelved_until,
             capture=source.state,
             threshold=alarm.policy.threshold,
+            promise=self.judge.promise,
             faults=self.faults.status,
             audio_s=self.timeline.seconds,
             reopened=source.reopened,

@@ -48,6 +48,7 @@ STARTED = StartedEvent(
     min_duration_s=5.0,
     confirm=[1, 1],
     holdoff_s=10.0,
+    promise=None,
     state="normal",
 )
 SCORE = ScoreEvent(**WINDOW, alarm=False, state="normal", faults=[])
