@@ -128,12 +128,13 @@ def first_weighted_nodes(graph: onnx.GraphProto, operators: Sequence[str]) -> li
     """Names of the weighted nodes that see an input of the graph first.
 
     They stay float32: raw spectra are so peaked that eight bits of their range leave most
-    bins at zero.
+    bins at zero. Not so where the graph divides each bin by its own deviation before.
     """
     reached = {value.name for value in graph.input}
+    vectors = {tensor.name for tensor in graph.initializer if math.prod(tensor.dims) > 1}
     names = []
     for node in graph.node:  # sorted topologically, as ONNX demands
-        if reached.isdisjoint(node.input):
+        if reached.isdisjoint(node.input) or (node.op_type == "Div" and node.input[1] in vectors):
             continue
         if node.op_type in operators:
             names.append(node.name)
