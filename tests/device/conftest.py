@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from device.mini_bundle import write_mini_bundle
+from device.mini_bundle import mixings, write_mini_bundle
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more about the computer than about the program.
@@ -19,3 +19,9 @@ settings.load_profile("busy-computer")
 def mini_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with one machine, ``pump``, and windows of one second."""
     return write_mini_bundle(tmp_path_factory.mktemp("bundles") / "mini")
+
+
+@pytest.fixture(scope="session")
+def ensemble_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of an ensemble of three networks, each of which does not know a third."""
+    return write_mini_bundle(tmp_path_factory.mktemp("bundles") / "ensemble", mixings(3))

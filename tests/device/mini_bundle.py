@@ -1,12 +1,13 @@
 """A real bundle small enough to make in a second, and the sounds that it knows.
 
 Its network measures energy at sixteen frequencies; a fault is a tone that the normal
-machine does not make.
+machine does not make. As an ensemble it has several such networks, which mix the frequencies
+in different ways.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,10 @@ BRANCHES = ("fkie@near", "fkie@far")
 _TAPS = 256
 _FREQUENCIES_HZ = np.arange(1, 17) * 375.0
 OPSET = 17
+N_BANDS = len(_FREQUENCIES_HZ)
+N_REFERENCES = 24
+CENTRE = np.eye(N_BANDS, dtype=np.float32) - np.float32(1 / N_BANDS)
+Matrix = NDArray[np.float32]
 
 
 def machine_sound(
@@ -73,9 +78,25 @@ def machine_day(parts: Mapping[str, float], *, rate_hz: int = RATE_HZ) -> NDArra
     )
 
 
-def write_mini_bundle(folder: Path) -> Path:
-    """Write a bundle whose threshold separates normal from faulty windows."""
+def mixings(members: int) -> list[Matrix]:
+    """A matrix (N_BANDS, N_BANDS) for each member of an ensemble."""
+    rng = np.random.default_rng(0)
+    turns = [np.linalg.qr(rng.standard_normal((N_BANDS, N_BANDS)))[0] for _ in range(members)]
+    return [(CENTRE @ turn).astype(np.float32) for turn in turns]
+
+
+def write_mini_bundle(
+    folder: Path, members: Sequence[Matrix] = (CENTRE,), folds: Sequence[int] | None = None
+) -> Path:
+    """Write a bundle whose threshold separates normal from faulty windows.
+
+    Parameters
+    ----------
+    members : how each network mixes the bands
+    folds : of an ensemble, of the N_REFERENCES references; None: those of every member in turn
+    """
     folder.mkdir(parents=True)
+    numbers = np.arange(N_REFERENCES) % len(members) if folds is None else np.array(folds)
     save_graph(
         folder / "frontend.onnx",
         _frontend_nodes(),
@@ -83,24 +104,22 @@ def write_mini_bundle(folder: Path) -> Path:
         audio=(1, WINDOW_SAMPLES),
         output=(16,),
     )
-    save_graph(
-        folder / "encoder.onnx",
-        [helper.make_node("MatMul", ["energy", "centre"], ["embedding"])],
-        {"centre": np.eye(16, dtype=np.float32) - np.float32(1 / 16)},
-        energy=(16,),
-        output=(16,),
-    )
+    _save_encoder(folder / "encoder.onnx", members)
+    width = len(members) * N_BANDS
     for branch in BRANCHES:
-        np.save(folder / f"{branch}.npy", np.eye(16, dtype=np.float32))
+        np.save(folder / f"{branch}.npy", np.zeros((N_REFERENCES, width), np.float32))
+        if len(members) > 1:
+            np.save(folder / f"{branch}.folds.npy", numbers.astype(np.int8))
     (folder / "golden.npz").write_bytes(b"")
-    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
+    n = len(members)
+    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)), n)
 
     extractor = Bundle.open(folder).extractors()["fkie"]
-    normal = np.stack([machine_sound(1.0, seed=seed) for seed in range(24)])
+    normal = np.stack([machine_sound(1.0, seed=seed) for seed in range(N_REFERENCES)])
     for channel, branch in enumerate(BRANCHES):
-        rows = normalise_rows(extractor(normal[:, [channel]])[:, 0])
-        np.save(folder / f"{branch}.npy", rows)
-    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)))
+        rows = normalise_rows(extractor(normal[:, [channel]]))
+        np.save(folder / f"{branch}.npy", rows.reshape(N_REFERENCES, width))
+    _write_manifest(folder, ThresholdSpec(**_levels(2.0, 1.0)), n)
 
     detector = Bundle.open(folder).detector()
     highest = max(detector.score(machine_sound(1.0, seed=s)).score for s in range(50, 60))
@@ -115,7 +134,8 @@ def write_mini_bundle(folder: Path) -> Path:
         folder / "golden.npz",
         golden.record(detector, [machine_sound(1.0, seed=s) for s in (50, 51)]),
     )
-    _write_manifest(folder, ThresholdSpec(**_levels(threshold, (highest + threshold) / 2)))
+    levels = _levels(threshold, (highest + threshold) / 2)
+    _write_manifest(folder, ThresholdSpec(**levels), n)
     return folder
 
 
@@ -174,11 +194,29 @@ def save_graph(
     onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
 
 
-def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
+def _save_encoder(path: Path, members: Sequence[Matrix]) -> None:
+    """Write the bands through each matrix; (B, members, N_BANDS) where there are several."""
+    n = len(members)
+    nodes = [helper.make_node("MatMul", ["energy", "mixing"], ["embedding"])]
+    weights: dict[str, NDArray[Any]] = {"mixing": np.concatenate(members, axis=1)}
+    if n > 1:
+        nodes = [
+            helper.make_node("MatMul", ["energy", "mixing"], ["flat"]),
+            helper.make_node("Reshape", ["flat", "shape"], ["embedding"]),
+        ]
+        weights["shape"] = np.array([-1, n, N_BANDS])
+    output = (N_BANDS,) if n == 1 else (n, N_BANDS)
+    save_graph(path, nodes, weights, energy=(N_BANDS,), output=output)
+
+
+def _write_manifest(folder: Path, threshold: ThresholdSpec, members: int) -> None:
     banks: dict[str, dict[Domain, BankSpec]] = {
         branch: {
             "source": BankSpec(
-                file=f"{branch}.npy", n=len(np.load(folder / f"{branch}.npy")), dim=16
+                file=f"{branch}.npy",
+                n=N_REFERENCES,
+                dim=members * N_BANDS,
+                folds_file=f"{branch}.folds.npy" if members > 1 else None,
             )
         }
         for branch in BRANCHES
@@ -200,7 +238,8 @@ def _write_manifest(folder: Path, threshold: ThresholdSpec) -> None:
                     FeatureSpec(name="energy", kind="graph", file="frontend.onnx", shape=(16,)),
                 ),
                 encoder=EncoderSpec(file="encoder.onnx", precision="fp32", opset=OPSET),
-                embedding_dim=16,
+                embedding_dim=N_BANDS,
+                members=members,
             )
         },
         branches=tuple(

@@ -87,8 +87,9 @@ def write_bundle(
     """
     system = system_named(options.system or run.record.config.systems[0])
     scorings = scorings_of(system, options.scorers)
-    takes = run.takes(clip for own in clips.values() for clip in own)
-    job = ExportJob(run, system, scorings, clips, options, progress, takes)
+    known = [clip for own in clips.values() for clip in own]
+    takes, folds = run.takes(known), run.folds(known)
+    job = ExportJob(run, system, scorings, clips, options, progress, takes, folds)
     if labelled:
         require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:

@@ -25,7 +25,6 @@ from edge_asd_export.calibration.scoring import (
     clips_by_domain,
     make_references,
     normal_scores,
-    take_groups,
 )
 from edge_asd_export.data.clips import Clip
 
@@ -136,7 +135,7 @@ def score_normal_clips(
     centres: ReferenceSets,
     members: int,
 ) -> tuple[ReferenceSets, dict[Domain, Floats]]:
-    """References of one machine and branch, and the scores of its clips, none by its own take.
+    """References of one machine and branch, and the scores of its clips, held out by fold.
 
     Parameters
     ----------
@@ -148,8 +147,7 @@ def score_normal_clips(
     """
     folds = job.folds_of(clips)
     references = make_references(embeddings, scoring, centres, folds=folds, members=members)
-    groups = take_groups(job.takes_of(clips), references)
-    return references, normal_scores(embeddings, references, scoring, groups)
+    return references, normal_scores(embeddings, references, scoring, job.groups_of(clips))
 
 
 def score_labelled_clips(

@@ -15,7 +15,7 @@ from edge_asd.bundle.record import Domain
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.ensemble import KNOWN_TO_ALL
-from edge_asd.scoring.held_out import Groups
+from edge_asd.scoring.held_out import MOST_GROUPS, Groups
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
 from edge_asd_export.data.clips import Clip, require_clean_train, require_enough, scan
@@ -83,7 +83,8 @@ class ExportJob:
     progress: ExportProgress
     # Clips that share sound are one take. A clip that is absent is one of its own.
     takes: Mapping[Clip, str] = field(default_factory=dict)
-    # Member of an ensemble that was trained without a clip; absent: all know it.
+    # Clips of a fold are held out together, and never a part of a take. A member of an ensemble
+    # was trained without that of its number; absent: all know the clip.
     folds: Mapping[Clip, int] = field(default_factory=dict)
 
     def networks(self, machine: str) -> dict[str, str]:
@@ -102,6 +103,17 @@ class ExportJob:
         return {
             domain: np.array([self.folds.get(clip, KNOWN_TO_ALL) for clip in own])
             for domain, own in domains.items()
+        }
+
+    def groups_of(self, domains: DomainClips) -> Groups:
+        """Return which clips of a machine are held out together, by domain.
+
+        They are those of a fold; without folds, up to `MOST_GROUPS` groups of takes.
+        """
+        takes, folds = self.takes_of(domains), self.folds_of(domains)
+        return {
+            domain: np.where(folds[domain] == KNOWN_TO_ALL, own % MOST_GROUPS, folds[domain])
+            for domain, own in takes.items()
         }
 
     def clips_of(self, network: str) -> list[Clip]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from edge_asd.bundle.manifest import Domain
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError, UsageError
-from edge_asd.scoring.ensemble import KNOWN_TO_ALL, ReferenceSet, ReferenceSets, open_exact
-from edge_asd.scoring.held_out import MOST_GROUPS, Groups, held_out_scores
+from edge_asd.scoring.ensemble import ReferenceSet, ReferenceSets, open_exact
+from edge_asd.scoring.held_out import Groups, held_out_scores
 from edge_asd.scoring.kinds import (
     DirectSpec,
     DldnSpec,
@@ -41,7 +41,6 @@ __all__ = [
     "make_references",
     "normal_scores",
     "scorings_of",
-    "take_groups",
 ]
 
 Floats = NDArray[np.float64]
@@ -159,24 +158,6 @@ def make_references(
             return centres
         case "none":
             return {}
-
-
-def take_groups(takes: Groups, references: ReferenceSets) -> Groups:
-    """Return which clips are left out together, by domain: never a part of a take.
-
-    They are up to `MOST_GROUPS` groups of takes; of an ensemble, the clips that a member was
-    trained without.
-
-    Parameters
-    ----------
-    takes : number of the take of each clip
-    references : made of these clips, or of none
-    """
-    groups = {domain: numbers % MOST_GROUPS for domain, numbers in takes.items()}
-    for domain, own in references.items():
-        if own.members > 1:
-            groups[domain] = np.where(own.folds == KNOWN_TO_ALL, groups[domain], own.folds)
-    return groups
 
 
 def centre_banks(

@@ -84,7 +84,7 @@ def new_run(
     windows = _windows(machines)
     clips = [clip for machine in machines.values() for clip in machine.train]
     of_clips = _takes(machines, takes)
-    folds = assign_folds(clips, of_clips, settings.seed)
+    folds = assign_folds(clips, divisible(machines, of_clips), settings.seed)
     tasks = plan_tasks(settings, machines, folds, others)
     record = RunRecord(
         config=settings,
@@ -218,12 +218,12 @@ def _scan(data: list[Path]) -> dict[str, MachineClips]:
 
 
 def _takes(machines: Mapping[str, MachineClips], file: Path | None) -> dict[Clip, str]:
-    """Read or find which clips share sound, and what may be held out of each domain."""
+    """Read or find which clips share sound."""
     quiet = not is_first_process()
     with progress_bar("comparing clips", quiet=quiet, transient=True) as advance:
         takes = takes_of(machines, file=file, say=_tell, progress=advance)
     _tell(takes_line(machines, takes))
-    return divisible(machines, takes)
+    return takes
 
 
 def _scan_beside(
