@@ -109,6 +109,11 @@ def test_every_metric_is_listed() -> None:
         score_at_s=0.0,
         score=0.5,
         levels_dbfs={"near": -30.0, "far": -40.0},
+        capture="healthy",
+        condition={"hour": 0.0, "day": 0.0},
+        since_enrolment=dict.fromkeys(
+            ("heard_hours", "windows", "windows_above", "alarms", "promised_alarms", "kept"), 1.0
+        ),
         drift_ppm=1.0,
         outputs={"mqtt": {"sent": 1, "dropped": 0, "lost": 0, "waiting": 0}},
     )

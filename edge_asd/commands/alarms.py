@@ -82,6 +82,8 @@ def _print(reports: list[MonitorReport]) -> None:
     faults = [
         _fault_row(report, fault) for report in reports for fault in report.status.get("faults", ())
     ]
+    for sentence in filter(None, map(_condition, reports)):
+        console.print("", sentence, sep="\n", soft_wrap=True)
     if faults:
         console.print("", _table(("machine", "fault", "since", "detail"), faults), sep="\n")
     for report in reports:
@@ -106,6 +108,28 @@ def _state_row(report: MonitorReport) -> tuple[str | Text, ...]:
         _number(status.get("threshold")),
         _monitor(report),
     )
+
+
+def _condition(report: MonitorReport) -> str:
+    """Return in words how a machine has sounded, and what came of what was promised."""
+    status = report.status
+    told = [
+        f"{_number(index, 0)} over the last {_plain(period)}"
+        for period, index in (status.get("condition") or {}).items()
+        if index is not None
+    ]
+    parts = [f"condition {', '.join(told)} (0 as enrolled, 100 alarm)"] if told else []
+    since = status.get("since_enrolment") or {}
+    if since.get("windows"):
+        share, per_month = since.get("promised_share"), since.get("promised_alarms_per_month")
+        promised = "" if per_month is None else f", promised {_number(per_month, 1)} a month"
+        parts.append(
+            f"since {_time(since.get('since'))} {_number(since.get('heard_hours'), 1)} h heard, "
+            f"{_percent(since.get('share_above'))} of the windows above the threshold, promised "
+            f"{_percent(share)}; {_plain(since.get('alarms'))} alarms{promised}"
+            + ("; NOT AS PROMISED" if since.get("kept") is False else "")
+        )
+    return f"{_plain(report.machine)}: {'; '.join(parts)}" if parts else ""
 
 
 def _fault_row(report: MonitorReport, fault: dict[str, Any]) -> tuple[str, ...]:
@@ -180,8 +204,12 @@ def _plain(value: object) -> str:
     return "" if value is None else plain_text(str(value))
 
 
-def _number(value: object) -> str:
-    return f"{value:.3f}" if isinstance(value, (int, float)) else ""
+def _number(value: object, digits: int = 3) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, (int, float)) else ""
+
+
+def _percent(value: object) -> str:
+    return f"{100 * value:.2f} %" if isinstance(value, (int, float)) else ""
 
 
 def _time(value: object) -> str:

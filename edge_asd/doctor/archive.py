@@ -44,7 +44,7 @@ _MAX_MACHINES = 32
 _MAX_TEXT_BYTES = 4 << 20
 _MAX_SOUND_BYTES = 64 << 20
 _N_LOG_LINES = 2000
-_STATE_TEXTS = ("alarm.json", "daily.json", "faults.json", "start.json")
+_STATE_TEXTS = ("alarm.json", "condition.json", "daily.json", "faults.json", "start.json")
 _SOUNDS = (AUDIO_FILE, PICTURE_FILE)
 
 

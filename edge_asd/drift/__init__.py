@@ -1,1 +1,1 @@
-"""How normal changes over weeks."""
+"""How normal changes over weeks, and what comes of what was promised."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PrivateAttr
 
+from edge_asd.drift.condition_index import NormalTail
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.state.record import Finite, StateRecord
 
@@ -30,6 +31,7 @@ class Day(StateRecord):
     day: IsoDay
     heard_s: Seconds
     normal: NormalSummary
+    condition: Finite | None = None  # index of the day (edge_asd.drift.condition_index)
 
 
 class Today(StateRecord):
@@ -41,6 +43,8 @@ class Today(StateRecord):
     heard_s: Seconds = 0.0
     every: Annotated[int, Field(ge=1)] = 1  # which window is kept
     windows: list[Window] = Field(default_factory=list, max_length=_MAX_WINDOWS - 1)
+    n_scored: Annotated[int, Field(ge=0)] = 0  # windows, also those of a warning or an alarm
+    rarity: Finite = 0.0  # of all these together
     _skipped: int = PrivateAttr(0)
 
     def add(self, window: tuple[float, float, float], heard_s: float) -> None:
@@ -55,12 +59,20 @@ class Today(StateRecord):
             self.windows = self.windows[1::2]
             self.every *= 2
 
-    def finished(self) -> Day:
+    def judge(self, rarity: float) -> None:
+        """Take the rarity of a window, whatever the alarm says of it."""
+        self.n_scored += 1
+        self.rarity += rarity
+
+    def finished(self, tail: NormalTail | None = None) -> Day:
         """Return the summary of the day; it has windows."""
         scores = [window[0] for window in self.windows]
         levels = [window[1:] for window in self.windows]
         normal = NormalSummary.measure(scores, levels)
-        return Day(day=self.day, heard_s=self.heard_s, normal=normal)
+        condition = None
+        if tail is not None and self.n_scored:
+            condition = round(tail.index(self.rarity / self.n_scored), 1)
+        return Day(day=self.day, heard_s=self.heard_s, normal=normal, condition=condition)
 
 
 class DailySound(StateRecord):
@@ -75,8 +87,8 @@ class DailySound(StateRecord):
     days: list[Day] = Field(default_factory=list)
     today: Today | None = None
 
-    def end_today(self) -> None:
+    def end_today(self, tail: NormalTail | None = None) -> None:
         """Put the day to those that are over."""
         if self.today and self.today.windows:
-            self.days = [*self.days, self.today.finished()][-_MAX_DAYS:]
+            self.days = [*self.days, self.today.finished(tail)][-_MAX_DAYS:]
         self.today = None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.audio.level import level_dbfs
+from edge_asd.drift.condition_index import NormalTail
 from edge_asd.drift.daily_sound import DailySound, Day, Today
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
@@ -45,6 +46,7 @@ class Drift(Watcher):
     sample_rate_hz : of the windows
     scored_by : what gives the scores, say the bundle's name and what was learned; scores of
         something else cannot be compared
+    tail : of the same scores; None: days get no condition index
     clock : seconds that never run backwards
     """
 
@@ -57,11 +59,13 @@ class Drift(Watcher):
         report: Report,
         sample_rate_hz: int,
         scored_by: str = "",
+        tail: NormalTail | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._file = file
         self._rate_hz = sample_rate_hz
+        self._tail = tail
         self._clock = clock
         self._saved_s = clock()
         self._disk = FaultLatch(report, "disk", subject="daily")
@@ -78,6 +82,7 @@ class Drift(Watcher):
 
     def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Compare with another enrolment."""
+        self._tail = opened.normal_tail
         self._compare_with(opened.normal, opened.scored_by)
         return ()
 
@@ -94,6 +99,8 @@ class Drift(Watcher):
             events = self._end_day(at)
         if state == "normal":
             self._take(at, window, day)
+        if self._tail and self._sound.today and math.isfinite(window.result.score):
+            self._sound.today.judge(self._tail.rarity(window.result.score))
         if events or self._clock() - self._saved_s >= _SAVE_EVERY_S:
             self._save()
         return events
@@ -114,7 +121,7 @@ class Drift(Watcher):
         self._sound.today.add(values, min(new_s, window_s))
 
     def _end_day(self, at: Moment) -> Sequence[Event]:
-        self._sound.end_today()
+        self._sound.end_today(self._tail)
         least_s = 3600 * self._settings.min_hours
         counted = [day for day in self._sound.days if day.heard_s >= least_s]
         if not counted or counted[-1] is not self._sound.days[-1]:
@@ -166,5 +173,7 @@ def _notice(
     for name, value in now.model_dump().items():
         figures[name] = round(value, 4)
         figures[f"{name}_before"] = round(before[name], 4)
+    if day.condition is not None:
+        figures["condition"] = day.condition
     figures["heard_hours"] = round(day.heard_s / 3600, 1)
     return NoticeEvent(**at.facts(), notice="drift", text=text, figures=figures)

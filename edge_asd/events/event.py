@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 
-Notice = Literal["clock_step", "drift", "heat", "learned", "power", "restarted"]
+Notice = Literal["clock_step", "drift", "heat", "learned", "power", "promise", "restarted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,9 @@ from edge_asd.events.event import FaultRaisedEvent, utc_text
 __all__ = ["FaultStatus", "Status", "StatusBoard"]
 
 
+_NO_CONDITION = {"hour": None, "day": None}
+
+
 @dataclass(frozen=True, slots=True)
 class FaultStatus:
     """A fault that is there now."""
@@ -41,6 +44,10 @@ class Status:
     threshold: float = 0.0
     promise: str | None = None  # false alarms and delay, in words
     levels_dbfs: dict[str, float] = field(default_factory=dict)  # near, far
+    # 0 to 100 over the last hour and day; None: too little was heard
+    condition: dict[str, float | None] = field(default_factory=lambda: dict(_NO_CONDITION))
+    # what came, and what was promised; empty where no state is kept
+    since_enrolment: dict[str, Any] = field(default_factory=dict)
     faults: tuple[FaultStatus, ...] = ()
     audio_s: float = 0.0  # length of the stream, gaps included
     windows: int = 0
@@ -85,6 +92,8 @@ class Status:
             content[name] = utc_text(content[name]) if content[name] else None
         for name in ("updated_s", "audio_at_s", "score_at_s", "max_score"):
             del content[name]
+        if self.deaf:  # the last hour was not heard to its end
+            content["condition"] = dict(_NO_CONDITION)
         return {"healthy": self.healthy, "deaf": self.deaf} | content
 
 

@@ -7,6 +7,7 @@ from shlex import quote
 
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
+from edge_asd.drift.condition_index import NormalTail
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra
@@ -32,11 +33,18 @@ class OpenedMachine:
     reference: SignalReference | None = None
     normal: NormalSummary | None = None
     spectra: NormalSpectra | None = None
+    enrolment: str = ""  # which one; what was taught since does not change it
+    taught: tuple[str, ...] = ()  # ids of alarms
 
     @property
     def scored_by(self) -> str:
         """What gives the scores: those of another bundle or version are not comparable."""
         return f"{self.bundle_name} {self.learned or ''}".rstrip()
+
+    @property
+    def normal_tail(self) -> NormalTail:
+        """How rare its scores are among those of normal windows."""
+        return NormalTail(self.detector.spec.threshold, self.normal)
 
 
 def open_machine(
@@ -75,6 +83,7 @@ def open_machine(
             bundle.detector(name, threads=threads, search=search),
             bundle.manifest.name,
             spectra=bundle.spectra(name),
+            enrolment=f"{bundle.manifest.name} {bundle.manifest.created_utc}",
         )
     site = learned.site
     require_same_bundle(bundle, learned)
@@ -85,6 +94,8 @@ def open_machine(
         site.signal,
         site.normal,
         site_spectra(bundle, learned),
+        _enrolment(learned),
+        tuple(one.event for one in site.taught),
     )
 
 
@@ -140,6 +151,12 @@ def require_same_bundle(bundle: Bundle, learned: Learned) -> None:
             "networks hear differently: enrol again with 'edge-asd enroll', use the other "
             f"bundle, or forget with 'edge-asd forget --machine {quote(site.machine)} --to bundle'"
         )
+
+
+def _enrolment(learned: Learned) -> str:
+    site = learned.site
+    enrolled = [f"{domain} {one.utc}" for domain, one in sorted(site.enrolled.items())]
+    return " ".join([site.bundle.name, *enrolled])
 
 
 def _require_known(bundle: Bundle, name: str | None, state: StateFolder | None) -> None:

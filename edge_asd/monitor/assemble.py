@@ -23,6 +23,7 @@ from edge_asd.audio.block import Source
 from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.clips.recorder import ClipRecorder
 from edge_asd.control.control_socket import ControlServer
+from edge_asd.drift.bookkeeper import Bookkeeper, Enrolment
 from edge_asd.drift.drift import Drift
 from edge_asd.errors import ControlError, ProfileError
 from edge_asd.events.dispatcher import Dispatcher
@@ -121,6 +122,17 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
                 report=report,
                 sample_rate_hz=rate_hz,
                 scored_by=parts.opened.scored_by,
+                tail=parts.opened.normal_tail,
+            )
+        )
+        watchers.append(
+            Bookkeeper(
+                Enrolment.of(parts.opened),
+                parts.board,
+                file=state.condition_file,
+                report=report,
+                sample_rate_hz=rate_hz,
+                as_promised=profile.alarm.confirm == "auto",
             )
         )
     if state and profile.clips.enabled:

@@ -134,6 +134,8 @@ _ENTITIES: dict[str, dict[str, dict[str, Any]]] = {
         },
         "score": _figure("Score", "score", digits=3),
         "threshold": _figure("Threshold", "threshold", digits=3) | _DIAGNOSTIC,
+        "condition_hour": _figure("Condition, last hour", "condition.hour", digits=0),
+        "condition_day": _figure("Condition, last day", "condition.day", digits=0),
         "near_level": _figure("Near level", "levels_dbfs.near", "dBFS", 1) | _DIAGNOSTIC,
         "far_level": _figure("Far level", "levels_dbfs.far", "dBFS", 1) | _DIAGNOSTIC,
         "drift": _figure("Clock drift", "drift_ppm", "ppm", 0) | _DIAGNOSTIC,

@@ -107,6 +107,16 @@ def _drift(known: dict[str, Any]) -> float | None:
     return None if known["drift_ppm"] is None else known["drift_ppm"] * _PPM
 
 
+def _since(name: str, unit: float = 1) -> _Value:
+    """A figure since the enrolment."""
+
+    def value(known: dict[str, Any]) -> float | None:
+        figure = known["since_enrolment"].get(name)
+        return None if figure is None else figure * unit
+
+    return value
+
+
 def _of_outputs(counter: str) -> _Value:
     return lambda known: {name: n.get(counter, 0) for name, n in known["outputs"].items()}
 
@@ -126,6 +136,18 @@ _FIGURES = (
     _Figure(_GAUGE, "score", "Of the last window; higher is more anomalous", "score"),
     _Figure(_GAUGE, "score_threshold", "Above it a window counts as abnormal", "threshold"),
     _Figure(_GAUGE, "level_dbfs", "Of the last window; full scale is 0", "levels_dbfs", "channel"),
+    _Figure(_GAUGE, "condition_index", "0 as enrolled, 100 when all windows reach the threshold",
+            "condition", "period"),
+    _Figure(_COUNTER, "enrolment_heard_seconds", "Sound scored since the enrolment",
+            _since("heard_hours", 3600)),
+    _Figure(_COUNTER, "enrolment_windows", "Windows scored since the enrolment",
+            _since("windows")),
+    _Figure(_COUNTER, "enrolment_windows_above", "Of them, those above the threshold",
+            _since("windows_above")),
+    _Figure(_COUNTER, "enrolment_alarms", "Alarms raised since the enrolment", _since("alarms")),
+    _Figure(_COUNTER, "enrolment_promised_alarms", "False alarms that were promised for that time",
+            _since("promised_alarms")),
+    _Figure(_GAUGE, "promise_kept", "0: more came than was promised", _since("kept")),
     _Figure(_GAUGE, "status_age_seconds", "Since the monitor's last sign of life", "status_age_s"),
     _Figure(_GAUGE, "audio_age_seconds", "Since audio came last", "audio_age_s"),
     _Figure(_GAUGE, "score_age_seconds", "Since a window was scored last", "score_age_s"),

@@ -3,15 +3,16 @@
 ::
 
     <root>/<machine>/
-        lock          held while a monitor runs
-        control.sock  how other commands talk to it
-        alarm.json    state of the alarm
-        start.json    how the last start went
-        faults.json   what was wrong with the monitor
-        daily.json    daily summaries of normal scores and levels
-        events/       one folder per alarm: audio, picture, JSON
-        spool/        events that some output still has to deliver
-        learned/      normal sound that was learned on site, in versions
+        lock            held while a monitor runs
+        control.sock    how other commands talk to it
+        alarm.json      state of the alarm
+        start.json      how the last start went
+        faults.json     what was wrong with the monitor
+        daily.json      daily summaries of normal scores and levels
+        condition.json  what came since the enrolment, and the condition of the last day
+        events/         one folder per alarm: audio, picture, JSON
+        spool/          events that some output still has to deliver
+        learned/        normal sound that was learned on site, in versions
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ class StateFolder:
         self.control_socket = self.path / "control.sock"
         self.alarm_file = self.path / "alarm.json"
         self.daily_file = self.path / "daily.json"
+        self.condition_file = self.path / "condition.json"
         self.start_file = self.path / "start.json"
         self.fault_file = self.path / "faults.json"
         self.events = self.path / "events"

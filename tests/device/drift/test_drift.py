@@ -318,6 +318,8 @@ def test_a_file_of_an_earlier_version_is_read(tmp_path: Path) -> None:
 
     drift(file).close()
 
+    days[0] |= {"condition": None}
+    today |= {"n_scored": 0, "rarity": 0.0}
     assert json.loads(file.read_text()) == content | {"days": days, "today": today}
 
 

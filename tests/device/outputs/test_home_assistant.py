@@ -30,6 +30,8 @@ TOPICS = {
         "sensor/edge-asd-pump/state",
         "sensor/edge-asd-pump/score",
         "sensor/edge-asd-pump/threshold",
+        "sensor/edge-asd-pump/condition_hour",
+        "sensor/edge-asd-pump/condition_day",
         "sensor/edge-asd-pump/near_level",
         "sensor/edge-asd-pump/far_level",
         "sensor/edge-asd-pump/drift",

@@ -18,7 +18,7 @@ from edge_asd.events.status import Status
 from edge_asd.outputs.metrics import Metrics
 
 NOW_S = 100.5
-LABELS = {"machine", "version", "bundle", "fault", "state", "channel", "output"}
+LABELS = {"machine", "version", "bundle", "fault", "state", "channel", "output", "period"}
 # What promtool's linter asks to be written in base units.
 NO_BASE_UNIT = re.compile(
     r"_(milli|micro|nano|kilo|mega|minute|hour|percent|ppm|ms|kb|mb)[a-z]*(_|$)"
@@ -51,6 +51,8 @@ def a_busy_status() -> Status:
         score_busy_s=180.5,
         hop_s=1.0,
         backlog_s=0.1,
+        condition={"hour": 12.5, "day": None},
+        since_enrolment={"heard_hours": 2.0, "windows": 2880, "alarms": 6, "kept": False},
         outputs={"mqtt": {"sent": 11, "dropped": 5, "lost": 1, "waiting": 2}},
     )
 
@@ -77,6 +79,11 @@ def a_busy_status() -> Status:
         ("edge_asd_hop_seconds", 1.0),
         ("edge_asd_backlog_seconds", 0.1),
         ("edge_asd_alarms", 4.0),
+        ("edge_asd_condition_index", 12.5),
+        ("edge_asd_enrolment_heard_seconds", 7200.0),
+        ("edge_asd_enrolment_windows", 2880.0),
+        ("edge_asd_enrolment_alarms", 6.0),
+        ("edge_asd_promise_kept", 0.0),
     ],
 )
 def test_a_figure_of_the_status_is_told_in_its_base_unit(family: str, expected: float) -> None:
