@@ -29,7 +29,7 @@ from edge_asd.audio.block import Block
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
-from edge_asd.learn.enrolment import LEAST_WINDOWS, base_for, calibrated, enrol
+from edge_asd.learn.enrolment import LEAST_WINDOWS, SiteGoal, base_for, calibrated, enrol
 from edge_asd.learn.learned import Learned
 from edge_asd.learn.opened_machine import site_detector
 from edge_asd.learn.recording import SiteRecording
@@ -142,7 +142,7 @@ def _thresholds(
     metrics = machine_metrics(scores, judged.anomalous, judged.target)
     for rate in rates:
         kind = threshold_from_normal_scores(_by_clip(bundle, learned), rate)
-        site = calibrated(bundle, learned, rate).site.threshold
+        site = calibrated(bundle, learned, SiteGoal(false_alarm_rate=rate)).site.threshold
         cells = [_shares(scores, judged, spec.threshold) for spec in (kind, site)]
         yield f"{metrics.auc_all:.2f} | {rate:.0%} | {' | '.join(cells)} |"
 

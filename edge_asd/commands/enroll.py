@@ -47,10 +47,19 @@ def enroll(
     bundle: options.Bundle = options.LATEST_BUNDLE,
     profile: options.Profile = "default",
     state: options.State = None,
+    false_alarms_per_month: Annotated[
+        float, typer.Option(min=0.001, max=10_000, help="How many false alarms are acceptable.")
+    ] = 1.0,
     false_alarm_rate: Annotated[
-        float,
-        typer.Option(min=1e-6, max=0.5, help="Share of normal windows above the threshold."),
-    ] = 0.05,
+        float | None,
+        typer.Option(
+            min=1e-6,
+            max=0.5,
+            help="Share of normal windows above the threshold, to evaluate by.  "
+            "[default: as the false alarms a month allow]",
+            show_default=False,
+        ),
+    ] = None,
     accept_quality: Annotated[
         bool,
         typer.Option("--accept-quality", help="Even if it clips or has one channel twice."),
@@ -77,7 +86,7 @@ def enroll(
     """
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.control.monitors import reload_monitor
-    from edge_asd.learn.enrolment import base_for, enrol
+    from edge_asd.learn.enrolment import SiteGoal, base_for, enrol
     from edge_asd.learn.listening import EnrolmentPlan
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
@@ -106,7 +115,7 @@ def enroll(
             sound,
             origin=heard,
             utc=datetime.now(UTC),
-            false_alarm_rate=false_alarm_rate,
+            goal=SiteGoal(false_alarms_per_month, false_alarm_rate),
         )
         version = store.add(learned)
     _report(learned, version, domain, reload_monitor(folder), as_json=as_json)
@@ -142,8 +151,11 @@ def _require_kept(recording: SiteRecording, least: int, *, keep: bool) -> None:
 
 
 def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_json: bool) -> None:
+    from edge_asd.alarm.promise import sentence
+
     site = learned.site
     enrolled, threshold = site.enrolled[domain], site.threshold
+    said = sentence(threshold, site.promise) if site.promise else None
     if as_json:
         content = {
             "machine": site.machine,
@@ -154,6 +166,7 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
             "seconds": enrolled.seconds,
             "heard": enrolled.heard,
             "threshold": threshold.model_dump(),
+            "promise": said,
             "cancelling": enrolled.cancelling and enrolled.cancelling.model_dump(),
         }
         typer.echo(json.dumps(content, ensure_ascii=False))
@@ -164,6 +177,8 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
             f"threshold {threshold.threshold:.4g}: {threshold.false_alarm_rate:.2%} of normal "
             f"windows above; {threshold.method}"
         )
+        if said:
+            typer.echo(said)
         if enrolled.cancelling:
             typer.echo(enrolled.cancelling.sentence)
     typer.echo(monitor, err=True)

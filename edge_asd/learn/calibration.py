@@ -36,6 +36,7 @@ __all__ = [
     "shared_sound",
     "site_threshold",
     "student_quantile",
+    "window_takes",
 ]
 
 N_BLOCKS = 10  # one minute each of the ten that are recommended
@@ -50,6 +51,11 @@ class WindowPlace:
     start_sample: int
     n_samples: int
     take: int | None = None  # the same for recordings that share sound; None: one of its own
+
+    @property
+    def of_take(self) -> int:
+        """Number of its take."""
+        return self.recording if self.take is None else self.take
 
     def overlaps(self, other: WindowPlace) -> bool:
         """Whether two windows share samples."""
@@ -67,7 +73,7 @@ def recording_blocks(places: Sequence[WindowPlace], n_blocks: int = N_BLOCKS) ->
     ----------
     places : in the order of time; recordings of one take are neighbours
     """
-    takes = np.array([place.recording if place.take is None else place.take for place in places])
+    takes = np.array([place.of_take for place in places])
     names, number = np.unique(takes, return_inverse=True)
     if len(names) >= n_blocks:
         return number * n_blocks // len(names)
@@ -80,6 +86,12 @@ def recording_blocks(places: Sequence[WindowPlace], n_blocks: int = N_BLOCKS) ->
             whole[own] = whole[own[0]]
     blocks = np.unique(whole, return_inverse=True)[1]
     return blocks if blocks.any() else stretches
+
+
+def window_takes(places: Sequence[WindowPlace]) -> NDArray[np.int64]:
+    """Return the take of each window, (n,); where there are few takes, stretches of them."""
+    n_takes = len({place.of_take for place in places})
+    return recording_blocks(places, max(N_BLOCKS, n_takes)).astype(np.int64)
 
 
 def shared_sound(places: Sequence[WindowPlace], blocks: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -108,31 +120,32 @@ def refitted(fusion: FusionSpec, scores: Mapping[str, Floats]) -> FusionSpec:
     return fusion.model_copy(update={"terms": tuple(map(refit, fusion.terms))})
 
 
-def site_threshold(scores: Floats, false_alarm_rate: float, *, kind: str) -> ThresholdSpec:
+def site_threshold(
+    scores: Floats, false_alarm_rate: float, *, kind: str, n_takes: int | None = None
+) -> ThresholdSpec:
     """Return the level that a stated share of normal windows to come exceeds.
 
     An empirical quantile where the sample holds `MIN_EXCEEDANCES` scores above it. Otherwise
     the upper limit of prediction of a log-normal distribution, or, where scores are not
     positive (z-scores), of a normal one: mean and spread are estimates themselves, from
-    about as many independent looks at the machine as there are blocks, so Student's
+    as many independent looks at the machine as there are takes, so Student's
     distribution stands in for the normal one. It is never below the quantile of the sample.
 
-    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
+    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`;
+    without `n_takes` there are as many as blocks.
     """
-    return normal_threshold(
-        scores, false_alarm_rate, _tail, kind=kind, n_takes=min(N_BLOCKS, len(scores))
-    )
+    n_looks = n_takes or min(N_BLOCKS, len(scores))
+
+    def tail(normal: Floats) -> Quantile:
+        return partial(_upper, normal, max(n_looks, 2))
+
+    return normal_threshold(scores, false_alarm_rate, tail, kind=kind, n_takes=n_looks)
 
 
-def _tail(normal: Floats) -> Quantile:
-    return partial(_upper, normal)
-
-
-def _upper(normal: Floats, rate: float) -> tuple[float, str]:
+def _upper(normal: Floats, n_looks: int, rate: float) -> tuple[float, str]:
     """The level that a share `rate` lies above, and how it is found."""
     if len(normal) * rate >= MIN_EXCEEDANCES:
         return empirical_quantile(normal, rate), "empirical quantile"
-    n_looks = max(min(N_BLOCKS, len(normal)), 2)
     positive = bool(normal.min() > 0)
     values = np.log(normal) if positive else normal
     spread = float(values.std(ddof=1)) * math.sqrt(1 + 1 / n_looks)

@@ -8,13 +8,15 @@ against class centres, which only training gives, is scored against the windows 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
+from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH, with_promise
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import Domain, Manifest, ThresholdSpec
+from edge_asd.bundle.manifest import Domain, Manifest, PromiseSpec, ThresholdSpec
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import UsageError
 from edge_asd.events.event import utc_text
@@ -25,6 +27,7 @@ from edge_asd.learn.calibration import (
     refitted,
     shared_sound,
     site_threshold,
+    window_takes,
 )
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
@@ -39,6 +42,7 @@ from edge_asd.scoring.scorer import window_queries
 
 __all__ = [
     "LEAST_WINDOWS",
+    "SiteGoal",
     "base_for",
     "calibrated",
     "enrol",
@@ -49,6 +53,14 @@ __all__ = [
 # Ten clips are what the target domain has in the challenge; the source needs the sixteen
 # neighbours of a density besides those that are held out.
 LEAST_WINDOWS: Mapping[Domain, int] = {"source": 20, "target": 10}
+
+
+@dataclass(frozen=True, slots=True)
+class SiteGoal:
+    """What the alarm of a machine is to keep."""
+
+    false_alarms_per_month: float = FALSE_ALARMS_PER_MONTH
+    false_alarm_rate: float | None = None  # of single windows; None: as these allow
 
 
 def like_machine(bundle: Bundle, machine: str, like: str | None) -> str:
@@ -123,6 +135,7 @@ def untouched(bundle: Bundle, machine: str, like: str) -> Learned:
         like=like,
         fusion=spec.fusion,
         threshold=spec.threshold,
+        promise=spec.promise,
     )
     return Learned(site, {}, ())
 
@@ -135,7 +148,7 @@ def enrol(
     *,
     origin: str,
     utc: datetime,
-    false_alarm_rate: float | None = None,
+    goal: SiteGoal | None = None,
 ) -> Learned:
     """Return what is known of a machine once its normal sound was heard.
 
@@ -144,7 +157,7 @@ def enrol(
     base : from :func:`base_for`
     origin : sound card or files that were heard
     utc : when
-    false_alarm_rate : share of normal windows above the threshold; None: as before
+    goal : of the alarm; None: the rate of windows and the promise of before
 
     Raises
     ------
@@ -174,10 +187,10 @@ def enrol(
     # The enrolled windows as the daily ones are compared with them.
     levels_dbfs = np.concatenate([sounds[known].levels_dbfs for known in sorted(sounds)])
     normal = NormalSummary.measure(_fused(bundle, learned.untaught), levels_dbfs)
-    return calibrated(bundle, learned.with_site({"normal": normal}), false_alarm_rate)
+    return calibrated(bundle, learned.with_site({"normal": normal}), goal)
 
 
-def calibrated(bundle: Bundle, learned: Learned, false_alarm_rate: float | None = None) -> Learned:
+def calibrated(bundle: Bundle, learned: Learned, goal: SiteGoal | None = None) -> Learned:
     """Return the same with the threshold that fits its references.
 
     Sound that was taught is no part of the sample, so it cannot raise the threshold: it adds
@@ -189,20 +202,48 @@ def calibrated(bundle: Bundle, learned: Learned, false_alarm_rate: float | None 
 
     Parameters
     ----------
-    false_alarm_rate : share of normal windows above the threshold; None: as before
+    goal : of the alarm; None: the rate of windows and the promise of before
     """
     site = learned.site
-    rate = false_alarm_rate or site.threshold.false_alarm_rate
-    bundled = bundle.manifest.machines[site.like].threshold
+    rate, promise = site.threshold.false_alarm_rate, site.promise
+    bundled = bundle.manifest.machines[site.like]
     if not learned.enrolled:
-        return learned.with_site({"threshold": bundled})
+        return learned.with_site({"threshold": bundled.threshold, "promise": bundled.promise})
+    if goal is not None:
+        rate, promise = _chosen(bundle, learned.untaught, goal)
     candidates = [_threshold(bundle, learned.untaught, rate)]
     if learned.taught:
         candidates.append(_threshold(bundle, learned, rate))
     threshold = min(candidates, key=lambda level: level.threshold)
-    if "source" not in learned.enrolled:
-        threshold = max(threshold, bundled, key=lambda level: level.threshold)
-    return learned.with_site({"threshold": threshold})
+    if "source" not in learned.enrolled and bundled.threshold.threshold > threshold.threshold:
+        threshold, promise = bundled.threshold, bundled.promise
+    return learned.with_site({"threshold": threshold, "promise": promise})
+
+
+def _chosen(bundle: Bundle, learned: Learned, goal: SiteGoal) -> tuple[float, PromiseSpec]:
+    """The rate of windows above the threshold, and the promise that goes with it."""
+    manifest = bundle.manifest
+    threshold, promise = with_promise(
+        _threshold(bundle, learned, goal.false_alarm_rate or 0.5),
+        _fused(bundle, learned),
+        _takes(learned),
+        window_s=manifest.machines[learned.site.like].window_samples / manifest.sample_rate_hz,
+        hop_s=manifest.hop_s,
+        false_alarms_per_month=goal.false_alarms_per_month,
+        false_alarm_rate=goal.false_alarm_rate,
+    )
+    return threshold.false_alarm_rate, promise
+
+
+def _takes(learned: Learned) -> NDArray[np.int64] | None:
+    """Take of each window, in the order of their scores; None where one is not known."""
+    takes: list[NDArray[np.int64]] = []
+    for domain in sorted(learned.enrolled):
+        own = learned.enrolled[domain].takes
+        if own is None:
+            return None
+        takes.append(own + sum(int(one.max()) + 1 for one in takes))
+    return np.concatenate(takes)
 
 
 def _fused(bundle: Bundle, learned: Learned) -> Floats:
@@ -210,12 +251,13 @@ def _fused(bundle: Bundle, learned: Learned) -> Floats:
 
 
 def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> ThresholdSpec:
-    scores = _fused(bundle, learned)
+    scores, takes = _fused(bundle, learned), _takes(learned)
     n_blocks = min(N_BLOCKS, len(scores))
     return site_threshold(
         scores,
         false_alarm_rate,
         kind=f"windows heard on site, each of {n_blocks} blocks scored by the others",
+        n_takes=None if takes is None else len(np.unique(takes)),
     )
 
 
@@ -243,7 +285,8 @@ def _sound(bundle: Bundle, base: Learned, domain: Domain, heard: HeardSound) -> 
             shared={domain: shared},
             others=[bank for of, bank in others.items() if of == "source"],  # it helps to score
         )[domain]
-    return LearnedSound(rows, found, heard.spectra, heard.levels_dbfs, held_out)
+    takes = window_takes(heard.places)
+    return LearnedSound(rows, found, heard.spectra, heard.levels_dbfs, held_out, takes)
 
 
 def _scores(bundle: Bundle, learned: Learned) -> dict[str, Floats]:

@@ -26,7 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from edge_asd.bundle.manifest import Domain, FileEntry, FusionSpec, ThresholdSpec
+from edge_asd.bundle.manifest import (
+    Domain,
+    FileEntry,
+    FusionSpec,
+    PromiseSpec,
+    ThresholdSpec,
+)
 from edge_asd.bundle.record import Positive, Record
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError
@@ -94,6 +100,7 @@ class SiteRecord(Record):
     taught: tuple[Taught, ...] = ()
     fusion: FusionSpec
     threshold: ThresholdSpec
+    promise: PromiseSpec | None = None  # None: nothing is promised
     signal: SignalReference | None = None
     normal: NormalSummary | None = None
     files: dict[str, FileEntry] = Field(default_factory=dict)
@@ -125,6 +132,7 @@ class LearnedSound:
     spectra: DomainSpectra
     levels_dbfs: Floats
     held_out: Mapping[str, Floats]
+    takes: NDArray[np.int64] | None = None  # (n,), take or stretch of one; None: not kept
 
     def __len__(self) -> int:
         return len(self.spectra)
@@ -227,6 +235,8 @@ def _arrays(sound: LearnedSound) -> dict[str, NDArray[Any]]:
         "spread_db": sound.spectra.spread_db,
         "levels_dbfs": sound.levels_dbfs,
     }
+    if sound.takes is not None:
+        arrays["takes"] = sound.takes
     for branch, rows in sound.rows.items():
         arrays[f"rows/{branch}"] = rows.reshape(len(rows), -1)
         arrays[f"scale/{branch}"] = sound.normalisations[branch].scale
@@ -253,4 +263,5 @@ def _sound(content: bytes) -> LearnedSound:
         DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
         arrays["levels_dbfs"],
         of("held_out"),
+        arrays.get("takes"),
     )

@@ -123,7 +123,12 @@ def site_detector(
         machine=site.machine,
         # Its banks are in the scorers.
         spec=bundle.manifest.machines[site.like].model_copy(
-            update={"banks": {}, "fusion": site.fusion, "threshold": site.threshold}
+            update={
+                "banks": {},
+                "fusion": site.fusion,
+                "threshold": site.threshold,
+                "promise": site.promise,
+            }
         ),
         extractors=extractors or bundle.extractors(site.like, threads=threads),
     )
