@@ -3,10 +3,6 @@
 One soxr stream per stretch of audio without a gap: the result does not depend on how
 the audio was cut into blocks. Filters look ahead, so blocks come out a few
 milliseconds later than they went in; their positions are exact.
-
-What was converted is rounded to 16 bits, as recordings to train with are. Above its pass band the
-filter leaves a silence that no 16-bit recording has, and to networks that look at logarithms
-of power it would be a great change.
 """
 
 from __future__ import annotations
@@ -19,7 +15,6 @@ from edge_asd.audio.block import N_CHANNELS, Block, Gap
 
 __all__ = ["Resampler", "resample"]
 
-_FULL_SCALE = np.float32(32768)
 _QUALITY = "HQ"  # soxr's 20 bit setting: stop band at -120 dB, below 16-bit noise
 
 
@@ -76,8 +71,7 @@ class Resampler:
     def _converted(self, audio: NDArray[np.float32], *, last: bool = False) -> Block:
         if self._stream is not None and (audio.size or last):
             frames = self._stream.resample_chunk(np.ascontiguousarray(audio.T), last=last)
-            steps = np.rint(np.ascontiguousarray(frames.T) * _FULL_SCALE)
-            audio = np.asarray(steps / _FULL_SCALE, np.float32)
+            audio = np.ascontiguousarray(frames.T)
         block = Block(self._position, audio)
         self._position = block.end_frame
         return block

@@ -18,7 +18,7 @@ from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
 from edge_asd_export.data.folds import N_FOLDS
 
-__all__ = ["divisible", "takes_line", "takes_of"]
+__all__ = ["divisible", "most_of", "takes_line", "takes_of"]
 
 Say = Callable[[str], None]
 
@@ -94,6 +94,11 @@ def divisible(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -
     return divided
 
 
+def most_of(n_clips: int) -> int:
+    """Return how many of the clips of a domain one take may have."""
+    return max(2, math.ceil(n_clips / N_FOLDS))
+
+
 def _n_pairs(n_clips: int) -> int:
     """Each clip with itself and those before it, so that one clip is some progress, too."""
     return n_clips * (n_clips + 1) // 2
@@ -110,7 +115,7 @@ def _found(
         shared,
         known=[named.get(clip) for clip in clips],
         parts=[clip.domain for clip in clips],
-        most=lambda n_clips: max(2, math.ceil(n_clips / N_FOLDS)),
+        most=most_of,
     )
     names = {n: named[clip] for n, clip in zip(numbers, clips, strict=True) if clip in named}
     free = (name for name in map(str, count(1)) if name not in set(named.values()))

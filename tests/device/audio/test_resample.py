@@ -140,9 +140,3 @@ def test_an_empty_block_passes_while_the_card_is_silent() -> None:
     assert len(blocks) == 3
     assert joined(blocks[1:2]).shape == (2, 0)
     assert joined(blocks).shape == (2, 1600)
-
-
-def test_what_is_converted_has_16_bits_as_training_clips_do() -> None:
-    steps = 32768 * resample(noise(4800), 48_000, 16_000)
-
-    assert np.array_equal(steps, np.rint(steps))
