@@ -5,7 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from places import SHARED
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.audio.takes import SharedSound, find_takes, joined, shared_sound
 
 RATE_HZ = 16_000
@@ -134,3 +136,15 @@ def test_given_takes_are_kept_together_and_apart_and_take_up_what_is_new() -> No
     chain = [SharedSound(0, 2, 0.9), SharedSound(2, 3, 0.5)]
 
     assert joined(4, chain, known=["x", "x", "y"]) == [0, 0, 1, 1]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no recordings beside the repository")
+@pytest.mark.parametrize("machine", ["fan", "uavA"])
+def test_overlapping_cuts_of_real_recordings_are_joined_and_few_others(machine: str) -> None:
+    files = sorted((SHARED / "data" / "tiny" / machine / "train").glob("*.flac"))
+    clips = [read_audio(file)[0] for file in files]
+
+    takes = takes_of(*(cut(clip, start_s, 3) for start_s in (0, 1) for clip in clips))
+
+    assert takes[: len(clips)] == takes[len(clips) :]
+    assert len(set(takes)) >= 9  # of eleven clips, of which some share noise
