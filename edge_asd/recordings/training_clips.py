@@ -256,4 +256,4 @@ def _clip_samples(folder: Path, there: list[Path], clip_s: float | None) -> int:
 
 
 def _megabytes(n_bytes: int) -> str:
-    return f"{max(n_bytes, 0) / 1e6:.0f} MB"
+    return f"{max(n_bytes, 0) / 1e6:.1f} MB"

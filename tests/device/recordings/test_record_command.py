@@ -104,7 +104,8 @@ def test_mostly_unusable_sound_is_refused_with_the_reason(tmp_path: Path) -> Non
     last = result.stderr.splitlines()[-1]
     assert "7 of 7 clips cannot be used: both channels are the same signal" in last
     assert not (tmp_path / "out/pump-3").exists()
-    assert record(tmp_path / "out", "--input", str(tmp_path / "a.wav"), "--accept-quality")
+    again = record(tmp_path / "out", "--input", str(tmp_path / "a.wav"), "--accept-quality")
+    assert again.exit_code == 0
     assert len(clips(tmp_path / "out")) == 10
 
 
