@@ -129,6 +129,7 @@ def make_report(
     anonymous: Sequence[str] = (),
     labels: str | None = None,
     scorer: Mapping[str, object] | None = None,
+    levels: Mapping[float, float] | None = None,
 ) -> EvaluationReport:
     """A report of invented scores, `n` clips of each domain and label per machine."""
     rng = np.random.default_rng(7)
@@ -151,6 +152,7 @@ def make_report(
                 is_anomaly=is_anomaly if known else None,
                 is_target=is_target if known else None,
                 threshold=1.5,
+                levels=levels or {},
             )
         )
     bundle = ScoredBundle(

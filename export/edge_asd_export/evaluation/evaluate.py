@@ -40,6 +40,8 @@ class ScoredClips:
     is_anomaly: NDArray[np.bool_] | None  # (n,); None: the clips are anonymous
     is_target: NDArray[np.bool_] | None  # (n,); None: the clips are anonymous
     threshold: float | None = None  # of the fused score; None: no decisions
+    # Of the fused score, by the share of normal windows that it is stated to lie below.
+    levels: Mapping[float, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class MachineEvaluation:
     figures: Mapping[str, Figures] = field(default_factory=dict)  # by FUSED or branch
     decisions: Mapping[str, DecisionMetrics] = field(default_factory=dict)
     # of the fused score by "source", "target", "all"; empty without a threshold
+    stated: Mapping[float, DecisionMetrics] = field(default_factory=dict)
+    # of the fused score by stated rate of windows; empty without levels
     skipped: str | None = None  # why there are no figures
 
 
@@ -93,6 +97,18 @@ class Evaluation:
     def measured(self) -> tuple[MachineEvaluation, ...]:
         """The machines that have figures: those behind the official score."""
         return tuple(machine for machine in self.machines if not machine.skipped)
+
+    @property
+    def stated(self) -> dict[float, tuple[float, float]]:
+        """Mean over machines of false alarms and of hits, by stated rate of windows."""
+        with_levels = [machine.stated for machine in self.machines if machine.stated]
+        return {
+            rate: (
+                float(np.mean([one[rate].false_alarm_rate for one in with_levels])),
+                float(np.mean([one[rate].recall for one in with_levels])),
+            )
+            for rate in (with_levels[0] if with_levels else ())
+        }
 
 
 def evaluate_scores(
@@ -132,6 +148,7 @@ def evaluate_scores(
                 composition=_composition(clips),
                 figures=figures,
                 decisions=_decisions(clips),
+                stated=_stated(clips),
                 skipped=skipped,
             )
         )
@@ -171,4 +188,13 @@ def _decisions(clips: ScoredClips) -> dict[str, DecisionMetrics]:
     return {
         domain: decision_metrics(is_alarm[mask], clips.is_anomaly[mask])
         for domain, mask in (*_masks(clips), ("all", every))
+    }
+
+
+def _stated(clips: ScoredClips) -> dict[float, DecisionMetrics]:
+    if clips.is_anomaly is None:
+        return {}
+    return {
+        rate: decision_metrics(clips.scores[FUSED] > level, clips.is_anomaly)
+        for rate, level in clips.levels.items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import Manifest
+from edge_asd.bundle.manifest import Manifest, ThresholdSpec
 from edge_asd.scoring.recording import score_recording
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips
 from edge_asd_export.evaluation.test_sets import MachineTestSet
@@ -19,7 +19,9 @@ from edge_asd_export.evaluation.test_sets import MachineTestSet
 if TYPE_CHECKING:
     from edge_asd.scoring.stream import WindowDetector
 
-__all__ = ["ScoredBundle", "score_bundle", "score_machine"]
+__all__ = ["STATED_RATES", "ScoredBundle", "score_bundle", "score_machine", "stated_levels"]
+
+STATED_RATES = (0.01, 0.05, 0.1)  # of windows above a level, which reports compare with clips
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def score_bundle(
                 test_set,
                 hop_s=detector.hop_s,
                 threshold=detector.spec.threshold.threshold,
+                levels=stated_levels(detector.spec.threshold),
                 advance=partial(advance, f"{name}, {test_set.machine}"),
             )
         )
@@ -71,6 +74,7 @@ def score_machine(
     *,
     hop_s: float,
     threshold: float,
+    levels: Mapping[float, float] | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> ScoredClips:
     """The fused and the branches' scores of every test clip.
@@ -80,6 +84,8 @@ def score_machine(
     hop_s
         Between the windows of a clip that is longer than one window; its score is the mean
         over them, as ``edge-asd score`` computes it.
+    levels
+        Of stated rates of windows.
     advance
         Called after each clip.
 
@@ -102,4 +108,10 @@ def score_machine(
         is_anomaly=None if truth is None else np.array([one.is_anomaly for one in truth]),
         is_target=None if truth is None else np.array([one.is_target for one in truth]),
         threshold=threshold,
+        levels=levels or {},
     )
+
+
+def stated_levels(spec: ThresholdSpec) -> dict[float, float]:
+    """The levels of `STATED_RATES`; none in bundles of before."""
+    return {rate: level for rate, level in spec.levels if rate in STATED_RATES}

@@ -205,6 +205,20 @@ def test_decisions_are_strictly_above_the_threshold() -> None:
     assert decided["all"].false_alarm_rate == 0.0
 
 
+def test_stated_rates_are_compared_with_what_they_give_and_averaged_over_machines() -> None:
+    low, high = {0.05: 0.5, 0.01: 1.3}, {0.05: 1.3, 0.01: 2.0}
+    one, other = replace(clips("fan"), levels=low), replace(clips("pump"), levels=high)
+
+    evaluation = evaluate_scores([one, other, clips("valve")])
+
+    stated = evaluation.machines[0].stated
+    assert (stated[0.05].recall, stated[0.01].recall) == (1.0, 0.5)
+    assert stated[0.05].false_alarm_rate > stated[0.01].false_alarm_rate == 0.0
+    assert evaluation.stated[0.05] == (stated[0.05].false_alarm_rate / 2, 0.75)
+    assert evaluation.stated[0.01] == (0.0, 0.25)
+    assert not evaluation.machines[2].stated
+
+
 def test_every_kind_of_score_is_measured_alone() -> None:
     evaluation = evaluate_scores([clips("fan"), clips("pump")])
 

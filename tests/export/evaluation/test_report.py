@@ -240,3 +240,22 @@ def test_an_empty_folder_may_become_a_report(tmp_path: Path) -> None:
     write_report(make_report(), tmp_path)
 
     assert (tmp_path / "report.html").is_file()
+
+
+def test_false_alarms_and_hits_at_stated_rates_are_in_table_page_csv_and_json(
+    tmp_path: Path,
+) -> None:
+    report = make_report(("fan", "pump"), levels={0.01: 2.0, 0.05: 1.4, 0.1: 1.2})
+
+    write_report(report, tmp_path / "report")
+
+    content = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert list(content["stated"]) == ["0.01", "0.05", "0.1"]
+    each = [one["stated"]["0.05"]["recall"] for one in content["machines"].values()]
+    assert content["stated"]["0.05"]["recall"] == pytest.approx(sum(each) / 2)
+    assert "stated 5%" in (tmp_path / "report" / "report.html").read_text()
+    (first, *_) = csv.DictReader(io.StringIO((tmp_path / "report" / "results.csv").read_text()))
+    assert float(first["recall_at_0.05"]) == pytest.approx(each[0])
+    printed = Console(file=io.StringIO(), width=200, record=True)
+    print_report(report, printed)
+    assert "False alarms/hits" in printed.export_text()

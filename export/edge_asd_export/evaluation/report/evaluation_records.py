@@ -11,6 +11,7 @@ from edge_asd_export.evaluation.challenge_csv import write_challenge_csv
 from edge_asd_export.evaluation.evaluate import FUSED, MachineEvaluation
 from edge_asd_export.evaluation.published import CAVEAT
 from edge_asd_export.evaluation.report.content import EvaluationReport, bundles_json
+from edge_asd_export.evaluation.score_clips import STATED_RATES
 from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = ["evaluation_json", "write_evaluation_csv"]
@@ -50,11 +51,15 @@ def evaluation_json(report: EvaluationReport) -> dict[str, object]:
             kind: {"score": value.score, "std": value.std}
             for kind, value in evaluation.official.items()
         },
+        "stated": {
+            f"{rate:g}": {"false_alarm_rate": false_alarms, "recall": hits}
+            for rate, (false_alarms, hits) in evaluation.stated.items()
+        },
         "official_machines": [machine.machine for machine in evaluation.measured],
         "machines": {
             machine.machine: _machine_json(machine)
             | bundle.manifest.machines[machine.machine].model_dump(
-                mode="json", include={"threshold", "fusion"}
+                mode="json", include={"threshold", "promise", "fusion"}
             )
             for machine in evaluation.machines
         },
@@ -80,6 +85,7 @@ def _records(report: EvaluationReport) -> Iterator[CsvRow]:
     for machine in report.evaluation.machines:
         for kind, figures in machine.figures.items():
             decided = machine.decisions if kind == FUSED else {}
+            stated = machine.stated if kind == FUSED else {}
             yield {
                 "machine": machine.machine,
                 "scores": kind,
@@ -89,6 +95,11 @@ def _records(report: EvaluationReport) -> Iterator[CsvRow]:
                     f"{name}_{domain}": getattr(decided.get(domain), name, None)
                     for domain in ("all", "source", "target")
                     for name in _DECIDED
+                },
+                **{
+                    f"{name}_at_{rate:g}": getattr(stated.get(rate), name, None)
+                    for rate in STATED_RATES
+                    for name in ("false_alarm_rate", "recall")
                 },
             }
 
@@ -100,4 +111,5 @@ def _machine_json(machine: MachineEvaluation) -> dict[str, object]:
         "skipped": machine.skipped,
         "figures": {kind: figures.numbers() for kind, figures in machine.figures.items()},
         "decisions": {domain: asdict(value) for domain, value in machine.decisions.items()},
+        "stated": {f"{rate:g}": asdict(value) for rate, value in machine.stated.items()},
     }

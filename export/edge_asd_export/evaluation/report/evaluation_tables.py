@@ -13,8 +13,9 @@ __all__ = ["decisions_table", "evaluation_tables"]
 def evaluation_tables(report: EvaluationReport) -> tuple[Table, ...]:
     """The figures of every kind of score, and the published ones beside them."""
     figures = (_figures_table(report),) if report.evaluation.official else ()
+    stated = (_stated_table(report),) if report.evaluation.stated else ()
     published = (_published_table(report),) if report.published else ()
-    return figures + published
+    return figures + stated + published
 
 
 def decisions_table(machine: MachineEvaluation) -> Table:
@@ -69,6 +70,40 @@ def _figures_table(report: EvaluationReport) -> Table:
         totals.append(Row(cells, strong=kind == FUSED))
     title = f"{report.bundle.manifest.name}, in percent"
     return Table("figures", title, (*groups, totals), ("machine", "scores"))
+
+
+def _stated_table(report: EvaluationReport) -> Table:
+    """What becomes of stated rates of windows: false alarms and hits, machine by machine."""
+    evaluation = report.evaluation
+    rows = [
+        Row(
+            {"machine": machine.machine, "takes": str(_takes(report, machine) or "")}
+            | {
+                f"stated {rate:.0%}": _alarms_and_hits(one.false_alarm_rate, one.recall)
+                for rate, one in sorted(machine.stated.items())
+            }
+        )
+        for machine in evaluation.machines
+        if machine.stated
+    ]
+    mean = {
+        f"stated {rate:.0%}": _alarms_and_hits(*both)
+        for rate, both in sorted(evaluation.stated.items())
+    }
+    return Table(
+        "stated",
+        "False alarms/hits in percent of clips, at stated rates of normal windows",
+        (rows, [Row({"machine": "mean", "takes": ""} | mean, strong=True)]),
+        ("machine",),
+    )
+
+
+def _alarms_and_hits(false_alarms: float, hits: float) -> str:
+    return f"{percent(false_alarms)}/{percent(hits)}"
+
+
+def _takes(report: EvaluationReport, machine: MachineEvaluation) -> int | None:
+    return report.bundle.manifest.machines[machine.machine].threshold.n_takes
 
 
 def _published_table(report: EvaluationReport) -> Table:
