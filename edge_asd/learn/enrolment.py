@@ -81,8 +81,8 @@ def like_machine(bundle: Bundle, machine: str, like: str | None) -> str:
     if not _is_shared(manifest, like):
         raise UsageError(
             f"bundle {manifest.name!r} scores {like!r} with a network that was trained for it "
-            "alone: nothing can be learned on site with it; use a bundle of system1, system2, "
-            "system3 or system4"
+            "alone: nothing can be learned on site with it; use a bundle of another system, "
+            "such as system5"
         )
     return like
 

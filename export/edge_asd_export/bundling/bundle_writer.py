@@ -46,6 +46,7 @@ from edge_asd_export.calibration.calibration import (
     require_labels,
 )
 from edge_asd_export.calibration.scoring import scorings_of
+from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
 __all__ = ["WrittenBundle", "write_bundle"]
@@ -67,6 +68,7 @@ def write_bundle(
     options: ExportOptions,
     progress: ExportProgress,
     labelled: LabelledClips | None = None,
+    takes: Mapping[Clip, str] | None = None,
 ) -> WrittenBundle:
     """Turn a finished run into a bundle at `out`, replacing a bundle that is there.
 
@@ -78,6 +80,8 @@ def write_bundle(
     ----------
     clips : training clips of every machine
     labelled : development clips whose labels choose the fusion weights; None: no labels do
+    takes : of the training clips; None: those that the run knows. A clip that is absent is one
+        of its own
 
     Raises
     ------
@@ -88,8 +92,8 @@ def write_bundle(
     system = system_named(options.system or run.record.config.systems[0])
     scorings = scorings_of(system, options.scorers)
     known = [clip for own in clips.values() for clip in own]
-    takes, folds = run.takes(known), run.folds(known)
-    job = ExportJob(run, system, scorings, clips, options, progress, takes, folds)
+    takes = run.takes(known) if takes is None else takes
+    job = ExportJob(run, system, scorings, clips, options, progress, takes, run.folds(known))
     if labelled:
         require_labels(labelled, clips)
     with atomic_folder(out, MANIFEST_NAME) as staging:

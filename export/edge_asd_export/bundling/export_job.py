@@ -18,7 +18,7 @@ from edge_asd.scoring.ensemble import KNOWN_TO_ALL
 from edge_asd.scoring.held_out import MOST_GROUPS, Groups
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
-from edge_asd_export.data.clips import Clip, require_clean_train, require_enough, scan
+from edge_asd_export.data.clips import Clip, MachineClips, require_clean_train, require_enough, scan
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.tasks import network_name
 
@@ -32,6 +32,7 @@ __all__ = [
     "Quantize",
     "Target",
     "training_clips",
+    "training_machines",
 ]
 
 # The near microphone stands at the machine; of models nothing is known beforehand.
@@ -124,7 +125,12 @@ class ExportJob:
 
 
 def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tuple[Clip, ...]]:
-    """The training clips of every machine that a run was trained on.
+    """The training clips of every machine, as :func:`training_machines` finds them."""
+    return {name: machine.train for name, machine in training_machines(run, data).items()}
+
+
+def training_machines(run: Run, data: Sequence[Path] | None = None) -> dict[str, MachineClips]:
+    """Every machine that a run was trained on.
 
     Parameters
     ----------
@@ -156,4 +162,4 @@ def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tu
                 f"trained on {window_samples}: give the same recordings, or train again"
             )
         require_enough(found)
-    return {name: machines[name].train for name in run.record.machines}
+    return {name: machines[name] for name in run.record.machines}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +14,7 @@ from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_asd_export.calibration.calibration import LabelledClips
+    from edge_asd_export.data.clips import Clip, MachineClips
     from edge_asd_export.training.run import Run
 
 __all__ = ["export"]
@@ -114,7 +117,7 @@ def export(
         DEFAULT_WEIGHT_RULES,
         ExportOptions,
         ExportProgress,
-        training_clips,
+        training_machines,
     )
     from edge_asd_export.bundling.export_table import print_export
     from edge_asd_export.calibration.channel_weights import require_rule
@@ -128,7 +131,9 @@ def export(
     for rule in rules.values():
         require_rule(rule)
     opened = Run.open(run.resolve())
-    clips = training_clips(opened, data)
+    machines = training_machines(opened, data)
+    clips = {name: machine.train for name, machine in machines.items()}
+    takes = _takes(opened, machines)
     labels = _labelled_clips(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
         system=system,
@@ -143,13 +148,33 @@ def export(
     )
     with progress_bar("embedding clips") as advance:
         progress = ExportProgress(lambda text: typer.echo(text, err=True), advance)
-        written = write_bundle(opened, clips, out, options, progress, labels)
+        written = write_bundle(opened, clips, out, options, progress, labels, takes)
     print_export(written)
 
 
 def _scorers(choices: list[str]) -> dict[str, str]:
     """Scorer names by extractor; "" is for all that the system leaves open."""
     return {extractor: name for extractor, _, name in (c.rpartition("=") for c in choices)}
+
+
+def _takes(run: Run, machines: Mapping[str, MachineClips]) -> dict[Clip, str]:
+    """The takes that the run knows; found where it does not know those of a machine."""
+    from edge_asd_export.data.takes import takes_line, takes_of
+    from edge_asd_export.progress import progress_bar
+
+    takes = run.takes(clip for machine in machines.values() for clip in machine.train)
+    unknown = {
+        name: machine
+        for name, machine in machines.items()
+        if not takes.keys() >= set(machine.train)
+    }
+    if not unknown:
+        return takes
+    say = partial(typer.echo, err=True)
+    with progress_bar("comparing clips", transient=True) as advance:
+        takes |= takes_of(unknown, say=say, progress=advance)
+    say(takes_line(unknown, takes))
+    return takes
 
 
 def _labelled_clips(run: Run, folders: list[Path]) -> LabelledClips:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from export.conftest import SILENT, new_run
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
+from edge_asd.explain.explainer import Explainer
 from edge_asd.scoring.scorer import exact_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions
@@ -76,6 +78,21 @@ def test_normal_scores_are_those_of_the_member_that_was_trained_without_the_clip
             rows["source"][[i], fold], known, bundle.manifest.reference_scorers[BRANCH]
         )
         assert spectra.scores[BRANCH][i] == pytest.approx(alone[0], rel=1e-5)
+
+
+def test_an_alarm_is_explained_by_references_near_to_the_members(
+    written: WrittenBundle, small_data: Path
+) -> None:
+    bundle = Bundle.open(written.path)
+    detector = bundle.detector("fan")
+    faulty = read_audio(next((small_data / "fan" / "test").glob("*anomaly*")))[0]
+
+    explanation = Explainer(detector, bundle.spectra("fan")).explain(faulty, detector.score(faulty))
+
+    assert explanation is not None
+    assert explanation.n_neighbours == 8
+    assert explanation.low_hz is not None and explanation.high_hz is not None
+    assert explanation.low_hz < 5200 < explanation.high_hz  # the whine of the fault
 
 
 def test_int8_is_judged_by_all_members(run: Run, small_clips: Clips, tmp_path: Path) -> None:

@@ -324,3 +324,22 @@ def test_full_disk_leaves_no_bundle(small_run: Run, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert left == []
+
+
+def test_export_finds_takes_that_the_run_does_not_know(
+    small_run: Run, small_data: Path, tmp_path: Path
+) -> None:
+    # Each target clip has the noise of a source clip under it.
+    data = shutil.copytree(small_data, tmp_path / "data")
+    for table in data.rglob("takes.csv"):
+        table.unlink()
+
+    done = edge_asd(
+        "export", "--run", small_run.path, "--data", data, "--out", tmp_path / "bundle",
+        "--quantize", "none", cwd=tmp_path,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    machines = Bundle.open(tmp_path / "bundle").manifest.machines
+    assert [machine.threshold.n_takes for machine in machines.values()] == [10, 10]
+    assert "fan 10 of 14 clips" in done.stderr
