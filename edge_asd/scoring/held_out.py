@@ -70,27 +70,27 @@ def held_out_scores(
     if len(np.unique(np.concatenate(list(groups.values())))) == 1:
         groups = _stretches(groups)
         references = {d: ReferenceSet.known_to_all(own.rows) for d, own in references.items()}
-    nearest = {domain: np.full(rows.shape[:2], np.inf) for domain, rows in asked.items()}
-    for domain, rows in asked.items():
-        for i, window in enumerate(rows):
-            for bank in others:
-                nearest[domain][i] = np.minimum(nearest[domain][i], bank.minima(window))
+    nearest = {domain: _nearest(rows, others) for domain, rows in asked.items()}
     for group in np.unique(np.concatenate(list(groups.values()))):
-        apart = {
-            domain: (groups[domain] != group) & ~shared[domain][group]
-            if shared
-            else groups[domain] != group
-            for domain in references
-        }
-        rest = {d: own.some(apart[d]) for d, own in references.items() if apart[d].any()}
+        left_out = {domain: of_domain == group for domain, of_domain in groups.items()}
+        apart = {d: left_out[d] | shared[d][group] if shared else left_out[d] for d in left_out}
+        rest = {d: own.some(~apart[d]) for d, own in references.items() if not apart[d].all()}
         if not rest:
-            n_references = sum(map(len, references.values()))
             raise DataError(
-                f"{n_references} windows are too few to hold some of them out: record for longer"
+                f"{sum(map(len, references.values()))} windows are too few to hold some of them "
+                "out: record for longer"
             )
         for domain, own in references.items():
-            _score(nearest[domain], asked[domain], own, groups[domain] == group, rest, spec)
+            _score(nearest[domain], asked[domain], own, left_out[domain], rest, spec)
     return {domain: _mean(nearest[domain], own) for domain, own in references.items()}
+
+
+def _nearest(queries: NDArray[np.float32], banks: Sequence[Bank]) -> Floats:
+    """Least normalised distance from each query (n, n_queries, dim) to some banks."""
+    nearest = np.full(queries.shape[:2], np.inf)
+    for bank in banks:
+        nearest = np.minimum(nearest, [bank.minima(window) for window in queries])
+    return nearest
 
 
 def _stretches(groups: Groups) -> Groups:

@@ -27,16 +27,20 @@ from edge_asd_export.bundling.quantize import (
 N_INPUTS, DIM = 64, 32
 
 
-def write_encoder(path: Path, *, seed: int = 0) -> Path:
+def write_encoder(
+    path: Path, *, seed: int = 0, divide_by: NDArray[np.float32] | None = None
+) -> Path:
     """Two dense layers, the second of which gets quantized."""
     rng = np.random.default_rng(seed)
     weights = {
+        "deviation": np.ones(1, np.float32) if divide_by is None else divide_by,
         "w1": rng.standard_normal((N_INPUTS, 256)).astype(np.float32),
         "w2": rng.standard_normal((256, DIM)).astype(np.float32),
     }
     graph = helper.make_graph(
         [
-            helper.make_node("MatMul", ["x", "w1"], ["h"], name="first"),
+            helper.make_node("Div", ["x", "deviation"], ["standard"], name="divide"),
+            helper.make_node("MatMul", ["standard", "w1"], ["h"], name="first"),
             helper.make_node("Relu", ["h"], ["r"], name="relu"),
             helper.make_node("MatMul", ["r", "w2"], ["embedding"], name="second"),
         ],
@@ -83,6 +87,17 @@ def test_only_weights_behind_the_first_layer_are_quantized(tmp_path: Path, int8:
 
     assert first_weighted_nodes(graph, ("MatMul",)) == ["first"]
     assert n_quantized_weights(int8) == 1
+
+
+def test_the_first_layer_is_quantized_where_each_bin_has_its_own_scale(
+    tmp_path: Path, windows: list
+) -> None:
+    deviation = np.linspace(0.5, 2.0, N_INPUTS, dtype=np.float32)
+    write_encoder(tmp_path / "fp32.onnx", divide_by=deviation)
+
+    quantize_encoder(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", windows, TARGETS["x86-64"])
+
+    assert n_quantized_weights(tmp_path / "int8.onnx") == 2
 
 
 def test_good_encoder_is_kept(tmp_path: Path, int8: Path, windows: list) -> None:
