@@ -160,6 +160,7 @@ class Learner(nn.Module, ABC):
     """
 
     clip_norm: float | None = None  # largest norm of the gradient; None: any
+    n_threads: int | None = None  # of the CPU in a step, where more only wait; None: as many as set
 
     def __init__(self, extractor: TrainableExtractor) -> None:
         super().__init__()

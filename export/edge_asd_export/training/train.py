@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -58,7 +59,8 @@ def train_network(
     session = _Session(run, name, items, device, processes, on_item)
     for epoch in range(session.epoch, session.n_epochs):
         started = time.monotonic()
-        loss = _run_epoch(session, epoch, n_workers, on_batch)
+        with _threads(session.learner.n_threads):
+            loss = _run_epoch(session, epoch, n_workers, on_batch)
         if epoch + 1 == session.n_epochs:
             session.learner.finish(items)
         log = EpochLog(
@@ -210,6 +212,17 @@ def _run_epoch(
         if on_batch:
             on_batch(i, len(loader), loss.item())
     return total / len(loader)
+
+
+@contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    """As many CPU threads as given, then as many as before; None: those there are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _share(batch_size: int, n_processes: int) -> int:

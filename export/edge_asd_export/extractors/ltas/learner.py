@@ -47,6 +47,8 @@ class LtasLearner(Learner):
     Its items are statistics, computed once: no audio.
     """
 
+    n_threads = 1  # a step of so small networks takes ten milliseconds
+
     def __init__(self, task: Task, settings: LtasSettings) -> None:
         if task.n_samples < N_FFT:
             raise DataError(
