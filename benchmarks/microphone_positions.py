@@ -67,7 +67,12 @@ def main() -> None:
         parser.error("--machine and --noise belong together: give both recordings")
     if options.write:
         for leak_db in LEAKS_DB:
-            _write(options.write / f"far{leak_db:+.0f}dB", options.machines, leak_db, options.seed)
+            _write(
+                options.write / f"far {_leak(leak_db)}".replace(" ", "-"),
+                options.machines,
+                leak_db,
+                options.seed,
+            )
         return
     if options.machine:
         pairs = list(_windows(options.machine, options.noise))
