@@ -12,7 +12,8 @@ from edge_asd.capture.live_source import LiveSource
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.events.watcher import Watcher
-from edge_asd.learn.opened_machine import OpenedMachine, open_machine
+from edge_asd.learn.commissioner import open_or_commission
+from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
@@ -52,7 +53,7 @@ def simulated_monitor(
     stack.enter_context(state.lock())
 
     def open_again() -> OpenedMachine:
-        return open_machine(bundle, machine, state=state)
+        return open_or_commission(bundle, machine, state=state)
 
     opened = open_again()
     prepare(opened.detector)
@@ -70,6 +71,7 @@ def simulated_monitor(
     stack.enter_context(closing(source))
     parts = Parts(
         profile=profile,
+        bundle=bundle,
         opened=opened,
         open_again=open_again,
         source=source,

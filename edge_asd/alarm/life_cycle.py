@@ -25,6 +25,8 @@ Pure; time is passed in, in seconds of the stream.
 * For ``holdoff_s`` after clearing no new alarm is raised, nor while alarms are shelved.
   Shelving closes an alarm that is on. Windows above count all the while, so a fault that
   stays is raised as soon as that is over.
+* While a machine is commissioned its policy judges nothing: no window is above, an alarm that
+  was on is cleared, and the state is ``commissioning``.
 * Audio that is missing breaks a warning, but not an alarm: silence about a fault does
   not end it. A restart is like missing audio.
 """
@@ -42,7 +44,9 @@ from edge_asd.errors import ControlError
 
 __all__ = ["LONGEST_SHELVING_S", "Alarm", "AlarmMemory", "AlarmState", "OpenAlarm"]
 
-AlarmState = Literal["normal", "warning", "alarm", "acknowledged", "shelved", "cleared"]
+AlarmState = Literal[
+    "normal", "warning", "alarm", "acknowledged", "shelved", "cleared", "commissioning"
+]
 
 LONGEST_SHELVING_S = 30 * 86_400.0
 # Whoever asks reads a clock that may be ahead of the stream, which waits to be scored.
@@ -108,6 +112,8 @@ class Alarm:
             return "shelved"
         if self.memory.open is not None:
             return "acknowledged" if self.memory.open.acknowledged else "alarm"
+        if not self._policy.judges:
+            return "commissioning"
         if self._held_off(self._now_s):
             return "cleared"
         return "warning" if self._exceedances.any else "normal"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
 from edge_asd.errors import ProfileError
 from edge_asd.profile import AlarmSettings
@@ -29,6 +30,16 @@ class AlarmPolicy:
     extreme_threshold: float | None = None  # a score above it raises at once; None: none does
     confirm_n: int = 1  # windows above ...
     confirm_m: int = 1  # ... of so many; 1 of 1: every window must be above
+
+    @classmethod
+    def listening(cls) -> Self:
+        """Return what judges nothing: no window is above, and all are below."""
+        return cls(math.inf, math.inf, min_duration_s=0.0, holdoff_s=0.0)
+
+    @property
+    def judges(self) -> bool:
+        """Whether a window can be above."""
+        return self.threshold < math.inf
 
     def __post_init__(self) -> None:
         if not self.clear_threshold <= self.threshold:

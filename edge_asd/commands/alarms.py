@@ -27,6 +27,7 @@ _STATE_STYLES = {
     "shelved": "cyan",
     "cleared": "green",
     "normal": "green",
+    "commissioning": "cyan",
 }
 _UNKNOWN_WHEN_DEAF = ("normal", "warning", "cleared")
 
@@ -112,6 +113,8 @@ def _state_row(report: MonitorReport) -> tuple[str | Text, ...]:
 
 def _condition(report: MonitorReport) -> str:
     """Return in words how a machine has sounded, and what came of what was promised."""
+    from edge_asd.events.moment import duration
+
     status = report.status
     told = [
         f"{_number(index, 0)} over the last {_plain(period)}"
@@ -119,6 +122,8 @@ def _condition(report: MonitorReport) -> str:
         if index is not None
     ]
     parts = [f"condition {', '.join(told)} (0 as enrolled, 100 alarm)"] if told else []
+    if isinstance(left_s := status.get("commissioning_left_s"), (int, float)):
+        parts = [f"no alarms until {duration(left_s)} more are heard, then it arms itself"]
     since = status.get("since_enrolment") or {}
     if since.get("windows"):
         share, per_month = since.get("promised_share"), since.get("promised_alarms_per_month")

@@ -36,6 +36,13 @@ def enroll(
         float | None,
         typer.Option(min=0.01, help="How long to listen; 10 if left out. Files: all of them."),
     ] = None,
+    watch: Annotated[
+        str | None,
+        typer.Option(help="Commissioning: listen so long without alarms, then arm: 12h, 3d."),
+    ] = None,
+    then_listen: Annotated[
+        bool, typer.Option("--then-listen", help="After --watch, go on as listen does.")
+    ] = False,
     domain: Annotated[
         Literal["source", "target"],
         typer.Option(help="target: add another operating condition to what is known."),
@@ -76,15 +83,22 @@ def enroll(
     is learned is a new version in the state folder, which `listen --machine NAME` uses from
     then on. Ten minutes that hold every normal operating state are a good start.
 
+    With --watch it listens for hours or days, while the machine goes through its states, raises
+    no alarm meanwhile, and arms itself. A monitor that runs already does so in its own process.
+    A restart goes on where it was; so does the same command, or `listen`.
+
     Examples
 
         edge-asd enroll --device hw:1 --minutes 10 --machine pump-3
 
         edge-asd enroll --device hw:1 --minutes 5 --machine pump-3 --domain target
 
+        edge-asd enroll --device hw:1 --watch 3d --machine pump-3
+
         edge-asd enroll --input monday.flac --input tuesday.flac --machine fan-2 --like fan
     """
     from edge_asd.bundle.bundle import Bundle
+    from edge_asd.commands.commissioning import begin_commissioning
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import SiteGoal, base_for, enrol
     from edge_asd.learn.listening import EnrolmentPlan
@@ -100,6 +114,24 @@ def enroll(
     roots = state_roots(state, settings, os.environ)
     folder = StateFolder(machine_root(require_name(machine), roots), machine)
     store = LearnedStore(folder)
+    if watch is not None:
+        if input_paths or minutes is not None or domain == "target":
+            raise UsageError("--watch goes with a sound card and the source domain alone")
+        if device is not None:
+            settings = settings.with_values(capture={"device": device})
+        begin_commissioning(
+            opened,
+            folder,
+            settings,
+            like,
+            options.seconds_of("--watch", watch),
+            SiteGoal(false_alarms_per_month, false_alarm_rate),
+            then_listen=then_listen,
+            as_json=as_json,
+        )
+        return
+    if then_listen:
+        raise UsageError("--then-listen goes with --watch")
     with store.writing():
         # A new beginning is possible, too, when what was learned before is damaged.
         before = store.load() if domain == "target" else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -27,8 +28,11 @@ __all__ = [
     "Threads",
     "known_state_roots",
     "require_pipe_rate",
+    "seconds_of",
     "utc_time",
 ]
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 LATEST_BUNDLE = Path("bundles/latest")
 
@@ -85,6 +89,20 @@ InputRateHz = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
 Note = Annotated[str, typer.Option("--note", help="What is known or done, or why; 200 characters.")]
 Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads of ONNX Runtime.")]
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Return the duration that an option names, in seconds.
+
+    Raises
+    ------
+    UsageError
+        When it is no duration.
+    """
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
+    if match is None:
+        raise UsageError(f"{option} {text!r} is not a duration; write it like 90s, 30m, 2h or 1d")
+    return float(match[1]) * _UNITS_S[match[2]]
 
 
 def utc_time(option: str, text: str) -> datetime:

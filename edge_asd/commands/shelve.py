@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -12,8 +11,6 @@ from edge_asd.commands import options
 from edge_asd.errors import UsageError
 
 __all__ = ["shelve"]
-
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def shelve(
@@ -63,7 +60,7 @@ def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
     from edge_asd.alarm.life_cycle import LONGEST_SHELVING_S
 
     if duration is not None:
-        wanted, seconds = f"--for {duration}", _seconds(duration)
+        wanted, seconds = f"--for {duration}", options.seconds_of("--for", duration)
     else:
         wanted = f"--until {until}"
         seconds = (options.utc_time("--until", until or "") - now).total_seconds()
@@ -72,10 +69,3 @@ def _end(duration: str | None, until: str | None, now: datetime) -> datetime:
     if seconds > LONGEST_SHELVING_S:
         raise UsageError(f"{wanted} is too long; alarms can be shelved for at most 30d")
     return now + timedelta(seconds=seconds)
-
-
-def _seconds(text: str) -> float:
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", text.strip(), re.ASCII)
-    if match is None:
-        raise UsageError(f"--for {text!r} is not a duration; write it like 90s, 30m, 2h or 1d")
-    return float(match[1]) * _UNITS_S[match[2]]

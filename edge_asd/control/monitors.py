@@ -25,6 +25,7 @@ __all__ = [
     "reload_monitor",
     "report_on",
     "root_in_use",
+    "runs",
     "status_of",
 ]
 
@@ -63,7 +64,7 @@ def root_in_use(roots: Sequence[Path]) -> Path:
     found: list[StateFolder] = []
     with suppress(StateError):
         found = find_monitors(roots)
-    used = [folder.path.parent for folder in [*filter(_runs, found), *found]]
+    used = [folder.path.parent for folder in [*filter(runs, found), *found]]
     return [*used, *(root for root in roots if os.access(root, os.R_OK | os.X_OK)), *roots][0]
 
 
@@ -81,7 +82,7 @@ def ask_monitor(
     UsageError
         When several run and no machine is named.
     """
-    running = [folder for folder in find_monitors(roots) if _runs(folder)]
+    running = [folder for folder in find_monitors(roots) if runs(folder)]
     names = ", ".join(folder.machine for folder in running)
     if machine is None and len(running) > 1:
         raise UsageError(f"monitors of {names} are running; name one with --machine")
@@ -114,7 +115,7 @@ def report_on(folder: StateFolder) -> MonitorReport:
     """Return what is known of a monitor, whether it runs or not."""
     status: dict[str, Any] = {}
     trouble = ""
-    running = _runs(folder)
+    running = runs(folder)
     try:
         status = status_of(folder) if running else {}
     except ControlError as error:
@@ -143,7 +144,7 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
 
 def reload_monitor(folder: StateFolder) -> str:
     """Have a running monitor take over what was learned; return in words whether it did."""
-    if not _runs(folder):
+    if not runs(folder):
         root = folder.path.parent
         return f"no monitor of it runs with its state in {root}; the next one there uses it"
     try:
@@ -160,7 +161,8 @@ def _has_run(folder: StateFolder) -> bool:
         return True  # of another user; asking it fails with the reason
 
 
-def _runs(folder: StateFolder) -> bool:
+def runs(folder: StateFolder) -> bool:
+    """Whether a monitor answers there."""
     try:
         return answers(folder.control_socket)
     except OSError:

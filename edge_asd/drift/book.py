@@ -121,18 +121,13 @@ class EnrolmentBook(StateRecord):
         self._mark(alarm_ids, "taught")
 
     def contradictions(
-        self, at: datetime, threshold: ThresholdSpec, promise: PromiseSpec, *, alarms: bool
+        self, at: datetime, threshold: ThresholdSpec, promise: PromiseSpec
     ) -> list[Literal["windows", "alarms"]]:
-        """Judge what came; return what there is more of than the promise allows, once.
-
-        Parameters
-        ----------
-        alarms : whether they are raised by the rule that was promised
-        """
+        """Judge what came; return what there is more of than the promise allows, once."""
         found: list[Literal["windows", "alarms"]] = []
         if self._windows_contradict(threshold, promise):
             found.append("windows")
-        if alarms and self._alarms_contradict(at, promise):
+        if self._alarms_contradict(at, promise):
             found.append("alarms")
         if found:
             self.told = at

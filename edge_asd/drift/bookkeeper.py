@@ -39,6 +39,8 @@ __all__ = ["Bookkeeper", "Enrolment"]
 _SAVE_EVERY_S = 900.0  # memory cards wear out; a crash loses so much of the counts
 _JUDGE_EVERY_S = 600.0  # of the stream
 
+Kept = Callable[[ThresholdSpec, PromiseSpec], tuple[ThresholdSpec, PromiseSpec]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enrolment:
@@ -52,14 +54,21 @@ class Enrolment:
     taught: tuple[str, ...] = ()  # ids of alarms that count as normal
 
     @classmethod
-    def of(cls, opened: OpenedMachine) -> Enrolment:
-        """Return that of a machine."""
-        spec = opened.detector.spec
+    def of(cls, opened: OpenedMachine, kept: Kept | None = None) -> Enrolment:
+        """Return that of a machine.
+
+        Parameters
+        ----------
+        kept : what the device makes of a threshold and its promise; None: keeps them
+        """
+        threshold, promise = opened.detector.spec.threshold, opened.detector.spec.promise
+        if promise is not None and kept is not None:
+            threshold, promise = kept(threshold, promise)
         return cls(
             name=opened.enrolment,
             scored_by=opened.scored_by,
-            threshold=spec.threshold,
-            promise=spec.promise,
+            threshold=threshold,
+            promise=promise,
             tail=opened.normal_tail,
             taught=opened.taught,
         )
@@ -85,7 +94,7 @@ class Bookkeeper(Watcher):
     file : where they are kept; None: nowhere
     report : is given the fault of a file that cannot be written
     sample_rate_hz : of the windows
-    as_promised : whether alarms are raised by the rule that was promised
+    kept : see :meth:`Enrolment.of`
     clock : seconds that never run backwards
     """
 
@@ -97,14 +106,14 @@ class Bookkeeper(Watcher):
         file: Path | None,
         report: Report,
         sample_rate_hz: int,
-        as_promised: bool = True,
+        kept: Kept | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._enrolment = enrolment
         self._board = board
         self._file = file
         self._rate_hz = sample_rate_hz
-        self._as_promised = as_promised
+        self._kept = kept
         self._clock = clock
         self._saved_s = clock()
         self._judged_s = -math.inf
@@ -115,7 +124,7 @@ class Bookkeeper(Watcher):
 
     def on_learned(self, opened: OpenedMachine) -> Iterable[Event]:
         """Go on with what is known now; another enrolment begins a new book."""
-        self._take_up(Enrolment.of(opened))
+        self._take_up(Enrolment.of(opened, self._kept))
         self._save()
         return ()
 
@@ -141,7 +150,7 @@ class Bookkeeper(Watcher):
         window_s = window.audio.shape[1] / self._rate_hz
         heard_s = min(max(at.stream_time_s - self._heard_until_s, 0.0), window_s)
         self._heard_until_s = at.stream_time_s
-        if not math.isfinite(score):
+        if state == "commissioning" or not math.isfinite(score):
             return ()
         book = self._accounts.book
         book.take(at.time, state, heard_s, above=score > self._enrolment.threshold.threshold)
@@ -173,21 +182,20 @@ class Bookkeeper(Watcher):
         promise, threshold = self._enrolment.promise, self._enrolment.threshold
         if promise is None:
             return []
-        found = self._accounts.book.contradictions(
-            at.time, threshold, promise, alarms=self._as_promised
-        )
+        found = self._accounts.book.contradictions(at.time, threshold, promise)
         return [self._notice(at, promise, found)] if found else []
 
     def _notice(self, at: Moment, promise: PromiseSpec, found: Sequence[str]) -> NoticeEvent:
         figures = self._figures(at.time)
         days = figures["heard_hours"] / 24
+        longer = "" if promise.trust == "measured" else " --watch 3d"
         promised = f"promised {promise.false_alarms_per_month:.2g} a month ({promise.trust})"
         text = (
             f"more {' and '.join(found)} than promised: {figures['alarms_counted']} alarms that "
             f"were taught, or that nobody acknowledged, in {days:.1f} days of listening, "
             f"{promised}; {figures['share_above']:.2%} of the windows above the threshold, "
             f"promised {figures['promised_share']:.2%}; unless the machine is not well, enrol "
-            f"again: edge-asd enroll --machine {quote(at.machine)}"
+            f"again: edge-asd enroll --machine {quote(at.machine)}{longer}"
         )
         known = {name: value for name, value in figures.items() if value is not None}
         return NoticeEvent(**at.facts(), notice="promise", text=text, figures=known)

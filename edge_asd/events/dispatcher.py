@@ -45,7 +45,7 @@ class Dispatcher:
         report: Report,
         on_closed: Callable[[], None],
     ) -> None:
-        self._watchers = watchers
+        self.watchers = watchers
         self._outputs = outputs
         self._report = report
         self._on_closed = on_closed
@@ -74,7 +74,7 @@ class Dispatcher:
     def ask(self, call: _Call, *arguments: Any) -> list[Event]:
         """Call this method of every watcher; return all events that the watchers give."""
         events: list[Event] = []
-        for watcher in self._watchers:
+        for watcher in self.watchers:
             with self._watched("part", type(watcher).__name__, call):
                 events += getattr(watcher, call)(*arguments) or ()
         return events

@@ -42,7 +42,9 @@ __all__ = [
 ]
 
 
-Notice = Literal["clock_step", "drift", "heat", "learned", "power", "promise", "restarted"]
+Notice = Literal[
+    "clock_step", "commissioned", "drift", "heat", "learned", "power", "promise", "restarted"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypedDict
 
-__all__ = ["Moment", "Place"]
+__all__ = ["Moment", "Place", "duration"]
 
 
 class Place(TypedDict):
@@ -32,3 +32,12 @@ class Moment:
             "stream_time_s": self.stream_time_s,
             "machine": self.machine,
         }
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: ``2 d 4 h``, ``4 h 10 min``, ``12 min``."""
+    minutes = int(seconds // 60)
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

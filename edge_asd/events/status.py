@@ -43,6 +43,7 @@ class Status:
     max_score: float | None = None
     threshold: float = 0.0
     promise: str | None = None  # false alarms and delay, in words
+    commissioning_left_s: float | None = None  # of sound still to be heard; None: it judges
     levels_dbfs: dict[str, float] = field(default_factory=dict)  # near, far
     # 0 to 100 over the last hour and day; None: too little was heard
     condition: dict[str, float | None] = field(default_factory=lambda: dict(_NO_CONDITION))

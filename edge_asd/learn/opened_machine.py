@@ -35,6 +35,7 @@ class OpenedMachine:
     spectra: NormalSpectra | None = None
     enrolment: str = ""  # which one; what was taught since does not change it
     taught: tuple[str, ...] = ()  # ids of alarms
+    commissioning: bool = False  # it listens, and its scores judge nothing yet
 
     @property
     def scored_by(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,35 @@ from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.quality import SignalQuality
 from edge_asd.signal.reference import SignalReference
 
-__all__ = ["HeardSound", "SiteRecording"]
+__all__ = ["HeardSound", "SiteRecording", "WindowSound", "measure_window"]
 
 MOST_UNUSABLE = 0.2  # share of the windows
 _SURE_WINDOWS = 10  # unusable ones, after which a recording need not be heard to its end
 _NO_TIME = datetime.fromtimestamp(0, UTC)  # faults are told as they come, not when
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowSound:
+    """What is kept of a window of normal sound."""
+
+    embeddings: dict[str, NDArray[np.float32]]  # (n_segments, dim) by branch
+    spectra: DomainSpectra
+    levels_dbfs: NDArray[np.float64]  # (2,)
+    reference: SignalReference | None  # None: the window is too short for one
+    cancelling: CancellingGain | None  # None: nothing is cancelled, or the window is too short
+
+
+def measure_window(detector: Detector, audio: NDArray[np.float32]) -> WindowSound:
+    """Return what is kept of a window (2, window_samples)."""
+    rate_hz = detector.sample_rate_hz
+    long_enough = audio.shape[1] >= rate_hz
+    return WindowSound(
+        detector.embeddings(audio),
+        measure_spectra([audio], rate_hz),
+        level_dbfs(audio),
+        SignalReference.measure([audio], rate_hz) if long_enough else None,
+        CancellingGain.measure(audio) if "clean" in detector.views else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +74,32 @@ class HeardSound:
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @classmethod
+    def of(
+        cls,
+        windows: Sequence[WindowSound],
+        places: Sequence[WindowPlace],
+        *,
+        seconds: float,
+        n_unusable: int = 0,
+    ) -> Self:
+        """Return windows, of which there are some, and where they were heard."""
+        references = [window.reference for window in windows if window.reference]
+        gains = [window.cancelling for window in windows if window.cancelling]
+        return cls(
+            {
+                branch: np.stack([window.embeddings[branch] for window in windows])
+                for branch in windows[0].embeddings
+            },
+            tuple(places),
+            DomainSpectra.joined([window.spectra for window in windows]),
+            np.stack([window.levels_dbfs for window in windows]),
+            SignalReference.mean(references) if references else None,
+            CancellingGain.mean(gains) if gains else None,
+            seconds,
+            n_unusable,
+        )
 
 
 class SiteRecording:
@@ -88,12 +139,8 @@ class SiteRecording:
         )
         self._windower = Windower(detector.window_samples, hop_samples)
         self._recording = self._before = self._end = 0
-        self._embeddings: dict[str, list[NDArray[np.float32]]] = {}
+        self._windows: list[WindowSound] = []
         self._places: list[WindowPlace] = []
-        self._spectra: list[DomainSpectra] = []
-        self._levels: list[NDArray[np.float64]] = []
-        self._references: list[SignalReference] = []
-        self._gains: list[CancellingGain] = []
         self._seconds = 0.0
         self.n_unusable = 0
 
@@ -146,15 +193,8 @@ class SiteRecording:
                 f"heard {len(self)} windows of usable sound, expected at least {least_windows}: "
                 "record for longer"
             )
-        return HeardSound(
-            {branch: np.stack(rows) for branch, rows in self._embeddings.items()},
-            tuple(self._places),
-            DomainSpectra.joined(self._spectra),
-            np.stack(self._levels),
-            SignalReference.mean(self._references) if self._references else None,
-            CancellingGain.mean(self._gains) if self._gains else None,
-            self._seconds,
-            self.n_unusable,
+        return HeardSound.of(
+            self._windows, self._places, seconds=self._seconds, n_unusable=self.n_unusable
         )
 
     def _take(self, window: Window) -> None:
@@ -168,14 +208,7 @@ class SiteRecording:
             if self.n_unusable > max(len(self), _SURE_WINDOWS):
                 raise self._refusal()
             return
-        for branch, rows in self._detector.embeddings(window.audio).items():
-            self._embeddings.setdefault(branch, []).append(rows)
-        self._spectra.append(measure_spectra([window.audio], self._rate_hz))
-        self._levels.append(level_dbfs(window.audio))
-        if window_s >= 1:
-            self._references.append(SignalReference.measure([window.audio], self._rate_hz))
-        if "clean" in self._detector.views and (gain := CancellingGain.measure(window.audio)):
-            self._gains.append(gain)
+        self._windows.append(measure_window(self._detector, window.audio))
         again = bool(self._places) and place.overlaps(self._places[-1])
         self._seconds += self._windower.hop_samples / self._rate_hz if again else window_s
         self._places.append(place)

@@ -20,6 +20,7 @@ from edge_asd.alarm.promise import extreme_level, kept_on_device, sentence
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.audio.block import Source
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.clips.recorder import ClipRecorder
 from edge_asd.control.control_socket import ControlServer
@@ -33,6 +34,7 @@ from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.explain.explainer import Explainer
+from edge_asd.learn.commissioner import Commissioner
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
@@ -61,6 +63,7 @@ class Parts:
     """What a monitor is made of, besides what the profile says."""
 
     profile: Profile
+    bundle: Bundle
     opened: OpenedMachine
     open_again: Callable[[], OpenedMachine]  # after something was learned
     source: Source
@@ -70,6 +73,7 @@ class Parts:
     board: StatusBoard
     stop: Stop
     duration_s: float | None = None
+    until_armed: bool = False  # end when a commissioning is over
     outputs: Sequence[Output] = ()  # besides those of the profile
     watchers: Sequence[Watcher] = ()  # besides those that every monitor has
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -125,19 +129,38 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
                 tail=parts.opened.normal_tail,
             )
         )
+        kept = partial(
+            kept_on_device,
+            settings=profile.alarm,
+            window_s=detector.window_samples / rate_hz,
+            hop_s=wanted_hop_s,
+        )
         watchers.append(
             Bookkeeper(
-                Enrolment.of(parts.opened),
+                Enrolment.of(parts.opened, kept),
                 parts.board,
                 file=state.condition_file,
                 report=report,
                 sample_rate_hz=rate_hz,
-                as_promised=profile.alarm.confirm == "auto",
+                kept=kept,
             )
         )
     if state and profile.clips.enabled:
         watchers.append(
             ClipRecorder(state.events, profile.clips, sample_rate_hz=rate_hz, report=report)
+        )
+    if live and state:
+        watchers.append(
+            Commissioner(
+                parts.bundle,
+                state,
+                parts.opened,
+                parts.board,
+                report=report,
+                hop_s=wanted_hop_s,
+                utc=parts.utc,
+                on_armed=partial(parts.stop.end, "commissioned") if parts.until_armed else _go_on,
+            )
         )
     if live:
         watchers += [
@@ -212,8 +235,14 @@ def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:
     return AdaptiveHop(hop_s, max(widest_s, hop_s))
 
 
+def _go_on() -> None:
+    """What a monitor does once a machine is commissioned."""
+
+
 def _judge(opened: OpenedMachine, alarm: AlarmSettings, hop_s: float) -> Judge:
     detector = opened.detector
+    if opened.commissioning:
+        return Judge(opened, AlarmPolicy.listening(), lambda _audio, _score: None)
     window_s = detector.window_samples / detector.sample_rate_hz
     levels, promise = detector.spec.threshold, detector.spec.promise
     explain = Explainer(detector, opened.spectra).explain

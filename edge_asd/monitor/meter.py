@@ -37,7 +37,7 @@ from edge_asd.events.event import (
     StoppedEvent,
 )
 from edge_asd.events.fault import FAULTS
-from edge_asd.events.moment import Moment
+from edge_asd.events.moment import Moment, duration
 from edge_asd.events.status import FaultStatus, StatusBoard
 from edge_asd.events.watcher import Watcher
 
@@ -53,6 +53,7 @@ _STYLES = {
     "cleared": "bold white on green",
     "warning": "bold black on yellow",
     "shelved": "bold white on blue",
+    "commissioning": "bold white on blue",
     "acknowledged": "bold white on dark_orange3",
     "alarm": "bold white on red",
 }
@@ -170,6 +171,9 @@ class Meter(Watcher):
         elif status.state in ("alarm", "acknowledged") and self._alarm_since is not None:
             since = self._alarm_since.astimezone().strftime("%H:%M:%S")
             state = Text(f" {status.state.upper()} since {since} ", _STYLES[status.state])
+        elif status.commissioning_left_s is not None:
+            left = duration(status.commissioning_left_s)
+            state = Text(f" commissioning, {left} left ", _STYLES["commissioning"])
         elif self._scores:
             state = Text(f" {status.state} ", _STYLES[status.state])
         elif self._window_s is not None:

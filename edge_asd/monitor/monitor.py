@@ -232,7 +232,9 @@ class Monitor:
         return NoticeEvent(
             **self.timeline.now().facts(),
             notice="learned",
-            text=f"{judge.opened.learned or 'the bundle alone'} decides from now on",
+            text="it listens without alarms until it is commissioned"
+            if judge.opened.commissioning
+            else f"{judge.opened.learned or 'the bundle alone'} decides from now on",
             figures={"learned": judge.opened.learned or ""},
         )
 

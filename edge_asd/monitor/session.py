@@ -18,6 +18,7 @@ from edge_asd.events.event import FaultRaisedEvent, StoppedEvent
 from edge_asd.events.fault import Report
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
+from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.standard_output import standard_output
@@ -54,6 +55,7 @@ class Session:
     as_json: bool
     environment: Mapping[str, str]
     stop: Stop
+    until_armed: bool = False  # end when a commissioning is over
 
     def run(self) -> StoppedEvent:
         """Listen until the end.
@@ -99,7 +101,7 @@ class Session:
         record: StartRecord | None = None,
     ) -> StoppedEvent:
         open_it = partial(
-            open_machine,
+            open_or_commission if self.recording is None else open_machine,
             bundle,
             machine,
             threads=self.profile.detector.threads,
@@ -122,7 +124,9 @@ class Session:
         monitor = assemble(
             Parts(
                 profile=self.profile,
+                bundle=bundle,
                 opened=opened,
+                until_armed=self.until_armed,
                 open_again=open_it,
                 source=source,
                 recorded=recording.start if recording else None,

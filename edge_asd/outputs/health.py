@@ -18,7 +18,7 @@ __all__ = ["ALARM_STATES", "STALE_AFTER_S", "strict_json", "verdict"]
 # a second; the slowest window takes seconds. The service manager's watchdog waits as long.
 STALE_AFTER_S = 30.0
 
-ALARM_STATES = ("normal", "warning", "alarm", "acknowledged", "shelved", "cleared")
+ALARM_STATES = ("normal", "warning", "alarm", "acknowledged", "shelved", "cleared", "commissioning")
 
 
 def verdict(status: Status, now_s: float) -> dict[str, Any]:

@@ -107,7 +107,8 @@ _ENTITIES: dict[str, dict[str, dict[str, Any]]] = {
             "device_class": "problem",
             # "None" is Home Assistant's word for unknown: no all-clear from a deaf monitor.
             "value_template": (
-                "{{ 'ON' if value_json.alarm else 'None' if value_json.deaf else 'OFF' }}"
+                "{{ 'ON' if value_json.alarm else 'None' if value_json.deaf"
+                " or value_json.state == 'commissioning' else 'OFF' }}"
             ),
             "json_attributes_template": (
                 "{{ {'alarm_id': value_json.alarm_id,"

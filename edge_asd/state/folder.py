@@ -10,6 +10,7 @@
         faults.json     what was wrong with the monitor
         daily.json      daily summaries of normal scores and levels
         condition.json  what came since the enrolment, and the condition of the last day
+        commissioning/  windows of a commissioning that is under way
         events/         one folder per alarm: audio, picture, JSON
         spool/          events that some output still has to deliver
         learned/        normal sound that was learned on site, in versions

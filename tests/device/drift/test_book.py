@@ -47,7 +47,7 @@ class Kept:
                 self.judge()
 
     def judge(self) -> None:
-        self.found += self.book.contradictions(self.now, THRESHOLD, PROMISE, alarms=True)
+        self.found += self.book.contradictions(self.now, THRESHOLD, PROMISE)
 
     def alarm(self) -> str:
         self.book.raised(f"pump-{self.book.n_alarms}", self.now)

@@ -62,6 +62,30 @@ def test_a_machine_is_learned_from_a_card_until_ctrl_c(
         assert store.versions == []
 
 
+@pytest.mark.parametrize("then", [pytest.param([], marks=pytest.mark.slow), ["--then-listen"]])
+def test_a_machine_is_commissioned_from_a_card(
+    tmp_path: Path, mini_bundle: Path, then: list[str]
+) -> None:
+    require_portaudio()
+    cards = FakeCards(tmp_path)
+    sound = machine_sound(10, seed=1, rate_hz=CARD_RATE_HZ)
+
+    with cards.add_fifo(1, sound, repeat=True):
+        process = start(mini_bundle, tmp_path / "state", cards, "--watch", "21s", "--json", *then)
+        events = read_until(process.stdout, "notice")
+        while events[-1]["notice"] != "commissioned":
+            events = read_until(process.stdout, "notice")
+        if then:
+            read_until(process.stdout, "score")
+            process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=TIMEOUT_S)
+
+    assert process.returncode == 0, stderr
+    assert "false alarm" in events[-1]["text"]
+    assert LearnedStore(StateFolder(tmp_path / "state", "pump-3")).current == "v0001"
+    assert ("interrupted" if then else "commissioned") in stdout
+
+
 def test_a_monitor_that_listens_takes_over_what_is_taught(
     tmp_path: Path, mini_bundle: Path
 ) -> None:

@@ -196,3 +196,29 @@ def test_files_that_share_sound_are_one_take(mini_bundle: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.stderr
     heard = json.loads(result.stdout)["heard"]
     assert heard == f"3 files (2 takes: some share sound), {morning} first"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--watch", "3 weeks"], "is not a duration"),
+        (["--watch", "5s"], "--watch is too short"),
+        (["--watch", "3d", "--minutes", "5"], "--watch goes with a sound card"),
+        (["--watch", "3d", "--domain", "target"], "--watch goes with a sound card"),
+        (["--then-listen"], "--then-listen goes with --watch"),
+    ],
+)
+def test_a_commissioning_that_cannot_be_is_refused(
+    tmp_path: Path, mini_bundle: Path, arguments: list[str], message: str
+) -> None:
+    result = CliRunner().invoke(
+        app,
+        [
+            *("enroll", "--machine", "pump-3", "--bundle", str(mini_bundle)),
+            *("--state", str(tmp_path), *arguments),
+        ],
+    )
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not list(tmp_path.glob("*/commissioning"))

@@ -116,6 +116,7 @@ def test_only_what_is_about_the_machine_is_on_the_front_page() -> None:
     [
         (a_status(), "OFF", "OFF"),
         (a_status(state="warning"), "OFF", "OFF"),
+        (a_status(state="commissioning"), "None", "OFF"),
         (a_status(state="alarm"), "ON", "OFF"),
         (a_status(state="acknowledged"), "ON", "OFF"),
         (a_status(faults=(UNREACHABLE,)), "OFF", "ON"),

@@ -1,0 +1,204 @@
+"""Commissioning on disk: what was asked for, how far it is, and the windows that were kept.
+
+::
+
+    commissioning/
+        plan.json          a CommissioningPlan
+        00001.npz, .json   windows that were kept in a row, and where they were heard
+
+Of the windows that can be used every n-th is kept, n so that the whole time gives `MOST_WINDOWS`
+at most. What is kept is written once and never changed; a crash loses a quarter of an hour.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from edge_asd.bundle.manifest import FileEntry
+from edge_asd.errors import DataError
+from edge_asd.explain.normal_spectra import DomainSpectra
+from edge_asd.learn.calibration import WindowPlace
+from edge_asd.learn.recording import HeardSound, WindowSound
+from edge_asd.signal.cancelling_gain import CancellingGain
+from edge_asd.signal.reference import SignalReference
+from edge_asd.state.atomic import atomic_file
+from edge_asd.state.folder import StateFolder
+from edge_asd.state.record import Finite, StateRecord, UtcTime
+
+__all__ = ["MOST_WINDOWS", "CommissioningFolder", "CommissioningPlan"]
+
+MOST_WINDOWS = 2048  # references that a window is compared with: a few milliseconds
+# Sound so far apart counts as heard independently: what persists is taken to last ten minutes.
+STRETCH_S = 900.0
+
+_PLAN = "plan.json"
+_log = logging.getLogger(__name__)
+
+
+class CommissioningPlan(StateRecord):
+    """How long to listen, with what, and how far it is."""
+
+    format_version: Literal[1] = 1
+    machine: str
+    like: str  # machine of the bundle
+    bundle_sha256: str
+    watch_s: Annotated[Finite, Field(gt=0)]  # of usable sound
+    false_alarms_per_month: Annotated[Finite, Field(gt=0)]
+    false_alarm_rate: Annotated[Finite, Field(gt=0, lt=1)] | None = None  # None: as these allow
+    begun: UtcTime
+    heard_s: Annotated[Finite, Field(ge=0)] = 0.0
+    run: Annotated[int, Field(ge=0)] = 0  # how often the monitor was started
+    origin: str = ""  # the sound card
+
+    @property
+    def left_s(self) -> float:
+        """How much is still to be heard."""
+        return max(self.watch_s - self.heard_s, 0.0)
+
+    def stride(self, hop_s: float) -> int:
+        """Which window is kept: every so many-th."""
+        return max(1, math.ceil(self.watch_s / hop_s / MOST_WINDOWS))
+
+
+class KeptWindows(StateRecord):
+    """Windows in a file of arrays beside this."""
+
+    places: tuple[tuple[int, int, int, int], ...]  # run, first sample, samples, stretch
+    reference: SignalReference | None
+    cancelling: CancellingGain | None
+    arrays: FileEntry
+
+
+class CommissioningFolder:
+    """The folder ``commissioning`` of a machine's state."""
+
+    def __init__(self, state: StateFolder) -> None:
+        self.machine = state.machine
+        self.path = state.path / "commissioning"
+
+    @property
+    def plan(self) -> CommissioningPlan | None:
+        """What is under way; None: nothing."""
+        return CommissioningPlan.load_or_set_aside(self.path / _PLAN)
+
+    def begin(self, plan: CommissioningPlan) -> None:
+        """Begin anew.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        self.end()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.note(plan)
+
+    def note(self, plan: CommissioningPlan) -> None:
+        """Keep how far it is.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
+        """
+        plan.save(self.path / _PLAN)
+
+    def end(self) -> None:
+        """Forget all of it."""
+        (self.path / _PLAN).unlink(missing_ok=True)  # first: without it, nothing is under way
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def keep(self, windows: Sequence[WindowSound], places: Sequence[WindowPlace]) -> None:
+        """Write windows that were heard since the last call.
+
+        Raises
+        ------
+        OSError
+            When they cannot be written.
+        """
+        numbers = [int(path.stem) for path in self.path.glob("[0-9]*.npz")]
+        file = self.path / f"{max(numbers, default=0) + 1:05d}.npz"
+        sound = HeardSound.of(windows, places, seconds=0.0)
+        arrays = {f"embeddings/{name}": rows for name, rows in sound.embeddings.items()}
+        with atomic_file(file) as out:
+            np.savez(
+                out,
+                allow_pickle=False,
+                mean_db=sound.spectra.mean_db,
+                spread_db=sound.spectra.spread_db,
+                levels_dbfs=sound.levels_dbfs,
+                **arrays,
+            )
+        KeptWindows(
+            places=tuple(
+                (one.recording, one.start_sample, one.n_samples, one.take or 0) for one in places
+            ),
+            reference=sound.reference,
+            cancelling=sound.cancelling,
+            arrays=FileEntry.of(file),
+        ).save(file.with_suffix(".json"))
+
+    def heard(self, seconds: float) -> HeardSound:
+        """Return all windows that were kept; damaged files are left out, with a warning.
+
+        Raises
+        ------
+        DataError
+            When there are none.
+        """
+        parts = [
+            part
+            for path in sorted(self.path.glob("[0-9]*.json"))
+            if (part := _read(path)) is not None
+        ]
+        if not parts:
+            raise DataError("no window of usable sound was kept")
+        references = [part.reference for part in parts if part.reference]
+        gains = [part.cancelling for part in parts if part.cancelling]
+        return HeardSound(
+            {
+                name: np.concatenate([part.embeddings[name] for part in parts])
+                for name in parts[0].embeddings
+            },
+            tuple(place for part in parts for place in part.places),
+            DomainSpectra.joined([part.spectra for part in parts]),
+            np.concatenate([part.levels_dbfs for part in parts]),
+            SignalReference.mean(references) if references else None,
+            CancellingGain.mean(gains) if gains else None,
+            seconds,
+            0,
+        )
+
+
+def _read(path: Path) -> HeardSound | None:
+    kept = KeptWindows.load_or_set_aside(path)
+    file = path.with_suffix(".npz")
+    if kept is None:
+        return None
+    try:
+        if FileEntry.of(file) != kept.arrays:
+            raise ValueError("it is not what was written")
+        with np.load(file, allow_pickle=False) as content:
+            arrays = dict(content)
+    except (OSError, ValueError) as error:
+        _log.warning("%s is left out: %s", file, error)
+        return None
+    start = "embeddings/"
+    return HeardSound(
+        {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)},
+        tuple(WindowPlace(*place) for place in kept.places),
+        DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
+        arrays["levels_dbfs"],
+        kept.reference,
+        kept.cancelling,
+        0.0,
+        0,
+    )
