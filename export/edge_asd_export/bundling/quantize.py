@@ -85,19 +85,22 @@ def quantize_encoder(
         ]
         # Dynamic quantization turns a Gemm into a MatMul of this name first.
         excluded += [f"{name}_MatMul" for name in excluded]
-        quantize_static(
-            str(prepared),
-            str(half),
-            _CalibrationReader(calibration),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(_STATIC),
-            per_channel=True,
-            reduce_range=settings.reduce_range,
-            activation_type=settings.activation,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            nodes_to_exclude=excluded,
-        )
+        if any(node.op_type in _STATIC and node.name not in excluded for node in graph.node):
+            quantize_static(
+                str(prepared),
+                str(half),
+                _CalibrationReader(calibration),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_STATIC),
+                per_channel=True,
+                reduce_range=settings.reduce_range,
+                activation_type=settings.activation,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                nodes_to_exclude=excluded,
+            )
+        else:
+            half = prepared
         quantize_dynamic(
             str(half),
             str(destination),
