@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,14 +26,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from edge_asd.audio.block import Block
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Domain
-from edge_asd.learn.enrolment import LEAST_WINDOWS, SiteGoal, base_for, calibrated, enrol
+from edge_asd.learn.enrolment import SiteGoal, base_for, calibrated, enrol
 from edge_asd.learn.learned import Learned
+from edge_asd.learn.listening import EnrolmentPlan, hear_files
 from edge_asd.learn.opened_machine import site_detector
-from edge_asd.learn.recording import SiteRecording
 from edge_asd.learn.teaching import teach
 from edge_asd.profile import load_profile
 from edge_asd.scoring.detector import Detector
@@ -92,7 +92,7 @@ def main() -> None:
             f"| {label} | {line}"
             for line in _thresholds(bundle, enrolled, judged, extractors, options.rates)
         ]
-        learned = calibrated(bundle, enrolled, options.teach_rate)
+        learned = calibrated(bundle, enrolled, SiteGoal(false_alarm_rate=options.teach_rate))
         taught.append(f"| {label} | {_teaching(bundle, learned, judged, extractors)}")
     print("| machine | AUC | stated | by clip: false alarms | hits | "
           "site: false alarms | hits |\n|---|---|---|---|---|---|---|")  # fmt: skip
@@ -111,14 +111,10 @@ def _enrolled(bundle: Bundle, name: str, machine: MachineClips) -> Learned:
     for domain in domains:
         base = base_for(bundle, f"{name} on site", None, domain, learned)
         detector = bundle.detector(base.site.like)
-        recording = SiteRecording(
-            detector, hop_samples=detector.window_samples // 2, signal=load_profile().signal
-        )
-        clips = [clip for clip in machine.train if clip.domain == domain]
-        for clip in track(clips, f"{name} {domain}", console=Console(stderr=True)):
-            recording.hear(Block(0, read_audio(clip.path)[0]))
-            recording.next_recording()
-        sound = recording.sound(LEAST_WINDOWS[domain])
+        files = [clip.path for clip in machine.train if clip.domain == domain]
+        plan = EnrolmentPlan(detector, load_profile(), domain, None)
+        recording, _ = hear_files(plan, files, threading.Event())
+        sound = recording.sound(plan.least)
         learned = enrol(bundle, base, domain, sound, origin=name, utc=datetime.now(UTC))
     if learned is None:
         raise SystemExit(f"{name} has no training clips")
