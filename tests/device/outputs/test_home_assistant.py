@@ -108,7 +108,7 @@ def test_alarm_and_fault_are_problems(key: str) -> None:
 def test_only_what_is_about_the_machine_is_on_the_front_page() -> None:
     front = {t.split("/")[3] for t, c in announced().items() if "entity_category" not in c}
 
-    assert front == {"alarm", "state", "score"}
+    assert front == {"alarm", "state", "score", "condition_hour", "condition_day"}
 
 
 @pytest.mark.parametrize(
