@@ -41,6 +41,7 @@ __all__ = [
 
 N_BLOCKS = 10  # one minute each of the ten that are recommended
 MIN_EXCEEDANCES = 100  # scores above an empirical threshold; windows that overlap rise together
+_MOST_LOG = 700.0  # of a score; more is no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +129,18 @@ def site_threshold(
     An empirical quantile where the sample holds `MIN_EXCEEDANCES` scores above it. Otherwise
     the upper limit of prediction of a log-normal distribution, or, where scores are not
     positive (z-scores), of a normal one: mean and spread are estimates themselves, from
-    as many independent looks at the machine as there are takes, so Student's
-    distribution stands in for the normal one. It is never below the quantile of the sample.
+    as many independent looks at the machine as there are takes, but no fewer than blocks, so
+    Student's distribution stands in for the normal one. It is never below the quantile of the
+    sample.
 
-    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`;
-    without `n_takes` there are as many as blocks.
+    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
     """
-    n_looks = n_takes or min(N_BLOCKS, len(scores))
+    n_looks = max(n_takes or 1, min(N_BLOCKS, len(scores)))
 
     def tail(normal: Floats) -> Quantile:
         return partial(_upper, normal, max(n_looks, 2))
 
-    return normal_threshold(scores, false_alarm_rate, tail, kind=kind, n_takes=n_looks)
+    return normal_threshold(scores, false_alarm_rate, tail, kind=kind, n_takes=n_takes)
 
 
 def _upper(normal: Floats, n_looks: int, rate: float) -> tuple[float, str]:
@@ -154,7 +155,7 @@ def _upper(normal: Floats, n_looks: int, rate: float) -> tuple[float, str]:
     method = f"limit of prediction of a {name} distribution ({n_looks} independent looks)"
     # Scores may be more skewed than that: z-scores of small distances are.
     heard = float(np.quantile(normal, 1.0 - rate))
-    return max(math.exp(level) if positive else level, heard), method
+    return max(math.exp(min(level, _MOST_LOG)) if positive else level, heard), method
 
 
 def student_quantile(probability: float, n_degrees: int) -> float:

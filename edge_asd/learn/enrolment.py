@@ -252,12 +252,13 @@ def _fused(bundle: Bundle, learned: Learned) -> Floats:
 
 def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> ThresholdSpec:
     scores, takes = _fused(bundle, learned), _takes(learned)
-    n_blocks = min(N_BLOCKS, len(scores))
+    n_takes = None if takes is None else len(np.unique(takes))
+    n_blocks = min(N_BLOCKS, n_takes or len(scores))
     return site_threshold(
         scores,
         false_alarm_rate,
         kind=f"windows heard on site, each of {n_blocks} blocks scored by the others",
-        n_takes=None if takes is None else len(np.unique(takes)),
+        n_takes=n_takes,
     )
 
 

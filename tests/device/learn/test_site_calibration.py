@@ -94,6 +94,21 @@ def test_few_scores_give_a_limit_of_prediction() -> None:
     assert "log-normal" in spec.method
 
 
+def test_a_few_takes_are_as_many_looks_as_blocks_and_many_are_more() -> None:
+    scores = np.exp(np.random.default_rng(1).normal(0.0, 0.2, 50))
+    limits = {
+        n: site_threshold(scores, 0.01, kind="windows", n_takes=n).threshold for n in (2, 10, 40)
+    }
+
+    assert limits[2] == limits[10] > limits[40]
+
+
+def test_levels_are_numbers_however_few_and_scattered_the_scores_are() -> None:
+    spec = site_threshold(np.array([1e-9, 1.0, 1e9]), 0.01, kind="windows")
+
+    assert all(np.isfinite(level) for _, level in spec.levels)
+
+
 def test_many_scores_give_a_quantile() -> None:
     scores = np.arange(1.0, 20_001.0)
 
