@@ -36,9 +36,9 @@ _ENVELOPE = RATE_HZ // 10  # samples: a knock counts for a tenth of a second
 _QUIETEST = 1e-12  # mean square; below is rounding, the same in all recordings
 _DELAY = 194  # samples between the channels that are summed: inverted ones do not cancel
 _CANDIDATE = 5.5  # standard deviations, first stage
-# Standard deviations, second stage: in a million pairs of white noise, four channel pairs of
-# 20,000 lags each, one is above with a chance of 0.5 %.
-_LIMIT = 7.5
+# Standard deviations, second stage. A million pairs of white noise, four channel pairs of 20,000
+# lags each, reach 7.5 with a chance of 0.5 %; unrelated strokes of one machine have reached 8.7.
+_LIMIT = 10.0
 _REFLECTIONS = RATE_HZ // 20  # samples to each side of a peak that belong to it
 _N_PEAKS = 4  # two recordings may share several sounds, each at a lag of its own
 _DOMINANCE = 2.0  # of the first peak over the last of them: sound that repeats itself has many
