@@ -67,12 +67,8 @@ def main() -> None:
         parser.error("--machine and --noise belong together: give both recordings")
     if options.write:
         for leak_db in LEAKS_DB:
-            _write(
-                options.write / f"far {_leak(leak_db)}".replace(" ", "-"),
-                options.machines,
-                leak_db,
-                options.seed,
-            )
+            name = f"far_{_leak(leak_db)}".replace(" dB", "dB").replace(" ", "_")
+            _write(options.write / name, options.machines, leak_db, options.seed)
         return
     if options.machine:
         pairs = list(_windows(options.machine, options.noise))
