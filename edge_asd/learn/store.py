@@ -207,6 +207,8 @@ def _give_to_owner(state: Path) -> None:
     os.chown(state, owner.st_uid, owner.st_gid, follow_symlinks=False)
     # Links are never followed: the owner might have set one to a file of root's.
     for learned in ("learned", "commissioning"):
+        if not (state / learned).exists():
+            continue
         for _, _, names, folder in os.fwalk(state / learned, follow_symlinks=False):
             os.fchown(folder, owner.st_uid, owner.st_gid)
             for name in names:

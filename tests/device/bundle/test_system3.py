@@ -159,6 +159,7 @@ def test_bench_tells_time_and_memory_of_every_extractor(bundle: Path, tmp_path: 
     assert result.exit_code == 0, result.output
     report = json.loads(path.read_text())
     assert [stage["stage"] for stage in report["stages"]] == [
+        "views",
         *(f"{name} {stage}" for name in SYSTEM.extractors for stage in ("features", "encoder")),
         "scorer",
         "fusion",
