@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -176,6 +177,13 @@ class ThresholdSpec(Record):
     levels: tuple[tuple[Annotated[float, Field(gt=0, lt=1)], Finite], ...] = ()
 
     @model_validator(mode="after")
+    def _levels_are_in_order(self) -> Self:
+        for (rate, level), (next_rate, next_level) in pairwise(self.levels):
+            if not (next_rate < rate and level <= next_level):
+                raise ValueError(f"levels of {rate} and {next_rate} are not in order")
+        return self
+
+    @model_validator(mode="after")
     def _clear_is_not_above(self) -> Self:
         if self.clear_threshold > self.threshold:
             raise ValueError(
@@ -197,6 +205,12 @@ class PromiseSpec(Record):
     lasting_share: Annotated[float, Field(ge=0, le=1)]  # of the variance of normal scores ...
     lasting_s: PositiveFloat  # ... that stays for so long
 
+    @model_validator(mode="after")
+    def _n_is_not_above_m(self) -> Self:
+        if self.confirm_n > self.confirm_m:
+            raise ValueError(f"confirms {self.confirm_n} of {self.confirm_m} windows")
+        return self
+
 
 class MachineSpec(Record):
     """What is known of one machine's normal sound."""
@@ -212,6 +226,12 @@ class MachineSpec(Record):
     # npz of the references' spectra (:mod:`edge_asd.explain.normal_spectra`); None: alarms are
     # explained without them
     spectra_file: str | None = None
+
+    @model_validator(mode="after")
+    def _promise_has_levels(self) -> Self:
+        if self.promise is not None and len(self.threshold.levels) < 2:
+            raise ValueError("a promise needs the levels of at least two rates")
+        return self
 
 
 class GoldenSpec(Record):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from device.normal_scores import normal_levels, wandering_scores
+from pydantic import ValidationError
 
 from edge_asd.alarm.change import Raised
 from edge_asd.alarm.expected_alarms import MONTH_S
@@ -20,7 +23,8 @@ from edge_asd.alarm.promise import (
     trust_in,
     with_promise,
 )
-from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import MachineSpec, PromiseSpec, ThresholdSpec
 from edge_asd.errors import UsageError
 from edge_asd.learn.calibration import site_threshold
 from edge_asd.profile import load_profile
@@ -187,3 +191,22 @@ def test_a_stated_rate_of_windows_is_kept() -> None:
 def test_an_impossible_number_of_false_alarms_is_refused(wanted: float) -> None:
     with pytest.raises(UsageError, match="a number above 0"):
         kept(wanted)
+
+
+def test_levels_that_cross_are_refused() -> None:
+    with pytest.raises(ValidationError, match="not in order"):
+        ThresholdSpec.model_validate(
+            normal_levels().model_dump() | {"levels": [(0.1, 2.0), (0.01, 1.0)]}
+        )
+
+
+def test_a_promise_without_levels_or_with_an_impossible_confirmation_is_refused(
+    mini_bundle: Path,
+) -> None:
+    machine = Bundle.open(mini_bundle).manifest.machines["pump"].model_dump()
+    promise = kept()[1].model_dump()
+
+    with pytest.raises(ValidationError, match="levels of at least two rates"):
+        MachineSpec.model_validate(machine | {"promise": promise})
+    with pytest.raises(ValidationError, match="confirms 9 of 8 windows"):
+        PromiseSpec.model_validate(promise | {"confirm_n": 9, "confirm_m": 8})

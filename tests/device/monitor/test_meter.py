@@ -20,6 +20,7 @@ from device.made_events import (
     RAISED,
     SCORE,
     SHELVED,
+    STARTED,
 )
 from rich.console import Console
 
@@ -96,6 +97,14 @@ def test_what_is_rare_is_a_line_above_the_view() -> None:
     assert "pump  acknowledged bearing ordered" in text
     assert "pump  FAULT  the sound card stopped or was unplugged: plug it in" in text
     assert "pump  fault over: it is back" in text
+
+
+def test_the_promise_is_the_first_line() -> None:
+    said = (
+        "about 1 false alarm a month (measured from 1000 takes); a lasting fault is raised within"
+    )
+
+    assert said in last_frame([replace(STARTED, promise=f"{said} 70 s")])
 
 
 def test_an_alarm_stays_in_view_until_it_is_cleared() -> None:

@@ -59,12 +59,20 @@ def test_the_monitor_begins_with_its_promise_and_raises_a_lasting_fault_in_time(
     promise = promise_of(bundle)
     confirmed_alone = load_profile().with_values(alarm={"extreme": "off"})
     sound = sound_of(lambda now_s: now_s >= 30)
-    rig = Rig(bundle, tmp_path, sound=sound, profile=confirmed_alone)
+    monitors: list[Monitor] = []
+    rig = Rig(
+        bundle,
+        tmp_path,
+        sound=sound,
+        profile=confirmed_alone,
+        on_monitor=lambda monitor, _: monitors.append(monitor),
+    )
 
     rig.run(30 + promise.delay_s + 5)
 
     (started,) = rig.kept.of(StartedEvent)
     assert started.promise == f"{SAID}{promise.delay_s:.0f} s"
+    assert monitors[0].board.status.to_dict()["promise"] == started.promise
     assert started.confirm == [promise.confirm_n, promise.confirm_m]
     assert started.min_duration_s == 0.0
     (raised,) = rig.kept.of(AlarmRaisedEvent)
