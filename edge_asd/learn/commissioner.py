@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from random import Random
 
 from edge_asd.alarm.promise import sentence as promise_sentence
 from edge_asd.bundle.bundle import Bundle
@@ -128,6 +129,7 @@ class Commissioner(Watcher):
         self._failed = FaultLatch(report, "part", subject="commissioning")
         self._thread: threading.Thread | None = None
         self._error: str | None = None  # of the thread
+        self._random = Random(0)
         self._due_s = 0.0  # of usable sound, when it is enough
         self._saved_s = self._heard_until_s = 0.0  # of the stream
         self._news = ""  # what became of it, in words
@@ -144,7 +146,7 @@ class Commissioner(Watcher):
         return ()
 
     def on_window(self, at: Moment, window: ScoredWindow, state: str) -> Iterable[Event]:
-        """Keep every n-th window; enrol when there is enough."""
+        """Keep one of every n windows; enrol when there is enough."""
         if self._news and self._plan is None:
             text, self._news = self._news, ""
             self._on_armed()
@@ -179,7 +181,7 @@ class Commissioner(Watcher):
         self._windows: list[WindowSound] = []
         self._places: list[WindowPlace] = []
         self._thread = self._error = None
-        self._skipped = 0
+        self._number = self._choice = 0  # of the window among so many, and of the one kept
         if self._plan is not None:
             self._plan = self._plan.model_copy(update={"run": self._plan.run + 1})
             self._due_s = self._plan.watch_s
@@ -199,13 +201,22 @@ class Commissioner(Watcher):
             }
         )
         self._show()
-        if self._skipped:
-            self._skipped -= 1
+        if not self._chosen(plan.stride(self._hop_s)):
             return
-        self._skipped = plan.stride(self._hop_s) - 1
         stretch = int(plan.heard_s // STRETCH_S)
         self._places.append(WindowPlace(plan.run, window.start_sample, n_samples, stretch))
         self._windows.append(measure_window(self._detector, window.audio))
+
+    def _chosen(self, stride: int) -> bool:
+        """Whether a window is the one of so many that is kept: any of them, by chance.
+
+        Every n-th one would hear a machine with a cycle at the same places again and again.
+        """
+        if self._number == 0:
+            self._choice = self._random.randrange(stride)
+        chosen = self._number == self._choice
+        self._number = (self._number + 1) % stride
+        return chosen
 
     def _save(self) -> None:
         if self._plan is None or self._thread is not None:

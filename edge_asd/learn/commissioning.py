@@ -6,7 +6,7 @@
         plan.json          a CommissioningPlan
         00001.npz, .json   windows that were kept in a row, and where they were heard
 
-Of the windows that can be used every n-th is kept, n so that the whole time gives `MOST_WINDOWS`
+Of every n windows that can be used one is kept, n so that the whole time gives `MOST_WINDOWS`
 at most. What is kept is written once and never changed; a crash loses a quarter of an hour.
 """
 
@@ -64,7 +64,7 @@ class CommissioningPlan(StateRecord):
         return max(self.watch_s - self.heard_s, 0.0)
 
     def stride(self, hop_s: float) -> int:
-        """Which window is kept: every so many-th."""
+        """Of how many windows one is kept."""
         return max(1, math.ceil(self.watch_s / hop_s / MOST_WINDOWS))
 
 

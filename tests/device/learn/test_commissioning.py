@@ -23,7 +23,7 @@ from edge_asd.events.event import (
     NoticeEvent,
     ScoreEvent,
 )
-from edge_asd.learn import commissioner
+from edge_asd.learn import commissioner, commissioning
 from edge_asd.learn.commissioning import MOST_WINDOWS, CommissioningFolder, CommissioningPlan
 from edge_asd.learn.opened_machine import bundle_stamp
 from edge_asd.learn.store import LearnedStore
@@ -150,6 +150,18 @@ def test_another_bundle_begins_anew(tmp_path: Path, mini_bundle: Path) -> None:
     assert plan is not None
     assert plan.heard_s < 11
     assert len(folder.heard(10.0)) < 21
+
+
+def test_a_cycle_of_the_machine_is_kept_at_all_its_places(
+    tmp_path: Path, mini_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commissioning, "MOST_WINDOWS", 100)
+    folder = begin(mini_bundle, tmp_path, 400.0)  # every eighth window, of four seconds
+
+    Rig(mini_bundle, tmp_path).run(200.0)
+
+    places = {place.start_sample % (4 * 16000) for place in folder.heard(200.0).places}
+    assert len(places) == 8
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 3, 30])
