@@ -46,7 +46,8 @@ def begin_commissioning(
     EdgeAsdError
         As ``listen`` does.
     """
-    from edge_asd.control.monitors import reload_monitor, runs
+    from edge_asd.control.control_socket import ask
+    from edge_asd.control.monitors import runs
     from edge_asd.learn.commissioning import CommissioningFolder, CommissioningPlan
     from edge_asd.learn.enrolment import LEAST_WINDOWS, like_machine
     from edge_asd.learn.opened_machine import bundle_stamp
@@ -70,8 +71,12 @@ def begin_commissioning(
     with LearnedStore(state).writing():
         _begin(folder, plan)
     if runs(state):
-        typer.echo(reload_monitor(state), err=True)
-        typer.echo("it listens without alarms, and arms itself; see 'edge-asd alarms'", err=True)
+        ask(state.control_socket, "reload")
+        typer.echo(
+            "the running monitor listens without alarms now, and arms itself; 'edge-asd alarms' "
+            "says how much is left",
+            err=True,
+        )
         return
     with stop_on_signals() as stop:
         Session(

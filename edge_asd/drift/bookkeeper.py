@@ -226,8 +226,6 @@ class Bookkeeper(Watcher):
     def _show(self, at: datetime | None) -> None:
         """Put the figures into the status; `at` None: before the first window."""
         now = at or self._accounts.book.since
-        if now is None:
-            return
         recent, tail = self._accounts.recent, self._enrolment.tail
         condition: dict[str, float | None] = {"hour": None, "day": None}
         for name, period in (("hour", HOUR), ("day", DAY)):
@@ -236,7 +234,7 @@ class Bookkeeper(Watcher):
         self._board.status = replace(
             self._board.status,
             condition=condition,
-            since_enrolment=self._figures(now),
+            since_enrolment={} if now is None else self._figures(now),
         )
 
     def _save(self) -> None:

@@ -35,7 +35,9 @@ class Moment:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in words: ``2 d 4 h``, ``4 h 10 min``, ``12 min``."""
+    """Return a time in words: ``2 d 4 h``, ``4 h 10 min``, ``12 min``, ``40 s``."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
     minutes = int(seconds // 60)
     days, hours = divmod(minutes // 60, 24)
     if days:

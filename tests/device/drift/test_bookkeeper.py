@@ -150,7 +150,7 @@ def test_a_lesson_goes_on_with_the_book_and_another_enrolment_begins_anew() -> N
     listening = Listening()
     listening.hear(5, 2.0)
 
-    def learn(enrolment: str, scored_by: str) -> None:
+    def learn(enrolment: str, scored_by: str, hours: float = 0.5) -> None:
         spec = SimpleNamespace(threshold=THRESHOLD, promise=PROMISE)
         facts = SimpleNamespace(
             detector=SimpleNamespace(spec=spec),
@@ -160,13 +160,15 @@ def test_a_lesson_goes_on_with_the_book_and_another_enrolment_begins_anew() -> N
             taught=(),
         )
         listening.keeper.on_learned(cast(Any, facts))
-        listening.hear(0.5)
+        listening.hear(hours)
 
     learn("first", "mini v0002")
     assert listening.told["since_enrolment"]["heard_hours"] == pytest.approx(5.5)
     assert listening.told["condition"] == {"hour": 0.0, "day": None}
 
-    learn("second", "mini v0003")
+    learn("second", "mini v0003", hours=0.0)
+    assert listening.told["since_enrolment"] == {}
+    listening.hear(0.5)
     assert listening.told["since_enrolment"]["heard_hours"] == pytest.approx(0.5)
 
 
