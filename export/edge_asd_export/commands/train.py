@@ -19,7 +19,7 @@ def train(
     ] = None,
     system: Annotated[
         list[str] | None,
-        typer.Option(help="Detection system to train; may be repeated.  [default: system4]"),
+        typer.Option(help="Detection system to train; may be repeated.  [default: system5]"),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder.  [default: runs/SYSTEM-DATE-TIME]")

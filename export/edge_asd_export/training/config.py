@@ -26,7 +26,7 @@ __all__ = ["TrainConfig", "read_settings"]
 class TrainConfig(Record):
     """Settings of one run; written into the run folder as JSON."""
 
-    systems: Annotated[tuple[str, ...], Field(min_length=1)] = ("system4",)
+    systems: Annotated[tuple[str, ...], Field(min_length=1)] = ("system5",)
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     view_classes: bool = True  # a class of clips becomes one class for each view
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
