@@ -47,7 +47,7 @@ def test_train_prints_the_run_and_links_latest(trained: Path) -> None:
     (run,) = [path for path in (trained / "runs").iterdir() if not path.is_symlink()]
 
     assert (trained / "runs" / "latest").resolve() == run
-    assert sorted(path.name for path in (run / "fkie").iterdir()) == [
+    assert sorted(path.name for path in (run / "ltas").iterdir()) == [
         "checkpoint.pt",
         "log.csv",
         "loss.png",
@@ -93,7 +93,7 @@ def test_interrupted_training_says_how_to_go_on(small_data: Path, tmp_path: Path
         # A shell that runs the tests in the background has children ignore Ctrl-C.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
-    log = tmp_path / "run" / "fkie" / "log.csv"
+    log = tmp_path / "run" / "ltas" / "log.csv"
     deadline = time.monotonic() + 400
     while not log.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.1)
