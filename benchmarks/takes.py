@@ -27,9 +27,8 @@ import typer
 from rich.console import Console
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import Audio, SharedSound, joined, shared_sound
+from edge_asd.audio.takes import Audio, SharedSound, joined, most_of, shared_sound
 from edge_asd_export.data.clips import scan
-from edge_asd_export.data.takes import most_of
 from edge_asd_export.synth.catalogue import MACHINES
 from edge_asd_export.synth.machine import Machine
 from edge_asd_export.synth.scene import Draws, Scene, render

@@ -22,7 +22,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Audio", "SharedSound", "find_takes", "joined", "shared_sound"]
+__all__ = ["Audio", "SharedSound", "find_takes", "joined", "most_of", "shared_sound"]
 
 RATE_HZ = 2000  # sound below 1 kHz, which reverberation and drifting clocks spare
 _LOW_HZ = 20.0
@@ -41,6 +41,7 @@ _CANDIDATE = 5.5  # standard deviations, first stage
 _LIMIT = 10.0
 _REFLECTIONS = RATE_HZ // 20  # samples to each side of a peak that belong to it
 _N_PEAKS = 4  # two recordings may share several sounds, each at a lag of its own
+_LEAST_TAKES = 5  # that recordings are cut into at the least: a fifth of them is held out at a time
 _DOMINANCE = 2.0  # of the first peak over the last of them: sound that repeats itself has many
 _CHUNK = 16  # pairs correlated at once
 
@@ -61,11 +62,17 @@ class SharedSound:
 def find_takes(recordings: Iterable[Iterable[Audio]], sample_rate_hz: int) -> list[int]:
     """Return the take of each recording: those that share audio have the same number.
 
-    Numbers begin at 0, in the order of the first recording of each take. Parameters are those
-    of :func:`shared_sound`.
+    Numbers begin at 0, in the order of the first recording of each take. Where so many share
+    audio that a take would have more of them than :func:`most_of` allows, takes are cut where
+    they share least. Parameters are those of :func:`shared_sound`.
     """
     n_recordings, shared = shared_sound(recordings, sample_rate_hz)
-    return joined(n_recordings, shared)
+    return joined(n_recordings, shared, most=most_of)
+
+
+def most_of(n_recordings: int) -> int:
+    """Return how many of so many recordings of a machine and domain one take may have."""
+    return max(2, math.ceil(n_recordings / _LEAST_TAKES))
 
 
 def joined(

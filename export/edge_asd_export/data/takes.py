@@ -6,19 +6,18 @@ all others. Test clips are never read for it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import joined, shared_sound
+from edge_asd.audio.takes import joined, most_of, shared_sound
 from edge_asd.errors import UsageError
 from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
 from edge_asd_export.data.folds import N_FOLDS
 
-__all__ = ["divisible", "most_of", "takes_line", "takes_of"]
+__all__ = ["divisible", "takes_line", "takes_of"]
 
 Say = Callable[[str], None]
 
@@ -92,11 +91,6 @@ def divisible(machines: Mapping[str, MachineClips], takes: Mapping[Clip, str]) -
                 for i, clip in enumerate(clips):
                     divided[clip] = f"{takes[clip]}, part {1 + i * N_FOLDS // len(clips)}"
     return divided
-
-
-def most_of(n_clips: int) -> int:
-    """Return how many of the clips of a domain one take may have."""
-    return max(2, math.ceil(n_clips / N_FOLDS))
 
 
 def _n_pairs(n_clips: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from places import SHARED
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import SharedSound, find_takes, joined, shared_sound
+from edge_asd.audio.takes import SharedSound, find_takes, joined, most_of, shared_sound
 
 RATE_HZ = 16_000
 
@@ -43,7 +44,9 @@ def test_overlapping_cuts_of_a_recording_are_one_take_and_other_recordings_are_n
 def test_cuts_are_joined_through_those_between_them() -> None:
     day = noise(20, 0)
 
-    assert takes_of(cut(day, 0), cut(day, 8), cut(day, 4)) == [0, 0, 0]
+    found = shared_sound([[cut(day, start_s)] for start_s in (0, 8, 4)], RATE_HZ)
+
+    assert joined(*found) == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,15 @@ def test_a_take_is_cut_where_it_shares_least_before_it_has_too_much_of_a_part() 
 
     assert joined(4, chain, most=lambda n: n // 2) == [0, 0, 1, 1]
     assert joined(4, chain, parts="aabb", most=lambda n: n) == [0, 0, 0, 0]
+
+
+def test_a_chain_that_joins_all_recordings_is_cut_into_takes() -> None:
+    night = noise(30, 0)
+
+    takes = takes_of(*(cut(night, start_s) for start_s in range(0, 24, 4)))
+
+    assert max(Counter(takes).values()) == most_of(6) == 2
+    assert len(set(takes)) >= 3
 
 
 def test_given_takes_are_kept_together_and_apart_and_take_up_what_is_new() -> None:
