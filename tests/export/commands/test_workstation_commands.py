@@ -103,7 +103,7 @@ def test_interrupted_training_says_how_to_go_on(small_data: Path, tmp_path: Path
     assert process.returncode == 130
     assert "--resume" in stderr
     assert "Traceback" not in stderr
-    state = Run.open(tmp_path / "run").checkpoint("fkie")
+    state = Run.open(tmp_path / "run").checkpoint("ltas")
     assert state is not None
     assert state["epoch"] >= 1
 
@@ -152,9 +152,9 @@ def test_bad_training_clip_is_told_before_anything_is_trained(
         (["export", "--model-weights", "coin"], "known rules"),
         (["export", "--system", "system2"], "system2 needs resnet"),
         (["export", "--scorer", "knn"], "known scorers"),
-        (["export", "--scorer", "beats=nearest"], "system4 has no extractor 'beats'"),
-        (["export", "--scorer", "mse"], "fkie cannot be scored by 'mse', only by: dldn-mean"),
-        (["export", "--scorer", "fkie=centres"], "fkie cannot be scored by 'centres'"),
+        (["export", "--scorer", "beats=nearest"], "system5 has no extractor 'beats'"),
+        (["export", "--scorer", "mse"], "ltas cannot be scored by 'mse', only by: dldn-mean"),
+        (["export", "--scorer", "ltas=centres"], "ltas cannot be scored by 'centres'"),
         (["export", "--hop-s", "-1"], "--hop-s"),
         (["export", "--hop-s", "nan"], "--hop-s"),
         (["train", "DATA", "--device", "abacus"], "--device abacus"),
