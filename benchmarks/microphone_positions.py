@@ -27,7 +27,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.noise_cancelling import leading_transfer, short_time_spectra
+from edge_asd.audio.noise_cancelling import short_time_spectra, transfer
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd_export.synth.catalogue import MACHINES
@@ -76,7 +76,7 @@ def main() -> None:
         pairs = list(_synthetic(options.machines, options.seed))
     print(
         "| machine above noise at near | machine at far, to near | background falls by | "
-        "machine falls by | gained | doctor: background | doctor: after near | doctor warns |\n"
+        "machine falls by | gained | doctor: background | doctor: machine | doctor warns |\n"
         "|---|---|---|---|---|---|---|---|"
     )
     for above_db in ABOVE_NOISE_DB:
@@ -89,11 +89,11 @@ def effect(machine: Sound, noise: Sound, leak_db: float, above_db: float) -> Eff
     machine = leaked(machine, leak_db)
     noise = noise * _rms(machine[0]) / _rms(noise[0]) * 10 ** (-above_db / 20)
     near, far = short_time_spectra((machine + noise).astype(np.float32))
-    transfer = leading_transfer(near, far)
+    explaining = transfer(near, far)
 
     def fallen_db(alone: Sound) -> float:
         before, heard_far = short_time_spectra(alone.astype(np.float32))
-        after = before - transfer * heard_far
+        after = before - explaining * heard_far
         ratio = (_power(before) + _POWER_FLOOR) / (_power(after) + _POWER_FLOOR)
         return float(10 * np.log10(ratio).mean())
 

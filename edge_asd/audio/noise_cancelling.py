@@ -1,35 +1,32 @@
-"""The view ``clean``: the near microphone, minus what the far one heard before it."""
+"""The view ``clean``: what the near microphone hears, minus what the far one explains of it."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AT_ONCE", "HOP", "N_FFT", "Audio", "clean", "leading_transfer", "short_time_spectra"]
+__all__ = ["HOP", "N_FFT", "Audio", "clean", "short_time_spectra", "transfer"]
 
 Audio = NDArray[np.float32]
 Spectra = NDArray[np.complex64]
 
 N_FFT = 4096  # samples, 256 ms at 16 kHz: longer than most of the echoes of a room
 HOP = 1024  # samples
-AT_ONCE = 8  # samples, 17 cm at 16 kHz: closer, far does not lead
 _POWER_FLOOR = 1e-12  # added to the power of far, so that a silent one explains nothing
 
 
 def clean(audio: Audio) -> Audio:
     """Subtract from near what a filter of far explains, estimated over the window itself.
 
-    In each frequency bin of short-time spectra N and F, ``H = sum N conj(F) / (sum |F|^2 +
-    1e-12)`` is the least-squares estimate over all frames. Its impulse response is kept where
-    far leads, so that what near hears first, such as the machine, is not taken away, however
-    well far hears it; ``N - H F`` is left. It has no state, needs no training, and knows
-    nothing but the window.
+    In each frequency bin of short-time spectra N and F, the filter ``H = sum N conj(F) /
+    (sum |F|^2 + 1e-12)`` is the least-squares estimate over all frames; what is left is
+    ``N - H F``. It has no state, needs no training, and knows nothing but the window.
 
-    Of the power of a noise that reaches far first, ``1 - coherence^2`` is left, and more where
-    the paths of a room are not inverted by delays alone. If it reaches near by a detour,
-    ``(1 - r^2)^2`` is left, with the autocorrelation r of a frame at that delay: -34 dB at 10 ms
-    (3 m), -16 dB at 30 ms, -1 dB at 100 ms. A far that has nothing to do with near explains what
-    chance lets it: 1.2 hops' worth of the power (1 to 30 s of white noise), 0.8 % of 10 s.
+    Of the power of a noise that both hear, ``1 - coherence^2`` is left. If it reaches one of them
+    by a detour, ``(1 - r^2)^2`` is left, with the autocorrelation r of a frame at that delay:
+    -34 dB at 10 ms (3 m), -16 dB at 30 ms, -1 dB at 100 ms. A far that has nothing to do with
+    near explains what chance lets it: 2.45 hops' worth of the power (1 to 30 s of white noise),
+    1.6 % of 10 s.
 
     Parameters
     ----------
@@ -40,21 +37,18 @@ def clean(audio: Audio) -> Audio:
     (1, n_samples) float32
     """
     near, far = short_time_spectra(audio)  # (n_frames, n_bins)
-    return _signal(near - leading_transfer(near, far) * far, audio.shape[1])[None]
+    return _signal(near - transfer(near, far) * far, audio.shape[1])[None]
 
 
-def leading_transfer(near: Spectra, far: Spectra) -> Spectra:
-    """Filter (n_bins,) of far that is nearest to near, where far leads.
+def transfer(near: Spectra, far: Spectra) -> Spectra:
+    """Filter H (n_bins,) of far that is nearest to near.
 
     Parameters
     ----------
     near, far : (n_frames, n_bins)
     """
     cross = (near * far.conj()).sum(axis=0)
-    transfer = cross / ((far.real**2 + far.imag**2).sum(axis=0) + _POWER_FLOOR)
-    response = np.fft.irfft(transfer, N_FFT)
-    response[:AT_ONCE] = response[N_FFT // 2 :] = 0  # the second half are negative delays
-    return np.fft.rfft(response).astype(np.complex64)
+    return np.asarray(cross / ((far.real**2 + far.imag**2).sum(axis=0) + _POWER_FLOOR))
 
 
 def short_time_spectra(audio: Audio) -> Spectra:

@@ -41,7 +41,7 @@ VIEWS: Mapping[str, View] = {
         View("near", 1, lambda audio: audio[:1]),  # the microphone at the machine
         View("far", 1, lambda audio: audio[1:]),  # the microphone away from it
         View("stereo", 2, lambda audio: audio),  # both, stacked as channels
-        View("clean", 1, clean),  # near without what far heard before it
+        View("clean", 1, clean),  # near minus what far explains of it
     )
 }
 

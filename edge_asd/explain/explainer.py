@@ -90,7 +90,7 @@ class Explainer:
             n_neighbours=normal.n_windows if normal else 0,
             deviation=deviation,
             background_cancelled_db=gain.background_db if gain else None,
-            machine_shared_db=gain.machine_db if gain else None,
+            machine_cancelled_db=gain.machine_db if gain else None,
             **(asdict(region) if region else {}),
         )
 

@@ -30,9 +30,9 @@ class Explanation:
     low_hz: float | None = None
     high_hz: float | None = None
     departure_db: float | None = None  # mean level there, above (or below) the neighbours'
-    # See CancellingGain; None where nothing is cancelled.
+    # Taken out of near by cancelling (CancellingGain); None where nothing is cancelled.
     background_cancelled_db: float | None = None
-    machine_shared_db: float | None = None
+    machine_cancelled_db: float | None = None
     # The levels that it was found in, for a picture; no output is given them.
     deviation: Deviation | None = field(default=None, repr=False, compare=False)
 

@@ -1,8 +1,8 @@
-"""What the view ``clean`` gains here: how much background it takes out of near.
+"""What the view ``clean`` gains and costs: background and machine that it takes out of near.
 
-A recording of machine and background cannot be taken apart, but the order of arrival tells: a
-sound that reaches the far microphone first is not the machine's, which reaches near first. It
-does so whatever the gains of both microphones are.
+A recording of both together cannot be taken apart, but the order of arrival tells: a sound that
+reaches the far microphone first is not the machine's, which reaches near first. It does so
+whatever the gains of both microphones are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from edge_asd.audio.noise_cancelling import AT_ONCE, HOP, N_FFT, Audio, short_time_spectra
+from edge_asd.audio.noise_cancelling import HOP, N_FFT, Audio, short_time_spectra
 from edge_asd.state.record import Finite, StateRecord
 
 __all__ = ["LEAST_SAMPLES", "CancellingGain"]
@@ -22,21 +22,24 @@ LEAST_SAMPLES = 8 * HOP  # half a second at 16 kHz; less is mostly chance
 # Frames overlap: n of them are worth n / 1.93 independent ones, 1 + 2 sum r(k hop)^2.
 _FRAMES_PER_LOOK = 1.93
 _FIRST_BIN = 3  # 12 Hz; a constant offset is below
+_AT_ONCE = 8  # samples, 17 cm at 16 kHz: closer, neither is first
 _POWER_FLOOR = 1e-12
 _MOST_COHERENT = 1 - 1e-6  # float32 tells no more apart: 60 dB
 _UNRELATED_DB = 0.1  # chance stays below 0.03 dB in 3 s
 
 
 class CancellingGain(StateRecord):
-    """What near and far share, as how much quieter near would be without it.
+    """How much quieter near is, averaged over all frequencies, without what far explains of it.
 
-    Averaged over all frequencies, and lower limits: what near alone hears hides the rest.
+    Both are lower limits: what near alone hears hides the rest. On synthetic scenes of 7 dB
+    of background cancelled, with the machine 8 dB above it, `background_db` is about 0.6, with
+    the machine 6 dB below it 3.2.
 
     Attributes
     ----------
-    background_db : sound that reaches far first; it is cancelled
-    machine_db : sound that reaches near first, or both at once: of the machine, unless some
-        other source stands behind it. It stays, and what far hears of it hides background
+    background_db : by sound that reaches far first
+    machine_db : by sound that reaches near first, or both at once: the machine, unless some
+        other source stands behind it
     """
 
     background_db: Finite
@@ -63,8 +66,8 @@ class CancellingGain(StateRecord):
         fallen_db = 10 / np.log(10) * max(float(-np.log1p(-shared).mean()) - by_chance, 0.0)
         # Squares of squares: the peaks of direct sound count, not the tails of rooms.
         peaks = np.fft.irfft(coherence, N_FFT) ** 4
-        far_first = float(np.sqrt(peaks[AT_ONCE : N_FFT // 2].sum()))
-        near_first = float(np.sqrt(peaks[N_FFT // 2 :].sum() + peaks[:AT_ONCE].sum()))
+        far_first = float(np.sqrt(peaks[_AT_ONCE : N_FFT // 2].sum()))
+        near_first = float(np.sqrt(peaks[N_FFT // 2 :].sum() + peaks[:_AT_ONCE].sum()))
         background_db = fallen_db * far_first / max(far_first + near_first, _POWER_FLOOR)
         return cls(background_db=background_db, machine_db=fallen_db - background_db)
 
@@ -87,8 +90,8 @@ class CancellingGain(StateRecord):
         if not self.related:
             return "far hears nothing of what near hears: cancelling takes nothing away"
         return (
-            f"cancelling takes at least {self.background_db:.1f} dB of the background out of near "
-            f"and leaves {self.machine_db:.1f} dB that far hears after near, such as the machine"
+            f"cancelling takes at least {self.background_db:.1f} dB of the background "
+            f"and {self.machine_db:.1f} dB of the machine out of near"
         )
 
     @property
@@ -101,8 +104,8 @@ class CancellingGain(StateRecord):
             )
         if self.machine_db > self.background_db:
             return (
-                "far hears the machine above the noise: move it away from the machine and towards "
-                "the noise, or turn it away"
+                "far hears the machine: move it away from the machine and towards the noise, or "
+                "turn it away"
             )
         return ""
 

@@ -179,11 +179,10 @@ def test_what_cancelling_does_is_said_where_a_branch_hears_the_result() -> None:
 
     assert found is not None
     assert found.background_cancelled_db == pytest.approx(7, abs=1)
-    assert found.machine_shared_db == pytest.approx(0, abs=0.7)
+    assert found.machine_cancelled_db == pytest.approx(0, abs=0.7)
     assert found.text.endswith(
-        f"; cancelling takes at least {found.background_cancelled_db:.1f} dB of the background out "
-        f"of near and leaves {found.machine_shared_db:.1f} dB that far hears after near, such as "
-        "the machine"
+        f"; cancelling takes at least {found.background_cancelled_db:.1f} dB of the background and "
+        f"{found.machine_cancelled_db:.1f} dB of the machine out of near"
     )
 
 
