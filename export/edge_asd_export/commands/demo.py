@@ -32,7 +32,7 @@ def demo(
     fault_level: Annotated[
         Literal["subtle", "strong"], typer.Option(help="How pronounced the fault is.")
     ] = "strong",
-    system: Annotated[str, typer.Option(help="Detection system.")] = "system4",
+    system: Annotated[str, typer.Option(help="Detection system.")] = "system5",
     epochs: Annotated[
         int | None,
         typer.Option(min=1, help="Passes over the training clips.  [default: the system's]"),

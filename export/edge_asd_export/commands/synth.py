@@ -25,7 +25,8 @@ def synth(
         int, typer.Option(help="Normal training clips in the source domain.")
     ] = 100,
     clips_train_target: Annotated[
-        int, typer.Option(help="Normal training clips in the target domain.")
+        int,
+        typer.Option(help="Normal training clips in the target domain; 0 for no such domain."),
     ] = 10,
     clips_test: Annotated[
         int, typer.Option(help="Test clips for each of normal and anomaly in each domain.")

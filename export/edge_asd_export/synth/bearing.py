@@ -42,9 +42,10 @@ def _sound(operation: Operation) -> Signal:
     def knocks(order: float) -> Signal:
         return ring(impulses(order * shaft, rng, jitter=_SLIP), _RACE)
 
-    # The outer race stands still in the load zone; the others pass through it and are modulated.
+    # The outer race stands still in the load zone, so that every knock is loud; the others pass
+    # through it and are modulated.
     defect = (
-        outer * knocks(_OUTER_ORDER)
+        1.4 * outer * knocks(_OUTER_ORDER)
         + inner * knocks(_INNER_ORDER) * (1 + 0.9 * np.cos(shaft))
         + ball * knocks(2 * _BALL_ORDER) * (1 + 0.8 * np.cos(_CAGE_ORDER * shaft))
     )

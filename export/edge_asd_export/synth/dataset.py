@@ -53,7 +53,7 @@ class DataSetSettings:
     """How many clips of what kind; the same settings always give the same bytes."""
 
     n_train_source: int = 100  # >= 1, normal
-    n_train_target: int = 10  # >= 0, normal
+    n_train_target: int = 10  # >= 0, normal; 0: there is no target domain
     n_test: int = 20  # >= 0, for each of normal and anomaly in each domain
     clip_s: float = 10.0  # >= 0.5
     seed: int = 0  # >= 0
@@ -72,7 +72,8 @@ class DataSetSettings:
     @property
     def n_clips(self) -> int:
         """Clips per machine."""
-        return self.n_train_source + self.n_train_target + 4 * self.n_test
+        n_domains = 2 if self.n_train_target else 1
+        return self.n_train_source + self.n_train_target + 2 * n_domains * self.n_test
 
     @property
     def n_samples(self) -> int:
@@ -212,6 +213,8 @@ def planned_clips(machine: Machine, settings: DataSetSettings) -> Iterator[Plann
         for index in range(n_train):
             condition = conditions[index % len(conditions)]
             yield PlannedClip("train", domain, "normal", index, condition, None, None)
+        if not n_train:
+            continue
         # Both cycle; one step further after each round trip meets every pair of fault and level.
         round_trip = math.lcm(len(machine.faults), len(settings.fault_levels))
         chance = Draws(settings.seed, (machine.name, "plan", domain)).of("condition")

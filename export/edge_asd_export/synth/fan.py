@@ -22,9 +22,10 @@ def _sound(operation: Operation) -> Signal:
     unequal_blades = 1 + 0.75 * damage / (1 + 0.2 * damage) * np.cos(shaft)
 
     blades = harmonics(_N_BLADES * shaft, [k**-1.1 for k in range(1, 9)], rng)
-    imbalance = harmonics(shaft, (0.12, 0.06, 0.04), rng) * (1 + 3 * damage)
+    imbalance = harmonics(shaft, (0.12, 0.06, 0.04), rng) * (1 + 6 * damage)
     flow = noise(n_samples, 150, 3500, rng, slope_db_per_octave=-3)
-    flow *= 1 + 0.2 * np.cos(_N_BLADES * shaft)
+    # Where an edge is broken the flow separates, which is louder than the flow along a whole blade.
+    flow *= (1 + 0.2 * np.cos(_N_BLADES * shaft)) * (1 + 0.5 * damage)
     stall = noise(n_samples, 25, 420, rng) * (1 + 0.8 * np.cos(_STALL_ORDER * shaft))
     contact: Signal = np.maximum(np.cos(shaft), 0.0) ** 16
     scrape = noise(n_samples, 1800, 6500, rng) * contact

@@ -43,7 +43,7 @@ def _sound(operation: Operation) -> Signal:
         0.8 * velocity * (motor + balls)
         + (0.35 + 0.35 * load) * velocity * rolling * (1 + 0.25 * slow)
         + (1.0 + load) * thumps
-        + 1.5 * chatter * jumps
+        + 2.2 * chatter * jumps
         + 0.45 * squeal * howl * velocity
         + 0.05 * room_tone
     )

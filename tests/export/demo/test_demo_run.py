@@ -35,7 +35,7 @@ def recorded_steps(
             file.touch()
         return CompletedProcess(command, 1)
 
-    monkeypatch.setattr("edge_asd_export.demo.run.subprocess.run", run)
+    monkeypatch.setattr("edge_asd_export.demo.steps.subprocess.run", run)
     return calls
 
 
