@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.signal import welch
 
-from edge_asd_export.data.clip_file import SAMPLE_RATE_HZ
+from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd_export.synth.catalogue import MACHINES
 from edge_asd_export.synth.dataset import SEVERITIES
 from edge_asd_export.synth.machine import Machine

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +49,16 @@ class Region:
 class Deviation:
     """A window, the normal levels that it was compared with, and where it deviates."""
 
-    levels_db: NDArray[np.float32]  # (2, N_BANDS, n_frames)
+    levels_db: NDArray[np.float32]  # (2 or 3, N_BANDS, n_frames): near, far, and `view`
     sample_rate_hz: int
     normal: NormalLevels | None = None
     region: Region | None = None
+    view: str | None = None  # computed of both channels, and shown beside them
+
+    def beside(self, view: str, audio: NDArray[np.float32]) -> Deviation:
+        """Return the same with a view of the window, (1, n_samples), to show, too."""
+        levels = np.concatenate([self.levels_db, self.instrument.levels(audio)])
+        return replace(self, levels_db=levels, view=view)
 
     @property
     def instrument(self) -> Spectrograph:

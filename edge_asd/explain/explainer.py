@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.block import CHANNELS
+from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.manifest import Domain, FusionSpec, MachineSpec
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import EdgeAsdError
-from edge_asd.explain.deviation import NormalLevels, Region, find_deviation
+from edge_asd.explain.deviation import Deviation, NormalLevels, Region, find_deviation
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.scoring.fusion import fuse
@@ -88,7 +90,7 @@ class Explainer:
             times_threshold=self._times_threshold(result.score),
             branch_excess=excess,
             n_neighbours=normal.n_windows if normal else 0,
-            deviation=deviation,
+            deviation=_with_view(deviation, branch, audio),
             background_cancelled_db=gain.background_db if gain else None,
             machine_cancelled_db=gain.machine_db if gain else None,
             **(asdict(region) if region else {}),
@@ -135,6 +137,14 @@ def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, NormalDist]:
         if len(own) >= 2
     }
     return {branch: own for branch, own in ranges.items() if own.stdev > 0}
+
+
+def _with_view(deviation: Deviation, branch: str, audio: NDArray[np.float32]) -> Deviation:
+    """Add what a branch was given, where that is one channel computed of both."""
+    view = VIEWS[Branch.parse(branch).view]
+    if view.n_channels > 1 or view.name in CHANNELS:
+        return deviation
+    return deviation.beside(view.name, view.apply(audio))
 
 
 def _cancelling(result: WindowScore, audio: NDArray[np.float32]) -> CancellingGain | None:

@@ -17,11 +17,12 @@ from edge_asd.explain.spectrogram import N_BANDS
 
 __all__ = ["draw_picture"]
 
-_WIDTH, _HEIGHT = 1000, 640
+_WIDTH = 1000
 _LEFT, _RIGHT = 62, 688  # of the spectrograms
 _LEVELS_LEFT, _LEVELS_RIGHT = 710, 902  # of the mean levels beside them
 _BAR_LEFT, _BAR_RIGHT = 926, 942
-_TOPS, _PANEL_HEIGHT = (98, 358), 4 * 55
+_FIRST_TOP, _PANEL_STEP, _PANEL_HEIGHT = 98, 260, 4 * 55
+_BELOW = 62  # the panels: marks of time, the legend
 _INK, _PALE, _PAPER, _MARK = "#222222", "#8a8a8a", "#ffffff", "#ff3b30"
 _SHADE, _NORMAL, _HEARD = "#d5d5d5", "#5a5a5a", "#3b528b"
 _FREQUENCIES_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
@@ -34,7 +35,7 @@ _N_COLOURS = 64  # about 1 dB each; more would only make the file larger
 
 
 def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime) -> bytes:
-    """Return a PNG of 1000 by 640 pixels.
+    """Return a PNG of 1000 by 640 pixels; 260 higher with a view beside the channels.
 
     Parameters
     ----------
@@ -47,15 +48,16 @@ def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime
     sheet.text((_LEFT, 10), title, size=17)
     for i, line in enumerate(textwrap.wrap(text, 140)[:2]):
         sheet.text((_LEFT, 36 + 18 * i), line, size=14)
-    for channel in range(len(CHANNELS)):
-        sheet.spectrogram(channel)
-        sheet.colour_bar(_TOPS[channel])
-        sheet.frequency_axis(_TOPS[channel])
-        sheet.time_axis(_TOPS[channel] + _PANEL_HEIGHT)
-        sheet.level_panel(channel)
+    names = [*CHANNELS, f"{deviation.view}, whose score is the furthest above normal"]
+    for panel in range(len(deviation.levels_db)):
+        sheet.spectrogram(panel, names[panel])
+        sheet.colour_bar(_top(panel))
+        sheet.frequency_axis(_top(panel))
+        sheet.time_axis(_top(panel) + _PANEL_HEIGHT)
+        sheet.level_panel(panel)
     if deviation.region:
         sheet.mark(deviation.region)
-    sheet.text((_LEFT, _HEIGHT - 22), f"seconds after {utc_text(start)}")
+    sheet.text((_LEFT, sheet.image.height - 22), f"seconds after {utc_text(start)}")
     sheet.legend()
     file = io.BytesIO()
     sheet.image.quantize(255, Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
@@ -66,7 +68,8 @@ class _Sheet:
     """What is drawn on, and what is drawn: one panel per channel, low frequencies below."""
 
     def __init__(self, deviation: Deviation) -> None:
-        self.image = Image.new("RGB", (_WIDTH, _HEIGHT), _PAPER)
+        height = _top(len(deviation.levels_db) - 1) + _PANEL_HEIGHT + _BELOW
+        self.image = Image.new("RGB", (_WIDTH, height), _PAPER)
         self._draw = ImageDraw.Draw(self.image)
         self._deviation = deviation
         self._instrument = deviation.instrument
@@ -79,12 +82,12 @@ class _Sheet:
         # The font that Pillow carries: a device need not have any.
         self._draw.text(at, text, fill=_INK, font=ImageFont.load_default(size), anchor=anchor)
 
-    def spectrogram(self, channel: int) -> None:
-        top, width = _TOPS[channel], _RIGHT - _LEFT
-        image = self._painted(self._deviation.levels_db[channel, ::-1])
+    def spectrogram(self, panel: int, name: str) -> None:
+        top, width = _top(panel), _RIGHT - _LEFT
+        image = self._painted(self._deviation.levels_db[panel, ::-1])
         method = Image.Resampling.BOX if image.width > width else Image.Resampling.NEAREST
         self.image.paste(image.resize((width, _PANEL_HEIGHT), method), (_LEFT, top))
-        self.text((_LEFT, top - 19), CHANNELS[channel], size=14)
+        self.text((_LEFT, top - 19), name, size=14)
 
     def colour_bar(self, top: int) -> None:
         low_db, high_db = self._low_db, self._high_db
@@ -114,14 +117,15 @@ class _Sheet:
             self._draw.line([(x, bottom), (x, bottom + 5)], _INK)
             self.text((x, bottom + 7), f"{second:g}", anchor="ma")
 
-    def level_panel(self, channel: int) -> None:
+    def level_panel(self, panel: int) -> None:
         """Mean levels of the window, or of the time of the deviation, over the normal ones."""
-        top, bottom = _TOPS[channel], _TOPS[channel] + _PANEL_HEIGHT
-        heard = _heard_levels(self._deviation)[channel]
-        normal = self._deviation.normal
+        top, bottom = _top(panel), _top(panel) + _PANEL_HEIGHT
+        heard = _heard_levels(self._deviation)[panel]
+        # Bundles hold the normal levels of the channels alone.
+        normal = self._deviation.normal if panel < len(CHANNELS) else None
         curves = [heard]
         if normal:
-            mean, spread = normal.mean_db[channel], normal.spread_db[channel]
+            mean, spread = normal.mean_db[panel], normal.spread_db[panel]
             curves += [mean - spread, mean + spread]
         low = 10.0 * np.floor(np.min(curves) / 10.0)
         high = 10.0 * np.ceil(np.max(curves) / 10.0 + 1e-6)
@@ -141,7 +145,7 @@ class _Sheet:
         self.text((_LEVELS_RIGHT, top - 19), "mean level, dB", anchor="ra")
 
     def mark(self, region: Region) -> None:
-        top = _TOPS[CHANNELS.index(region.channel)]
+        top = _top(CHANNELS.index(region.channel))
         y_high, y_low = self._y(region.high_hz, top), self._y(region.low_hz, top)
         left, right = self._x(region.onset_s), self._x(region.end_s)
         self._draw.rectangle((left, y_high - 2, right, y_low + 2), outline=_MARK, width=2)
@@ -155,7 +159,7 @@ class _Sheet:
             entries.append((_NORMAL, f"{which} {normal.n_windows} normal windows"))
         if region:
             entries.append((_MARK, "deviation"))
-        x, y = _LEVELS_LEFT - 200.0, _HEIGHT - 15
+        x, y = _LEVELS_LEFT - 200.0, self.image.height - 15
         for ink, text in entries:
             self._draw.line([(x, y), (x + 18, y)], ink, width=3)
             self.text((x + 24, y), text, anchor="lm")
@@ -171,6 +175,10 @@ class _Sheet:
 
     def _y(self, hz: float, top: int) -> float:
         return top + (1.0 - self._instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
+
+
+def _top(panel: int) -> int:
+    return _FIRST_TOP + panel * _PANEL_STEP
 
 
 def _colours() -> NDArray[np.uint8]:
@@ -190,7 +198,7 @@ def _colour_range(levels_db: NDArray[np.float32]) -> tuple[float, float]:
 
 
 def _heard_levels(deviation: Deviation) -> NDArray[np.float32]:
-    """Mean levels (2, N_BANDS) of the window; of its deviation alone, where there is one."""
+    """Mean levels (n_panels, N_BANDS) of the window; of its deviation alone, where there is one."""
     instrument, region = deviation.instrument, deviation.region
     cells = instrument.cells(deviation.levels_db)
     if region:

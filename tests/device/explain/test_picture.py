@@ -56,6 +56,18 @@ def test_a_picture_is_a_small_png_of_about_a_thousand_pixels() -> None:
     assert 20_000 < len(png) < 150_000
 
 
+def test_a_view_that_raised_an_alarm_is_shown_below_the_channels() -> None:
+    silent = np.zeros((1, 10 * RATE_HZ), np.float32)
+
+    png = draw(with_region("near").beside("clean", silent))
+
+    image = opened(png)
+    assert image.size == (1000, 900)
+    panel = np.asarray(image)[630:830, 70:680]
+    assert (panel == panel[0, 0]).all()  # the lowest colour throughout
+    assert len(png) < 150_000
+
+
 def test_a_picture_is_drawn_at_once() -> None:
     deviation = with_region("near")
     draw(deviation)  # loads the font
