@@ -144,7 +144,8 @@ class SimulatedCard:
         if self._sound is not None:
             return self._sound(at_s)
         rng = np.random.default_rng(round(1000 * at_s))
-        return rng.uniform(-0.5, 0.5, (2, round(self.block_s * rate_hz))).astype(np.float32)
+        steps = rng.integers(-16384, 16384, (2, round(self.block_s * rate_hz)))
+        return (steps / 32768).astype(np.float32)
 
 
 class _Microphone:

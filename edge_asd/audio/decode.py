@@ -2,6 +2,10 @@
 
 Everywhere: float32, shape (n_channels, n_samples), range [-1, 1], and nobody writes
 into an array that was handed over.
+
+Whatever a file or a card gives, it is heard with 16 bits, as training clips are. Where a recording
+is silent, above the pass band of a filter for example, more bits show a silence that no 16-bit
+recording has. To networks that look at logarithms of power it would be a great change.
 """
 
 from __future__ import annotations
@@ -16,9 +20,16 @@ from numpy.typing import NDArray
 
 from edge_asd.errors import AudioError
 
-__all__ = ["float32_to_pcm16", "open_audio", "pcm16_to_float32", "read_audio", "require_finite"]
+__all__ = [
+    "float32_to_pcm16",
+    "open_audio",
+    "pcm16_to_float32",
+    "read_audio",
+    "require_finite",
+    "rounded_to_16_bits",
+]
 
-_PCM16_SCALE = np.float32(1 / 32768)
+_FULL_SCALE = np.float32(32768)
 
 # libsndfile reads what is there of a cut WAV file and mentions it only in its log.
 _CUT_DATA_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
@@ -30,7 +41,8 @@ _UNKNOWN_SIZES = (range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
 def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
     """Samples (n_channels, n_samples) and sample rate in Hz of a WAV or FLAC file.
 
-    Any PCM or float subtype; integer samples are divided by their full scale.
+    Any PCM or float subtype; integer samples are divided by their full scale, and all are
+    rounded to 16 bits.
 
     Raises
     ------
@@ -46,7 +58,8 @@ def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
             raise AudioError(
                 f"{path} is cut short: found {len(frames)} of {file.frames} frames; copy it again"
             )
-        return require_finite(np.ascontiguousarray(frames.T), path), int(file.samplerate)
+        audio = require_finite(np.ascontiguousarray(frames.T), path)
+        return rounded_to_16_bits(audio), int(file.samplerate)
 
 
 def open_audio(path: PathLike[str] | str) -> soundfile.SoundFile:
@@ -92,9 +105,15 @@ def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float
     return audio
 
 
+def rounded_to_16_bits(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the same audio in steps of 1 / 32768; what is beyond full scale stays there."""
+    rounded: NDArray[np.float32] = np.rint(audio * _FULL_SCALE) / _FULL_SCALE
+    return rounded
+
+
 def pcm16_to_float32(data: bytes) -> NDArray[np.float32]:
     """Signed 16-bit little-endian samples, divided by 32768."""
-    return np.frombuffer(data, dtype="<i2").astype(np.float32) * _PCM16_SCALE
+    return np.frombuffer(data, dtype="<i2").astype(np.float32) / _FULL_SCALE
 
 
 def float32_to_pcm16(audio: NDArray[np.float32]) -> NDArray[np.int16]:

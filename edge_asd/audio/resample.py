@@ -2,7 +2,9 @@
 
 One soxr stream per stretch of audio without a gap: the result does not depend on how
 the audio was cut into blocks. Filters look ahead, so blocks come out a few
-milliseconds later than they went in; their positions are exact.
+milliseconds later than they went in; their positions are exact. All audio of files, pipes and
+cards goes this way, at the bundle's rate or another, and comes out with 16 bits
+(:mod:`edge_asd.audio.decode`).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import soxr
 from numpy.typing import NDArray
 
 from edge_asd.audio.block import N_CHANNELS, Block, Gap
+from edge_asd.audio.decode import rounded_to_16_bits
 
 __all__ = ["Resampler", "resample"]
 
@@ -72,7 +75,7 @@ class Resampler:
         if self._stream is not None and (audio.size or last):
             frames = self._stream.resample_chunk(np.ascontiguousarray(audio.T), last=last)
             audio = np.ascontiguousarray(frames.T)
-        block = Block(self._position, audio)
+        block = Block(self._position, rounded_to_16_bits(audio))
         self._position = block.end_frame
         return block
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edge_asd.audio.block import Block, Gap
+from edge_asd.audio.decode import rounded_to_16_bits
 from edge_asd.audio.resample import Resampler, resample
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow
 
@@ -123,7 +124,8 @@ def test_a_gap_of_unknown_length_never_goes_back(n_frames: int) -> None:
 
 
 def test_the_same_rate_changes_nothing() -> None:
-    items: list[Block | Gap] = [Block(0, noise(10)), Gap(15, 5, "lost"), Block(15, noise(3))]
+    first, last = rounded_to_16_bits(noise(10)), rounded_to_16_bits(noise(3))
+    items: list[Block | Gap] = [Block(0, first), Gap(15, 5, "lost"), Block(15, last)]
 
     found = resampled(items, 16000, 16000)
 
@@ -140,3 +142,10 @@ def test_an_empty_block_passes_while_the_card_is_silent() -> None:
     assert len(blocks) == 3
     assert joined(blocks[1:2]).shape == (2, 0)
     assert joined(blocks).shape == (2, 1600)
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 48_000])
+def test_what_comes_out_has_16_bits_as_training_clips_do(rate_hz: int) -> None:
+    steps = 32768 * resample(noise(4800), rate_hz, 16_000)
+
+    assert np.array_equal(steps, np.rint(steps))

@@ -59,6 +59,23 @@ def test_the_blocks_of_a_file_are_the_file(tmp_path: Path, name: str, block_s: f
     assert [block.start_frame for block in blocks if isinstance(block, Block)] == starts[:-1]
 
 
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "FLOAT"])
+def test_more_than_16_bits_sound_like_16(tmp_path: Path, subtype: str) -> None:
+    rng = np.random.default_rng(0)
+    steps = rng.integers(-1000, 1000, (16_000, 2))
+    finer = (steps + rng.uniform(-0.49, 0.49, steps.shape)) / 32768
+    soundfile.write(tmp_path / "16.wav", steps.astype(np.int16), 16000)
+    soundfile.write(tmp_path / "finer.wav", np.rint(finer * 2**31).astype(np.int32), 16000, subtype)
+    if subtype == "FLOAT":
+        soundfile.write(tmp_path / "finer.wav", finer, 16000, subtype)
+
+    files = [FileSource(tmp_path / name, sample_rate_hz=16000) for name in ("16.wav", "finer.wav")]
+
+    expected, found = (joined(everything(file)) for file in files)
+    assert np.array_equal(found, expected)
+    assert np.array_equal(read_audio(tmp_path / "finer.wav")[0], expected)
+
+
 @pytest.mark.parametrize("n_channels", [1, 4])
 def test_a_file_without_two_channels_is_refused(tmp_path: Path, n_channels: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((100, n_channels)), 16000)
