@@ -1,12 +1,13 @@
 """What each bank view is worth for the extractors of some runs, without training them on it.
 
     python benchmarks/views.py --data DATA --runs RUN... --views near clean near+clean
+    python benchmarks/views.py --data DATA --runs RUN... --fused ltas@near+fkie@clean
 
 Each extractor of one channel is exported as float32, and training and test clips are embedded by
-the device's extractor through every view. ``near+clean`` is the mean of both scores. Printed are
-the harmonic mean of AUC source, AUC target and pAUC of each machine, and the official score over
-all of them; with several runs, also their mean and spread. Test labels are used for measuring
-only.
+the device's extractor through every view. ``near+clean`` is the mean of both scores; with --fused
+the mean is over branches of several extractors of a run. Printed are the harmonic mean of AUC
+source, AUC target and pAUC of each machine, and the official score over all of them; with several
+runs, also their mean and spread. Test labels are used for measuring only.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import Domain
-from edge_asd.bundle.system import System, WeightedSum
+from edge_asd.bundle.system import Branch, System, WeightedSum
 from edge_asd_export.bundling.embedded_clips import embed_clips
 from edge_asd_export.bundling.encoder_choice import export_network
 from edge_asd_export.bundling.export_job import ExportJob, ExportOptions, ExportProgress
@@ -58,28 +59,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="labelled data set")
     parser.add_argument("--runs", type=Path, nargs="+", required=True, help="run folders")
-    parser.add_argument("--views", nargs="+", default=list(VIEW_SETS), help="as near or near+clean")
+    parser.add_argument("--views", nargs="*", default=list(VIEW_SETS), help="as near or near+clean")
     parser.add_argument("--extractors", nargs="+", help="of the runs; all of one channel if absent")
+    parser.add_argument(
+        "--fused", nargs="+", default=[], metavar="BRANCHES", help="as ltas@near+fkie@clean"
+    )
     options = parser.parse_args()
-    unknown = sorted({view for views in options.views for view in views.split("+")} - set(VIEWS))
+    heard = [*options.views, *(branch.view for mix in options.fused for branch in _parts(mix))]
+    unknown = sorted({view for views in heard for view in views.split("+")} - set(VIEWS))
     if unknown:
         parser.error(f"unknown view {unknown[0]!r}; known views: {', '.join(VIEWS)}")
     machines = scan([options.data], read_samples=False).machines
-    print(f"| extractor | views | run | {' | '.join(machines)} | official |")
-    print(f"|---|---|---|{'---|' * len(machines)}---|")
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    print(f"| branches | run | {' | '.join(machines)} | official |")
+    print(f"|---|---|{'---|' * len(machines)}---|")
+    found: dict[str, list[float]] = defaultdict(list)
     for path in options.runs:
         run = Run.open(path)
-        for extractor in _extractors(run, options.extractors):
-            for views, figures in _measured(run, extractor, options.views, machines):
-                score = official_score(figures.values())
-                found[extractor, views].append(score)
-                own = " | ".join(f"{harmonic_mean(f.official):.3f}" for f in figures.values())
-                print(f"| {extractor} | {views} | {path.name} | {own} | {score:.3f} |", flush=True)
-    for (extractor, views), scores in found.items():
+        for mix, figures in _measured(run, _mixes(run, options), machines):
+            score = official_score(figures.values())
+            found[mix].append(score)
+            own = " | ".join(f"{harmonic_mean(f.official):.3f}" for f in figures.values())
+            print(f"| {mix} | {path.name} | {own} | {score:.3f} |", flush=True)
+    for mix, scores in found.items():
         if scores[1:]:
             text = f"{statistics.mean(scores):.3f} ± {statistics.stdev(scores):.3f}"
-            print(f"| {extractor} | {views} | all {len(scores)} |{' |' * len(machines)} {text} |")
+            print(f"| {mix} | all {len(scores)} |{' |' * len(machines)} {text} |")
+
+
+def _mixes(run: Run, options: argparse.Namespace) -> list[str]:
+    """Branches to take the mean of: the views of every extractor, and what is fused besides."""
+    fused = {branch.extractor for mix in options.fused for branch in _parts(mix)}
+    _extractors(run, sorted(fused))
+    return [
+        "+".join(f"{extractor}@{view}" for view in views.split("+"))
+        for extractor in (_extractors(run, options.extractors) if options.views else ())
+        for views in options.views
+    ] + list(options.fused)
+
+
+def _parts(mix: str) -> list[Branch]:
+    return [Branch.parse(name) for name in mix.split("+")]
 
 
 def _extractors(run: Run, chosen: Sequence[str] | None) -> list[str]:
@@ -89,25 +108,28 @@ def _extractors(run: Run, chosen: Sequence[str] | None) -> list[str]:
         for name, task in run.record.tasks.items()
         if task.n_channels == 1 and "clips" in recipe_of(name.partition("/")[0]).references
     ]
-    wanted = chosen or possible
+    wanted = possible if chosen is None else chosen
     if absent := sorted(set(wanted) - set(possible)):
         raise SystemExit(f"{run.path} has {', '.join(possible) or 'none'}, not {absent[0]}")
     return list(wanted)
 
 
 def _measured(
-    run: Run, extractor: str, view_sets: Sequence[str], machines: Mapping[str, MachineClips]
+    run: Run, mixes: Sequence[str], machines: Mapping[str, MachineClips]
 ) -> Iterator[tuple[str, _Figures]]:
-    """Figures of every machine, by view set."""
-    scores = _scores(run, extractor, view_sets, machines)
-    for views in view_sets:
+    """Figures of every machine, by branches."""
+    wanted = dict.fromkeys(branch for mix in mixes for branch in _parts(mix))
+    scores: dict[str, dict[str, Floats]] = {name: {} for name in machines}
+    for extractor in dict.fromkeys(branch.extractor for branch in wanted):
+        views = [branch.view for branch in wanted if branch.extractor == extractor]
+        for name, own in _scores(run, extractor, views, machines).items():
+            scores[name].update(own)
+    for mix in mixes:
         yield (
-            views,
+            mix,
             {
                 name: machine_metrics(
-                    np.mean(
-                        [scores[name][f"{extractor}@{view}"] for view in views.split("+")], axis=0
-                    ),
+                    np.mean([scores[name][branch] for branch in mix.split("+")], axis=0),
                     [clip.label == "anomaly" for clip in machine.test],
                     [clip.domain == "target" for clip in machine.test],
                 )
@@ -117,10 +139,9 @@ def _measured(
 
 
 def _scores(
-    run: Run, extractor: str, view_sets: Sequence[str], machines: Mapping[str, MachineClips]
+    run: Run, extractor: str, views: Sequence[str], machines: Mapping[str, MachineClips]
 ) -> dict[str, dict[str, Floats]]:
     """Scores of the test clips by machine, then branch."""
-    views = dict.fromkeys(view for own in view_sets for view in own.split("+"))
     system = System("views", "", WeightedSum(tuple(f"{extractor}@{view}" for view in views)))
     clips = {name: machine.train for name, machine in machines.items()}
     folds = run.folds(clip for own in clips.values() for clip in own)
