@@ -65,7 +65,8 @@ def lasting_share(scores: ArrayLike, takes: ArrayLike | None) -> float:
     within = float(((normal - means[of]) ** 2).sum()) / (n - n_takes)
     size = (n - float((sizes**2).sum()) / n) / (n_takes - 1)
     seen = min(max((between - within) / (between + (size - 1) * within), 0.0), 1.0)
-    return (n_takes * seen + _ASSUMED_TAKES * ASSUMED_SHARE) / (n_takes + _ASSUMED_TAKES)
+    weight = min(n_takes, n - n_takes)  # of what is known of the variance between, and within
+    return (weight * seen + _ASSUMED_TAKES * ASSUMED_SHARE) / (weight + _ASSUMED_TAKES)
 
 
 def expected_alarms(

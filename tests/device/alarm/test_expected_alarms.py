@@ -95,3 +95,12 @@ def test_two_takes_say_little() -> None:
     scores = np.random.default_rng(2).standard_normal(40)
 
     assert lasting_share(scores, np.arange(40) // 20) > 0.8 * ASSUMED_SHARE
+
+
+def test_two_windows_that_share_a_take_say_little() -> None:
+    scores = np.random.default_rng(0).gamma(50, 0.02, 120)
+    scores[1] = scores[0]  # of the same take, and alike by chance
+
+    found = lasting_share(scores, np.maximum(np.arange(120), 1))
+
+    assert found == pytest.approx(ASSUMED_SHARE, abs=0.05)
