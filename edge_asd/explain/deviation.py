@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,12 +68,15 @@ class Deviation:
 
 
 def find_deviation(
-    audio: NDArray[np.float32], sample_rate_hz: int, normal: NormalLevels | None
+    audio: NDArray[np.float32],
+    sample_rate_hz: int,
+    normal: NormalLevels | None,
+    channels: Sequence[str] = CHANNELS,
 ) -> Deviation:
     """Return where a window (2, n_samples) deviates most; nowhere, when nothing is known.
 
-    The region is the rectangle of cells that deviates most in sum, of either channel and
-    either sign.
+    The region is the rectangle of cells that deviates most in sum, of any of the `channels`
+    and either sign.
     """
     instrument, duration_s = spectrograph(sample_rate_hz), audio.shape[-1] / sample_rate_hz
     levels = instrument.levels(audio)
@@ -87,7 +91,7 @@ def find_deviation(
     trusted = spreads[:, :n_trusted].astype(np.float32)
     found = [
         (*summed_most(np.clip(sign * trusted[i], _QUIETEST, _LOUDEST) - _EXPECTED), i)
-        for i in range(len(CHANNELS))
+        for i in map(CHANNELS.index, channels)
         for sign in (1, -1)
     ]
     most, bands, cells, i = max(found, key=lambda one: one[0])

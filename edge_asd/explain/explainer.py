@@ -80,7 +80,9 @@ class Explainer:
         }
         branch = self._furthest(result, excess)
         normal = self._normal(branch, audio)
-        deviation = find_deviation(audio, self._detector.sample_rate_hz, normal)
+        deviation = find_deviation(
+            audio, self._detector.sample_rate_hz, normal, _channels_of(branch)
+        )
         region = deviation.region
         gain = _cancelling(result, audio)
         said = [_branch_text(branch, excess), _region_text(region, normal)]
@@ -137,6 +139,14 @@ def _ranges(scores: Mapping[str, NDArray[np.float32]]) -> dict[str, NormalDist]:
         if len(own) >= 2
     }
     return {branch: own for branch, own in ranges.items() if own.stdev > 0}
+
+
+def _channels_of(branch: str) -> tuple[str, ...]:
+    """The channels in which a branch can have heard something."""
+    view = Branch.parse(branch).view
+    if view == "clean":  # is what is left of near
+        return ("near",)
+    return (view,) if view in CHANNELS else CHANNELS
 
 
 def _with_view(deviation: Deviation, branch: str, audio: NDArray[np.float32]) -> Deviation:

@@ -46,7 +46,7 @@ def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime
     """
     sheet = _Sheet(deviation)
     sheet.text((_LEFT, 10), title, size=17)
-    for i, line in enumerate(textwrap.wrap(text, 140)[:2]):
+    for i, line in enumerate(textwrap.wrap(text, 140, max_lines=2, placeholder=" ...")):
         sheet.text((_LEFT, 36 + 18 * i), line, size=14)
     names = [*CHANNELS, f"{deviation.view}, whose score is the furthest above normal"]
     for panel in range(len(deviation.levels_db)):

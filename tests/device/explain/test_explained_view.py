@@ -26,3 +26,14 @@ def test_the_view_is_shown_where_its_score_is_the_furthest_above_normal(
     assert explanation.deviation is not None
     assert explanation.deviation.view == shown
     assert len(explanation.deviation.levels_db) == (3 if shown else 2)
+
+
+def test_a_branch_is_explained_by_the_channel_that_it_hears() -> None:
+    audio = normal(0)
+    audio[1] *= 10.0  # far, which the branch near does not hear
+    scores = {"fkie@near": 3.0, "fkie@far": 1.0}
+
+    explanation = Explainer(FakeDetector(), spectra()).explain(audio, WindowScore(3.0, scores))
+
+    assert explanation is not None
+    assert explanation.channel is None

@@ -377,3 +377,21 @@ def test_the_command_wants_either_a_folder_or_a_stream(arguments: list[str]) -> 
 
     assert result.exit_code == 2
     assert "either a folder" in result.stderr
+
+
+def test_microphones_that_stay_as_they_are_hear_the_machine_at_one_level() -> None:
+    settings = DataSetSettings(4, 0, 0, clip_s=1.0, gain_jitter_db=0.0)
+    fan = MACHINES["fan"]
+
+    clips = [clip.scene(fan, settings).machine[0] for clip in planned_clips(fan, settings)]
+
+    assert np.ptp([20 * np.log10(clip.std()) for clip in clips]) < 0.1
+
+
+def test_without_training_clips_there_is_no_target_domain() -> None:
+    settings = DataSetSettings(2, 0, 3, clip_s=0.5)
+
+    clips = list(planned_clips(MACHINES["fan"], settings))
+
+    assert {clip.domain for clip in clips} == {"source"}
+    assert len(clips) == settings.n_clips == 2 + 2 * 3
