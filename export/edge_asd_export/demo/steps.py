@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +24,8 @@ _MARKER = "edge-asd-demo.txt"
 class Steps:
     """Runs commands, and notes in the folder of the demo which files they have made."""
 
-    def __init__(self, out: Path, made: frozenset[str], say: Callable[[str], None]) -> None:
-        self.out, self.made, self.say = out, made, say
+    def __init__(self, out: Path, made: Iterable[str], say: Callable[[str], None]) -> None:
+        self.out, self.made, self.say = out, set(made), say
 
     def make(self, path: Path, title: str, *words: object, keep: bool = False) -> None:
         """Make `path` by a command, if that was not done before."""
@@ -47,10 +47,11 @@ class Steps:
         if result.returncode:
             raise EdgeAsdError(f"'edge-asd {words[0]}' failed with exit code {result.returncode}")
 
-    def note(self, line: str) -> None:
-        """Add a line to what is known to be made."""
+    def note(self, name: str) -> None:
+        """Add a name to what is known to be made."""
+        self.made.add(name)
         with (self.out / _MARKER).open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+            file.write(f"{name}\n")
 
 
 def begin(out: Path, plan: Plan, say: Callable[[str], None]) -> Steps:
@@ -80,7 +81,7 @@ def begin(out: Path, plan: Plan, say: Callable[[str], None]) -> Steps:
     marker.write_text("".join(f"{line}\n" for line in (*head, *made)), encoding="utf-8")
     if made:
         say(f"Going on with the demo in {out}; remove that folder to begin anew.")
-    return Steps(out, frozenset(made), say)
+    return Steps(out, made, say)
 
 
 def remove(*paths: Path) -> None:

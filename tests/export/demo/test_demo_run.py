@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from edge_asd.cli import app
 from edge_asd.errors import EdgeAsdError, UsageError
 from edge_asd_export.demo.plan import Plan, Planted
-from edge_asd_export.demo.run import run_demo
+from edge_asd_export.demo.run import make_bundle, run_demo
+from edge_asd_export.demo.steps import begin
 
 PLAN = Plan()
 
@@ -105,6 +106,16 @@ def test_another_fault_is_listened_to_with_the_bundle_that_is_there(
 
     assert [call[0] for call in calls] == ["check", "synth", "listen"]
     assert "synthetic-valve" in calls[-1]
+
+
+def test_a_bundle_is_made_once_for_many_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = recorded_steps(monkeypatch)
+    steps = begin(tmp_path / "demo", PLAN, lambda text: None)
+
+    assert make_bundle(steps, PLAN) == make_bundle(steps, PLAN)
+    assert [call[0] for call in calls] == ["synth", "train", "export"]
 
 
 def test_a_half_trained_run_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
