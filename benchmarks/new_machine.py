@@ -2,13 +2,16 @@
 
     python benchmarks/new_machine.py --data DATA
     python benchmarks/new_machine.py --data DATA --ways alone --beside OTHERS --seeds 0
+    python benchmarks/new_machine.py --data DATA --out DIR
 
 Trained, exported and scored by the product's own functions, in three ways: one run for all machines
 *together*, each machine *alone*, and each machine *unheard*: the networks are trained on the
 others, and its training clips only make its banks. With --beside other machines are classes in
-every training. The trivial baseline is the distance to the nearest training clip, of mean and
-standard deviation of 64 log-mel bands of near, each relative to its spread over the training
-clips. Nothing is chosen by a test label.
+every training. Thresholds hold out whole takes, as those of every export do. The trivial baseline
+is the distance to the nearest training clip, of mean and standard deviation of 64 log-mel bands of
+near, each relative to its spread over the training clips. Nothing is chosen by a test label.
+
+Runs and bundles stay in --out, and a call that was stopped goes on with them.
 """
 
 from __future__ import annotations
@@ -28,19 +31,27 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import MANIFEST_NAME
+from edge_asd.recordings.takes_file import TAKES_FILE, write_takes
 from edge_asd.scoring.mel import mel_filter_bank
 from edge_asd_export.bundling.bundle_writer import write_bundle
 from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
 from edge_asd_export.data.clips import Clip, MachineClips, scan
+from edge_asd_export.data.takes import takes_line, takes_of
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips, evaluate_scores
-from edge_asd_export.evaluation.metrics import MachineMetrics, machine_metrics, official_score
+from edge_asd_export.evaluation.metrics import (
+    DecisionMetrics,
+    MachineMetrics,
+    machine_metrics,
+    official_score,
+)
 from edge_asd_export.evaluation.score_clips import score_bundle
 from edge_asd_export.evaluation.test_sets import plan_test_sets
 from edge_asd_export.nn.front_ends import N_FFT, MagnitudeSpectrogram
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import ALONE
-from edge_asd_export.training.run import Run
-from edge_asd_export.training.train_run import new_run, train_all
+from edge_asd_export.training.run import RECORD_NAME, Run
+from edge_asd_export.training.train_run import new_run, resumed_run, train_all
 
 WAYS = ("together", "alone", "unheard")
 N_MELS = 64
@@ -49,12 +60,14 @@ PROGRESS = ExportProgress(lambda text: None, lambda done, total: None)
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is trained and exported."""
+    """What is trained and exported, and where it is kept."""
 
     data: list[Path]
     beside: list[Path]
     system: str
     export: ExportOptions
+    takes: Mapping[Clip, str]  # of the training clips
+    out: Path
 
 
 def main() -> None:
@@ -66,21 +79,27 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--quantize", choices=("int8", "none"), default="int8")
+    parser.add_argument("--out", type=Path, help="folder of the runs and bundles, to go on with")
     given = parser.parse_args()
     machines = scan(given.data, read_samples=False).machines
+    takes = takes_of(machines, say=_tell)
+    _tell(takes_line(machines, takes))
     exported = ExportOptions(quantize=given.quantize)
-    options = Options(given.data, given.beside, given.system, exported)
     print(f"| trained | score | {' | '.join(machines)} | official |")
     print(f"|---|---|{'---|' * len(machines)}---|")
     print(_row("-", "trivial baseline", [{name: _trivial(m) for name, m in machines.items()}]))
     stated: list[str] = []
-    for way in given.ways:
-        scored = [_scored(way, options, machines, seed) for seed in given.seeds]
-        for kind in scored[0][next(iter(machines))].scores:
-            name = given.system if kind == FUSED else kind
-            print(_row(way, name, [_metrics(one, kind) for one in scored]), flush=True)
-        stated += _stated(way, scored)
-    print("\n| trained | stated | false alarms | hits |\n|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as temporary:
+        out = given.out or Path(temporary)
+        options = Options(given.data, given.beside, given.system, exported, takes, out)
+        for way in given.ways:
+            scored = [_scored(way, options, machines, seed) for seed in given.seeds]
+            for kind in scored[0][next(iter(machines))].scores:
+                name = given.system if kind == FUSED else kind
+                print(_row(way, name, [_metrics(one, kind) for one in scored]), flush=True)
+            stated += _stated(way, scored)
+    print(f"\n| trained | stated | of clips | {' | '.join(machines)} | mean |")
+    print(f"|---|---|---|{'---|' * len(machines)}---|")
     print("\n".join(stated))
 
 
@@ -96,21 +115,27 @@ def _scored(
     }
     scored: dict[str, ScoredClips] = {}
     for trained, tested in groups[way]:
-        print(f"{way}, seed {seed}: {', '.join(tested)}", file=sys.stderr)
-        with tempfile.TemporaryDirectory() as folder:
-            run = _trained(Path(folder), options, {name: machines[name] for name in trained}, seed)
-            own = {name: machines[name] for name in tested}
-            scored |= _tested(run, options, own)
-    return scored
+        _tell(f"{way}, seed {seed}: {', '.join(tested)}")
+        folder = options.out / f"{way}-{'-'.join(tested)}-{seed}"
+        run = _trained(folder, options, {name: machines[name] for name in trained}, seed)
+        scored |= _tested(run, options, {name: machines[name] for name in tested})
+    return {name: scored[name] for name in names}
 
 
 def _trained(
     folder: Path, options: Options, machines: Mapping[str, MachineClips], seed: int
 ) -> Run:
-    config = TrainConfig(systems=(options.system,), seed=seed)
-    data = sorted({clip.path.parent.parent for m in machines.values() for clip in m.clips})
+    """The run in the folder, trained to its end; it is begun where there is none."""
     with redirect_stdout(sys.stderr):
-        plan = new_run(folder / "run", config, data, beside=options.beside)
+        if (folder / RECORD_NAME).exists():
+            plan = resumed_run(folder)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            named = {f"{c.machine}/{c.path.name}": take for c, take in options.takes.items()}
+            write_takes(folder / TAKES_FILE, named)
+            data = sorted({clip.path.parent.parent for m in machines.values() for clip in m.clips})
+            config = TrainConfig(systems=(options.system,), seed=seed)
+            plan = new_run(folder, config, data, folder / TAKES_FILE, options.beside)
         train_all(plan, torch.device("cpu"), ALONE)
     return plan.run
 
@@ -122,12 +147,18 @@ def _tested(
     windows = {name: machine.window_samples for name, machine in machines.items()}
     known = Run(run.path, run.record.model_copy(update={"machines": windows}))
     clips = {name: machine.train for name, machine in machines.items()}
-    out = run.path.parent / "bundle"
-    written = write_bundle(known, clips, out, options.export, PROGRESS)
+    path = run.path / "bundles" / options.export.quantize
+    if not (path / MANIFEST_NAME).exists():
+        write_bundle(known, clips, path, options.export, PROGRESS, takes=options.takes)
+    bundle = Bundle.open(path)
     inventory = scan(options.data, read_samples=False)
-    test_sets, _ = plan_test_sets(inventory, {"bundle": written.manifest})
-    scored = score_bundle("bundle", Bundle.open(out), test_sets)
+    test_sets, _ = plan_test_sets(inventory, {"bundle": bundle.manifest})
+    scored = score_bundle("bundle", bundle, test_sets)
     return {one.machine: one for one in scored.machines}
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _metrics(scored: Mapping[str, ScoredClips], kind: str) -> dict[str, MachineMetrics]:
@@ -151,11 +182,17 @@ def _cell(values: Sequence[float]) -> str:
 
 
 def _stated(way: str, seeds: Sequence[Mapping[str, ScoredClips]]) -> Iterator[str]:
-    """False alarms and hits above each stated level, means over machines and seeds."""
-    found = [evaluate_scores(seed.values(), n_replicates=2).stated for seed in seeds]
-    for rate in found[0]:
-        false_alarms, hits = np.mean([one[rate] for one in found], axis=0)
-        yield f"| {way} | {rate:.0%} | {false_alarms:.1%} | {hits:.1%} |"
+    """False alarms and hits above each stated level: of each machine, and their means."""
+    found = [evaluate_scores(seed.values(), n_replicates=2).machines for seed in seeds]
+    for rate in found[0][0].stated:
+        for name in ("false alarms", "hits"):
+            shares = np.mean([[_share(m.stated[rate], name) for m in one] for one in found], axis=0)
+            cells = " | ".join(f"{share:.1%}" for share in (*shares, shares.mean()))
+            yield f"| {way} | {rate:.0%} | {name} | {cells} |"
+
+
+def _share(decisions: DecisionMetrics, name: str) -> float:
+    return decisions.false_alarm_rate if name == "false alarms" else decisions.recall
 
 
 def _trivial(machine: MachineClips) -> MachineMetrics:
