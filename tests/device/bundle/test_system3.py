@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 from typer.testing import CliRunner
 
+from edge_asd.audio.decode import rounded_to_16_bits
 from edge_asd.bundle import bundle as bundle_module
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.cli import app
@@ -35,10 +36,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def audio() -> NDArray[np.float32]:
-    """Noise that gets louder, seven windows of it and a rest."""
+    """Noise that gets louder, seven windows of it and a rest, with 16 bits."""
     n_samples = parts.WINDOW_SAMPLES + (N_WINDOWS - 1) * HOP_SAMPLES + 100
     noise = np.random.default_rng(4).standard_normal((2, n_samples))
-    return (0.1 * noise * np.linspace(0.5, 2, n_samples)).astype(np.float32)
+    louder = (0.1 * noise * np.linspace(0.5, 2, n_samples)).astype(np.float32)
+    return rounded_to_16_bits(louder)
 
 
 @pytest.fixture
