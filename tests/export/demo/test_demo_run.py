@@ -209,3 +209,16 @@ def test_a_fault_that_raised_no_alarm_fails_the_demo_after_all_was_shown(
     assert result.exit_code == 1
     assert "synthetic fan, strong rubbing from 60 s to 120 s raised no alarm" in result.output
     assert (tmp_path / "demo" / "demo.html").as_uri() in result.output
+
+
+@pytest.mark.slow
+def test_the_demo_raises_one_alarm_soon_after_the_planted_fault(tmp_path: Path) -> None:
+    plan = Plan()
+
+    made = run_demo(tmp_path / "demo", plan, lambda text: None)
+
+    (alarm,) = made.outcome.alarms
+    assert plan.planted.normal_s < alarm.raised_s <= plan.planted.normal_s + 30
+    assert alarm.cleared_s is not None and alarm.cleared_s > plan.planted.end_s
+    assert made.alarms[0].picture is not None
+    assert made.alarms[0].clip is not None
