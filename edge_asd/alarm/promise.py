@@ -231,6 +231,8 @@ def sentence(threshold: ThresholdSpec, promise: PromiseSpec) -> str:
     alarms = f"about {count} false alarm{'' if count == '1' else 's'} a month"
     takes = threshold.n_takes
     source = "takes are not known" if takes is None else f"from {takes} take{'s' * (takes != 1)}"
+    if threshold.heard:
+        source += " that the networks were trained with"
     comma = "," if takes is None else ""
     return (
         f"{alarms} ({promise.trust}{comma} {source}); "
@@ -266,7 +268,7 @@ def _spec(
         confirm_m=m,
         hop_s=hop_s,
         delay_s=window_s + m * hop_s,
-        trust=trust_in(threshold.false_alarm_rate, threshold.n_takes),
+        trust=trust_in(threshold.false_alarm_rate, None if threshold.heard else threshold.n_takes),
         lasting_share=share,
         lasting_s=LASTING_S,
     )

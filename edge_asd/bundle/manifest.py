@@ -173,6 +173,8 @@ class ThresholdSpec(Record):
     method: str
     n_scores: Positive  # normal scores behind it, each of sound that its references do not hold
     n_takes: Positive | None = None  # independent recordings behind these; None: not known
+    # Whether the networks were trained with the sound of these scores, which then are too low.
+    heard: bool = False
     # (rate, level), rates falling: the level that so large a share of normal windows exceeds.
     levels: tuple[tuple[Annotated[float, Field(gt=0, lt=1)], Finite], ...] = ()
 

@@ -43,6 +43,7 @@ def normal_threshold(
     *,
     kind: str,
     n_takes: int | None = None,
+    heard: bool = False,
 ) -> ThresholdSpec:
     """Return the alarm levels of a machine. Equal scores are their own threshold.
 
@@ -60,6 +61,8 @@ def normal_threshold(
         What the scores are, for the method in words.
     n_takes : int or None
         Independent recordings that the windows are of; None: not known.
+    heard : bool
+        Whether the networks were trained with these windows.
 
     Raises
     ------
@@ -88,6 +91,7 @@ def normal_threshold(
         method=f"{method} of {kind}",
         n_scores=normal.size,
         n_takes=n_takes,
+        heard=heard,
         levels=tuple(zip(LEVEL_RATES, levels, strict=True)),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import (
@@ -22,6 +23,7 @@ from edge_asd.scoring.bank_files import write_banks
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.atomic_folder import atomic_folder
+from edge_asd_export.bundling.calibrators import Calibrator, open_calibrators
 from edge_asd_export.bundling.embedded_clips import (
     ClipReader,
     EmbeddedClips,
@@ -96,12 +98,13 @@ def write_bundle(
     job = ExportJob(run, system, scorings, clips, options, progress, takes, run.folds(known))
     if labelled:
         require_labels(labelled, clips)
-    with atomic_folder(out, MANIFEST_NAME) as staging:
+    with atomic_folder(out, MANIFEST_NAME) as staging, TemporaryDirectory() as graphs_folder:
         networks = load_networks(job)
         pairs = golden_clips(clips)
         read = ClipReader([clip for own in pairs.values() for pair in own for clip in pair])
         graphs: dict[str, ExportedGraphs] = {}
         extractors: dict[str, Extractor] = {}
+        calibrators: dict[str, dict[int, Calibrator]] = {}
         embedded: dict[str, EmbeddedClips] = {}
         on_clip = progress.clip_counter(clips)
         for machine in clips:
@@ -109,8 +112,11 @@ def write_bundle(
                 if name not in graphs:
                     graphs[name] = export_network(job, name, networks[name], staging, read)
                     extractors |= open_extractors(staging, {name: graphs[name].spec})
+                    calibrators[name] = open_calibrators(job, name, Path(graphs_folder))
             progress.say(f"{machine}: embedding training clips")
-            embedded[machine] = embed_machine(job, machine, networks, extractors, read, on_clip)
+            embedded[machine] = embed_machine(
+                job, machine, networks, extractors, calibrators, read, on_clip
+            )
         labelled_scores = (
             score_labelled_clips(job, labelled.clips, extractors, embedded) if labelled else {}
         )
@@ -130,6 +136,7 @@ def write_bundle(
                 options.false_alarms_per_month,
             ),
             kind="held-out" if left_out else "the network's own training clips'",
+            unheard={machine: own.unheard for machine, own in embedded.items()},
             takes={machine: own.takes for machine, own in embedded.items()},
             labelled=labelled,
             labelled_scores=labelled_scores,

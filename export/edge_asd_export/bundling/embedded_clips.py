@@ -14,8 +14,9 @@ from edge_asd.bundle.system import Branch
 from edge_asd.errors import DataError
 from edge_asd.explain.normal_spectra import DomainSpectra, NormalSpectra, measure_spectra
 from edge_asd.scoring.detector import embed
-from edge_asd.scoring.ensemble import ReferenceSets
+from edge_asd.scoring.ensemble import KNOWN_TO_ALL, ReferenceSets
 from edge_asd.scoring.extractor import Extractor
+from edge_asd_export.bundling.calibrators import Calibrator, unheard_scores
 from edge_asd_export.bundling.export_job import Clips, DomainClips, ExportJob
 from edge_asd_export.bundling.trained_networks import TrainedNetwork
 from edge_asd_export.calibration.scoring import (
@@ -72,6 +73,8 @@ class EmbeddedClips:
     references: Mapping[str, ReferenceSets]  # by branch
     # Scores of the clips by branch, each without help from its take; source clips come first.
     normal: Mapping[str, Floats]
+    # Scores of the same clips where a network gave them that has not heard the clip; otherwise NaN.
+    unheard: Mapping[str, Floats]
     takes: NDArray[np.integer]  # number of the take of each of these clips
     spectra: NormalSpectra  # what a device explains with
 
@@ -81,6 +84,7 @@ def embed_machine(
     machine: str,
     networks: Mapping[str, TrainedNetwork],
     extractors: Mapping[str, Extractor],
+    calibrators: Mapping[str, Mapping[int, Calibrator]],
     read: ClipReader,
     on_clip: Callable[[], None],
 ) -> EmbeddedClips:
@@ -89,6 +93,7 @@ def embed_machine(
     Parameters
     ----------
     networks, extractors : by network name, as trained and as exported
+    calibrators : networks that were trained without a fold, by network name and fold
 
     Raises
     ------
@@ -97,34 +102,77 @@ def embed_machine(
     """
     names = job.networks(machine)
     own = {name: extractors[network] for name, network in names.items()}
+    without = _by_fold({name: calibrators.get(network, {}) for name, network in names.items()})
     embeddings: dict[Domain, Embeddings] = {}
+    of_calibrators: dict[int, dict[Domain, Embeddings]] = {fold: {} for fold in without}
     spectra: dict[Domain, DomainSpectra] = {}
     by_domain = clips_by_domain(job.clips[machine])
     for domain, clips in by_domain.items():
         embedded, measured = [], []
+        again: dict[int, list[Embeddings]] = {fold: [] for fold in without}
         for clip in clips:
             audio = read(clip)
             embedded.append(_embed_clip(clip, audio, job.system.branches, own))
+            for fold, found in without.items():
+                graphs = {name: calibrator.extractor for name, calibrator in found.items()}
+                branches = [branch for branch in job.system.branches if branch.extractor in graphs]
+                again[fold].append(_embed_clip(clip, audio, branches, graphs))
             measured.append(measure_spectra([audio], job.run.record.sample_rate_hz))
             read.release(clip)
             on_clip()
         embeddings[domain] = _stacked(embedded)
+        for fold, clips_again in again.items():
+            of_calibrators[fold][domain] = _stacked(clips_again)
         spectra[domain] = DomainSpectra.joined(measured)
-    references, normal = {}, {}
+    references, normal, unheard = {}, {}, {}
+    folds = job.folds_of(by_domain)
     for branch in job.system.branches:
-        name = names[branch.extractor]
+        name, scoring = names[branch.extractor], job.scorings[branch.name]
         references[branch.name], scores = score_normal_clips(
             job,
             by_domain,
-            {domain: of_domain[branch.name] for domain, of_domain in embeddings.items()},
-            job.scorings[branch.name],
+            _of_branch(embeddings, branch),
+            scoring,
             networks[name].centres(machine, branch.view),
             extractors[name].spec.members,
         )
         normal[branch.name] = np.concatenate([scores[domain] for domain in by_domain])
+        unheard[branch.name] = np.full(len(normal[branch.name]), np.nan)
+        if extractors[name].spec.members > 1:  # the member without the fold of a clip scored it
+            in_fold = np.concatenate([folds[domain] for domain in by_domain]) != KNOWN_TO_ALL
+            unheard[branch.name][in_fold] = normal[branch.name][in_fold]
+        for fold, found in without.items():
+            if branch.extractor not in found:
+                continue
+            by_clip = unheard_scores(
+                _of_branch(of_calibrators[fold], branch),
+                folds,
+                fold,
+                scoring,
+                found[branch.extractor].network.centres(machine, branch.view),
+            )
+            held_out = np.concatenate([by_clip[domain] for domain in by_domain])
+            unheard[branch.name] = np.where(np.isnan(held_out), unheard[branch.name], held_out)
     kept = {branch: values.astype(np.float32) for branch, values in normal.items()}
     takes = np.concatenate(list(job.takes_of(by_domain).values()))
-    return EmbeddedClips(references, normal, takes, NormalSpectra(spectra, kept))
+    return EmbeddedClips(references, normal, unheard, takes, NormalSpectra(spectra, kept))
+
+
+def _by_fold(
+    calibrators: Mapping[str, Mapping[int, Calibrator]],
+) -> dict[int, dict[str, Calibrator]]:
+    """The calibrators of each fold, by the name of the extractor."""
+    folds = sorted({fold for own in calibrators.values() for fold in own})
+    return {
+        fold: {name: own[fold] for name, own in calibrators.items() if fold in own}
+        for fold in folds
+    }
+
+
+def _of_branch(
+    embeddings: Mapping[Domain, Embeddings], branch: Branch
+) -> dict[Domain, NDArray[np.float32]]:
+    return {domain: rows[branch.name] for domain, rows in embeddings.items()}
 
 
 def score_normal_clips(

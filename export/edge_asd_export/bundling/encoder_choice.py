@@ -53,12 +53,9 @@ def export_network(
     read : gives the audio (2, n_samples) of a training clip
     """
     options, say, extractor = job.options, job.progress.say, name.partition("/")[0]
-    trained = network.learner.inference_extractor()
-    if trained.segments is not None and options.window_hop_frames is not None:
-        hop = {"hop_frames": options.window_hop_frames}
-        trained.segments = trained.segments.model_copy(update=hop)
     say(f"{name}: writing float32 graphs")
     variant = job.run.record.config.of(name).variant
+    trained = network.exported(options)
     spec = write_extractor(trained, name, bundle_dir, network=variant or extractor)
     if options.quantize == "none":
         return ExportedGraphs(spec, None)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from edge_asd.errors import UsageError
 from edge_asd.scoring.ensemble import ReferenceSets
-from edge_asd_export.bundling.export_job import ExportJob
+from edge_asd_export.bundling.export_job import ExportJob, ExportOptions
 from edge_asd_export.calibration.scoring import SCORINGS, centre_banks
-from edge_asd_export.training.learner import Learner
+from edge_asd_export.training.learner import Learner, TrainableExtractor
 from edge_asd_export.training.recipes import recipe_of
+from edge_asd_export.training.run import Run
 from edge_asd_export.training.train import load_learner
 from edge_asd_export.training.training_set import ClassName
 
-__all__ = ["TrainedNetwork", "load_networks"]
+__all__ = ["TrainedNetwork", "load_network", "load_networks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,14 @@ class TrainedNetwork:
         centres = self.learner.centres()
         rows = None if centres is None else centres.detach().numpy()
         return centre_banks(rows, self.classes, machine, view)
+
+    def exported(self, options: ExportOptions) -> TrainableExtractor:
+        """Return the extractor that is exported, with the hop between segments that is wanted."""
+        extractor = self.learner.inference_extractor()
+        if extractor.segments is not None and options.window_hop_frames is not None:
+            hop = {"hop_frames": options.window_hop_frames}
+            extractor.segments = extractor.segments.model_copy(update=hop)
+        return extractor
 
 
 def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
@@ -49,10 +58,18 @@ def load_networks(job: ExportJob) -> dict[str, TrainedNetwork]:
             f"{system.name} needs {', '.join(absent)}, {run.path} was trained for "
             f"{', '.join(run.record.config.systems)}: train {system.name}, or choose another system"
         )
-    return {
-        name: TrainedNetwork(load_learner(run, name), run.record.tasks[name].classes)
-        for name in names
-    }
+    return {name: load_network(run, name) for name in names}
+
+
+def load_network(run: Run, name: str) -> TrainedNetwork:
+    """Load a network of a run.
+
+    Raises
+    ------
+    DataError
+        When it has not been trained to its end.
+    """
+    return TrainedNetwork(load_learner(run, name), run.record.tasks[name].classes)
 
 
 def _check_scorings(job: ExportJob) -> None:

@@ -23,6 +23,7 @@ from edge_asd_export.calibration.fit_fusion import (
     fit_fusions,
 )
 from edge_asd_export.calibration.scoring import Floats
+from edge_asd_export.calibration.unheard import Unheard, as_unheard
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.evaluation.metrics import machine_metrics, official_score
 
@@ -89,6 +90,7 @@ def calibrate(
     false_alarm_rate: float | None = None,
     goal: AlarmGoal | None = None,
     kind: str = "leave-one-out",
+    unheard: Mapping[str, Mapping[str, Floats]] | None = None,
     takes: Mapping[str, ArrayLike] | None = None,
     labelled: LabelledClips | None = None,
     labelled_scores: Mapping[str, Mapping[str, Floats]] | None = None,
@@ -103,6 +105,8 @@ def calibrate(
         `RATE` where there is none
     goal : None: no promise is made
     kind : what the normal scores are, in words
+    unheard : scores of these clips by networks that have not heard them, NaN where there are
+        none; they set the thresholds, and change no weight. None: no network has heard any clip
     takes : number of the take of each of these clips by machine, (n_clips,) int each; None: not
         known
     labelled, labelled_scores : clips whose labels choose the weights, and their scores by
@@ -115,15 +119,20 @@ def calibrate(
         machine: ClipScores(own, (labelled_scores or {}).get(machine))
         for machine, own in normal.items()
     }
+    new = {machine: Unheard(own, heard=False) for machine, own in normal.items()}
+    if unheard is not None and takes is not None:
+        numbers = {machine: np.asarray(of) for machine, of in takes.items()}
+        new = as_unheard(normal, unheard, numbers)
     calibrations = {}
     for machine, fusion in fit_fusions(system.fusion, scores, rules).items():
-        fused = np.asarray(fuse(fusion, dict(normal[machine])))
+        fused = np.asarray(fuse(fusion, dict(new[machine].scores)))
         of = None if takes is None else np.asarray(takes[machine])
         threshold = threshold_from_normal_scores(
             fused,
             false_alarm_rate or RATE,
             kind=kind,
             n_takes=None if of is None else np.unique(of).size,
+            heard=new[machine].heard,
         )
         promise = None
         if goal is not None:
@@ -163,6 +172,7 @@ def threshold_from_normal_scores(
     *,
     kind: str = "leave-one-out",
     n_takes: int | None = None,
+    heard: bool = False,
 ) -> ThresholdSpec:
     """Return the level that a stated share of normal windows exceeds.
 
@@ -189,5 +199,10 @@ def threshold_from_normal_scores(
         return quantile
 
     return normal_threshold(
-        scores, false_alarm_rate, tail, kind=f"{kind} normal scores", n_takes=n_takes
+        scores,
+        false_alarm_rate,
+        tail,
+        kind=f"{kind} normal scores",
+        n_takes=n_takes,
+        heard=heard,
     )

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from edge_asd.bundle.record import Record
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import UsageError
+from edge_asd_export.data.folds import N_FOLDS
 from edge_asd_export.extractors.autoencoder.learner import AutoencoderSettings
 from edge_asd_export.extractors.beats.learner import BeatsSettings
 from edge_asd_export.extractors.fkie.learner import FkieSettings
@@ -30,6 +31,8 @@ class TrainConfig(Record):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     view_classes: bool = True  # a class of clips becomes one class for each view
     clip_s: Annotated[float, Field(gt=0)] | None = None  # None: the longest machine's clips
+    # Calibration networks of each network, each trained without a fold; 5: without each once.
+    folds: Annotated[int, Field(ge=0, le=N_FOLDS)] = 1
     ltas: LtasSettings = LtasSettings()
     fkie: FkieSettings = FkieSettings()
     beats: BeatsSettings = BeatsSettings()

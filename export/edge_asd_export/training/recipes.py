@@ -25,10 +25,11 @@ class Recipe:
     learner: Callable[[Task, Any], Learner]  # of these settings
     references: tuple[References, ...] = ("clips",)  # what a score can compare with
     per_machine: bool = False  # one network for each machine instead of one for all
+    is_ensemble: bool = False  # of members that are each trained without a fold
 
 
 RECIPES: Mapping[str, Recipe] = {
-    "ltas": Recipe(LtasLearner),
+    "ltas": Recipe(LtasLearner, is_ensemble=True),
     "fkie": Recipe(FkieLearner),
     "beats": Recipe(BeatsLearner, references=("clips", "centres")),
     "resnet": Recipe(ResnetLearner, references=("clips", "centres")),

@@ -4,6 +4,7 @@ runs/<name>/run.json            configuration, data, classes, machines
 runs/<name>/<network>/checkpoint.pt
 runs/<name>/<network>/log.csv   one row per epoch
 runs/<name>/<network>/loss.png
+runs/<name>/without-fold-0/...  calibration networks: the same, trained without a fold
 runs/latest                     link to the newest run
 
 A network is called by its extractor, or ``extractor/machine`` where every machine has its own.
@@ -96,6 +97,10 @@ class Run:
     def folder(self, network: str) -> Path:
         """Folder of one network."""
         return self.path / network
+
+    def without_fold(self, fold: int) -> Run:
+        """Return where the networks are that were trained without a fold, to calibrate with."""
+        return Run(self.path / f"without-fold-{fold}", self.record)
 
     def folds(self, clips: Iterable[Clip]) -> dict[Clip, int]:
         """Return the fold that each clip was in when the networks were trained."""

@@ -18,6 +18,7 @@ from edge_asd_export.data.clips import Clip, MachineClips, require_clean_train, 
 from edge_asd_export.data.folds import assign_folds
 from edge_asd_export.data.takes import divisible, takes_line, takes_of
 from edge_asd_export.progress import progress_bar, training_bars
+from edge_asd_export.training.calibration_networks import calibration_tasks
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.distributed import Processes, is_first_process, is_shared
 from edge_asd_export.training.learner import FEW_CLASSES
@@ -33,6 +34,7 @@ from edge_asd_export.training.run import (
 from edge_asd_export.training.tasks import PlannedTask, plan_tasks
 from edge_asd_export.training.train import new_learner, train_network
 from edge_asd_export.training.training_log import draw_loss_curve
+from edge_asd_export.training.training_set import Item
 
 __all__ = ["RunPlan", "new_run", "resumed_run", "train_all"]
 
@@ -157,12 +159,24 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
                 f"warning: {name}: all clips are of one class, there is nothing to tell apart: "
                 "add machines, clips of the target domain, or attributes"
             )
+    again = calibration_tasks(plan.tasks, run.record.config.folds)
+    if again:
+        names = ", ".join(dict.fromkeys(one.network for one in again))
+        _tell(
+            f"{names}: then trained again without a fifth of the takes, to learn how new sound "
+            f"scores ({len(again)} networks more, not shipped; --folds 0 leaves them out)"
+        )
     processes.wait()
-    for name, task in plan.tasks.items():
-        if run.is_complete(name):
-            _tell(f"{name}: already trained")
-        else:
-            _train_one(run, name, task, device, processes)
+    try:
+        for name, task in plan.tasks.items():
+            _train_one(run, name, name, task.items, device, processes)
+        for one in again:
+            title = f"{one.network} without fold {one.fold}"
+            own = run.without_fold(one.fold)
+            _train_one(own, one.network, title, one.items, device, processes)
+    except KeyboardInterrupt:
+        _tell(f"stopped; go on with: edge-asd train --resume {run.path}")
+        raise
     if processes.is_first:
         print(run.path)
     _tell(f"next: edge-asd export --run {run.path}")
@@ -182,17 +196,26 @@ def _told_of_warps(name: str, task: TaskRecord) -> str | None:
 
 
 def _train_one(
-    run: Run, name: str, task: PlannedTask, device: torch.device, processes: Processes
+    run: Run,
+    name: str,
+    title: str,
+    items: list[Item],
+    device: torch.device,
+    processes: Processes,
 ) -> None:
+    """Train a network of a run, or of those without a fold, as far as it is not trained."""
     state = run.checkpoint(name)
     done = 0 if state is None else int(state["epoch"])
+    if done >= run.n_epochs(name):
+        _tell(f"{title}: already trained")
+        return
     try:
         quiet = not processes.is_first
-        with training_bars(name, done, run.n_epochs(name), quiet=quiet) as bars:
+        with training_bars(title, done, run.n_epochs(name), quiet=quiet) as bars:
             train_network(
                 run,
                 name,
-                task.items,
+                items,
                 device=device,
                 processes=processes,
                 n_workers=0 if device.type == "cpu" else 8,
@@ -200,9 +223,6 @@ def _train_one(
                 on_batch=bars.on_batch,
                 on_epoch=bars.on_epoch,
             )
-    except KeyboardInterrupt:
-        _tell(f"stopped; go on with: edge-asd train --resume {run.path}")
-        raise
     finally:
         if processes.is_first:
             draw_loss_curve(run.folder(name) / "log.csv", run.folder(name) / "loss.png")

@@ -153,6 +153,16 @@ def test_trust_is_what_the_takes_show(rate: float, n_takes: int | None, expected
     assert trust_in(rate, n_takes) == expected
 
 
+def test_sound_that_the_networks_were_trained_with_shows_nothing() -> None:
+    levels = normal_levels(n_takes=10_000)
+    heard = levels.model_copy(update={"heard": True})
+
+    promises = [promise_at_rate(one, share=0.3, **TIMES) for one in (levels, heard)]
+
+    assert [promise.trust for promise in promises] == ["measured", "extrapolated"]
+    assert "10000 takes that the networks were trained with" in sentence(heard, promises[1])
+
+
 def test_a_promise_is_one_sentence() -> None:
     promise = PromiseSpec(
         wanted_per_month=1.0,
