@@ -171,6 +171,9 @@ def _takes(run: Run, machines: Mapping[str, MachineClips]) -> dict[Clip, str]:
     if not unknown:
         return takes
     say = partial(typer.echo, err=True)
+    for name, machine in unknown.items() if run.record.takes else ():
+        n_new = len(set(machine.train) - takes.keys())
+        say(f"{name}: {n_new} of {len(machine.train)} clips are new to the networks")
     with progress_bar("comparing clips", transient=True) as advance:
         takes |= takes_of(unknown, say=say, progress=advance)
     say(takes_line(unknown, takes))

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from edge_asd.bundle.record import Record
 from edge_asd.errors import DataError, UsageError
 from edge_asd.state.atomic import atomic_file, write_atomically
+from edge_asd_export.data.clip_file import fingerprint
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.data.folds import NO_FOLD
 from edge_asd_export.training.config import TrainConfig
@@ -55,7 +56,7 @@ class RunRecord(Record):
     machines: dict[str, int]  # window length in samples, by machine
     tasks: dict[str, TaskRecord]  # by network
     tools: dict[str, str]
-    # By machine, then clip; of the training clips.
+    # By machine, then fingerprint of the clip; of the training clips.
     folds: Mapping[str, Mapping[str, int]] = {}
     takes: Mapping[str, Mapping[str, str]] = {}  # those of runs before there were takes: none
 
@@ -104,17 +105,15 @@ class Run:
 
     def folds(self, clips: Iterable[Clip]) -> dict[Clip, int]:
         """Return the fold that each clip was in when the networks were trained."""
-        return {
-            clip: self.record.folds.get(clip.machine, {}).get(clip.path.stem, NO_FOLD)
-            for clip in clips
-        }
+        every = list(clips)
+        return dict.fromkeys(every, NO_FOLD) | _known(every, self.record.folds)
 
     def takes(self, clips: Iterable[Clip]) -> dict[Clip, str]:
-        """Return the take that each clip belonged to, where it is known."""
-        named = {
-            clip: self.record.takes.get(clip.machine, {}).get(clip.path.stem) for clip in clips
-        }
-        return {clip: take for clip, take in named.items() if take is not None}
+        """Return the take that each clip belonged to, where it is known.
+
+        Clips are known by their content: others of the same names are not, wherever they are.
+        """
+        return _known(clips, self.record.takes)
 
     def n_epochs(self, network: str) -> int:
         """How long a network is to be trained."""
@@ -142,11 +141,17 @@ class Run:
 
 
 def clips_record(values: Mapping[Clip, _T]) -> dict[str, dict[str, _T]]:
-    """Return folds or takes as a run records them: by machine, then by the clip's name."""
+    """Return folds or takes as a run records them: by machine, then by the clip's fingerprint."""
     record: dict[str, dict[str, _T]] = {}
     for clip, value in values.items():
-        record.setdefault(clip.machine, {})[clip.path.stem] = value
+        record.setdefault(clip.machine, {})[fingerprint(clip.path)] = value
     return record
+
+
+def _known(clips: Iterable[Clip], record: Mapping[str, Mapping[str, _T]]) -> dict[Clip, _T]:
+    """What is recorded of some clips."""
+    keys = {clip: fingerprint(clip.path) for clip in clips if clip.machine in record}
+    return {c: record[c.machine][key] for c, key in keys.items() if key in record[c.machine]}
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -125,6 +125,11 @@ def resumed_run(path: Path) -> RunPlan:
             f"trained on {_lengths(expected)}; start a new run"
         )
     clips = [clip for machine in machines.values() for clip in machine.train]
+    if run.record.takes and (n_new := len(set(clips) - run.takes(clips).keys())):
+        raise DataError(
+            f"the data of {path} has changed: {n_new} of {len(clips)} clips hold other sound; "
+            "start a new run"
+        )
     others = _scan_beside([Path(folder) for folder in run.record.beside], machines)
     tasks = plan_tasks(run.record.config, machines, run.folds(clips), others)
     for name, task in tasks.items():

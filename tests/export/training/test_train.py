@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from export.conftest import new_run
 
 from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clips import scan
+from edge_asd_export.data.folds import NO_FOLD
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.training.config import TrainConfig
 from edge_asd_export.training.run import Run, point_latest_at
 from edge_asd_export.training.train import load_learner, train_network
 from edge_asd_export.training.train_run import new_run as planned_run
+from edge_asd_export.training.train_run import resumed_run
 from edge_asd_export.training.training_log import EpochLog, append_log, draw_loss_curve
 
 CPU = torch.device("cpu")
@@ -193,3 +196,26 @@ def test_a_new_run_never_divides_a_take_and_records_takes_and_folds(
     takes, folds = run.takes(clips), run.folds(clips)
     assert len({(clip.machine, takes[clip]) for clip in clips}) == 6
     assert len({(clip.machine, takes[clip], folds[clip]) for clip in clips}) == 6
+
+
+def test_folds_and_takes_are_those_of_the_sound_and_not_of_its_name(
+    small_data: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(small_data, tmp_path / "copy")
+    table = tmp_path / "takes.csv"
+    files = sorted(copy.glob("*/train/*.wav"))
+    table.write_text("file,take\n" + "".join(f"{f.relative_to(copy)},{f.stem}\n" for f in files))
+    plan = planned_run(tmp_path / "run", TrainConfig(), [copy], table)
+    plan.run.write()
+    other, moved = files[0], files[1]
+    shutil.copy(files[-1], other)
+    moved.rename(moved.with_name(moved.name.replace("normal_0", "normal_9")))
+
+    clips = [clip for machine in scan([copy]).machines.values() for clip in machine.train]
+    takes, folds = plan.run.takes(clips), plan.run.folds(clips)
+
+    (new,) = set(clips) - takes.keys()
+    assert (new.path, folds[new]) == (other, NO_FOLD)
+    assert moved.stem in takes.values()
+    with pytest.raises(DataError, match="1 of .* clips hold other sound"):
+        resumed_run(plan.run.path)
