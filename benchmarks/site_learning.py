@@ -40,7 +40,7 @@ from edge_asd.scoring.ensemble import ReferenceSet
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.held_out import MOST_GROUPS, held_out_scores
-from edge_asd_export.calibration.calibration import threshold_from_normal_scores
+from edge_asd.scoring.threshold import normal_threshold
 from edge_asd_export.data.clips import Clip, MachineClips, scan
 from edge_asd_export.evaluation.metrics import machine_metrics
 
@@ -137,7 +137,7 @@ def _thresholds(
     scores = judged.scores(site_detector(bundle, learned, extractors=extractors))
     metrics = machine_metrics(scores, judged.anomalous, judged.target)
     for rate in rates:
-        kind = threshold_from_normal_scores(_by_clip(bundle, learned), rate)
+        kind = normal_threshold(_by_clip(bundle, learned), rate, kind="clips")
         site = calibrated(bundle, learned, SiteGoal(false_alarm_rate=rate)).site.threshold
         cells = [_shares(scores, judged, spec.threshold) for spec in (kind, site)]
         yield f"{metrics.auc_all:.2f} | {rate:.0%} | {' | '.join(cells)} |"

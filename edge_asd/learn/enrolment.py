@@ -26,7 +26,6 @@ from edge_asd.learn.calibration import (
     recording_blocks,
     refitted,
     shared_sound,
-    site_threshold,
     window_takes,
 )
 from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
@@ -39,6 +38,7 @@ from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.held_out import held_out_scores
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd.scoring.scorer import window_queries
+from edge_asd.scoring.threshold import normal_threshold
 
 __all__ = [
     "LEAST_WINDOWS",
@@ -254,7 +254,7 @@ def _threshold(bundle: Bundle, learned: Learned, false_alarm_rate: float) -> Thr
     scores, takes = _fused(bundle, learned), _takes(learned)
     n_takes = None if takes is None else len(np.unique(takes))
     n_blocks = min(N_BLOCKS, n_takes or len(scores))
-    return site_threshold(
+    return normal_threshold(
         scores,
         false_alarm_rate,
         kind=f"windows heard on site, each of {n_blocks} blocks scored by the others",

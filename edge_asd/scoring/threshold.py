@@ -1,12 +1,14 @@
 """Alarm levels of a machine: those that stated shares of normal windows exceed.
 
-Where the sample of normal scores is too small for a rate, the tail of a distribution stands in:
-which one is up to the caller.
+Where the sample of normal scores is too small for a rate, a gamma distribution stands in. The cube
+root of such scores is nearly normal (Wilson and Hilferty 1931, PNAS 17, 684), so that middle and
+spread of the roots give every quantile. The spread is that above the middle: recordings that
+are almost alike score low, which says nothing of how high others do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from functools import partial
 from statistics import NormalDist
 
@@ -17,35 +19,29 @@ from edge_asd.bundle.manifest import ThresholdSpec
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.density import Floats
 
-__all__ = [
-    "LEVEL_RATES",
-    "Quantile",
-    "Tail",
-    "at_rate",
-    "empirical_quantile",
-    "level_at",
-    "normal_threshold",
-]
+__all__ = ["LEVEL_RATES", "MIN_EXCEEDANCES", "at_rate", "level_at", "normal_threshold"]
 
 CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
 LEVEL_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)
 _CONSTANT = 1e-9  # relative spread of scores that is rounding
-
-# Of a share of normal windows: the level that it exceeds, and how that is found, in words.
-Quantile = Callable[[float], tuple[float, str]]
-Tail = Callable[[Floats], Quantile]  # of a sample of scores that differ
+MIN_EXCEEDANCES = 10  # takes above an empirical threshold; their count is then good to a third
 
 
 def normal_threshold(
     scores: ArrayLike,
     false_alarm_rate: float,
-    tail: Tail,
     *,
     kind: str,
     n_takes: int | None = None,
     heard: bool = False,
 ) -> ThresholdSpec:
     """Return the alarm levels of a machine. Equal scores are their own threshold.
+
+    An empirical quantile where the sample holds `MIN_EXCEEDANCES` independent scores above it,
+    one for each take, or each score where takes are not known; otherwise the quantile of a gamma
+    distribution, and never less than that of the sample, which may be more skewed. The location
+    is fixed: at 0, or, where scores are not positive (z-scores), one standard deviation below
+    the least.
 
     The clear threshold is the level that `CLEAR_RATE_FACTOR` times as many normal windows
     exceed, at least the median.
@@ -56,7 +52,6 @@ def normal_threshold(
         Scores of normal windows, after fusion.
     false_alarm_rate : float
         Share of normal windows above the threshold, in (0, 1).
-    tail : upper quantiles of scores that differ
     kind : str
         What the scores are, for the method in words.
     n_takes : int or None
@@ -80,7 +75,11 @@ def normal_threshold(
             "finite; a threshold needs at least one score, and finite ones"
         )
     equal = np.ptp(normal) <= _CONSTANT * np.abs(normal).max()
-    quantile = partial(_common_value, float(normal.max())) if equal else tail(normal)
+    quantile = (
+        partial(_common_value, float(normal.max()))
+        if equal
+        else partial(_upper, normal, n_takes or normal.size)
+    )
     threshold, method = quantile(false_alarm_rate)
     # Rates that are found in different ways must not cross.
     levels = np.maximum.accumulate([quantile(rate)[0] for rate in LEVEL_RATES]).tolist()
@@ -108,8 +107,8 @@ def level_at(spec: ThresholdSpec, rate: float) -> float:
     """Return the level that a share of normal windows exceeds, from those in a bundle.
 
     Between two levels, and beyond the last, their logarithm is a straight line over the normal
-    quantile of the rate, or they themselves where they are not positive: exact for log-normal
-    and for normal scores.
+    quantile of the rate, or they themselves where they are not positive. Beyond the last that is
+    a longer tail than that of a gamma distribution: the safe side.
     """
     rates, levels = zip(*spec.levels, strict=True)
     place = NormalDist().inv_cdf
@@ -124,9 +123,18 @@ def level_at(spec: ThresholdSpec, rate: float) -> float:
     return float(np.exp(value)) if positive else value
 
 
-def empirical_quantile(normal: Floats, rate: float) -> float:
-    """Return the least score of a sample that at most a share `rate` of it exceeds."""
-    return float(np.quantile(normal, 1.0 - rate, method="higher"))
+def _upper(normal: Floats, n_independent: int, rate: float) -> tuple[float, str]:
+    """The level that a share `rate` lies above, and how it is found."""
+    if n_independent * rate >= MIN_EXCEEDANCES:
+        return float(np.quantile(normal, 1.0 - rate, method="higher")), "empirical quantile"
+    location = 0.0 if normal.min() > 0 else float(normal.min() - normal.std())
+    roots = np.cbrt(normal - location)
+    middle = float(np.median(roots))
+    spread = math.sqrt(2 * float(np.mean(np.maximum(roots - middle, 0.0) ** 2)))
+    root = middle + spread * NormalDist().inv_cdf(1.0 - rate)
+    heard = float(np.quantile(normal, 1.0 - rate))
+    method = f"quantile of a gamma distribution (location fixed at {location:.4g})"
+    return max(location + root**3, heard), method
 
 
 def _common_value(value: float, rate: float) -> tuple[float, str]:

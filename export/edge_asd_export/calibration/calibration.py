@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import gamma
 
 from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH, with_promise
 from edge_asd.bundle.manifest import FusionSpec, PromiseSpec, ThresholdSpec
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError
 from edge_asd.scoring.fusion import fuse
-from edge_asd.scoring.threshold import Quantile, empirical_quantile, normal_threshold
+from edge_asd.scoring.threshold import normal_threshold
 from edge_asd_export.calibration.fit_fusion import (
     ClipScores,
     GridSearch,
@@ -33,11 +32,9 @@ __all__ = [
     "LabelledClips",
     "calibrate",
     "require_labels",
-    "threshold_from_normal_scores",
 ]
 
 RATE = 0.01  # of windows, where neither a rate nor a number of false alarms is wanted
-MIN_EXCEEDANCES = 10  # takes above an empirical threshold; their count is then good to a third
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +124,10 @@ def calibrate(
     for machine, fusion in fit_fusions(system.fusion, scores, rules).items():
         fused = np.asarray(fuse(fusion, dict(new[machine].scores)))
         of = None if takes is None else np.asarray(takes[machine])
-        threshold = threshold_from_normal_scores(
+        threshold = normal_threshold(
             fused,
             false_alarm_rate or RATE,
-            kind=kind,
+            kind=f"{kind} normal scores",
             n_takes=None if of is None else np.unique(of).size,
             heard=new[machine].heard,
         )
@@ -164,45 +161,3 @@ def _official_objective(labelled: LabelledClips) -> Callable[[Mapping[str, Float
         )
 
     return official
-
-
-def threshold_from_normal_scores(
-    scores: ArrayLike,
-    false_alarm_rate: float,
-    *,
-    kind: str = "leave-one-out",
-    n_takes: int | None = None,
-    heard: bool = False,
-) -> ThresholdSpec:
-    """Return the level that a stated share of normal windows exceeds.
-
-    An empirical quantile where the sample holds `MIN_EXCEEDANCES` independent scores above it,
-    one for each take, or each score where takes are not known; otherwise
-    the quantile of a gamma distribution fitted to the scores. Its location is fixed, since a
-    free one makes the fit unstable: at 0, or, where scores are not positive (differences,
-    z-scores), one standard deviation below the least.
-
-    Parameters and errors are those of :func:`edge_asd.scoring.threshold.normal_threshold`.
-    """
-
-    def tail(normal: Floats) -> Quantile:
-        location = 0.0 if normal.min() > 0 else float(normal.min() - normal.std())
-        shape, _, scale = gamma.fit(normal, floc=location)
-        n_independent = n_takes or normal.size
-
-        def quantile(rate: float) -> tuple[float, str]:
-            if n_independent * rate >= MIN_EXCEEDANCES:
-                return empirical_quantile(normal, rate), "empirical quantile"
-            level = float(gamma.isf(rate, shape, loc=location, scale=scale))
-            return level, f"quantile of a gamma distribution (location fixed at {location:.4g})"
-
-        return quantile
-
-    return normal_threshold(
-        scores,
-        false_alarm_rate,
-        tail,
-        kind=f"{kind} normal scores",
-        n_takes=n_takes,
-        heard=heard,
-    )

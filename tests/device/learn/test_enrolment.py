@@ -17,7 +17,9 @@ from edge_asd.events.event import utc_text
 from edge_asd.learn.banks import site_spectra
 from edge_asd.learn.enrolment import (
     LEAST_WINDOWS,
+    SiteGoal,
     base_for,
+    calibrated,
     enrol,
     like_machine,
     untouched,
@@ -285,6 +287,7 @@ def test_one_taught_window_is_enough_for_others_like_it(bundle: Bundle, learned:
     detector = site_detector(bundle, learned)
 
     after = teach(bundle, learned, detector, "a-1", [whistle(1, seed=5)], NOW)
+    after = calibrated(bundle, after, SiteGoal(false_alarm_rate=0.001))
 
     assert highest(site_detector(bundle, after), whistle(5, seed=6)) < (
         after.site.threshold.threshold

@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 from edge_asd.bundle.manifest import ThresholdSpec
-from edge_asd.learn.calibration import site_threshold
-from edge_asd.scoring.threshold import LEVEL_RATES, at_rate, level_at
+from edge_asd.scoring.threshold import LEVEL_RATES, at_rate, level_at, normal_threshold
 
 SHIFTED = np.random.default_rng(0).standard_normal(300)  # not all positive
 SKEWED = np.exp(0.3 * SHIFTED)
 
 
 def levels_of(scores: np.ndarray) -> ThresholdSpec:
-    return site_threshold(scores, 0.05, kind="windows")
+    return normal_threshold(scores, 0.05, kind="windows")
 
 
 @pytest.mark.parametrize("scores", [SKEWED, SHIFTED, np.full(20, 0.7)])
@@ -28,7 +27,7 @@ def test_levels_do_not_fall_where_rates_do(scores: np.ndarray) -> None:
 @pytest.mark.parametrize("scores", [SKEWED, SHIFTED])
 @pytest.mark.parametrize("rate", [0.3, 0.03, 3e-4])
 def test_a_threshold_between_levels_is_that_of_its_rate(scores: np.ndarray, rate: float) -> None:
-    expected = site_threshold(scores, rate, kind="windows")
+    expected = normal_threshold(scores, rate, kind="windows")
 
     found = at_rate(levels_of(scores), rate)
 

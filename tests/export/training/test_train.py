@@ -217,5 +217,5 @@ def test_folds_and_takes_are_those_of_the_sound_and_not_of_its_name(
     (new,) = set(clips) - takes.keys()
     assert (new.path, folds[new]) == (other, NO_FOLD)
     assert moved.stem in takes.values()
-    with pytest.raises(DataError, match="1 of .* clips hold other sound"):
+    with pytest.raises(DataError, match="clips hold other sound"):
         resumed_run(plan.run.path)
