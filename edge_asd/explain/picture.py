@@ -23,6 +23,7 @@ _LEVELS_LEFT, _LEVELS_RIGHT = 710, 902  # of the mean levels beside them
 _BAR_LEFT, _BAR_RIGHT = 926, 942
 _FIRST_TOP, _PANEL_STEP, _PANEL_HEIGHT = 98, 260, 4 * 55
 _BELOW = 62  # the panels: marks of time, the legend
+_TEXT_TOP, _LINE_HEIGHT, _ROOM, _MAX_LINES = 36, 18, 2, 6  # room: lines above the first panel
 _INK, _PALE, _PAPER, _MARK = "#222222", "#8a8a8a", "#ffffff", "#ff3b30"
 _SHADE, _NORMAL, _HEARD = "#d5d5d5", "#5a5a5a", "#3b528b"
 _FREQUENCIES_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
@@ -35,7 +36,7 @@ _N_COLOURS = 64  # about 1 dB each; more would only make the file larger
 
 
 def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime) -> bytes:
-    """Return a PNG of 1000 by 640 pixels; 260 higher with a view beside the channels.
+    """Return a PNG of 1000 by 640 pixels; higher with a view beside the channels, or a long text.
 
     Parameters
     ----------
@@ -44,16 +45,17 @@ def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime
     text : why the alarm was raised; wrapped
     start : of the window, UTC
     """
-    sheet = _Sheet(deviation)
+    lines = textwrap.wrap(text, 140, max_lines=_MAX_LINES, placeholder=" ...")
+    sheet = _Sheet(deviation, _FIRST_TOP + max(0, len(lines) - _ROOM) * _LINE_HEIGHT)
     sheet.text((_LEFT, 10), title, size=17)
-    for i, line in enumerate(textwrap.wrap(text, 140, max_lines=2, placeholder=" ...")):
-        sheet.text((_LEFT, 36 + 18 * i), line, size=14)
+    for i, line in enumerate(lines):
+        sheet.text((_LEFT, _TEXT_TOP + _LINE_HEIGHT * i), line, size=14)
     names = [*CHANNELS, f"{deviation.view}, whose score is the furthest above normal"]
     for panel in range(len(deviation.levels_db)):
         sheet.spectrogram(panel, names[panel])
-        sheet.colour_bar(_top(panel))
-        sheet.frequency_axis(_top(panel))
-        sheet.time_axis(_top(panel) + _PANEL_HEIGHT)
+        sheet.colour_bar(sheet.top(panel))
+        sheet.frequency_axis(sheet.top(panel))
+        sheet.time_axis(sheet.top(panel) + _PANEL_HEIGHT)
         sheet.level_panel(panel)
     if deviation.region:
         sheet.mark(deviation.region)
@@ -67,14 +69,18 @@ def draw_picture(deviation: Deviation, *, title: str, text: str, start: datetime
 class _Sheet:
     """What is drawn on, and what is drawn: one panel per channel, low frequencies below."""
 
-    def __init__(self, deviation: Deviation) -> None:
-        height = _top(len(deviation.levels_db) - 1) + _PANEL_HEIGHT + _BELOW
+    def __init__(self, deviation: Deviation, first_top: int) -> None:
+        self._first_top = first_top
+        height = self.top(len(deviation.levels_db) - 1) + _PANEL_HEIGHT + _BELOW
         self.image = Image.new("RGB", (_WIDTH, height), _PAPER)
         self._draw = ImageDraw.Draw(self.image)
         self._deviation = deviation
         self._instrument = deviation.instrument
         self._span_s: float = deviation.levels_db.shape[-1] * self._instrument.hop_s
         self._low_db, self._high_db = _colour_range(deviation.levels_db)
+
+    def top(self, panel: int) -> int:
+        return self._first_top + panel * _PANEL_STEP
 
     def text(
         self, at: tuple[float, float], text: str, *, size: int = 12, anchor: str = "la"
@@ -83,7 +89,7 @@ class _Sheet:
         self._draw.text(at, text, fill=_INK, font=ImageFont.load_default(size), anchor=anchor)
 
     def spectrogram(self, panel: int, name: str) -> None:
-        top, width = _top(panel), _RIGHT - _LEFT
+        top, width = self.top(panel), _RIGHT - _LEFT
         image = self._painted(self._deviation.levels_db[panel, ::-1])
         method = Image.Resampling.BOX if image.width > width else Image.Resampling.NEAREST
         self.image.paste(image.resize((width, _PANEL_HEIGHT), method), (_LEFT, top))
@@ -119,7 +125,7 @@ class _Sheet:
 
     def level_panel(self, panel: int) -> None:
         """Mean levels of the window, or of the time of the deviation, over the normal ones."""
-        top, bottom = _top(panel), _top(panel) + _PANEL_HEIGHT
+        top, bottom = self.top(panel), self.top(panel) + _PANEL_HEIGHT
         heard = _heard_levels(self._deviation)[panel]
         # Bundles hold the normal levels of the channels alone.
         normal = self._deviation.normal if panel < len(CHANNELS) else None
@@ -145,7 +151,7 @@ class _Sheet:
         self.text((_LEVELS_RIGHT, top - 19), "mean level, dB", anchor="ra")
 
     def mark(self, region: Region) -> None:
-        top = _top(CHANNELS.index(region.channel))
+        top = self.top(CHANNELS.index(region.channel))
         y_high, y_low = self._y(region.high_hz, top), self._y(region.low_hz, top)
         left, right = self._x(region.onset_s), self._x(region.end_s)
         self._draw.rectangle((left, y_high - 2, right, y_low + 2), outline=_MARK, width=2)
@@ -175,10 +181,6 @@ class _Sheet:
 
     def _y(self, hz: float, top: int) -> float:
         return top + (1.0 - self._instrument.band_at(hz) / N_BANDS) * _PANEL_HEIGHT
-
-
-def _top(panel: int) -> int:
-    return _FIRST_TOP + panel * _PANEL_STEP
 
 
 def _colours() -> NDArray[np.uint8]:

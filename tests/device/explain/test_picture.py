@@ -119,6 +119,20 @@ def test_silence_can_be_drawn() -> None:
     assert opened(draw(deviation)).size == (1000, 640)
 
 
-@pytest.mark.parametrize("text", ["", "a very long reason " * 40, "Lüfter 3 – 漢字"])
-def test_any_text_can_be_drawn(text: str) -> None:
-    assert opened(draw(with_region("far"), text=text)).size == (1000, 640)
+@pytest.mark.parametrize(
+    ("text", "height"),
+    [("", 640), ("a very long reason " * 99, 640 + 4 * 18), ("Lüfter 3 – 漢字", 640)],
+)
+def test_any_text_can_be_drawn(text: str, height: int) -> None:
+    assert opened(draw(with_region("far"), text=text)).size == (1000, height)
+
+
+def test_a_text_of_four_lines_is_shown_whole_and_moves_the_panels_down() -> None:
+    words = " ".join(["cancelling"] * 12)  # 131 letters: a line
+    short = opened(draw(with_region("near"), text=words))
+    long = opened(draw(with_region("near"), text=" ".join([words] * 4)))
+
+    pixels = np.asarray(long)
+    lines = [pixels[36 + 18 * i : 54 + 18 * i] for i in range(4)]
+    assert all((line == lines[0]).all() for line in lines)
+    assert (marked(long).min(axis=0) - marked(short).min(axis=0) == (36, 0)).all()
