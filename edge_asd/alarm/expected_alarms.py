@@ -95,9 +95,14 @@ def _log_alarms(n: int, m: int, hops_a_window: float, lasting_hops: float) -> Fl
     n_lanes = max(1, round(_N_WINDOWS / n_steps))
     overlap = max(1, round(hops_a_window))
     raised = _simulated(n, m, _short_scores(n_steps, n_lanes, overlap), math.ceil(hops_a_window))
-    last = max(int(np.flatnonzero(raised >= _FEW)[-1]), 1)
+    enough = np.flatnonzero(raised >= _FEW)
     log = np.log(np.maximum(raised, 1) / (n_steps * n_lanes))
-    slope = log[last] - log[last - 1]
+    if enough.size:
+        last = max(int(enough[-1]), 1)
+        slope = log[last] - log[last - 1]
+    else:  # so long a confirmation: as if windows that do not overlap were above by themselves
+        last, above = 0, [NormalDist().cdf(-place) for place in _PLACES[:2].tolist()]
+        slope = n / overlap * math.log(above[1] / above[0])
     log[last:] = log[last] + slope * np.arange(len(log) - last)
     return np.asarray(log)
 

@@ -248,7 +248,8 @@ def confirmations(window_s: float, hop_s: float) -> tuple[tuple[int, int], ...]:
         for n, m in _CONFIRMATIONS
         if m <= _MOST_WINDOWS or m * scale * hop_s <= _LONGEST_S
     )
-    return tuple(dict.fromkeys(one for one in scaled if one[1] <= MOST_WINDOWS))
+    fitting = dict.fromkeys(one for one in scaled if one[1] <= MOST_WINDOWS)
+    return tuple(fitting) or ((MOST_WINDOWS, MOST_WINDOWS),)
 
 
 def _spec(

@@ -41,18 +41,10 @@ def read_takes(path: Path) -> dict[str, str]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise DataError(f"{path} cannot be read: {reason}") from error
     rows = csv.DictReader(io.StringIO(text))
-    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
-        raise DataError(
-            f"{path}: expected the columns {' and '.join(_COLUMNS)}; mend or remove the file"
-        )
-    takes: dict[str, str] = {}
-    for row in rows:
-        file, take = (row[name] for name in _COLUMNS)
-        if not file or not take:
-            raise DataError(f"{path}, line {rows.line_num}: expected a file and its take")
-        if takes.setdefault(file, take) != take:
-            raise DataError(f"{path}: {file} belongs to two takes; leave one of its lines")
-    return takes
+    try:
+        return _takes(rows, path)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {rows.line_num + 1}: {error}; mend or remove it") from error
 
 
 def write_takes(path: Path, takes: Mapping[str, str]) -> None:
@@ -68,3 +60,19 @@ def write_takes(path: Path, takes: Mapping[str, str]) -> None:
     rows.writerow(_COLUMNS)
     rows.writerows(takes.items())
     write_atomically(path, text.getvalue())
+
+
+def _takes(rows: csv.DictReader[str], path: Path) -> dict[str, str]:
+    if not set(_COLUMNS) <= set(rows.fieldnames or ()):
+        raise DataError(
+            f"{path}: expected the columns {' and '.join(_COLUMNS)}, with a comma between them; "
+            "mend or remove the file"
+        )
+    takes: dict[str, str] = {}
+    for row in rows:
+        file, take = (row[name] for name in _COLUMNS)
+        if not file or not take:
+            raise DataError(f"{path}, line {rows.line_num}: expected a file and its take")
+        if takes.setdefault(file, take) != take:
+            raise DataError(f"{path}: {file} belongs to two takes; leave one of its lines")
+    return takes

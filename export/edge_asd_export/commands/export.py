@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-
-from edge_asd.errors import UsageError
 
 if TYPE_CHECKING:
     from edge_asd_export.calibration.calibration import LabelledClips
@@ -72,7 +69,11 @@ def export(
     ] = None,
     hop_s: Annotated[
         float | None,
-        typer.Option(help="Default hop of the device.  [default: a quarter of the window]"),
+        typer.Option(
+            min=0.001,
+            max=86400,
+            help="Default hop of the device.  [default: a quarter of the window]",
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="Label-free rule of the channel weights (docs/scoring.md).")
@@ -124,8 +125,6 @@ def export(
     from edge_asd_export.progress import progress_bar
     from edge_asd_export.training.run import Run
 
-    if hop_s is not None and not 0 < hop_s < math.inf:
-        raise UsageError(f"--hop-s must be a number above 0, found {hop_s:g}")
     chosen = {"channels": weights, "models": model_weights}
     rules = {over: rule or DEFAULT_WEIGHT_RULES[over] for over, rule in chosen.items()}
     for rule in rules.values():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from edge_asd.audio.decode import read_audio
 from edge_asd.audio.takes import joined, most_of, shared_sound
-from edge_asd.errors import UsageError
+from edge_asd.errors import DataError, UsageError
 from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
 from edge_asd_export.data.folds import N_FOLDS
@@ -37,8 +37,8 @@ def takes_of(
 
     Parameters
     ----------
-    file : a table that names the takes of all clips instead; `file` may begin with the folder
-        of the machine where names of clips repeat
+    file : a table that names the takes of all clips instead; where names of clips repeat, `file`
+        is a path with the folder of the machine in it
     say : is told in a line what was found, and what could not be written
     progress : called with (pairs of clips compared, in all)
 
@@ -145,14 +145,18 @@ def _all_named(machines: Mapping[str, MachineClips], file: Path) -> dict[Clip, s
     if not file.is_file():
         raise UsageError(f"{file}: no such file; expected a CSV file with columns file, take")
     table = read_takes(file)
-    exact = {(Path(name).parts[0], Path(name).name): take for name, take in table.items()}
-    loose = {Path(name).name: take for name, take in table.items()}
+    named: dict[tuple[str | None, str], str] = {}  # by machine, if one is named, and file name
+    for name, take in table.items():
+        path = PureWindowsPath(name)  # whose separator may be / as well
+        machine = next((part for part in path.parts[-2::-1] if part in machines), None)
+        if named.setdefault((machine, path.name), take) != take:
+            raise DataError(f"{file}: {name} belongs to two takes; leave one of its lines")
     takes: dict[Clip, str] = {}
-    for clip in (clip for machine in machines.values() for clip in machine.train):
-        take = exact.get((clip.machine, clip.path.name)) or loose.get(clip.path.name)
-        if take is None:
+    for clip in (clip for one in machines.values() for clip in one.train):
+        found = named.get((clip.machine, clip.path.name), named.get((None, clip.path.name)))
+        if found is None:
             raise UsageError(f"{file} names no take for {clip.path}; name all training clips")
-        takes[clip] = take
+        takes[clip] = found
     return takes
 
 

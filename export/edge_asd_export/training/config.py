@@ -92,9 +92,11 @@ def read_settings(
 
 def _described(error: ValidationError) -> str:
     """The first problem, in one line."""
-    first = error.errors()[0]
+    errors = error.errors()
+    # Of a word or something else, the something else was meant.
+    first = next((one for one in errors if one["type"] != "literal_error"), errors[0])
     *sections, key = first["loc"]
-    where = ".".join(map(str, first["loc"]))
+    where = ".".join(part for part in map(str, first["loc"]) if "[" not in part)
     if first["type"] != "extra_forbidden":
         return f"setting {where!r}: {first['msg']}, found {first['input']!r}"
     known: Any = TrainConfig().model_dump()

@@ -56,6 +56,16 @@ def test_fewer_windows_above_are_fewer_alarms() -> None:
     assert (np.diff(alarms) < 0).all()
 
 
+def test_a_confirmation_that_the_simulation_never_sees_means_few_alarms() -> None:
+    rates = [0.1, 0.01, 0.001]
+
+    alarms = expected_alarms(rates, (1000, 1000), share=0.5, window_s=WINDOW_S, hop_s=HOP_S)
+
+    assert np.isfinite(alarms).all()
+    assert alarms[0] < 0.1
+    assert (np.diff(alarms) < 0).all()
+
+
 def test_what_lasts_makes_a_confirmation_worth_less() -> None:
     of = {
         share: expected_alarms([0.01], (16, 24), share=share, window_s=WINDOW_S, hop_s=HOP_S)[0]

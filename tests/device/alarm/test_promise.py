@@ -119,7 +119,7 @@ def test_a_confirmation_of_ones_own_is_said_what_it_costs() -> None:
     assert hasty.delay_s == WINDOW_S + HOP_S
 
 
-@pytest.mark.parametrize("hop_s", [0.01, 0.25, 10.0, 100.0])
+@pytest.mark.parametrize("hop_s", [0.001, 0.01, 0.25, 10.0, 100.0])
 def test_there_are_confirmations_for_every_hop(hop_s: float) -> None:
     tried = confirmations(WINDOW_S, hop_s)
 

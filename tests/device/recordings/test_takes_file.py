@@ -36,6 +36,8 @@ def test_a_spreadsheet_may_have_written_it(tmp_path: Path) -> None:
         ("file,take\na,\n", "line 2: expected a file and its take"),
         ("file,take\na,1\na,2\n", "a belongs to two takes"),
         ("file,take\n\xff", "not UTF-8"),
+        ("file;take\na;1\n", "with a comma between them"),
+        (f"file,take\na,{'x' * 200_000}\n", "line 2: field larger than field limit"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path: Path, text: str, reason: str) -> None:

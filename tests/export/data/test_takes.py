@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from edge_asd.errors import UsageError
+from edge_asd.errors import DataError, UsageError
 from edge_asd_export.data.clips import Inventory, scan
 from edge_asd_export.data.takes import divisible, takes_of
 
@@ -107,6 +108,38 @@ def test_a_file_that_is_given_wins(fan: Path, tmp_path: Path) -> None:
     table.write_text("file,take\n" + "".join(rows))
 
     assert found(fan, table) == ["day 0", "day 1", "day 2", "day 3"]
+
+
+@pytest.mark.parametrize("path", ["/data/{}/train/{}", "data\\{}\\train\\{}", "{}/{}"])
+def test_a_given_file_tells_machines_with_the_same_names_apart(
+    fan: Path, tmp_path: Path, path: str
+) -> None:
+    shutil.copytree(fan, tmp_path / "pump")
+    table = tmp_path / "mine.csv"
+    rows = [f"{path.format(m, clip(i))},{m} {i}\n" for m in ("fan", "pump") for i in range(N_CLIPS)]
+    table.write_text("file,take\n" + "".join(rows))
+
+    takes = takes_of(scan([tmp_path], read_samples=False).machines, file=table)
+
+    assert {clip.machine for clip in takes} == {"fan", "pump"}
+    assert all(take == f"{clip.machine} {clip.index}" for clip, take in takes.items())
+
+
+def test_a_given_file_names_one_take_of_a_clip(fan: Path, tmp_path: Path) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"file,take\nfan/{clip(0)},1\nfan/train/{clip(0)},2\n")
+
+    with pytest.raises(DataError, match="belongs to two takes"):
+        found(fan, table)
+
+
+@pytest.mark.parametrize("name", [".", "/", "a/.."])
+def test_a_given_file_that_names_no_file_is_refused(fan: Path, tmp_path: Path, name: str) -> None:
+    table = tmp_path / "mine.csv"
+    table.write_text(f"file,take\n{name},1\n")
+
+    with pytest.raises(UsageError, match="names no take"):
+        found(fan, table)
 
 
 def test_a_given_file_must_name_every_clip(fan: Path, tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def test_a_value_may_be_false_or_a_list() -> None:
         ("systems=[]", "'systems'"),
         ('systems=["system9"]', "unknown system 'system9'; known systems: system1"),
         ("fkie=3", "'fkie'"),
+        ("ltas.warps=[0.1]", r"'ltas\.warps\.0': .* greater than or equal to 0\.5, found 0\.1"),
+        ("ltas.warps=3", r"'ltas\.warps': "),
     ],
 )
 def test_a_wrong_setting_is_named_in_one_line(assignment: str, message: str) -> None:
