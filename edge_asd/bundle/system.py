@@ -115,6 +115,12 @@ SYSTEMS: Mapping[str, System] = {
         ),
         System("system4", "the FKIE CNN, near and far", _FKIE),
         System(
+            "system4-clean",
+            "the FKIE CNN, near and near without the noise of far",
+            WeightedSum(("fkie@near", "fkie@clean"), over="views"),
+            trained_on={"fkie": ("near", "far")},
+        ),
+        System(
             "system5",
             "spectrum networks, near and near without the noise of far",
             WeightedSum(("ltas@near", "ltas@clean"), over="views"),

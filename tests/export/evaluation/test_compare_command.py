@@ -162,11 +162,11 @@ ALL = {"beats": True, "fkie": True, "resnet": True}
 @pytest.mark.parametrize(
     ("networks", "expected"),
     [
-        (ALL, ["system3"]),
-        (ALL | {"resnet": False}, ["system1"]),
-        (ALL | {"beats": False}, ["system2", "system4"]),
+        (ALL, ["system3", "system4-clean"]),
+        (ALL | {"resnet": False}, ["system1", "system4-clean"]),
+        (ALL | {"beats": False}, ["system2", "system4", "system4-clean"]),
         ({"autoencoder/fan": True, "autoencoder/pump": True}, ["baseline-mse", "baseline-mahala"]),
-        ({"autoencoder/fan": True, "autoencoder/pump": False, "fkie": True}, ["system4"]),
+        ({"autoencoder/fan": True, "autoencoder/pump": False, "resnet": True}, ["system2"]),
     ],
 )
 def test_the_largest_systems_with_finished_networks_are_exported(
@@ -194,7 +194,7 @@ def exports(system4: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
     def write(run: Run, clips: object, out: Path, options: ExportOptions, _: object) -> None:
         exported.append(options.system)
         shutil.rmtree(out, ignore_errors=True)
-        copied(system4, out)
+        copied(system4, out, system=options.system)
 
     monkeypatch.setattr(run_bundles, "training_clips", lambda run: {})
     monkeypatch.setattr(run_bundles, "write_bundle", write)
@@ -209,8 +209,9 @@ def test_a_bundle_newer_than_its_networks_is_not_exported_again(
 
     first, second = (export_systems(run, said.append, no_bar) for _ in range(2))
 
-    assert first == second == (tmp_path / "bundles" / "system4",)
-    assert exports == ["system4"]
+    systems = ["system4", "system4-clean"]
+    assert first == second == tuple(tmp_path / "bundles" / name for name in systems)
+    assert exports == systems
     assert "newer than its networks" in said[-1]
 
 
@@ -218,10 +219,10 @@ def test_a_bundle_older_than_its_networks_is_exported_again(
     exports: list[str | None], tmp_path: Path
 ) -> None:
     run = HalfTrainedRun(tmp_path, {"fkie": True})
-    (bundle,) = export_systems(run, lambda text: None, no_bar)
+    bundle, _ = export_systems(run, lambda text: None, no_bar)
     later_s = (bundle / "manifest.json").stat().st_mtime + 1
     os.utime(tmp_path / "fkie" / "checkpoint.pt", (later_s, later_s))
 
     export_systems(run, lambda text: None, no_bar)
 
-    assert exports == ["system4", "system4"]
+    assert exports == ["system4", "system4-clean"] * 2
