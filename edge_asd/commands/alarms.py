@@ -29,6 +29,7 @@ _STATE_STYLES = {
     "normal": "green",
     "commissioning": "cyan",
 }
+_EXPLANATION_CHARACTERS = 1000
 _UNKNOWN_WHEN_DEAF = ("normal", "warning", "cleared")
 
 
@@ -167,7 +168,9 @@ def _story(record: dict[str, Any]) -> str:
     raised = record["alarm"]
     times = f"raised {_time(raised.get('time'))}, {_ended(record)}"
     explanation = raised.get("explanation")
-    return f"{times}\n{_plain(explanation.get('text'))}" if isinstance(explanation, dict) else times
+    if not isinstance(explanation, dict):
+        return times
+    return f"{times}\n{_plain(explanation.get('text'), _EXPLANATION_CHARACTERS)}"
 
 
 def _ended(record: dict[str, Any]) -> str:
@@ -202,11 +205,11 @@ def _monitor(report: MonitorReport) -> Text:
     return Text("hears") if report.status.get("healthy") else Text("impaired", "yellow")
 
 
-def _plain(value: object) -> str:
+def _plain(value: object, most_characters: int = 200) -> str:
     """Return text without control characters, which a terminal would obey."""
     from edge_asd.control.control_socket import plain_text
 
-    return "" if value is None else plain_text(str(value))
+    return "" if value is None else plain_text(str(value), most_characters)
 
 
 def _number(value: object, digits: int = 3) -> str:

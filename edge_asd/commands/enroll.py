@@ -116,7 +116,10 @@ def enroll(
     store = LearnedStore(folder)
     if watch is not None:
         if input_paths or minutes is not None or domain == "target":
-            raise UsageError("--watch goes with a sound card and the source domain alone")
+            raise UsageError(
+                "--watch listens to a sound card, for as long as it says, and learns the source "
+                "domain; leave out --input, --minutes and --domain target"
+            )
         if device is not None:
             settings = settings.with_values(capture={"device": device})
         begin_commissioning(
@@ -206,8 +209,8 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
         typer.echo(
             f"{site.machine}: learned {enrolled.n_windows} windows of {domain} sound "
             f"({enrolled.seconds / 60:.1f} min) as {version}\n"
-            f"threshold {threshold.threshold:.4g}: {threshold.false_alarm_rate:.2%} of normal "
-            f"windows above; {threshold.method}"
+            f"threshold {threshold.threshold:.4g}, which {threshold.false_alarm_rate:.2%} of normal "
+            "windows should exceed: found by comparing each part of the sound with the others"
         )
         if said:
             typer.echo(said)

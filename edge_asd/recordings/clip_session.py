@@ -123,7 +123,8 @@ class ClipSession:
         self._clips.add(clip.audio, *self._kind, take)
         self.n_new += 1
         if self.n_new % max(1, round(_TOLD_EVERY_S / self._clips.clip_s)) == 0:
-            _log.info("%d clips, %d still missing", self.n_clips, self.missing)
+            missing = "" if self._limit is None else f", {self.missing} still missing"
+            _log.info("%d clips%s", self.n_clips, missing)
 
     def _leave_out(self, meaning: str, detail: str) -> None:
         self.left_out[meaning] += 1

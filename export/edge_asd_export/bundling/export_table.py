@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from edge_asd.alarm.promise import sentence
-from edge_asd.bundle.manifest import FusionSpec
+from edge_asd.bundle.manifest import FusionSpec, ThresholdSpec
 from edge_asd_export.bundling.bundle_writer import WrittenBundle
 from edge_asd_export.table import Row, Table, as_rich
 
@@ -27,7 +27,7 @@ def print_export(written: WrittenBundle) -> None:
     if len(shared) == 1:
         console.print(f"weights: {shared.pop()}")
     console.print(f"chosen by: {'; '.join(dict.fromkeys(_methods(example.fusion)))}")
-    console.print(f"thresholds: {example.threshold.method}")
+    console.print(f"thresholds: {_how_found(example.threshold)}")
     for name, machine in written.manifest.machines.items():
         if machine.promise:
             said = sentence(machine.threshold, machine.promise)
@@ -69,10 +69,17 @@ def _machines(written: WrittenBundle) -> Table:
             "references": " + ".join(f"{bank.n} {of}" for of, bank in banks.items()) or "none",
             "threshold": f"{machine.threshold.threshold:.3f}",
             "clears at": f"{machine.threshold.clear_threshold:.3f}",
-            "above": f"{machine.threshold.false_alarm_rate:.2%}",
+            "normal above": f"{machine.threshold.false_alarm_rate:.2%}",
         }
         rows.append(Row(cells | ({"weights": _weights(machine.fusion)} if differ else {})))
     return Table("machines", "machines", (rows,), ("machine", "references", "weights"))
+
+
+def _how_found(threshold: ThresholdSpec) -> str:
+    """How a threshold came about, in words; the manifest has the statistics."""
+    if threshold.heard:
+        return "from training clips that the networks know, and so probably too low"
+    return "from training clips, each scored as if it were new"
 
 
 def _weights(fusion: FusionSpec) -> str:

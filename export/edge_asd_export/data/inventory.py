@@ -48,7 +48,7 @@ def inventory_table(inventory: Inventory) -> Table:
 
 
 def takes_table(inventory: Inventory, takes: Mapping[Clip, str]) -> Table:
-    """How much independent sound the training clips hold: of each domain, and of all."""
+    """How many takes the training clips are: of each domain, and of all."""
     rows = [
         Row(
             {
@@ -57,8 +57,7 @@ def takes_table(inventory: Inventory, takes: Mapping[Clip, str]) -> Table:
                 "train clips": str(sum(n_clips)),
                 "takes": str(len(n_clips)),
                 "largest": str(max(n_clips)),
-                "independent minutes": f"{len(n_clips) * _clip_s(machine) / 60:.1f}",
-                "least rate per window": f"{100 / (len(n_clips) + 1):.1f} %",
+                "least rate heard": f"{100 / (len(n_clips) + 1):.1f} %",
             }
         )
         for machine in inventory.machines.values()
@@ -66,8 +65,8 @@ def takes_table(inventory: Inventory, takes: Mapping[Clip, str]) -> Table:
     ]
     note = (
         "A take is a continuous recording: clips that share sound, cut from one recording or with "
-        "one noise under them, are one take and count once. With n takes, a rate of false alarms "
-        "below 1 / (n + 1) is extrapolated."
+        "one noise under them, are one take and count once. What normal sound does less often "
+        "than once in n + 1 takes was not heard: a threshold for a lower rate is extrapolated."
     )
     return Table("takes", "", (rows,), ("machine", "domain"), note)
 

@@ -152,8 +152,8 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
     n_clips = len({item.clip.path for task in plan.tasks.values() for item in task.items})
     shared = f", {processes.n} processes" if processes.n > 1 else ""
     _tell(
-        f"{', '.join(run.record.config.systems)}: {len(run.record.machines)} machines, "
-        f"{n_clips} clips, {len(plan.tasks)} networks, on {device}{shared}; "
+        f"{', '.join(run.record.config.systems)}: {_counted(len(run.record.machines), 'machine')}, "
+        f"{n_clips} clips, {_counted(len(plan.tasks), 'network')}, on {device}{shared}; "
         f"run folder {run.path}"
     )
     for name, task in plan.tasks.items():
@@ -187,16 +187,21 @@ def train_all(plan: RunPlan, device: torch.device, processes: Processes) -> None
     _tell(f"next: edge-asd export --run {run.path}")
 
 
+def _counted(n: int, one: str, more: str = "") -> str:
+    return f"{n} {one if n == 1 else more or one + 's'}"
+
+
 def _told_of_warps(name: str, task: TaskRecord) -> str | None:
     """What `train` says of copies with other frequencies; None: there are none."""
     warps = sorted({one.warp for one in task.classes} - {1.0})
     if not warps:
         return None
     n_classes = len({one[:3] for one in task.classes})
-    few = f"only {n_classes}" if n_classes < FEW_CLASSES else str(n_classes)
+    few = "only " if n_classes < FEW_CLASSES else ""
     return (
-        f"{name}: {few} classes of machine, domain and attributes; to tell more apart, copies of "
-        f"each clip with its frequencies times {', '.join(map(str, warps))} are classes, too"
+        f"{name}: {few}{_counted(n_classes, 'class', 'classes')} of machine, domain and "
+        "attributes; to tell more apart, copies of each clip with its frequencies times "
+        f"{', '.join(map(str, warps))} are classes, too"
     )
 
 

@@ -30,7 +30,12 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, list(arguments))
 
 
-def keep_alarm(folder: Path, alarm_id: str, **cleared: Any) -> None:
+def keep_alarm(
+    folder: Path,
+    alarm_id: str,
+    why: str = "the near channel is louder at 900 to 1200 Hz",
+    **cleared: Any,
+) -> None:
     event = folder / "events" / alarm_id
     event.mkdir(parents=True)
     alarm = {
@@ -40,7 +45,7 @@ def keep_alarm(folder: Path, alarm_id: str, **cleared: Any) -> None:
         "time": "2026-11-22T08:30:05.000Z",
         "score": 3.25,
         "threshold": 2.0,
-        "explanation": {"text": "the near channel is louder at 900 to 1200 Hz"},
+        "explanation": {"text": why},
     }
     clip: dict[str, Any] = {
         "file": None,
@@ -226,6 +231,13 @@ def test_every_line_fits_a_terminal_of_80_columns(
 
     assert [line for line in lines if len(line) > 80 and "last alarms of" not in line] == []
     assert any(line.startswith(f"{alarm_id} ") for line in lines)
+
+
+def test_a_long_explanation_is_told_to_its_end(live: Callable[..., LiveMonitor]) -> None:
+    why = "louder at 900 to 1200 Hz; " * 12 + "far hears the machine: turn it away"
+    keep_alarm(live("pump").folder.path, "pump-20261122T083005000Z", why)
+
+    assert why in " ".join(run("alarms").stdout.split())
 
 
 def test_json_is_one_object_per_monitor(live: Callable[..., LiveMonitor], root: Path) -> None:

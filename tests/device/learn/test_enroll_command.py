@@ -203,8 +203,8 @@ def test_files_that_share_sound_are_one_take(mini_bundle: Path, tmp_path: Path) 
     [
         (["--watch", "3 weeks"], "is not a duration"),
         (["--watch", "5s"], "--watch is too short"),
-        (["--watch", "3d", "--minutes", "5"], "--watch goes with a sound card"),
-        (["--watch", "3d", "--domain", "target"], "--watch goes with a sound card"),
+        (["--watch", "3d", "--minutes", "5"], "--watch listens to a sound card"),
+        (["--watch", "3d", "--domain", "target"], "--watch listens to a sound card"),
         (["--then-listen"], "--then-listen goes with --watch"),
     ],
 )
