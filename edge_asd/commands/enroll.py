@@ -209,8 +209,9 @@ def _report(learned: Learned, version: str, domain: Domain, monitor: str, *, as_
         typer.echo(
             f"{site.machine}: learned {enrolled.n_windows} windows of {domain} sound "
             f"({enrolled.seconds / 60:.1f} min) as {version}\n"
-            f"threshold {threshold.threshold:.4g}, which {threshold.false_alarm_rate:.2%} of normal "
-            "windows should exceed: found by comparing each part of the sound with the others"
+            f"threshold {threshold.threshold:.4g}, which {threshold.false_alarm_rate:.2%} of "
+            "normal windows should exceed: found by comparing each part of the sound with "
+            "the others"
         )
         if said:
             typer.echo(said)
