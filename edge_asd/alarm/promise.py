@@ -26,6 +26,7 @@ __all__ = [
     "confirmations",
     "extreme_level",
     "kept_on_device",
+    "out_of_reach",
     "promise_at_rate",
     "promised",
     "sentence",
@@ -237,6 +238,22 @@ def sentence(threshold: ThresholdSpec, promise: PromiseSpec) -> str:
     return (
         f"{alarms} ({promise.trust}{comma} {source}); "
         f"a lasting fault is raised within {promise.delay_s:.0f} s"
+    )
+
+
+def out_of_reach(threshold: float, strange_score: float) -> str | None:
+    """Say that hardly any sound reaches a threshold; None where strange sound does.
+
+    Parameters
+    ----------
+    strange_score : see :meth:`.detector.Detector.strange_score`
+    """
+    if strange_score > threshold:
+        return None
+    return (
+        f"hardly any fault will raise an alarm: white noise, a tone and clicks score at most "
+        f"{strange_score:.3g}, and the threshold is {threshold:.3g}; learn from more takes, or "
+        "accept more false alarms a month"
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_asd.alarm.promise import sentence
+from edge_asd.alarm.promise import out_of_reach, sentence
 from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import read_array, read_arrays
 from edge_asd.bundle.bundle import Bundle, open_extractors
@@ -72,6 +72,10 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "
             f"scores within {agreement.max_score_difference:.1e}",
         )
+        if detector.spec.promise:
+            level = detector.spec.threshold.threshold
+            if said := out_of_reach(level, detector.strange_score()):
+                yield Finding(f"threshold of {machine}", said)
     for machine, spec in manifest.machines.items():
         if spec.promise:
             yield Finding(f"promise of {machine}", sentence(spec.threshold, spec.promise))

@@ -102,6 +102,7 @@ def enroll(
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import SiteGoal, base_for, enrol
     from edge_asd.learn.listening import EnrolmentPlan
+    from edge_asd.learn.opened_machine import reach_warning
     from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import load_profile
     from edge_asd.state.folder import StateFolder, require_name
@@ -153,6 +154,8 @@ def enroll(
             goal=SiteGoal(false_alarms_per_month, false_alarm_rate),
         )
         version = store.add(learned)
+    if said := reach_warning(opened, learned):
+        typer.echo(f"warning: {machine}: {said}", err=True)
     _report(learned, version, domain, reload_monitor(folder), as_json=as_json)
 
 

@@ -31,6 +31,7 @@ from edge_asd.learn.opened_machine import (
     OpenedMachine,
     bundle_stamp,
     open_machine,
+    reach_warning,
     site_detector,
 )
 from edge_asd.learn.recording import WindowSound, measure_window
@@ -261,6 +262,8 @@ class Commissioner(Watcher):
             f"heard {duration(plan.heard_s)}, learned as {version}; alarms are raised from now on: "
             f"{promised}"
         )
+        if warning := reach_warning(self._bundle, learned):
+            self._news += f"; {warning}"
         ask(self._state.control_socket, "reload")
 
     def _after_failing(self, plan: CommissioningPlan) -> None:

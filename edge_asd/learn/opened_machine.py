@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from shlex import quote
 
+from edge_asd.alarm.promise import out_of_reach
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
 from edge_asd.drift.condition_index import NormalTail
@@ -20,7 +21,14 @@ from edge_asd.scoring.extractor import Extractor
 from edge_asd.signal.reference import SignalReference
 from edge_asd.state.folder import StateFolder
 
-__all__ = ["OpenedMachine", "bundle_stamp", "open_machine", "require_same_bundle", "site_detector"]
+__all__ = [
+    "OpenedMachine",
+    "bundle_stamp",
+    "open_machine",
+    "reach_warning",
+    "require_same_bundle",
+    "site_detector",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +141,12 @@ def site_detector(
         ),
         extractors=extractors or bundle.extractors(site.like, threads=threads),
     )
+
+
+def reach_warning(bundle: Bundle, learned: Learned) -> str | None:
+    """Say that hardly any sound reaches the threshold that was learned; None where it does."""
+    strange_score = site_detector(bundle, learned).strange_score()
+    return out_of_reach(learned.site.threshold.threshold, strange_score)
 
 
 def bundle_stamp(bundle: Bundle) -> BundleStamp:

@@ -103,6 +103,19 @@ class Detector:
             fused = float(fuse(self.spec.fusion, scores))
         return WindowScore(fused, scores)
 
+    def strange_score(self) -> float:
+        """Return the highest score of three sounds of which a machine makes at most one.
+
+        White noise, a tone of 1 kHz, and ten clicks a second, each a tenth as loud at far.
+        """
+        time_s = np.arange(self.window_samples) / self.sample_rate_hz
+        noise = 0.1 * np.random.default_rng(0).standard_normal((2, self.window_samples))
+        tone = 0.1 * np.sin(2 * np.pi * 1000 * time_s)
+        clicks = np.where(time_s % 0.1 < 1 / self.sample_rate_hz, 0.5, 0.0)
+        loudness = np.array([[1.0], [0.1]])
+        sounds = [(loudness * sound).astype(np.float32) for sound in (noise, tone, clicks)]
+        return max(self.score(sound).score for sound in sounds)
+
     def n_references(self, branch: str) -> dict[Domain, int]:
         """How many references a branch compares with; empty for one that has no banks."""
         scorer = self._scorers[branch]

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from edge_asd.alarm.promise import out_of_reach
 from edge_asd.bundle.bundle import Bundle, open_extractors
 from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
@@ -149,7 +150,12 @@ def write_bundle(
         (staging / GOLDEN_FILE).touch()  # listed now, recorded with the manifest's own detector
         manifest = _manifest(job, graphs, machines, out.name, staging)
         progress.say("recording golden windows")
-        write_golden(Bundle(staging, manifest), pairs, extractors, read)
+        bundle = Bundle(staging, manifest)
+        write_golden(bundle, pairs, extractors, read)
+        for machine in machines:
+            detector = bundle.detector(machine, extractors=extractors)
+            if said := out_of_reach(detector.spec.threshold.threshold, detector.strange_score()):
+                progress.say(f"warning: {machine}: {said}")
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
         (staging / MANIFEST_NAME).write_text(
             manifest.model_dump_json(indent=1) + "\n", encoding="utf-8"

@@ -17,6 +17,7 @@ from edge_asd.alarm.promise import (
     at_hop,
     confirmations,
     extreme_level,
+    out_of_reach,
     promise_at_rate,
     promised,
     sentence,
@@ -222,3 +223,12 @@ def test_a_promise_without_levels_or_with_an_impossible_confirmation_is_refused(
         MachineSpec.model_validate(machine | {"promise": promise})
     with pytest.raises(ValidationError, match="confirms 9 of 8 windows"):
         PromiseSpec.model_validate(promise | {"confirm_n": 9, "confirm_m": 8})
+
+
+def test_a_threshold_that_hardly_any_sound_reaches_is_said() -> None:
+    said = out_of_reach(2.5, 1.7)
+
+    assert said is not None
+    assert "the threshold is 2.5" in said
+    assert "score at most 1.7" in said
+    assert out_of_reach(1.6, 1.7) is None

@@ -51,6 +51,29 @@ def test_a_sound_bundle_passes_and_everything_checked_is_listed(bundle: Path) ->
         assert what in result.stdout
 
 
+def test_a_threshold_that_hardly_any_sound_reaches_is_told(bundle: Path) -> None:
+    path = bundle / MANIFEST_NAME
+    manifest = json.loads(path.read_text())
+    machine = manifest["machines"]["pump"]
+    machine["threshold"] |= {"threshold": 1e6, "levels": [[0.5, 1.0], [0.01, 1e6]]}
+    machine["promise"] = {
+        "wanted_per_month": 1.0,
+        "false_alarms_per_month": 1.0,
+        "confirm_n": 3,
+        "confirm_m": 4,
+        "hop_s": 0.5,
+        "delay_s": 3.0,
+        "trust": "extrapolated",
+        "lasting_share": 0.5,
+        "lasting_s": 600.0,
+    }
+    path.write_text(json.dumps(manifest))
+
+    found = {finding.what: finding.detail for finding in check_bundle(bundle)}
+
+    assert "hardly any fault will raise an alarm" in found["threshold of pump"]
+
+
 def test_a_failure_is_one_line_after_what_was_right(bundle: Path) -> None:
     (bundle / "fkie@far.npy").write_bytes(b"not a bank")
     reseal(bundle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from edge_asd.cli import app
 from edge_asd.learn.calibration import WindowPlace, window_takes
 from edge_asd.learn.enrolment import SiteGoal, base_for, calibrated, enrol
 from edge_asd.learn.learned import Learned, read_version, write_version
-from edge_asd.learn.opened_machine import site_detector
+from edge_asd.learn.opened_machine import reach_warning, site_detector
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +94,16 @@ def test_enroll_says_what_it_promises(mini_bundle: Path, tmp_path: Path) -> None
     assert result.exit_code == 0, result.output
     assert "false alarms a month (" in result.stdout
     assert "takes); a lasting fault is raised within" in result.stdout
+
+
+def test_an_enrolment_whose_threshold_hardly_any_sound_reaches_says_so(
+    bundle: Bundle, learned: Learned
+) -> None:
+    threshold = learned.site.threshold.model_copy(update={"threshold": 1e6})
+    site = learned.site.model_copy(update={"threshold": threshold})
+
+    said = reach_warning(bundle, replace(learned, site=site))
+
+    assert said is not None
+    assert "hardly any fault will raise an alarm" in said
+    assert reach_warning(bundle, learned) is None

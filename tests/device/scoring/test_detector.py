@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from device.mini_bundle import machine_sound
 
 from edge_asd.audio import view
 from edge_asd.audio.view import View
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.system import Branch
 from edge_asd.scoring.detector import embed
 
@@ -53,3 +55,11 @@ def test_a_view_that_no_branch_uses_is_not_computed(monkeypatch: pytest.MonkeyPa
 
     assert counted.n_calls == 0
     assert found["first@far"] != found["first@near"] == found["second@near"]
+
+
+@pytest.mark.parametrize("kind", ["mini_bundle", "ensemble_bundle"])
+def test_strange_sound_scores_far_above_normal(kind: str, request: pytest.FixtureRequest) -> None:
+    detector = Bundle.open(request.getfixturevalue(kind)).detector()
+    normal = max(detector.score(machine_sound(1.0, seed=seed)).score for seed in range(90, 95))
+
+    assert detector.strange_score() > 2 * normal

@@ -13,9 +13,10 @@ from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
 from edge_asd.explain.explainer import Explainer
+from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.scorer import exact_scores
 from edge_asd_export.bundling.bundle_writer import WrittenBundle, write_bundle
-from edge_asd_export.bundling.export_job import ExportOptions
+from edge_asd_export.bundling.export_job import ExportOptions, ExportProgress
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.train import train_network
@@ -118,3 +119,16 @@ def test_clips_of_which_nothing_was_recorded_are_known_to_all(
     bank = written.manifest.machines["pump"].banks[BRANCH]["target"]
     assert set(np.load(written.path / str(bank.folds_file)).tolist()) == {-1}
     assert written.manifest.machines["pump"].threshold.n_takes == 14
+
+
+def test_a_threshold_that_hardly_any_sound_reaches_is_told(
+    run: Run, small_clips: Clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    progress = ExportProgress(said.append, lambda done, total: None)
+    monkeypatch.setattr(Detector, "strange_score", lambda self: 0.0)
+
+    write_bundle(run, small_clips, tmp_path / "bundle", ExportOptions(quantize="none"), progress)
+
+    warned = [line.split(": ")[1] for line in said if "hardly any fault will raise" in line]
+    assert warned == list(small_clips)
