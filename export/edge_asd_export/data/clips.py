@@ -22,7 +22,7 @@ from typing import cast
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import DataError, UsageError
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ, Label, Split, parse_name
-from edge_asd_export.data.clip_file import clip_samples
+from edge_asd_export.data.clip_file import clip_samples, fingerprint
 
 __all__ = [
     "Clip",
@@ -188,12 +188,17 @@ def require_enough(machine: MachineClips) -> None:
     Raises
     ------
     DataError
-        When there are too few.
+        When there are too few, or all are the same.
     """
     if len(machine.train) < N_LEAST_CLIPS:
         raise DataError(
             f"machine {machine.name!r} has {len(machine.train)} train clip, a threshold needs at "
             f"least {N_LEAST_CLIPS}: record more, or leave the machine out and train without it"
+        )
+    if len({fingerprint(clip.path) for clip in machine.train}) == 1:
+        raise DataError(
+            f"the {len(machine.train)} train clips of machine {machine.name!r} are copies of one, "
+            "or all silent: record others, or leave the machine out and train without it"
         )
 
 

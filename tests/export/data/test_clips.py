@@ -11,7 +11,7 @@ import soundfile
 from places import SHARED
 
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import Inventory, require_clean, scan
+from edge_asd_export.data.clips import Inventory, require_clean, require_enough, scan
 
 RATE_HZ = 16_000
 GOOD = "section_00_source_train_normal_{:04d}_spd_1.wav"
@@ -308,6 +308,17 @@ def test_progress_counts_every_file(tmp_path: Path) -> None:
     scan([tmp_path], progress=lambda done, total: seen.append((done, total)))
 
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_machine_of_copies_of_one_clip_is_refused(tmp_path: Path) -> None:
+    train = tmp_path / "fan" / "train"
+    train.mkdir(parents=True)
+    for index in range(3):
+        name = f"section_00_source_train_normal_{index:04d}.wav"
+        soundfile.write(train / name, np.zeros((16_000, 2)), 16_000)
+
+    with pytest.raises(DataError, match="3 train clips of machine 'fan' are copies of one"):
+        require_enough(scan([tmp_path]).machines["fan"])
 
 
 @pytest.mark.real_data
