@@ -255,7 +255,7 @@ class Manifest(Record):
     tools: dict[str, str]  # program and library versions that wrote the bundle
     sample_rate_hz: Positive
     n_channels: Literal[2] = 2
-    hop_s: PositiveFloat  # default; the device may choose another
+    hop_s: Annotated[float, Field(ge=0.001, le=86_400)]  # default; the device may choose another
     extractors: dict[str, ExtractorSpec]
     branches: tuple[BranchSpec, ...]
     machines: Annotated[dict[str, MachineSpec], Field(min_length=1)]

@@ -32,6 +32,12 @@ def print_export(written: WrittenBundle) -> None:
         if machine.promise:
             said = sentence(machine.threshold, machine.promise)
             console.print(f"{name}: {said}", soft_wrap=True)
+        if len({level for _, level in machine.threshold.levels}) == 1:
+            console.print(
+                f"warning: {name}: its clips score the same, and any other sound raises an alarm: "
+                "is a channel silent, or are they copies? Listen to them, and record others",
+                soft_wrap=True,
+            )
     total = sum(entry.bytes for entry in written.manifest.files.values())
     console.print(f"bundle {written.path} ({total / 1e6:.1f} MB)")
 

@@ -93,6 +93,8 @@ def test_file_name_that_leads_out_is_refused(copy: Path) -> None:
     [
         (lambda m: m.update(colour="red"), "colour"),
         (lambda m: m.update(hop_s=0), "hop_s"),
+        (lambda m: m.update(hop_s=1e-9), "hop_s"),
+        (lambda m: m.update(hop_s=1e9), "hop_s"),
         (lambda m: m["machines"].clear(), "machines"),
         (lambda m: m["machines"][MACHINE]["banks"].popitem(), "banks for"),
         (lambda m: m["branches"][0].update(extractor="beats"), "unknown extractor"),
