@@ -107,4 +107,4 @@ def _print(made: Made) -> None:
     typer.echo(f"all of it in a browser, nothing to install: {made.page.resolve().as_uri()}")
     typer.echo("\nAll of this is synthetic. Next, your own machine:")
     for where, command in NEXT_COMMANDS:
-        typer.echo(as_typed(f"  {command}    # {where}"))
+        typer.echo(as_typed(f"  # {where}\n  {command}"))

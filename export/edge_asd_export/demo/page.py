@@ -71,7 +71,6 @@ def write_page(
         folder=path.parent,
         version=__version__,
         next_commands=NEXT_COMMANDS,
-        width=max(len(command) for _, command in NEXT_COMMANDS),
     )
     path.write_text(text, encoding="utf-8")
 
