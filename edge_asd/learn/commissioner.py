@@ -26,7 +26,7 @@ from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.learn.calibration import WindowPlace
 from edge_asd.learn.commissioning import STRETCH_S, CommissioningFolder, CommissioningPlan
-from edge_asd.learn.enrolment import SiteGoal, base_for, enrol, untouched
+from edge_asd.learn.enrolment import SiteGoal, base_for, enrol, like_machine, untouched
 from edge_asd.learn.opened_machine import (
     OpenedMachine,
     bundle_stamp,
@@ -67,11 +67,16 @@ def open_or_commission(
     if folder is None or plan is None:
         return open_machine(bundle, machine, threads=threads, search=search, state=state)
     stamp = bundle_stamp(bundle)
-    if plan.bundle_sha256 != stamp.sha256:
+    known = plan.like if plan.like in bundle.manifest.machines else None
+    if plan.bundle_sha256 != stamp.sha256 or known is None:
+        like = like_machine(bundle, plan.machine, known)
         _log.warning(
-            "commissioning of %s begins anew: this is another bundle, %s", plan.machine, stamp.name
-        )
-        plan = plan.model_copy(update={"bundle_sha256": stamp.sha256, "heard_s": 0.0, "run": 0})
+            "commissioning of %s begins anew, with the networks and window length of %s: this is "
+            "another bundle, %s",
+            plan.machine, like, stamp.name,
+        )  # fmt: skip
+        anew = {"bundle_sha256": stamp.sha256, "like": like, "heard_s": 0.0, "run": 0}
+        plan = plan.model_copy(update=anew)
         folder.begin(plan)
     detector = site_detector(
         bundle, untouched(bundle, plan.machine, plan.like), threads=threads, search=search

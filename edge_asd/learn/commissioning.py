@@ -124,7 +124,8 @@ class CommissioningFolder:
         OSError
             When they cannot be written.
         """
-        numbers = [int(path.stem) for path in self.path.glob("[0-9]*.npz")]
+        stems = (path.stem for path in self.path.glob("[0-9]*.npz"))
+        numbers = [int(stem) for stem in stems if stem.isdecimal()]
         file = self.path / f"{max(numbers, default=0) + 1:05d}.npz"
         sound = HeardSound.of(windows, places, seconds=0.0)
         arrays = {f"embeddings/{name}": rows for name, rows in sound.embeddings.items()}

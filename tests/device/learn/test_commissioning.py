@@ -152,6 +152,24 @@ def test_another_bundle_begins_anew(tmp_path: Path, mini_bundle: Path) -> None:
     assert len(folder.heard(10.0)) < 21
 
 
+def test_a_bundle_without_the_machine_that_it_was_like_begins_anew(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    folder = begin(mini_bundle, tmp_path, 1000.0)
+    plan = folder.plan
+    assert plan is not None
+    gone = {"bundle_sha256": "0" * 64, "like": "of the bundle before"}
+    folder.note(plan.model_copy(update=gone))
+    (folder.path / "0-copy.npz").touch()
+
+    Rig(mini_bundle, tmp_path).run(10.0)
+
+    plan = folder.plan
+    assert plan is not None
+    assert plan.like == MACHINE
+    assert 0 < plan.heard_s < 11
+
+
 def test_a_cycle_of_the_machine_is_kept_at_all_its_places(
     tmp_path: Path, mini_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
