@@ -56,6 +56,8 @@ def open_calibrators(job: ExportJob, name: str, folder: Path) -> dict[int, Calib
 
 
 def _remedy(job: ExportJob) -> str:
+    if not job.run.record.folds:  # of a run from before there were folds; none can be added
+        return "train again with 'edge-asd train'"
     if job.run.record.config.folds:
         return f"train its calibration network with 'edge-asd train --resume {job.run.path}'"
     return "train with --folds 1"

@@ -92,6 +92,20 @@ def test_export_warns_and_trusts_nothing_where_there_is_no_calibration_network(
     assert {promise.trust for promise in promises if promise} == {"extrapolated"}
 
 
+def test_a_run_of_before_there_were_folds_is_to_be_trained_again(
+    without: Run, small_clips: Clips, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    old = Run(without.path, without.record.model_copy(update={"folds": {}, "takes": {}}))
+    progress = ExportProgress(said.append, lambda done, total: None)
+
+    export(old, small_clips, tmp_path / "bundle", progress)
+
+    (warning, *_) = (line for line in said if line.startswith("warning: autoencoder"))
+    assert "train again with 'edge-asd train'" in warning
+    assert "--resume" not in warning
+
+
 def test_nothing_is_left_of_calibration_networks_in_a_bundle(
     run: Run, small_clips: Clips, tmp_path: Path
 ) -> None:
