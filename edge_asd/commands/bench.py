@@ -30,10 +30,10 @@ def bench(
 ) -> None:
     """Time a bundle on this computer, stage by stage.
 
-    Scores windows of noise one after the other, as fast as it goes, and reports how long each
-    front-end and encoder, the scorer and the fusion take, how much memory each extractor needs,
-    and the shortest hop that this computer can keep up with. On a small board, run it once cold and
-    once after ten minutes of load: hot processors are slower.
+    Scores windows of noise one after the other, as fast as it goes, and reports how long the
+    views (near, far, clean), each front-end and encoder, the scorer and the fusion take, how much
+    memory each extractor needs, and the shortest hop that this computer can keep up with. On a
+    small board, run it once cold and once after ten minutes of load: hot processors are slower.
 
     Examples
 

@@ -29,7 +29,9 @@ def forget(
     ] = False,
     to: Annotated[
         str | None,
-        typer.Option(help="Go to a version as it was, such as v0002; bundle: learned nothing."),
+        typer.Option(
+            help="Go to a version as it was, such as v0002; bundle: to what the bundle knows alone."
+        ),
     ] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show what was learned.")] = False,
     bundle: options.Bundle = options.LATEST_BUNDLE,
@@ -50,6 +52,8 @@ def forget(
         edge-asd forget pump-3-20261122T083005000Z
 
         edge-asd forget --machine pump-3 --to v0001
+
+        edge-asd forget --machine pump-3 --to bundle
     """
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.store import LearnedStore
