@@ -177,6 +177,12 @@ def test_notes_tell_of_skipped_machines_and_of_weights_chosen_with_labels(
     assert "were chosen with labels" not in printed(make_report())
 
 
+def test_machines_that_are_skipped_for_one_reason_share_a_note() -> None:
+    text = printed(make_report(("fan", "pump", "valve"), anonymous=("pump", "valve")))
+
+    assert "machines 'pump', 'valve' have scores but no metrics" in " ".join(text.split())
+
+
 def test_results_hold_unrounded_figures_of_every_kind_of_score(
     report: EvaluationReport, folder: Path
 ) -> None:

@@ -63,10 +63,14 @@ class EvaluationReport(MeasuredBundles):
     @property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know before quoting the figures."""
+        unmeasured: dict[str, list[str]] = {}
+        for machine in self.evaluation.machines:
+            if machine.skipped:
+                unmeasured.setdefault(machine.skipped, []).append(repr(machine.machine))
         skipped = tuple(
-            f"machine {machine.machine!r} has scores but no metrics: {machine.skipped}"
-            for machine in self.evaluation.machines
-            if machine.skipped
+            f"machine{'s' * (len(names) > 1)} {', '.join(names)} "
+            f"ha{'ve' if len(names) > 1 else 's'} scores but no metrics: {why}"
+            for why, names in unmeasured.items()
         )
         manifest = self.bundle.manifest
         of = f"{manifest.system} of {self.bundle.name}"
