@@ -87,7 +87,7 @@ class Explainer:
         gain = _cancelling(result, audio)
         said = [_branch_text(branch, excess), _region_text(region, normal)]
         return Explanation(
-            text="; ".join([*said, gain.sentence] if gain else said),
+            text="; ".join([*said, gain.text] if gain else said),
             branch=branch,
             times_threshold=self._times_threshold(result.score),
             branch_excess=excess,
