@@ -29,6 +29,7 @@ from device.listening import (
 from device.mini_bundle import MACHINE, RATE_HZ, machine_day, machine_sound
 from device.stream import sliced_scores
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 
 
@@ -65,6 +66,7 @@ def test_a_reader_that_goes_away_ends_the_program_quietly(
 def test_a_file_gives_the_same_scores_as_its_slices(tmp_path: Path, mini_bundle: Path) -> None:
     audio = machine_day({"normal": 2, "fault": 2, "normal again": 2})
     path = write(tmp_path / "a.wav", audio)
+    audio, _ = read_audio(path)
 
     exit_code, events, _ = run_in_process(mini_bundle, "--input", path, "--block-s", "0.037")
 

@@ -12,6 +12,7 @@ from device.mini_bundle import MACHINE, RATE_HZ, machine_sound
 from device.stream import sliced_scores
 from typer.testing import CliRunner
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.cli import app
 
@@ -53,6 +54,7 @@ def test_a_long_recording_has_the_mean_and_the_maximum_of_its_windows(
 ) -> None:
     audio = np.concatenate([machine_sound(2, seed=1), machine_sound(1, seed=2, faulty=True)], 1)
     path = write(tmp_path / "long.wav", audio)
+    audio, _ = read_audio(path)
 
     _, (row,), _ = score(mini_bundle, path, "--windows")
 
