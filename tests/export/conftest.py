@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,14 @@ def machine_noise(fundamental_hz: float, seed: int, *, faulty: bool = False) -> 
 def write_clip(path: Path, audio: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sf.write(path, audio.T, RATE_HZ, subtype="PCM_16")
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before() -> Iterator[None]:
+    """Give torch its threads back: sums of other threads round otherwise, in later tests, too."""
+    n_threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="session")

@@ -71,8 +71,8 @@ def test_takes_are_counted_and_written_beside_the_clips(recordings: Path) -> Non
 
     rows = [line.split() for line in result.stdout.splitlines() if line.strip().startswith("fan")]
     assert rows[-2:] == [
-        ["fan", "source", "2", "1", "2", "0.0", "50.0", "%"],
-        ["fan", "target", "1", "1", "1", "0.0", "50.0", "%"],
+        ["fan", "source", "2", "1", "2", "50.0", "%"],
+        ["fan", "target", "1", "1", "1", "50.0", "%"],
     ]
     assert "A take is a continuous recording" in result.stdout
     assert (recordings / "fan" / "takes.csv").exists()
