@@ -54,19 +54,8 @@ def enroll(
     bundle: options.Bundle = options.LATEST_BUNDLE,
     profile: options.Profile = "default",
     state: options.State = None,
-    false_alarms_per_month: Annotated[
-        float, typer.Option(min=0.001, max=10_000, help="How many false alarms are acceptable.")
-    ] = 1.0,
-    false_alarm_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=1e-6,
-            max=0.5,
-            help="Share of normal windows above the threshold, to evaluate by.  "
-            "[default: as the false alarms a month allow]",
-            show_default=False,
-        ),
-    ] = None,
+    false_alarms_per_month: options.FalseAlarmsPerMonth = 1.0,
+    false_alarm_rate: options.FalseAlarmRate = None,
     accept_quality: Annotated[
         bool,
         typer.Option("--accept-quality", help="Even if it clips or has one channel twice."),

@@ -18,6 +18,8 @@ __all__ = [
     "Bundle",
     "ClipSeconds",
     "Device",
+    "FalseAlarmRate",
+    "FalseAlarmsPerMonth",
     "HopSeconds",
     "InputRateHz",
     "Json",
@@ -43,6 +45,26 @@ Machine = Annotated[
         "--machine",
         help="Machine of the bundle, or one that was enrolled here; may be left out where there "
         "is only one.",
+    ),
+]
+FalseAlarmsPerMonth = Annotated[
+    float,
+    typer.Option(
+        "--false-alarms-per-month",
+        min=0.001,
+        max=10_000,
+        help="How many false alarms are acceptable.",
+    ),
+]
+FalseAlarmRate = Annotated[
+    float | None,
+    typer.Option(
+        "--false-alarm-rate",
+        min=1e-6,
+        max=0.5,
+        help="Share of normal windows above the threshold, to evaluate by.  "
+        "[default: as the false alarms a month allow]",
+        show_default=False,
     ),
 ]
 Profile = Annotated[

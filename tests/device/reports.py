@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.events.event import NoticeEvent
 from edge_asd.events.status import FaultStatus, Status
 
@@ -14,6 +15,21 @@ SILENT = FaultStatus(
 )
 UNREACHABLE = FaultStatus(
     "output:mqtt", "impaired", "connection refused", "2026-11-22T08:30:00.000Z"
+)
+
+THRESHOLD = ThresholdSpec(
+    threshold=1.0, clear_threshold=0.5, false_alarm_rate=0.01, method="quantile", n_scores=1000
+)
+PROMISE = PromiseSpec(
+    false_alarms_per_month=1.0,
+    wanted_per_month=1.0,
+    confirm_n=8,
+    confirm_m=12,
+    hop_s=2.5,
+    delay_s=30.0,
+    trust="estimated",
+    lasting_share=0.5,
+    lasting_s=600.0,
 )
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edge_asd.commands.options import FalseAlarmRate, FalseAlarmsPerMonth
+
 if TYPE_CHECKING:
     from edge_asd_export.calibration.calibration import LabelledClips
     from edge_asd_export.data.clips import Clip, MachineClips
@@ -54,19 +56,8 @@ def export(
         int | None,
         typer.Option(min=1, help="Hop of the ResNet's windows.  [default: as trained, 1]"),
     ] = None,
-    false_alarms_per_month: Annotated[
-        float, typer.Option(min=0.001, max=10_000, help="How many false alarms are acceptable.")
-    ] = 1.0,
-    false_alarm_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=1e-6,
-            max=0.5,
-            help="Share of normal windows above the threshold, to evaluate by.  "
-            "[default: as the false alarms a month allow]",
-            show_default=False,
-        ),
-    ] = None,
+    false_alarms_per_month: FalseAlarmsPerMonth = 1.0,
+    false_alarm_rate: FalseAlarmRate = None,
     hop_s: Annotated[
         float | None,
         typer.Option(

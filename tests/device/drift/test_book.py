@@ -6,27 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
+from device.reports import PROMISE, THRESHOLD
 
-from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.drift.book import EnrolmentBook
 from edge_asd.drift.evidence import LEVEL, N_STAKES, alarms_capital, share_bets
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 WINDOW_S = 10.0
-THRESHOLD = ThresholdSpec(
-    threshold=1.0, clear_threshold=0.5, false_alarm_rate=0.01, method="quantile", n_scores=1000
-)
-PROMISE = PromiseSpec(
-    false_alarms_per_month=1.0,
-    wanted_per_month=1.0,
-    confirm_n=8,
-    confirm_m=12,
-    hop_s=2.5,
-    delay_s=30.0,
-    trust="estimated",
-    lasting_share=0.5,
-    lasting_s=600.0,
-)
 
 
 class Kept:

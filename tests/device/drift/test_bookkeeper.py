@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from device.reports import START, a_status
+from device.reports import PROMISE as ESTIMATED
+from device.reports import START, THRESHOLD, a_status
 
-from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.drift.bookkeeper import Bookkeeper, Enrolment
 from edge_asd.drift.condition_index import NormalTail
 from edge_asd.events.event import AlarmAcknowledgedEvent, Event, NoticeEvent
@@ -24,20 +24,7 @@ from edge_asd.scoring.stream import ScoredWindow
 RATE_HZ = 100
 WINDOW_S = 10.0
 SILENCE = np.zeros((2, 1000), np.float32)
-THRESHOLD = ThresholdSpec(
-    threshold=1.0, clear_threshold=0.5, false_alarm_rate=0.01, method="quantile", n_scores=1000
-)
-PROMISE = PromiseSpec(
-    false_alarms_per_month=1.0,
-    wanted_per_month=1.0,
-    confirm_n=8,
-    confirm_m=12,
-    hop_s=2.5,
-    delay_s=30.0,
-    trust="measured",
-    lasting_share=0.5,
-    lasting_s=600.0,
-)
+PROMISE = ESTIMATED.model_copy(update={"trust": "measured"})
 ENROLMENT = Enrolment(
     name="first",
     scored_by="mini v0001",
