@@ -20,7 +20,6 @@ import statistics
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -34,7 +33,7 @@ from rich.table import Table
 
 from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
 from edge_asd.scoring.density import reference_density
-from edge_asd.scoring.hnsw import HnswBank, open_index
+from edge_asd.scoring.hnsw import HnswBank, build_index
 from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import normalise_rows
 
@@ -86,7 +85,7 @@ def measure(n: int, dim: int, n_queries: int, reach: float) -> Row:
     step = rng.standard_normal((n_queries, dim)) / np.sqrt(dim)
     queries = normalise_rows(rows[picked] + reach * density[picked, None] * step)
     start = time.perf_counter()
-    index = open_index(bank, Path(), None, {})
+    index = build_index(bank)
     build_s = time.perf_counter() - start
     exact_us, exact = _timed(bank, queries)
     hnsw_us, found = _timed(HnswBank(bank, index), queries)

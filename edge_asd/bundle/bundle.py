@@ -52,7 +52,6 @@ class Bundle:
         """
         bundle = cls(path, read_manifest(path))
         if verify:
-            # An index is checked when it is loaded, and built again when it is damaged.
             bundle.verify(bundle.manifest.files.keys() - bundle.manifest.derived_files())
         return bundle
 
@@ -116,7 +115,7 @@ class Bundle:
         Parameters
         ----------
         threads : ONNX Runtime threads within an operator
-        search : how banks are searched; ``auto`` chooses by their size
+        search : how banks are searched
         extractors : from :meth:`extractors`, to share graphs between machines
         """
         name = self.resolve_machine(machine)
@@ -178,7 +177,6 @@ class Bundle:
             self.path,
             manifest.machines[machine].banks[branch],
             manifest.reference_scorers[branch],
-            manifest.files,
             search,
             members=manifest.members(machine, branch),
         )

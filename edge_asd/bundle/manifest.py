@@ -90,11 +90,11 @@ class FileEntry(Record):
 
 
 class IndexSpec(Record):
-    """A derived HNSW index over a bank; checked before the file is loaded."""
+    """A search index, as bundles of old have beside large banks; its file is never read."""
 
     file: str
     space: Literal["cosine"] = "cosine"
-    dim: Positive  # of the folded vectors (:mod:`edge_asd.scoring.hnsw`), not of the embedding
+    dim: Positive  # of the folded vectors, not of the embedding
     n: Positive
     m: Positive
     ef_construction: Positive
@@ -346,7 +346,7 @@ class Manifest(Record):
         return sorted(paths.union(*(bank.paths for bank in self.banks())))
 
     def derived_files(self) -> set[str]:
-        """Relative paths of the search indexes: caches that a device can build again."""
+        """Relative paths of the search indexes of old, which nobody reads."""
         return {bank.index.file for bank in self.banks() if bank.index}
 
 

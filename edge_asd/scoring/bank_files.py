@@ -1,13 +1,12 @@
 """Memory banks in a bundle: written by the workstation, opened by the device.
 
-A bank of many references has an index (:mod:`edge_asd.scoring.hnsw`), with the score
-normalisation folded into its space; others are searched exactly, and those of ensembles always.
-An ensemble's normalisation is not stored: it is computed when the banks are opened.
+They are searched exactly, or where a profile asks for it by an index that is built when a bank of
+one network is opened (:mod:`edge_asd.scoring.hnsw`). The normalisation of an ensemble's banks is
+not stored: it is computed when they are opened.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.bundle.arrays import read_array
-from edge_asd.bundle.manifest import BankSpec, FileEntry, IndexSpec
+from edge_asd.bundle.manifest import BankSpec
 from edge_asd.bundle.record import Domain
 from edge_asd.errors import BundleError, DataError
 from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
@@ -28,19 +27,14 @@ from edge_asd.scoring.ensemble import (
     normalisations,
     open_exact,
 )
-from edge_asd.scoring.hnsw import HnswBank, build_index, folds, hnswlib_or_none, open_index
+from edge_asd.scoring.hnsw import indexed
 from edge_asd.scoring.kinds import ReferenceSpec
 
-__all__ = ["EXACT_BELOW", "MIN_RECALL", "Search", "open_banks", "write_banks"]
+__all__ = ["Search", "open_banks", "write_banks"]
 
-EXACT_BELOW = 10_000  # rows; fewer are searched faster without an index, benchmarks/bank_search.py
-MIN_RECALL = 0.99  # of an index worth shipping
-
-Search = Literal["auto", "exact", "hnsw"]
+Search = Literal["auto", "exact", "hnsw"]  # auto: exact
 
 _Float = TypeVar("_Float", np.float32, np.float64)
-
-_log = logging.getLogger(__name__)
 
 
 def write_banks(
@@ -48,8 +42,6 @@ def write_banks(
     stem: str,
     references: ReferenceSets,
     spec: ReferenceSpec,
-    *,
-    index_from: int = EXACT_BELOW,
 ) -> dict[Domain, BankSpec]:
     """Write the banks of one machine and branch into a bundle, and say what was written.
 
@@ -58,9 +50,6 @@ def write_banks(
     stem : str
         Relative path that every file name begins with, such as ``banks/fan/fkie@near``.
     references : by domain
-    index_from : int
-        Smallest bank that gets an index. An index is left out, with a warning, when its
-        recall is below `MIN_RECALL` or the kind of scorer cannot be folded.
 
     Raises
     ------
@@ -84,13 +73,7 @@ def write_banks(
             continue
         columns = np.stack([found[domain].scale, found[domain].offset], axis=1)
         np.save(bundle_dir / f"{start}.gauge.npy", columns, allow_pickle=False)
-        index = None
-        bank = ExactBank(rows, found[domain], spec.distance)
-        if len(rows) >= index_from and _can_index(bank, spec.kind):
-            index = _written_index(bank, bundle_dir, f"{start}.hnsw")
-        specs[domain] = written.model_copy(
-            update={"gauge_file": f"{start}.gauge.npy", "index": index}
-        )
+        specs[domain] = written.model_copy(update={"gauge_file": f"{start}.gauge.npy"})
     return specs
 
 
@@ -98,7 +81,6 @@ def open_banks(
     bundle_dir: Path,
     banks: Mapping[Domain, BankSpec],
     scorer: ReferenceSpec,
-    files: Mapping[str, FileEntry],
     search: Search = "auto",
     *,
     members: int = 1,
@@ -107,11 +89,8 @@ def open_banks(
 
     Parameters
     ----------
-    files : mapping of relative path to FileEntry
-        Digests of the bundle; an index is loaded only when it matches its own.
     search : how
-        ``auto`` uses the index of a bank of `EXACT_BELOW` rows or more that has one.
-        An index that is absent or refused is built again in memory, with a warning.
+        ``hnsw`` builds an index of each bank, or says why it cannot.
     members : networks of the extractor
 
     Raises
@@ -121,7 +100,7 @@ def open_banks(
     """
     if members == 1:
         return {
-            domain: _open_bank(bundle_dir, bank, domain, scorer, files, search)
+            domain: _open_bank(bundle_dir, bank, domain, scorer, search)
             for domain, bank in banks.items()
         }
     references = {
@@ -152,42 +131,13 @@ def _open_bank(
     bank: BankSpec,
     domain: Domain,
     scorer: ReferenceSpec,
-    files: Mapping[str, FileEntry],
     search: Search,
 ) -> Bank:
     """Open the bank of one network and domain."""
     rows = _load(bundle_dir / bank.file, np.float32, (bank.n, bank.dim))
     normalisation = _read_normalisation(bundle_dir, bank, domain, scorer, rows)
     exact = ExactBank(rows, normalisation, scorer.distance)
-    indexed = bank.index is not None and bank.n >= EXACT_BELOW
-    wanted = search == "hnsw" or (search == "auto" and indexed)
-    if wanted and _can_index(exact, scorer.kind):
-        return HnswBank(exact, open_index(exact, bundle_dir, bank.index, files))
-    return exact
-
-
-def _written_index(bank: ExactBank, bundle_dir: Path, file: str) -> IndexSpec | None:
-    """Write an index; None, with a warning, when it finds too little."""
-    index = build_index(bank, bundle_dir, file)
-    if index.recall >= MIN_RECALL:
-        return index
-    _log.warning(
-        "%s: recall %.4f is below %.2f; the index is left out and search is exact",
-        file, index.recall, MIN_RECALL,
-    )  # fmt: skip
-    (bundle_dir / file).unlink()
-    return None
-
-
-def _can_index(bank: ExactBank, kind: str) -> bool:
-    """Whether an index gives the minimiser here; says why when it does not."""
-    if not folds(bank):
-        _log.warning("a %s score of %s distances has no index: exact search", kind, bank.distance)
-        return False
-    if hnswlib_or_none() is None:
-        _log.warning("hnswlib is not installed: exact search ('pip install hnswlib' adds it)")
-        return False
-    return True
+    return indexed(exact) if search == "hnsw" else exact
 
 
 def _read_normalisation(

@@ -8,34 +8,31 @@ blocks of coordinates, in which every query is zero, make that search work: the 
 the reference itself, which makes neighbours in the graph neighbours in sound.
 ``docs/scoring.md`` derives it.
 
-The raw vectors are the truth and the index is a cache: the few references it returns are
-measured again, exactly, and a file that does not match its digest is never opened, since
-hnswlib crashes on damaged files and believes those of another width.
+The index is built in memory from the references, when a profile asks for it; a bundle has none,
+since hnswlib crashes on damaged files and believes those of another width. The few references
+that it returns are measured again, exactly.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import FileEntry, IndexSpec
-from edge_asd.errors import BundleError
 from edge_asd.scoring.bank import Bank, ExactBank, NearestReferences, ScoreNormalisation
 from edge_asd.scoring.density import Floats, References, Rows, checked_queries, normalise_rows
 
-__all__ = ["HnswBank", "build_index", "folded_dim", "folds", "hnswlib_or_none", "open_index"]
+__all__ = ["MIN_RECALL", "HnswBank", "build_index", "folds", "indexed"]
 
 M = 32  # links per reference
 EF_CONSTRUCTION = 200
 EF_SEARCH = 256
 N_CANDIDATES = 10  # references of one answer that are measured exactly
 N_RECALL_QUERIES = 500
+MIN_RECALL = 0.99  # of an index worth searching
 _GRAPH_WEIGHT = 1.0  # of the reference block, in units of the largest folded norm
 _SEED = 0  # with one thread, the same rows give the same graph
 
@@ -52,7 +49,7 @@ class HnswBank(Bank):
     ----------
     bank : of float32 references
     index : hnswlib.Index
-        Of that bank, from :func:`open_index`.
+        Of that bank, from :func:`build_index`.
     """
 
     def __init__(self, bank: ExactBank, index: Any) -> None:
@@ -91,21 +88,8 @@ def folds(bank: ExactBank) -> bool:
     return bank.distance != "euclidean" or not bank.normalisation.offset.any()
 
 
-def hnswlib_or_none() -> ModuleType | None:
-    """Return the hnswlib module, or None where it is not installed.
-
-    It has no wheels, so that small devices may lack it, and those with small banks never
-    load it.
-    """
-    try:
-        import hnswlib
-    except ImportError:
-        return None
-    return hnswlib  # type: ignore[no-any-return]
-
-
-def build_index(bank: ExactBank, bundle_dir: Path, file: str) -> IndexSpec:
-    """Write an index of a bank to ``bundle_dir / file`` and measure its recall.
+def indexed(bank: ExactBank) -> Bank:
+    """Return a bank that is searched by an index; with a warning that says why, the bank itself.
 
     Recall is the share of queries for which the index returns the minimiser of the exact
     search. The queries are references, moved in a random direction as far as their nearest
@@ -113,75 +97,38 @@ def build_index(bank: ExactBank, bundle_dir: Path, file: str) -> IndexSpec:
 
     Parameters
     ----------
-    bank : of float32 references of unit norm; `folds` must hold
+    bank : of float32 references of unit norm
     """
-    index = _build(bank)
-    index.save_index(str(bundle_dir / file))
-    queries = _recall_queries(bank.references)
-    exact = bank.minima(queries)
-    found = HnswBank(bank, index).minima(queries)
-    return IndexSpec(
-        file=file,
-        dim=folded_dim(bank.references.shape[1]),
-        n=len(bank),
-        m=M,
-        ef_construction=EF_CONSTRUCTION,
-        ef_search=EF_SEARCH,
-        recall=float(np.mean(np.isclose(found, exact, rtol=1e-9, atol=1e-12))),
-        n_queries=len(queries),
-    )
-
-
-def open_index(
-    bank: ExactBank, bundle_dir: Path, index: IndexSpec | None, files: Mapping[str, FileEntry]
-) -> Any:
-    """Return an ``hnswlib.Index`` over a bank, from its file or built again.
-
-    An index that is absent or refused is built in memory, with a warning that says why.
-    """
-    if index is None:
-        _log.info("the bundle has no index of these %d references: building it", len(bank))
-        return _build(bank)
+    if not folds(bank):
+        _log.warning("a score with an offset of Euclidean distances has no index: exact search")
+        return bank
     try:
-        _require_fit(bank, bundle_dir, index, files)
-    except BundleError as error:
-        _log.warning("%s; building it again from its %d references", error, len(bank))
-        return _build(bank)
-    loaded = _new_index(index.dim)
-    loaded.load_index(str(bundle_dir / index.file), max_elements=index.n)
-    loaded.set_ef(index.ef_search)  # hnswlib does not save it
-    return loaded
+        found = HnswBank(bank, build_index(bank))
+    except ImportError:  # it has no wheels, so that small devices may lack it
+        _log.warning("hnswlib is not installed: exact search ('pip install hnswlib' adds it)")
+        return bank
+    queries = _recall_queries(bank.references)
+    equal = np.isclose(found.minima(queries), bank.minima(queries), rtol=1e-9, atol=1e-12)
+    if (recall := float(np.mean(equal))) < MIN_RECALL:
+        _log.warning("an index of recall %.4f, below %.2f: exact search", recall, MIN_RECALL)
+        return bank
+    return found
 
 
-def folded_dim(dim: int) -> int:
-    """Width of the vectors in the index of embeddings `dim` wide."""
-    return 2 * dim + 3
+def build_index(bank: ExactBank) -> Any:
+    """Return an ``hnswlib.Index`` of a bank; `folds` must hold.
 
+    10,000 references of 128 dimensions take 2 s, of 768 dimensions 20 s; 1,000 a tenth.
 
-def _require_fit(
-    bank: ExactBank, bundle_dir: Path, index: IndexSpec, files: Mapping[str, FileEntry]
-) -> None:
-    """Raise BundleError when an index must not be loaded."""
-    where = f"index {bundle_dir / index.file}"
-    expected = (len(bank), folded_dim(bank.references.shape[1]))
-    if (index.n, index.dim) != expected:
-        raise BundleError(
-            f"{where} has {index.n} vectors of {index.dim}, these references make {expected}"
-        )
-    if index.file not in files:
-        raise BundleError(f"{where} has no digest in the manifest")
-    files[index.file].require(bundle_dir, index.file)
-
-
-def _new_index(dim: int) -> Any:
+    Raises
+    ------
+    ImportError
+        When hnswlib is not installed.
+    """
     import hnswlib
 
-    return hnswlib.Index(space="cosine", dim=dim)
-
-
-def _build(bank: ExactBank) -> Any:
     folded = _fold(bank)
-    index = _new_index(folded.shape[1])
+    index = hnswlib.Index(space="cosine", dim=folded.shape[1])
     index.init_index(
         max_elements=len(folded), M=M, ef_construction=EF_CONSTRUCTION, random_seed=_SEED
     )

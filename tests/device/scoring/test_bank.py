@@ -1,4 +1,4 @@
-"""Exact and indexed banks give the same minimum; a bad index is never opened."""
+"""Exact and indexed banks give the same minimum; an index in a bundle is never opened."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from device.scorers import reference_scorer
 from numpy.typing import NDArray
 
-from edge_asd.bundle.manifest import BankSpec, Domain, FileEntry, IndexSpec
+from edge_asd.bundle.manifest import BankSpec, Domain, IndexSpec
 from edge_asd.errors import BundleError, DataError
-from edge_asd.scoring import bank_files, hnsw
+from edge_asd.scoring import hnsw
 from edge_asd.scoring.bank import Bank, ExactBank, ScoreNormalisation
 from edge_asd.scoring.bank_files import open_banks, write_banks
 from edge_asd.scoring.density import Distance, References, reference_density
@@ -61,61 +61,23 @@ def least(bank: Bank, query: Rows) -> float:
 
 def indexed(rows: Rows, normalisation: ScoreNormalisation, distance: Distance) -> HnswBank:
     bank = ExactBank(rows, normalisation, distance)
-    return HnswBank(bank, hnsw.open_index(bank, Path(), None, {}))
+    return HnswBank(bank, hnsw.build_index(bank))
 
 
 class Written(NamedTuple):
-    """A source bank of 300 references on disk, with an index."""
+    """A source bank of 300 references on disk."""
 
     folder: Path
     bank: BankSpec
-    files: dict[str, FileEntry]
 
     def open(self, search: Literal["auto", "exact", "hnsw"] = "auto") -> Bank:
-        return open_banks(self.folder, {"source": self.bank}, SPEC, self.files, search)["source"]
-
-    @property
-    def index_spec(self) -> IndexSpec:
-        assert self.bank.index is not None
-        return self.bank.index
-
-    def with_index(self, **changes: int) -> Written:
-        index = self.index_spec.model_copy(update=changes)
-        return self._replace(bank=self.bank.model_copy(update={"index": index}))
-
-
-def write(folder: Path, **settings: Any) -> Written:
-    rows, _ = clustered(300, DIM)
-    bank = write_banks(folder, "banks/fan/x@near", {"source": known(rows)}, SPEC, **settings)[
-        "source"
-    ]
-    return Written(folder, bank, {path: FileEntry.of(folder / path) for path in bank.paths})
+        return open_banks(self.folder, {"source": self.bank}, SPEC, search)["source"]
 
 
 @pytest.fixture
 def written(tmp_path: Path) -> Written:
-    return write(tmp_path, index_from=1)
-
-
-@pytest.fixture
-def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Paths that hnswlib was asked to load."""
-    paths: list[str] = []
-
-    class Spy:
-        def __init__(self, index: Any) -> None:
-            self._index = index
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self._index, name)
-
-        def load_index(self, path: str, **settings: Any) -> None:
-            paths.append(path)
-            self._index.load_index(path, **settings)
-
-    create = hnsw._new_index
-    monkeypatch.setattr(hnsw, "_new_index", lambda dim: Spy(create(dim)))
-    return paths
+    rows, _ = clustered(300, DIM)
+    return Written(tmp_path, write_banks(tmp_path, "b", {"source": known(rows)}, SPEC)["source"])
 
 
 @pytest.mark.timeout(600)  # 15 s of one core; minutes on a computer that does much else
@@ -196,10 +158,9 @@ def test_varmin_of_euclidean_distances_is_searched_exactly(
 ) -> None:
     rows, _ = clustered(300, DIM)
     spec = VarminSpec()
-    bank = write_banks(tmp_path, "b", {"source": known(rows)}, spec, index_from=1)["source"]
-    assert bank.index is None
+    banks = write_banks(tmp_path, "b", {"source": known(rows)}, spec)
+    assert isinstance(open_banks(tmp_path, banks, spec, "hnsw")["source"], ExactBank)
     assert "no index" in caplog.text
-    assert isinstance(open_banks(tmp_path, {"source": bank}, spec, {}, "hnsw")["source"], ExactBank)
 
 
 @pytest.mark.parametrize("bank_type", [ExactBank, indexed])
@@ -217,7 +178,7 @@ def test_an_index_that_finds_too_few_references_is_backed_by_exact_search() -> N
     normalisation = spec.normalisations({"source": rows})["source"]
 
     class Disconnected:
-        dim = hnsw.folded_dim(DIM)
+        dim = 2 * DIM + 3
 
         def knn_query(self, *query: Any, **settings: Any) -> None:
             raise RuntimeError("Cannot return the results in a contiguous 2D array")
@@ -241,92 +202,38 @@ def test_a_query_that_cannot_be_compared_is_refused(
         least(bank_type(rows, normalisation, DldnSpec().distance), query)
 
 
-def test_an_index_is_the_same_each_time_it_is_built(written: Written, tmp_path: Path) -> None:
-    again = write(tmp_path / "again", index_from=1)
-    assert again.files[again.index_spec.file] == written.files[written.index_spec.file]
+def test_an_index_is_the_same_each_time_it_is_built(tmp_path: Path) -> None:
+    rows, _ = clustered(300, DIM)
+    bank = ExactBank(rows, SPEC.normalisations({"source": rows})["source"], SPEC.distance)
+    for name in ("one", "two"):
+        hnsw.build_index(bank).save_index(str(tmp_path / name))
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
-def test_recall_is_measured_when_an_index_is_built(tmp_path: Path) -> None:
-    index = write(tmp_path, index_from=1).index_spec
-    assert index.n_queries == 300
-    assert index.recall == 1.0
-    assert (index.n, index.dim) == (300, hnsw.folded_dim(DIM))
-
-
-def test_an_index_of_low_recall_is_left_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_an_index_of_low_recall_is_not_used(
+    written: Written, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bank_files, "MIN_RECALL", 1.1)
-    assert write(tmp_path, index_from=1).bank.index is None
-    assert not list(tmp_path.rglob("*.hnsw"))
-    assert "is below" in caplog.text
+    monkeypatch.setattr(hnsw, "MIN_RECALL", 1.1)
+    assert isinstance(written.open("hnsw"), ExactBank)
+    assert "recall 1.0000, below" in caplog.text
 
 
-def test_a_sound_index_is_loaded_and_searched_with_its_ef(
-    written: Written, loads: list[str], caplog: pytest.LogCaptureFixture
-) -> None:
-    opened = written.with_index(ef_search=77).open("hnsw")
-    assert isinstance(opened, HnswBank)
-    assert loads == [str(written.folder / written.index_spec.file)]
-    assert opened._index.ef == 77
-    assert not caplog.records
-
-
-def _flip_a_byte(written: Written) -> Written:
-    path = written.folder / written.index_spec.file
-    data = bytearray(path.read_bytes())
-    data[0] ^= 0xFF
-    path.write_bytes(bytes(data))
-    return written
-
-
-def _truncate(written: Written) -> Written:
-    path = written.folder / written.index_spec.file
-    path.write_bytes(path.read_bytes()[:1000])
-    return written
-
-
-def _remove(written: Written) -> Written:
-    (written.folder / written.index_spec.file).unlink()
-    return written
-
-
-@pytest.mark.parametrize(
-    ("damage", "reason"),
-    [
-        (_flip_a_byte, "bytes, sha256 "),
-        (_truncate, "found 1000 bytes"),
-        (_remove, "is missing"),
-        (lambda written: written.with_index(dim=36), "300 vectors of 36"),
-        (lambda written: written.with_index(n=299), "299 vectors of 35"),
-        (lambda written: written._replace(files={}), "no digest"),
-    ],
-    ids=["a flipped byte", "truncated", "absent", "another width", "another count", "no digest"],
-)
-def test_a_bad_index_is_refused_before_it_is_loaded_and_built_again(
-    written: Written,
-    loads: list[str],
-    caplog: pytest.LogCaptureFixture,
-    damage: Callable[[Written], Written],
-    reason: str,
-) -> None:
-    query = clustered(1, DIM, seed=5)[0][0]
-    expected = least(written.open("exact"), query)
-    opened = damage(written).open("hnsw")
-    assert loads == []
-    assert isinstance(opened, HnswBank)
-    assert least(opened, query) == pytest.approx(expected, rel=ROUNDING)
-    assert reason in caplog.text and "building it again" in caplog.text
-
-
-def test_auto_searches_a_small_bank_exactly_and_a_large_one_by_index(
-    written: Written, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    bare = written._replace(bank=written.bank.model_copy(update={"index": None}))
+def test_banks_are_searched_by_index_only_when_asked(written: Written) -> None:
     assert isinstance(written.open(), ExactBank)
-    monkeypatch.setattr(bank_files, "EXACT_BELOW", written.bank.n)
-    assert isinstance(written.open(), HnswBank)
-    assert isinstance(bare.open(), ExactBank)
+    assert isinstance(written.open("hnsw"), HnswBank)
+
+
+def test_the_index_of_an_old_bundle_is_never_read(written: Written) -> None:
+    """Not even a file that claims room for one of 300 references, which hnswlib overflows."""
+    (written.folder / "b.hnsw").symlink_to("/dev/zero")
+    old = IndexSpec(
+        file="b.hnsw", dim=35, n=1, m=32, ef_construction=200, ef_search=256, recall=1, n_queries=9
+    )
+    bank = written._replace(bank=written.bank.model_copy(update={"index": old}))
+    query = clustered(1, DIM, seed=5)[0][0]
+    expected = least(written.open(), query)
+    for search in ("auto", "hnsw"):
+        assert least(bank.open(search), query) == pytest.approx(expected, rel=ROUNDING)
 
 
 def test_without_hnswlib_search_is_exact(
@@ -345,7 +252,7 @@ def test_written_banks_score_as_those_in_memory(tmp_path: Path) -> None:
     spec = DldnSpec()
     written = write_banks(tmp_path, "b", {d: known(own) for d, own in banks.items()}, spec)
     queries, _ = clustered(5, DIM, seed=4)
-    opened = open_banks(tmp_path, written, spec, {}).values()
+    opened = open_banks(tmp_path, written, spec).values()
     found = np.min([bank.minima(queries) for bank in opened], axis=0)
     assert found == pytest.approx(exact_scores(queries, banks, spec), rel=ROUNDING)
 

@@ -137,14 +137,14 @@ def test_embeddings_of_another_number_of_networks_are_refused(references: Refere
 
 
 def written(folder: Path, references: ReferenceSets) -> dict[Domain, BankSpec]:
-    return write_banks(folder, "banks/fan/ltas@near", references, SPEC, index_from=1)
+    return write_banks(folder, "banks/fan/ltas@near", references, SPEC)
 
 
 def test_written_banks_score_as_those_in_memory(tmp_path: Path, references: ReferenceSets) -> None:
     specs = written(tmp_path, references)
     window = rows(1, 5)[0]
 
-    opened = BankScorer(open_banks(tmp_path, specs, SPEC, {}, "hnsw", members=MEMBERS))
+    opened = BankScorer(open_banks(tmp_path, specs, SPEC, "hnsw", members=MEMBERS))
 
     assert opened.score(window) == BankScorer(open_exact(references, SPEC)).score(window)
     assert (specs["source"].dim, specs["source"].index) == (MEMBERS * DIM, None)
@@ -170,4 +170,4 @@ def test_folds_that_cannot_be_are_refused(
     np.save(tmp_path / str(specs["source"].folds_file), array)
 
     with pytest.raises(BundleError, match=message):
-        open_banks(tmp_path, specs, SPEC, {}, members=MEMBERS)
+        open_banks(tmp_path, specs, SPEC, members=MEMBERS)
