@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.errors import ProfileError
 from edge_asd.outputs.registry import OutputSettings
-from edge_asd.settings import Bytes, Positive, PositiveSeconds, Seconds, Settings
+from edge_asd.settings import Bytes, PositiveSeconds, Seconds, Settings
 
 __all__ = [
     "AlarmSettings",
@@ -35,6 +35,9 @@ __all__ = [
 ]
 
 _DEFAULT = "default"
+_MAX_BYTES = 65_536  # of a file; the default has 6 kB
+_MAX_LINE = 2000  # tomllib needs memory by the square of the dots in a key
+_MAX_SHOWN = 80  # characters of a value in a message
 
 HopSeconds = Annotated[float, Field(ge=0.001, le=86400)]
 
@@ -44,14 +47,14 @@ class CaptureSettings(Settings):
 
     device: str
     block_s: Annotated[float, Field(ge=0.005, le=2)]
-    ring_s: PositiveSeconds
+    ring_s: Annotated[float, Field(ge=0.1, le=600)]
     stall_timeout_s: PositiveSeconds
     wait_s: Seconds | Literal["forever"]
     warmup_s: Seconds
     retry_min_s: PositiveSeconds
     retry_max_s: PositiveSeconds
     healthy_after_s: PositiveSeconds
-    max_drift_ppm: Positive
+    max_drift_ppm: Annotated[float, Field(gt=0, le=1_000_000)]
 
     @model_validator(mode="after")
     def _pauses_are_ordered(self) -> Self:
@@ -66,13 +69,13 @@ class SignalSettings(Settings):
     """What is checked of the sound itself."""
 
     checks: bool
-    level_tolerance_db: Positive
+    level_tolerance_db: Annotated[float, Field(gt=0, le=200)]
 
 
 class DetectorSettings(Settings):
     """The scoring."""
 
-    threads: Annotated[int, Field(ge=1)]
+    threads: Annotated[int, Field(ge=1, le=256)]
     search: Literal["auto", "exact", "hnsw"]
     hop_s: HopSeconds | Literal["bundle"]
     max_hop_s: HopSeconds | Literal["auto"]
@@ -84,18 +87,18 @@ class AlarmSettings(Settings):
     false_alarms_per_month: Annotated[float, Field(gt=0, le=10_000)] | Literal["bundle"]
     min_duration_s: Seconds | Literal["auto"]
     confirm: (
-        Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+        Annotated[list[Annotated[int, Field(ge=1, le=10_000)]], Field(min_length=2, max_length=2)]
         | (Literal["auto"])
     )
-    extreme: Annotated[float, Field(allow_inf_nan=False)] | Literal["auto", "off"]
+    extreme: Annotated[float, Field(ge=-1e6, le=1e6)] | Literal["auto", "off"]
     holdoff_s: Seconds | Literal["auto"]
 
 
 class DriftSettings(Settings):
     """When to say that normal has moved."""
 
-    notice_after_days: Annotated[int, Field(ge=1)]
-    min_hours: Positive
+    notice_after_days: Annotated[int, Field(ge=1, le=365)]
+    min_hours: Annotated[float, Field(gt=0, le=24)]
 
 
 class SiteSettings(Settings):
@@ -168,12 +171,26 @@ def builtin_folder() -> Path:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ProfileError(f"cannot read profile {path}: {reason}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ProfileError(f"profile {path} is not valid TOML: {error}") from error
+    if len(content) > _MAX_BYTES or any(len(line) > _MAX_LINE for line in text.splitlines()):
+        raise ProfileError(
+            f"profile {path} has more than {_MAX_BYTES} bytes, or a line of more than "
+            f"{_MAX_LINE} characters; is it a profile?"
+        )
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:  # more digits than Python reads, too
+        raise ProfileError(f"profile {path} is not valid TOML: {_shown(error)}") from error
+    except RecursionError:
+        raise ProfileError(
+            f"profile {path} has arrays or tables within each other, too deep to be read; "
+            "no key of a profile takes such a value"
+        ) from None
 
 
 def _merged(default: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -206,10 +223,20 @@ def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) 
         key = _known_part(first["loc"], default)
         message = first["msg"].removeprefix("Value error, ")
         raise ProfileError(
-            f"profile {path}: {key} is {first['input']!r}: {message[:1].lower()}{message[1:]}"
+            f"profile {path}: {key} is {_shown(first['input'])}: {message[:1].lower()}{message[1:]}"
             if not isinstance(first["input"], dict)
             else f"profile {path}: {key}: {message}"
         ) from None
+
+
+def _shown(value: object) -> str:
+    """`value` on one line, however large it is."""
+    try:
+        text = str(value) if isinstance(value, Exception) else repr(value)
+    except (ValueError, RecursionError):  # an integer of thousands of digits, nested arrays
+        text = f"a {type(value).__name__} of unreadable size"
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _known_part(location: tuple[int | str, ...], default: Mapping[str, Any]) -> str:
@@ -231,4 +258,4 @@ def _unknown(location: tuple[int | str, ...], default: Mapping[str, Any]) -> str
         table = table[parent]
     close = get_close_matches(key, table, n=1, cutoff=0)
     dotted, near = ".".join([*parents, key]), ".".join([*parents, *close])
-    return f"unknown key {dotted!r}; did you mean {near!r}?"
+    return f"unknown key {_shown(dotted)}; did you mean {near!r}?"

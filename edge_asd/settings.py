@@ -6,18 +6,29 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Bytes", "Port", "Positive", "PositiveSeconds", "Seconds", "Settings", "TopicPrefix"]
+__all__ = [
+    "Bytes",
+    "Port",
+    "PositiveSeconds",
+    "Seconds",
+    "Settings",
+    "TopicPrefix",
+    "WaitSeconds",
+]
 
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-PositiveSeconds = Positive
+_DAY_S = 86_400.0
+
+Seconds = Annotated[float, Field(ge=0, le=30 * _DAY_S)]
+PositiveSeconds = Annotated[float, Field(ge=0.001, le=_DAY_S)]
+# Of a thread that waits for somebody else: an endless wait looks like a hang.
+WaitSeconds = Annotated[float, Field(ge=0.1, le=300)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Bytes = Annotated[int, Field(ge=0)]
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
 # Part of a topic or of a file name: nothing that MQTT or a path gives a meaning.
-TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$")]
+TopicPrefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=255)]
 
 
 class Settings(BaseModel):
     """One section; unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_max_length=4096)

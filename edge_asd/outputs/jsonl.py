@@ -33,7 +33,7 @@ class JsonlSettings(OutputSection):
     name: ClassVar[str] = "jsonl"
 
     path: str
-    max_bytes: Annotated[int, Field(ge=10_000)]
+    max_bytes: Annotated[int, Field(ge=10_000, le=2**53)]
     backups: Annotated[int, Field(ge=0, le=1000)]
 
     @property

@@ -37,7 +37,7 @@ from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.event import EVENT_NAMES
 from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
-from edge_asd.settings import PositiveSeconds
+from edge_asd.settings import WaitSeconds
 
 __all__ = ["WebhookSettings", "WebhookTransport"]
 
@@ -57,8 +57,8 @@ class WebhookSettings(OutputSection):
     url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+[^\s@]*)?$")]
     url_file: str
     url_env: str
-    events: list[str]
-    timeout_s: PositiveSeconds
+    events: Annotated[list[str], Field(max_length=100)]
+    timeout_s: WaitSeconds
     token_file: str
     token_env: str
 
