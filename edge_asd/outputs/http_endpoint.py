@@ -8,8 +8,8 @@
     The figures for Prometheus; :mod:`edge_asd.outputs.metrics` lists them.
 
 Its pages hold no secrets and change nothing, so it asks for no password; it listens on the
-loopback address unless the profile says otherwise. It ends connections that are slow, and refuses
-too many at once, which the servers of `prometheus_client` do not.
+loopback address unless the profile says otherwise. It ends connections that are slow, and
+the oldest one when there are too many, which the servers of `prometheus_client` do not.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ __all__ = ["HttpEndpoint", "HttpSettings"]
 
 _LOGGER = logging.getLogger(__name__)
 
-_MAX_CONNECTIONS = 8
+_MAX_CONNECTIONS = 32
 _TIMEOUT_S = 10.0  # as long as Prometheus waits for an answer
+_SILENCE_S = 2.0  # of a client that has something to say
 _POLL_S = 0.1
 _UNHEALTHY = HTTPStatus.SERVICE_UNAVAILABLE
 
@@ -74,7 +75,8 @@ class HttpSettings(OutputSection):
 class HttpEndpoint(ThreadingTCPServer):
     """The web server, in a thread of its own; an output that takes no events.
 
-    It serves a few connections at once, each for a limited time. ``service_actions`` runs
+    It serves a few connections at once, each for a limited time, and a new one takes the place of
+    the oldest: clients that only hold theirs shut nobody out. ``service_actions`` runs
     several times a second in the listening thread and ends what has lasted too long: a time-out
     per read alone would let a client drip one byte at a time.
 
@@ -93,7 +95,7 @@ class HttpEndpoint(ThreadingTCPServer):
     name = "http"
     allow_reuse_address = True
     daemon_threads = True
-    request_queue_size = _MAX_CONNECTIONS
+    request_queue_size = 128  # more at once would wait for a second before they try again
 
     def __init__(
         self,
@@ -109,8 +111,8 @@ class HttpEndpoint(ThreadingTCPServer):
         self.metrics = Metrics(status, clock=clock)
         self._timeout_s = timeout_s
         self._lock = threading.Lock()  # guards the following
-        self._answered = self._refused = 0
-        self._open: dict[socket.socket, float] = {}  # since when
+        self._answered = self._displaced = 0
+        self._open: dict[socket.socket, float] = {}  # since when, the oldest first
         address = settings.host, settings.port
         try:
             self.address_family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)[0][0]
@@ -133,8 +135,8 @@ class HttpEndpoint(ThreadingTCPServer):
         """Do nothing: the pages show the status."""
 
     def counters(self) -> dict[str, int]:
-        """Requests answered (``sent``) and connections turned away (``dropped``)."""
-        return {"sent": self._answered, "dropped": self._refused, "waiting": 0}
+        """Requests answered (``sent``) and connections ended for newer ones (``dropped``)."""
+        return {"sent": self._answered, "dropped": self._displaced, "waiting": 0}
 
     def close(self) -> None:
         """Stop listening and end all connections."""
@@ -151,10 +153,12 @@ class HttpEndpoint(ThreadingTCPServer):
     def verify_request(self, request: Any, client_address: Any) -> bool:
         with self._lock:
             if len(self._open) >= _MAX_CONNECTIONS:
-                self._refused += 1
-                return False
+                oldest = next(iter(self._open))
+                del self._open[oldest]
+                self._displaced += 1
+                _hang_up(oldest)
             self._open[request] = time.monotonic()
-            return True
+        return True
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:
@@ -172,13 +176,17 @@ class HttpEndpoint(ThreadingTCPServer):
         with self._lock:
             for request, since_s in self._open.items():
                 if now_s - since_s >= age_s:
-                    with suppress(OSError):  # it has just ended by itself
-                        request.shutdown(socket.SHUT_RDWR)
+                    _hang_up(request)
+
+
+def _hang_up(request: socket.socket) -> None:
+    with suppress(OSError):  # it has just ended by itself
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: HttpEndpoint
-    timeout = _TIMEOUT_S
+    timeout = _SILENCE_S
     server_version = "edge-asd"
     sys_version = ""
 
