@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_asd.bundle.limits import BUNDLE_BYTES, N_FILES
 from edge_asd.bundle.manifest import (
     Domain,
     ExtractorSpec,
@@ -14,7 +15,7 @@ from edge_asd.bundle.manifest import (
     Manifest,
     read_manifest,
 )
-from edge_asd.errors import UsageError
+from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scoring.bank import Bank
 from edge_asd.scoring.bank_files import Search, open_banks
@@ -61,8 +62,15 @@ class Bundle:
         Raises
         ------
         BundleError
-            At the first file that is missing, leaves the bundle, or differs.
+            At the first file that is missing, leaves the bundle, or differs; when there are too
+            many, or too large ones.
         """
+        n_bytes = sum(entry.bytes for entry in self.manifest.files.values())
+        if len(self.manifest.files) > N_FILES or n_bytes > BUNDLE_BYTES:
+            raise BundleError(
+                f"{self.path} has {len(self.manifest.files)} files of {n_bytes} bytes, expected at "
+                f"most {N_FILES} of {BUNDLE_BYTES}: no edge-asd wrote it"
+            )
         for name in sorted(names):
             self.manifest.files[name].require(self.path, name)
 

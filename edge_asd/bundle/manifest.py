@@ -19,6 +19,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.audio.view import VIEWS
 from edge_asd.bundle.extractor_spec import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
+from edge_asd.bundle.limits import FILE_BYTES
 from edge_asd.bundle.record import Domain, Finite, Positive, PositiveFloat, Record
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
@@ -79,6 +80,11 @@ class FileEntry(Record):
             raise BundleError(f"{bundle_dir}: file name {name!r} leads out of the bundle")
         if not path.is_file():
             raise BundleError(f"{path} is missing; copy the bundle again")
+        if (size := path.stat().st_size) != self.bytes or size > FILE_BYTES:
+            raise BundleError(
+                f"{path} has {size} bytes, expected {self.bytes} and at most {FILE_BYTES}; "
+                "copy the bundle again"
+            )
         found = FileEntry.of(path)
         if found != self:
             raise BundleError(

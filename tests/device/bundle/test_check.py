@@ -135,7 +135,9 @@ def promise_another_shape(bundle: Path) -> None:
 
 def shift_a_golden_embedding(bundle: Path) -> None:
     arrays = read_arrays(bundle / "golden.npz", "golden windows")
-    arrays["embedding/pump/fkie@near"][1, 0, :4] *= 2
+    shifted = arrays["embedding/pump/fkie@near"].copy()
+    shifted[1, 0, :4] *= 2
+    arrays["embedding/pump/fkie@near"] = shifted
     write_arrays(bundle / "golden.npz", arrays)
     reseal(bundle)
 
@@ -186,7 +188,7 @@ def spell_the_golden_scores(bundle: Path) -> None:
         (forget_the_machine, "no array 'audio/pump'"),
         (empty_the_golden_windows, r"golden audio of pump is float32 \(0, 2, 16000\)"),
         (double_the_golden_precision, "golden audio of pump is float64"),
-        (spell_the_golden_scores, "golden array 'score/pump' is <U"),
+        (spell_the_golden_scores, "it is no array of numbers as numpy writes it"),
     ],
 )
 def test_damage_is_found_and_named(

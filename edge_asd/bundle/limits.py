@@ -1,0 +1,25 @@
+"""How large the parts of a bundle may be; what is larger is refused before it is read.
+
+A bundle may come from anywhere, and its digests with it. No number in one of its files decides
+how much memory is taken: the files' real sizes do, and these limits.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ARRAYS_BYTES",
+    "BUNDLE_BYTES",
+    "FILE_BYTES",
+    "MANIFEST_BYTES",
+    "MANIFEST_VALUES",
+    "N_ARRAYS",
+    "N_FILES",
+]
+
+MANIFEST_BYTES = 4 * 2**20  # a bundle of two machines and four branches has 20 kB
+MANIFEST_VALUES = 200_000  # numbers, texts, lists and records in it
+N_FILES = 10_000
+FILE_BYTES = 2**31 - 1  # of one file; no ONNX file may be larger
+BUNDLE_BYTES = 2**32  # of all files
+N_ARRAYS = 10_000  # in one npz
+ARRAYS_BYTES = 2**29  # of all arrays in one npz, unpacked
