@@ -21,6 +21,7 @@ from edge_asd.outputs import Output
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
+from edge_asd.state.writer import StateWriter
 
 __all__ = ["simulated_monitor"]
 
@@ -57,7 +58,8 @@ def simulated_monitor(
 
     opened = open_again()
     prepare(opened.detector)
-    faults = FaultReporter(state.fault_file)
+    writer = stack.enter_context(closing(StateWriter(state.path)))
+    faults = FaultReporter(state.fault_file, writer.put)
     source = LiveSource(
         "hw:1",
         profile.capture,
@@ -77,6 +79,7 @@ def simulated_monitor(
         source=source,
         recorded=None,
         state=state,
+        writer=writer,
         faults=faults,
         board=StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=time.utc())),
         stop=stop,

@@ -23,12 +23,11 @@ from edge_asd.events.event import (
     NoticeEvent,
     utc_text,
 )
-from edge_asd.events.fault import Report
-from edge_asd.events.latch import FaultLatch
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.state.record import StateRecord
+from edge_asd.state.writer import Write
 
 if TYPE_CHECKING:
     from edge_asd.learn.opened_machine import OpenedMachine
@@ -92,7 +91,7 @@ class Bookkeeper(Watcher):
     ----------
     board : gets ``condition`` and ``since_enrolment`` of the status
     file : where they are kept; None: nowhere
-    report : is given the fault of a file that cannot be written
+    write : writes that file
     sample_rate_hz : of the windows
     kept : see :meth:`Enrolment.of`
     clock : seconds that never run backwards
@@ -104,7 +103,7 @@ class Bookkeeper(Watcher):
         board: StatusBoard,
         *,
         file: Path | None,
-        report: Report,
+        write: Write | None = None,
         sample_rate_hz: int,
         kept: Kept | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -118,7 +117,7 @@ class Bookkeeper(Watcher):
         self._saved_s = clock()
         self._judged_s = -math.inf
         self._heard_until_s = 0.0  # of the stream
-        self._disk = FaultLatch(report, "disk", subject="condition")
+        self._write = write
         self._accounts = (Accounts.load_or_set_aside(file) if file else None) or _begun(enrolment)
         self._take_up(enrolment)
 
@@ -239,14 +238,8 @@ class Bookkeeper(Watcher):
 
     def _save(self) -> None:
         self._saved_s = self._clock()
-        if self._file is None:
-            return
-        try:
-            self._accounts.save(self._file)
-        except OSError as error:
-            self._disk.update(True, f"cannot write {self._file}: {error.strerror}")
-        else:
-            self._disk.update(False, f"{self._file} is written again")
+        if self._file is not None and self._write is not None:
+            self._write(self._file, self._accounts.to_bytes())
 
 
 def _begun(enrolment: Enrolment) -> Accounts:

@@ -19,11 +19,10 @@ from edge_asd.drift.condition_index import NormalTail
 from edge_asd.drift.daily_sound import DailySound, Day, Today
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
-from edge_asd.events.fault import Report
-from edge_asd.events.latch import FaultLatch
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.profile import DriftSettings
+from edge_asd.state.writer import Write
 
 if TYPE_CHECKING:
     from edge_asd.learn.opened_machine import OpenedMachine
@@ -42,7 +41,7 @@ class Drift(Watcher):
     ----------
     normal : of the enrolment; None: the first whole day stands in for it
     file : where the days are kept; None: nowhere
-    report : is given the fault of a file that cannot be written
+    write : writes that file
     sample_rate_hz : of the windows
     scored_by : what gives the scores, say the bundle's name and what was learned; scores of
         something else cannot be compared
@@ -56,7 +55,7 @@ class Drift(Watcher):
         *,
         normal: NormalSummary | None,
         file: Path | None,
-        report: Report,
+        write: Write | None = None,
         sample_rate_hz: int,
         scored_by: str = "",
         tail: NormalTail | None = None,
@@ -68,7 +67,7 @@ class Drift(Watcher):
         self._tail = tail
         self._clock = clock
         self._saved_s = clock()
-        self._disk = FaultLatch(report, "disk", subject="daily")
+        self._write = write
         self._heard_until_s = 0.0  # of the stream
         self._sound = (DailySound.load_or_set_aside(file) if file else None) or DailySound(
             scored_by=scored_by, enrolled=normal
@@ -148,14 +147,8 @@ class Drift(Watcher):
 
     def _save(self) -> None:
         self._saved_s = self._clock()
-        if self._file is None:
-            return
-        try:
-            self._sound.save(self._file)
-        except OSError as error:
-            self._disk.update(True, f"cannot write {self._file}: {error.strerror}")
-        else:
-            self._disk.update(False, f"{self._file} is written again")
+        if self._file is not None and self._write is not None:
+            self._write(self._file, self._sound.to_bytes())
 
 
 def _notice(

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 _CLOCK_TICK = timedelta(milliseconds=1)  # as ids tell times apart
 
-_Call = Literal["on_block", "on_gap", "on_window", "on_learned", "on_event"]
+_Call = Literal["on_block", "on_gap", "on_window", "on_learned", "on_tick", "on_event"]
 
 
 class Dispatcher:

@@ -20,6 +20,7 @@ from edge_asd.events.fault import FaultChange, Figures
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import FaultStatus
 from edge_asd.state.record import StateRecord
+from edge_asd.state.writer import Write
 
 __all__ = ["FaultReporter", "fault_raised"]
 
@@ -50,10 +51,12 @@ class FaultReporter:
     Parameters
     ----------
     file : where faults are remembered; None: nowhere
+    write : writes that file
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, write: Write | None = None) -> None:
         self._file = file
+        self._write = write
         self._reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
         self._active: dict[str, FaultStatus] = {}
         self._began_s: dict[str, float] = {}  # in the stream; negative: before a restart
@@ -123,12 +126,8 @@ class FaultReporter:
         return [_cleared(at, change.key, change.detail, duration_s, change.figures)]
 
     def _save(self) -> None:
-        if self._file is None:
-            return
-        try:
-            SavedFaults(faults=self.status).save(self._file)
-        except OSError as error:
-            _log.debug("cannot remember faults in %s: %s", self._file, error.strerror)
+        if self._file is not None and self._write is not None:
+            self._write(self._file, SavedFaults(faults=self.status).to_bytes())
 
 
 def fault_raised(at: Moment, change: FaultChange) -> FaultRaisedEvent:

@@ -40,6 +40,10 @@ class Watcher:
         """Compare with what was learned on site from now on."""
         return ()
 
+    def on_tick(self, at: Moment) -> Iterable[Event]:
+        """Look at what is so now; called several times a second, also while nothing is heard."""
+        return ()
+
     def on_event(self, event: Event) -> None:
         """Hear what the outputs hear."""
 

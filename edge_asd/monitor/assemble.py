@@ -51,7 +51,9 @@ from edge_asd.scoring.stream import WIDEST_HOP_WINDOWS, ScoredStream
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.service.notify import ServiceNotifier
 from edge_asd.signal.quality import SignalQuality
+from edge_asd.state.disk_health import DiskWatcher
 from edge_asd.state.folder import StateFolder, folder_name
+from edge_asd.state.writer import StateWriter
 
 __all__ = ["Parts", "assemble"]
 
@@ -69,6 +71,7 @@ class Parts:
     source: Source
     recorded: datetime | None  # when a recording began; None: sound that happens now
     state: StateFolder | None  # None: nothing survives the process
+    writer: StateWriter | None  # of the files in `state`
     faults: FaultReporter
     board: StatusBoard
     stop: Stop
@@ -89,7 +92,8 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
     BundleError, StateError, ProfileError, OutputError
         When a part cannot be opened.
     """
-    profile, state = parts.profile, parts.state
+    profile, state, writer = parts.profile, parts.state, parts.writer
+    write = writer.put if writer else None
     detector, report = parts.opened.detector, parts.faults.report
     machine, rate_hz = detector.machine, detector.sample_rate_hz
     live = parts.recorded is None
@@ -106,6 +110,8 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         store.load() if store else None,
     )
     watchers = list(parts.watchers)
+    if writer:
+        watchers.append(DiskWatcher(report, "state", lambda: writer.problem))
     usable = None
     if profile.signal.checks:
         quality = SignalQuality(
@@ -123,7 +129,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
                 profile.drift,
                 normal=parts.opened.normal,
                 file=state.daily_file,
-                report=report,
+                write=write,
                 sample_rate_hz=rate_hz,
                 scored_by=parts.opened.scored_by,
                 tail=parts.opened.normal_tail,
@@ -140,7 +146,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
                 Enrolment.of(parts.opened, kept),
                 parts.board,
                 file=state.condition_file,
-                report=report,
+                write=write,
                 sample_rate_hz=rate_hz,
                 kept=kept,
             )

@@ -204,6 +204,7 @@ class Monitor:
     def _between_blocks(self) -> None:
         now = self.timeline.now()
         self._emit(self.alarm.tick(now))
+        self._emit(self.dispatcher.ask("on_tick", now))
         self._emit(self.faults.collect(now))
         self._keep_promise()
         while self.requests and (request := self.requests.poll()):

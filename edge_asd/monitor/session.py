@@ -30,6 +30,7 @@ from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.places import state_root
 from edge_asd.state.start_record import StartRecord
+from edge_asd.state.writer import StateWriter
 
 __all__ = ["Recording", "Session"]
 
@@ -71,16 +72,20 @@ class Session:
             if machine is None:
                 bundle = Bundle.open(self.bundle)
                 machine = bundle.resolve_machine(None)
-            folder = self._folder(machine)
+            folder, writer = self._folder(machine), None
             if folder is not None:
                 stack.enter_context(folder.lock())
-            if self.recording is not None or folder is None:
-                return self._listen(bundle or Bundle.open(self.bundle), machine, folder, stack)
-            record = StartRecord(folder.start_file, machine, lambda: datetime.now(UTC))
+                writer = stack.enter_context(closing(StateWriter(folder.path)))
+            if self.recording is not None or folder is None or writer is None:
+                bundle = bundle or Bundle.open(self.bundle)
+                return self._listen(bundle, machine, folder, writer, stack)
+            record = StartRecord(
+                folder.start_file, machine, lambda: datetime.now(UTC), write=writer.put
+            )
             try:
                 with ExitStack() as opened:  # ends before its outputs are opened again
                     bundle = bundle or Bundle.open(self.bundle)
-                    return self._listen(bundle, machine, folder, opened, record)
+                    return self._listen(bundle, machine, folder, writer, opened, record)
             except (EdgeAsdError, OSError) as error:
                 if not record.heard and (news := record.failed(one_line(error))):
                     self._tell(news, folder)
@@ -97,6 +102,7 @@ class Session:
         bundle: Bundle,
         machine: str,
         folder: StateFolder | None,
+        writer: StateWriter | None,
         stack: ExitStack,
         record: StartRecord | None = None,
     ) -> StoppedEvent:
@@ -110,7 +116,9 @@ class Session:
         )
         opened = open_it()
         recording, now = self.recording, datetime.now(UTC)
-        faults = FaultReporter(folder.fault_file if folder else None)
+        faults = FaultReporter(
+            folder.fault_file if folder else None, writer.put if writer else None
+        )
         board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=now))
         source = stack.enter_context(closing(self._source(opened.detector, faults.report)))
         watchers, outputs = standard_output(
@@ -131,6 +139,7 @@ class Session:
                 source=source,
                 recorded=recording.start if recording else None,
                 state=folder,
+                writer=writer,
                 faults=faults,
                 board=board,
                 stop=self.stop,

@@ -96,11 +96,15 @@ class StateRecord(BaseModel):
         OSError
             As the system does; the old file is then as it was.
         """
+        write_atomically(path, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file."""
         text = json.dumps(
             self.model_dump(mode="json"), ensure_ascii=False, allow_nan=False, indent=self.indent
         )
         # "replace", because a path or a name may hold bytes that are no text.
-        write_atomically(path, f"{text}\n".encode(errors="replace"))
+        return f"{text}\n".encode(errors="replace")
 
 
 def first_problem(error: ValidationError) -> str:

@@ -7,7 +7,6 @@ cut or a crash from one after a clean end.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,13 +21,12 @@ from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.state.record import StateRecord, UtcTime
+from edge_asd.state.writer import Write
 
 __all__ = ["StartRecord"]
 
 _ALIVE_EVERY_S = 300.0  # a write to a card that wears out
 _AGAIN_AFTER = timedelta(hours=6)  # until what goes on is reported again
-
-_log = logging.getLogger(__name__)
 
 
 class SavedStarts(StateRecord):
@@ -50,14 +48,18 @@ class StartRecord(Watcher):
     Parameters
     ----------
     utc : the time of day
+    write : writes the record
 
     Attributes
     ----------
     heard : whether any sound came in this run
     """
 
-    def __init__(self, path: Path, machine: str, utc: Callable[[], datetime]) -> None:
+    def __init__(
+        self, path: Path, machine: str, utc: Callable[[], datetime], *, write: Write
+    ) -> None:
         self._path = path
+        self._write = write
         self._machine = machine
         self._utc = utc
         self._before = SavedStarts.load_or_set_aside(path) or SavedStarts()
@@ -125,7 +127,4 @@ class StartRecord(Watcher):
 
     def _save(self, **news: Any) -> None:
         self._saved = self._saved.model_copy(update=news)
-        try:
-            self._saved.save(self._path)
-        except OSError as error:
-            _log.warning("cannot note the start in %s: %s", self._path, error.strerror)
+        self._write(self._path, self._saved.to_bytes())

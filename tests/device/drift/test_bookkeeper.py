@@ -20,6 +20,7 @@ from edge_asd.events.moment import Moment
 from edge_asd.events.status import StatusBoard
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import ScoredWindow
+from edge_asd.state.atomic import write_atomically
 
 RATE_HZ = 100
 WINDOW_S = 10.0
@@ -43,7 +44,7 @@ class Listening:
             enrolment,
             self.board,
             file=file,
-            report=lambda change: None,
+            write=write_atomically,
             sample_rate_hz=RATE_HZ,
         )
         self.seconds = 0.0

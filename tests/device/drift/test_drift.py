@@ -1,4 +1,4 @@
-"""A notice says that normal has moved, once, with figures; nothing that fails stops it."""
+"""A notice says that normal has moved, once, with figures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device.small_disk import fill, small_disk
 
 from edge_asd.drift.drift import Drift, NormalSummary
 from edge_asd.events.event import Event, NoticeEvent
-from edge_asd.events.fault import FaultChange
 from edge_asd.events.moment import Moment
 from edge_asd.profile import DriftSettings
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import ScoredWindow
+from edge_asd.state.atomic import write_atomically
 
 RATE_HZ = 100
 WINDOW_S = 10
@@ -71,10 +70,6 @@ class Machine:
         return [event for event in self.events if isinstance(event, NoticeEvent)]
 
 
-def ignore(change: FaultChange) -> None:
-    """Nobody hears of it."""
-
-
 def drift(
     file: Path | None = None,
     *,
@@ -84,7 +79,7 @@ def drift(
     **more,
 ) -> Drift:
     settings = DriftSettings(notice_after_days=days, min_hours=min_hours)
-    facts: dict[str, Any] = {"report": ignore, "sample_rate_hz": RATE_HZ} | more
+    facts: dict[str, Any] = {"write": write_atomically, "sample_rate_hz": RATE_HZ} | more
     return Drift(settings, normal=normal, file=file, **facts)
 
 
@@ -352,37 +347,3 @@ def test_the_file_stays_small_over_a_year(tmp_path: Path) -> None:
 
     assert file.stat().st_size < 64_000
     assert len(json.loads(file.read_text())["days"]) == 90
-
-
-def test_a_full_disk_stops_nothing_and_is_reported_once(tmp_path: Path) -> None:
-    heard: list[FaultChange] = []
-    now = [0.0]
-    with small_disk(tmp_path) as disk:
-        watched = drift(disk / "daily.json", report=heard.append, clock=lambda: now[0])
-        machine = Machine(watched)
-        filler = fill(disk)
-
-        for _ in range(3):
-            now[0] += 1000.0
-            machine.run(9, score=1.6)
-        full = [(change.key, change.active) for change in heard]
-        filler.unlink()
-        now[0] += 1000.0
-        machine.run(1, score=1.6)
-        written = json.loads((disk / "daily.json").read_text())
-
-    assert full == [("disk:daily", True)]
-    assert [change.active for change in heard] == [True, False]
-    assert len(machine.notices) == 1
-    assert written["today"]["windows"]
-
-
-def test_a_folder_that_is_missing_stops_nothing(tmp_path: Path) -> None:
-    heard: list[FaultChange] = []
-    machine = Machine(drift(tmp_path / "gone" / "daily.json", report=heard.append))
-
-    machine.run(25, score=1.6)
-    machine.drift.close()
-
-    assert len(machine.notices) == 1
-    assert [change.key for change in heard] == ["disk:daily"]

@@ -11,6 +11,7 @@ import pytest
 
 from edge_asd.events.event import Event, FaultClearedEvent, NoticeEvent
 from edge_asd.events.moment import Moment
+from edge_asd.state.atomic import write_atomically
 from edge_asd.state.start_record import StartRecord
 
 BEGIN = datetime(2026, 11, 22, 3, tzinfo=UTC)
@@ -20,7 +21,8 @@ SILENCE = np.zeros((2, 10), np.float32)
 def begin(path: Path, after_s: float) -> tuple[StartRecord, Moment]:
     """A start so many seconds after the first."""
     now = BEGIN + timedelta(seconds=after_s)
-    return StartRecord(path / "start.json", "pump", lambda: now), Moment(now, 1.0, "pump")
+    record = StartRecord(path / "start.json", "pump", lambda: now, write=write_atomically)
+    return record, Moment(now, 1.0, "pump")
 
 
 def hear(path: Path, after_s: float, *, clean: bool = False) -> list[Event]:
