@@ -95,7 +95,16 @@ class OutputError(EdgeAsdError):
 
 
 class EventRefusedError(OutputError):
-    """The output will never take this event; the next one it may."""
+    """The output will never take this event; the next one it may.
+
+    Parameters
+    ----------
+    patience_s : the event is given up only when it has been refused for so long
+    """
+
+    def __init__(self, message: str, *, patience_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.patience_s = patience_s
 
 
 def one_line(error: BaseException) -> str:

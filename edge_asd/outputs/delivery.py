@@ -122,7 +122,7 @@ class Delivery:
         self._n_durable = len(self._waiting)
         self._sent = self._dropped = self._lost = 0
         self._behind = False  # an attempt failed, and durable events still wait
-        self._refused = ("", 0)  # id of the event that was refused last, and how often
+        self._refused = ("", 0, 0.0)  # id of the event refused last, how often, since when
         self._resume_at_s = 0.0  # no attempt before
         self._mend_at_s = -math.inf  # the journal is not mended before
         self._closing_at_s: float | None = None  # no attempt after
@@ -277,7 +277,7 @@ class Delivery:
                 return
             if failure is None:
                 self._on_delivery(envelope)
-            elif isinstance(failure, EventRefusedError) and self._refused_too_often(envelope):
+            elif isinstance(failure, EventRefusedError) and self._for_good(envelope, failure):
                 self._on_refusal(envelope, failure)
             else:
                 self._on_failure(envelope, failure)
@@ -287,11 +287,14 @@ class Delivery:
         self._finish(envelope)
         self._health.delivered(durable=envelope.durable, waiting=self._n_durable)
 
-    def _refused_too_often(self, envelope: Envelope) -> bool:
-        event_id, refusals = self._refused
-        refusals = refusals + 1 if event_id == envelope.id else 1
-        self._refused = (envelope.id, refusals)
-        return refusals >= self._attempts
+    def _for_good(self, envelope: Envelope, refusal: EventRefusedError) -> bool:
+        """Note a refusal; return whether the event is to be given up."""
+        event_id, refusals, since_s = self._refused
+        now_s = self._clock()
+        if event_id != envelope.id:
+            refusals, since_s = 0, now_s
+        self._refused = (envelope.id, refusals + 1, since_s)
+        return refusals + 1 >= self._attempts and now_s - since_s >= refusal.patience_s
 
     def _on_refusal(self, envelope: Envelope, failure: OutputError) -> None:
         _log.warning("event %s is given up: %s", envelope.id, failure)

@@ -3,7 +3,7 @@
 Headers: ``Content-Type: application/json``, ``User-Agent: edge-asd/<version>``,
 ``Idempotency-Key: <id of the event>``, by which the server can drop a repeat, and
 ``Authorization: Bearer <token>`` where the profile names one. Whatever stands in the
-address may be secret, so messages name the scheme and the host alone.
+address may be secret, so messages name the scheme, the host and the port alone.
 
 ============================  ==========================================================
 Answer                        What follows
@@ -12,22 +12,27 @@ Answer                        What follows
 408, 425, 429, 5xx, none      tried again; ``Retry-After`` in seconds is obeyed
 401, 403, 407                 tried again: the token is wrong, not the event
 3xx                           tried again, never followed: a token is for one server
+404, 410                      tried again for a day, then given up: what takes the events
+                              may be about to start
 other 4xx                     refused: given up after some attempts
 ============================  ==========================================================
+
+Messages quote the answer, without what it repeats of the address.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from difflib import get_close_matches
 from http.client import HTTPConnection, HTTPException, responses
 from typing import Annotated, ClassVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 from pydantic import Field
 
@@ -44,7 +49,11 @@ __all__ = ["WebhookSettings", "WebhookTransport"]
 _PORTS = {"http": 80, "https": 443}
 # About the server or the token, not about the event.
 _RETRIED = frozenset({401, 403, 407, 408, 425, 429})
+# A server that starts, or is replaced, may answer so until all of it is there.
+_REFUSED_FOR_S: Mapping[int, float] = {404: 86_400.0, 410: 86_400.0}
 _MAX_ANSWER_BYTES = 65_536
+_MAX_QUOTED_CHARS = 200
+_LEAST_SECRET_CHARS = 3  # shorter parts of an address are none, and occur in any text
 
 
 class WebhookSettings(OutputSection):
@@ -124,7 +133,9 @@ class WebhookTransport:
 
     def __init__(self, url: str, *, token: str = "", timeout_s: float = 10.0) -> None:
         self._scheme, self._host, self._port, self._target = _parts(url)
-        self._place = f"{self._scheme}://{self._host}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._place = f"{self._scheme}://{host}:{self._port}"
+        self._secrets = _secrets(self._target, token)
         self._timeout_s = timeout_s
         self._tls = ssl.create_default_context() if self._scheme == "https" else None
         self._headers = {
@@ -148,7 +159,7 @@ class WebhookTransport:
         """
         deadline_s = time.monotonic() + self._timeout_s
         try:
-            status, retry_after = self._post(envelope, deadline_s)
+            status, retry_after, said = self._post(envelope, deadline_s)
         except (OSError, HTTPException) as error:
             if isinstance(error, TimeoutError) or time.monotonic() >= deadline_s:
                 said = f"{self._place} did not answer in {self._timeout_s:g} s"
@@ -157,13 +168,13 @@ class WebhookTransport:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise OutputError(f"cannot reach {self._place}: {reason}") from None
         if not 200 <= status < 300:
-            raise self._complaint(status, retry_after)
+            raise self._complaint(status, retry_after, said)
 
     def close(self) -> None:
         """Do nothing: no connection outlives its event."""
 
-    def _post(self, envelope: Envelope, deadline_s: float) -> tuple[int, str]:
-        """Return the status and the Retry-After header of the answer."""
+    def _post(self, envelope: Envelope, deadline_s: float) -> tuple[int, str, bytes]:
+        """Return the answer: its status, its Retry-After header, its content."""
         key = quote(envelope.id, safe="", errors="replace")
         headers = self._headers | {"Idempotency-Key": key}
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
@@ -174,9 +185,10 @@ class WebhookTransport:
                     connection.sock.do_handshake()
                 connection.request("POST", self._target, envelope.payload, headers)
                 answer = connection.getresponse()
+                said = b""
                 with suppress(OSError, HTTPException):  # the verdict is in the status already
-                    answer.read(_MAX_ANSWER_BYTES)  # so that the server can finish in peace
-        return answer.status, answer.headers.get("Retry-After", "")
+                    said = answer.read(_MAX_ANSWER_BYTES)  # so that the server can finish in peace
+        return answer.status, answer.headers.get("Retry-After", ""), said
 
     def _connected(self) -> socket.socket:
         plain = socket.create_connection((self._host, self._port), self._timeout_s)
@@ -186,14 +198,17 @@ class WebhookTransport:
             plain, server_hostname=self._host, do_handshake_on_connect=False
         )
 
-    def _complaint(self, status: int, retry_after: str) -> OutputError:
-        said = f"{self._place} answered {status} {responses.get(status, '')}".rstrip()
+    def _complaint(self, status: int, retry_after: str, said: bytes) -> OutputError:
+        answer = f"{self._place} answered {status} {responses.get(status, '')}".rstrip()
+        if quoted := _quoted(said, self._secrets):
+            answer = f"{answer} ({quoted})"
         if 300 <= status < 400:
-            return OutputError(f"{said}; put the address that it redirects to into the profile")
+            return OutputError(f"{answer}; put the address that it redirects to into the profile")
         if 400 <= status < 500 and status not in _RETRIED:
-            return EventRefusedError(f"{said} to an event")
+            patience_s = _REFUSED_FOR_S.get(status, 0.0)
+            return EventRefusedError(f"{answer} to an event", patience_s=patience_s)
         seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
-        return OutputError(said, retry_after_s=seconds)
+        return OutputError(answer, retry_after_s=seconds)
 
 
 @contextmanager
@@ -230,3 +245,19 @@ def _parts(url: str) -> tuple[str, str, int, str]:
         )
     query = f"?{parts.query}" if parts.query else ""
     return parts.scheme, host, port or _PORTS[parts.scheme], f"{parts.path or '/'}{query}"
+
+
+def _secrets(target: str, token: str) -> list[str]:
+    """What an answer may repeat of a request and nobody else may read, the longest first."""
+    parts = re.split(r"[/?&=;]", target)
+    known = {*parts, *map(unquote, parts), *map(unquote_plus, parts), token}
+    return sorted((part for part in known if len(part) >= _LEAST_SECRET_CHARS), key=len)[::-1]
+
+
+def _quoted(said: bytes, secrets: Iterable[str]) -> str:
+    """Return the beginning of an answer as one line of text without tags and secrets."""
+    text = " ".join(re.sub(r"<[^>]*>", " ", said.decode(errors="replace")).split())
+    for secret in secrets:
+        text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
+    text = "".join(character for character in text if character.isprintable())
+    return text if len(text) <= _MAX_QUOTED_CHARS else f"{text[:_MAX_QUOTED_CHARS]}..."

@@ -121,7 +121,9 @@ def test_what_a_busy_server_asks_for_is_passed_on(said: str, seconds: float) -> 
 def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any) -> None:
     with web_server(behaviour) as server:
         begin_s = time.monotonic()
-        with pytest.raises(OutputError, match=r"^http://127\.0\.0\.1 did not answer in 0\.5 s$"):
+        with pytest.raises(
+            OutputError, match=r"^http://127\.0\.0\.1:\d+ did not answer in 0\.5 s$"
+        ):
             WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(Envelope.of(a_notice(1)))
 
     assert time.monotonic() - begin_s < 60
@@ -131,7 +133,7 @@ def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any)
 def test_a_connection_that_breaks_is_a_failure_to_be_tried_again(behaviour: Any) -> None:
     with (
         web_server(behaviour) as server,
-        pytest.raises(OutputError, match=r"cannot reach http://127\.0\.0\.1: \w+") as seen,
+        pytest.raises(OutputError, match=r"cannot reach http://127\.0\.0\.1:\d+: \w+") as seen,
     ):
         WebhookTransport(server.url).send(Envelope.of(a_notice(1)))
 
@@ -183,7 +185,7 @@ def test_after_any_failure_every_event_arrives_once_and_in_order(behaviour: Any)
 
 
 def test_an_event_that_the_server_never_wants_does_not_stop_the_others() -> None:
-    with web_server(*[answers(404)] * 3) as server:
+    with web_server(*[answers(422)] * 3) as server:
         with delivered_to(server.url, attempts=3) as output:
             output.emit(a_notice(1))
             output.emit(a_notice(2))
@@ -191,6 +193,52 @@ def test_an_event_that_the_server_never_wants_does_not_stop_the_others() -> None
 
         assert server.taken == ids(2)
         assert output.counters() == {"sent": 1, "dropped": 1, "lost": 1, "waiting": 0}
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_server_that_is_being_replaced_costs_no_event(status: int) -> None:
+    with web_server(*[answers(status)] * 20) as server:
+        with delivered_to(server.url) as output:
+            output.emit(a_notice(1))
+            output.emit(a_notice(2))
+            wait_until(lambda: len(server.taken) == 2)
+
+        assert server.taken == ids(1, 2)
+
+
+def test_an_event_that_nobody_wanted_for_a_day_is_given_up() -> None:
+    now_s = [0.0]
+    with web_server(*[answers(404)] * 1000) as server:
+        with delivered_to(server.url, clock=lambda: now_s[0], pause_s=0.0) as output:
+            output.emit(a_notice(1))
+            wait_until(lambda: len(server.requests) > 5)
+            now_s[0] = 86_399.0
+            seen = len(server.requests)
+            wait_until(lambda: len(server.requests) > seen + 2)
+            assert output.counters()["lost"] == 0
+
+            now_s[0] = 86_401.0
+            wait_until(lambda: output.counters()["lost"] == 1)
+
+
+def test_what_the_server_says_is_told_without_the_secrets_that_it_repeats() -> None:
+    def says_where(handler: Handler) -> None:
+        said = b"<h1>Cannot POST</h1>\n/hook/PA%2055\x1b[0m ?key=s3cr (t0ken, pa 55)" + b"." * 300
+        handler.send_response(409)
+        handler.send_header("Content-Length", str(len(said)))
+        handler.end_headers()
+        handler.wfile.write(said)
+
+    with web_server(says_where) as server, pytest.raises(EventRefusedError) as seen:
+        transport = WebhookTransport(f"{server.url}/pa%2055?key=s3cr", token="t0ken")
+        transport.send(Envelope.of(a_notice(1)))
+
+    port = server.server_port
+    assert str(seen.value).startswith(
+        f"http://127.0.0.1:{port} answered 409 Conflict (Cannot POST /***/***[0m"
+        " ?***=*** (***, ***)...."
+    )
+    assert len(str(seen.value)) < 300
 
 
 def test_while_the_server_is_away_nothing_is_lost_repeated_or_delayed(tmp_path: Path) -> None:
@@ -214,7 +262,7 @@ def test_while_the_server_is_away_nothing_is_lost_repeated_or_delayed(tmp_path: 
         ("output:webhook", True),
         ("output:webhook", False),
     ]
-    assert news[0].detail == "cannot reach http://127.0.0.1: Connection refused"
+    assert news[0].detail == f"cannot reach http://127.0.0.1:{port}: Connection refused"
     assert news[1].figures == {"delivered_late": 50}
 
 
@@ -355,7 +403,7 @@ def test_neither_address_nor_token_appears_in_logs_errors_or_faults(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     news: list[FaultChange] = []
-    script = [answers(500), hangs, resets, talks_nonsense, *[answers(404)] * 3]
+    script = [answers(500), hangs, resets, talks_nonsense, *[answers(422)] * 3]
     with web_server(*script) as server:
         transport = WebhookTransport(f"{server.url}/pa55", token="t0ken", timeout_s=TIMEOUT_S)
         output = Delivery(transport, report=news.append, spool=None, pause_s=0.01)
