@@ -159,7 +159,7 @@ class WebhookTransport:
         """
         deadline_s = time.monotonic() + self._timeout_s
         try:
-            status, retry_after, said = self._post(envelope, deadline_s)
+            status, retry_after, content = self._post(envelope, deadline_s)
         except (OSError, HTTPException) as error:
             if isinstance(error, TimeoutError) or time.monotonic() >= deadline_s:
                 said = f"{self._place} did not answer in {self._timeout_s:g} s"
@@ -168,7 +168,7 @@ class WebhookTransport:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise OutputError(f"cannot reach {self._place}: {reason}") from None
         if not 200 <= status < 300:
-            raise self._complaint(status, retry_after, said)
+            raise self._complaint(status, retry_after, content)
 
     def close(self) -> None:
         """Do nothing: no connection outlives its event."""

@@ -1,4 +1,4 @@
-"""A real web server that behaves as badly as the test asks for."""
+"""A real web server that behaves as badly as the test asks for, and deliveries to it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from edge_asd.events.fault import FaultChange
+from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.webhook import WebhookTransport
 
 Behaviour = Callable[["Handler"], None]
 
@@ -67,6 +71,19 @@ def web_server(*script: Behaviour, port: int = 0) -> Iterator[WebServer]:
             server.released.set()
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def delivered_to(
+    url: str, news: list[FaultChange] | None = None, *, timeout_s: float = 30.0, **options: Any
+) -> Iterator[Delivery]:
+    settings: dict[str, Any] = {"spool": None, "pause_s": 0.002, "max_pause_s": 0.01} | options
+    transport = WebhookTransport(url, timeout_s=timeout_s)
+    output = Delivery(transport, report=(news if news is not None else []).append, **settings)
+    try:
+        yield output
+    finally:
+        output.close(1.0)
 
 
 def answers(status: int, **headers: str) -> Behaviour:

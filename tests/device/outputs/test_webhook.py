@@ -12,8 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from device.web_server import (
     answers,
     answers_200_but_drips_its_body,
     answers_200_but_hangs_up_in_its_body,
+    delivered_to,
     drips,
     hangs,
     hangs_up_in_the_middle_of_the_event,
@@ -47,19 +47,6 @@ TIMEOUT_S = 0.5
 
 def ids(*numbers: int) -> list[str]:
     return [a_notice(number).id for number in numbers]
-
-
-@contextmanager
-def delivered_to(
-    url: str, news: list[FaultChange] | None = None, *, timeout_s: float = 30.0, **options: Any
-) -> Iterator[Delivery]:
-    settings: dict[str, Any] = {"spool": None, "pause_s": 0.002, "max_pause_s": 0.01} | options
-    transport = WebhookTransport(url, timeout_s=timeout_s)
-    output = Delivery(transport, report=(news if news is not None else []).append, **settings)
-    try:
-        yield output
-    finally:
-        output.close(1.0)
 
 
 def test_an_event_is_posted_with_its_id_and_the_token() -> None:
@@ -121,9 +108,7 @@ def test_what_a_busy_server_asks_for_is_passed_on(said: str, seconds: float) -> 
 def test_a_server_that_never_finishes_its_answer_is_left_in_time(behaviour: Any) -> None:
     with web_server(behaviour) as server:
         begin_s = time.monotonic()
-        with pytest.raises(
-            OutputError, match=r"^http://127\.0\.0\.1:\d+ did not answer in 0\.5 s$"
-        ):
+        with pytest.raises(OutputError, match=r"127\.0\.0\.1:\d+ did not answer in 0\.5 s$"):
             WebhookTransport(server.url, timeout_s=TIMEOUT_S).send(Envelope.of(a_notice(1)))
 
     assert time.monotonic() - begin_s < 60
@@ -193,52 +178,6 @@ def test_an_event_that_the_server_never_wants_does_not_stop_the_others() -> None
 
         assert server.taken == ids(2)
         assert output.counters() == {"sent": 1, "dropped": 1, "lost": 1, "waiting": 0}
-
-
-@pytest.mark.parametrize("status", [404, 410])
-def test_a_server_that_is_being_replaced_costs_no_event(status: int) -> None:
-    with web_server(*[answers(status)] * 20) as server:
-        with delivered_to(server.url) as output:
-            output.emit(a_notice(1))
-            output.emit(a_notice(2))
-            wait_until(lambda: len(server.taken) == 2)
-
-        assert server.taken == ids(1, 2)
-
-
-def test_an_event_that_nobody_wanted_for_a_day_is_given_up() -> None:
-    now_s = [0.0]
-    with web_server(*[answers(404)] * 1000) as server:
-        with delivered_to(server.url, clock=lambda: now_s[0], pause_s=0.0) as output:
-            output.emit(a_notice(1))
-            wait_until(lambda: len(server.requests) > 5)
-            now_s[0] = 86_399.0
-            seen = len(server.requests)
-            wait_until(lambda: len(server.requests) > seen + 2)
-            assert output.counters()["lost"] == 0
-
-            now_s[0] = 86_401.0
-            wait_until(lambda: output.counters()["lost"] == 1)
-
-
-def test_what_the_server_says_is_told_without_the_secrets_that_it_repeats() -> None:
-    def says_where(handler: Handler) -> None:
-        said = b"<h1>Cannot POST</h1>\n/hook/PA%2055\x1b[0m ?key=s3cr (t0ken, pa 55)" + b"." * 300
-        handler.send_response(409)
-        handler.send_header("Content-Length", str(len(said)))
-        handler.end_headers()
-        handler.wfile.write(said)
-
-    with web_server(says_where) as server, pytest.raises(EventRefusedError) as seen:
-        transport = WebhookTransport(f"{server.url}/pa%2055?key=s3cr", token="t0ken")
-        transport.send(Envelope.of(a_notice(1)))
-
-    port = server.server_port
-    assert str(seen.value).startswith(
-        f"http://127.0.0.1:{port} answered 409 Conflict (Cannot POST /***/***[0m"
-        " ?***=*** (***, ***)...."
-    )
-    assert len(str(seen.value)) < 300
 
 
 def test_while_the_server_is_away_nothing_is_lost_repeated_or_delayed(tmp_path: Path) -> None:
