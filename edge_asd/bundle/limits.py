@@ -10,10 +10,12 @@ __all__ = [
     "ARRAYS_BYTES",
     "BUNDLE_BYTES",
     "FILE_BYTES",
+    "GRAPH_FIELDS",
     "MANIFEST_BYTES",
     "MANIFEST_VALUES",
     "N_ARRAYS",
     "N_FILES",
+    "TENSOR_DIMENSION",
 ]
 
 MANIFEST_BYTES = 4 * 2**20  # a bundle of two machines and four branches has 20 kB
@@ -23,3 +25,7 @@ FILE_BYTES = 2**31 - 1  # of one file; no ONNX file may be larger
 BUNDLE_BYTES = 2**32  # of all files
 N_ARRAYS = 10_000  # in one npz
 ARRAYS_BYTES = 2**29  # of all arrays in one npz, unpacked
+GRAPH_FIELDS = (
+    500_000  # numbers, names, nodes and weights in an ONNX file; three layers of BEATs have 8,000
+)
+TENSOR_DIMENSION = 2**31 - 1

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.errors import BundleError
+from edge_asd.scoring.graph_file import require_known_graph
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -26,9 +27,11 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     Raises
     ------
     BundleError
-        When ONNX Runtime cannot load the file.
+        When the file is not as export writes it, or ONNX Runtime cannot load it.
     """
     import onnxruntime as ort
+
+    require_known_graph(path)
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads

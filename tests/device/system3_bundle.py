@@ -66,7 +66,7 @@ def _save_fkie(path: Path) -> None:
     save_graph(
         path,
         [
-            helper.make_node("Abs", ["bands"], ["loudness"]),
+            helper.make_node("Relu", ["bands"], ["loudness"]),
             helper.make_node("ReduceMean", ["loudness"], ["mean"], axes=[2], keepdims=0),
             helper.make_node("MatMul", ["mean", "weights"], ["of_bands"]),
             helper.make_node("MatMul", ["spectrum", "lines"], ["of_channels"]),

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from edge_asd.bundle.manifest import EncoderSpec, ExtractorSpec, FeatureSpec
+from edge_asd.scoring.graph_file import OPSET
 from edge_asd_export.training.learner import TrainableExtractor
 
-__all__ = ["OPSET", "write_extractor"]
-
-OPSET = 17  # understood by every ONNX Runtime the device package accepts
+__all__ = ["write_extractor"]
 
 
 def write_extractor(

@@ -12,8 +12,9 @@ import torch
 from edge_asd.bundle.bundle import open_extractors
 from edge_asd.bundle.manifest import ExtractorSpec
 from edge_asd.scoring.extractor import Extractor
+from edge_asd.scoring.graph_file import OPSET
 from edge_asd_export.bundling.encoder_choice import spread_over
-from edge_asd_export.bundling.onnx_graphs import OPSET, write_extractor
+from edge_asd_export.bundling.onnx_graphs import write_extractor
 from edge_asd_export.bundling.quantize import TARGETS, n_quantized_weights, quantize_encoder
 from edge_asd_export.extractors.fkie.learner import FkieLearner, FkieSettings
 from edge_asd_export.training.learner import Task, TrainableExtractor
