@@ -15,9 +15,8 @@ from places import ROOT
 from edge_asd.events import event as events
 from edge_asd.events.event import Event, Notice, WindowEvent
 from edge_asd.events.fault import FAULTS
-from edge_asd.events.status import Status
+from edge_asd.events.status import MACHINE_STATES, Status
 from edge_asd.explain.explanation import Explanation
-from edge_asd.outputs.health import ALARM_STATES
 from edge_asd.outputs.metrics import Metrics
 
 GUIDE = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
@@ -77,7 +76,7 @@ def test_the_guide_explains_no_other_notice() -> None:
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(get_args(Notice))
 
 
-@pytest.mark.parametrize("state", ALARM_STATES)
+@pytest.mark.parametrize("state", MACHINE_STATES)
 def test_the_guide_explains_every_state_of_an_alarm(state: str) -> None:
     assert row_of(GUIDE, state)
 

@@ -30,7 +30,6 @@ _STATE_STYLES = {
     "commissioning": "cyan",
 }
 _EXPLANATION_CHARACTERS = 1000
-_UNKNOWN_WHEN_DEAF = ("normal", "warning", "cleared")
 
 
 def alarms(
@@ -184,13 +183,10 @@ def _ended(record: dict[str, Any]) -> str:
 
 
 def _state(report: MonitorReport) -> Text:
-    """Return what is known of the machine: what a deaf monitor calls normal is not."""
     from rich.text import Text
 
-    state = _plain(report.status.get("state"))
-    if not state or (report.status.get("deaf") and state in _UNKNOWN_WHEN_DEAF):
-        return Text("unknown", "bold red")
-    return Text(state, _STATE_STYLES.get(state, ""))
+    state = _plain(report.status.get("state")) or "unknown"
+    return Text(state, _STATE_STYLES.get(state, "bold red"))
 
 
 def _monitor(report: MonitorReport) -> Text:
@@ -201,8 +197,16 @@ def _monitor(report: MonitorReport) -> Text:
     if not report.status:
         return Text(_plain(report.trouble), "bold red")
     if report.status.get("deaf"):
-        return Text(f"DEAF ({_plain(report.status.get('capture'))})", "bold red")
+        return Text(f"DEAF ({_plain(_why_deaf(report.status))})", "bold red")
     return Text("hears") if report.status.get("healthy") else Text("impaired", "yellow")
+
+
+def _why_deaf(status: dict[str, Any]) -> object:
+    if status.get("capture") not in ("healthy", "degraded"):
+        return status.get("capture")
+    if any(fault.get("severity") == "deaf" for fault in status.get("faults", ())):
+        return "see its faults"
+    return "no score yet" if status.get("score_age_s") is None else "no scores"
 
 
 def _plain(value: object, most_characters: int = 200) -> str:

@@ -12,7 +12,6 @@ from edge_asd.control.control_socket import Request
 from edge_asd.errors import ControlError, EdgeAsdError, one_line
 from edge_asd.events.event import Event, utc_text
 from edge_asd.events.moment import Moment
-from edge_asd.events.status import Status
 
 __all__ = ["Requests", "serve"]
 
@@ -29,13 +28,14 @@ def serve(
     request: Request,
     reporter: AlarmReporter,
     now: Moment,
-    status: Callable[[], Status],
+    status: Callable[[], dict[str, Any]],
     take_over: Callable[[], Event],
 ) -> list[Event]:
     """Answer one request; return what happened because of it.
 
     Parameters
     ----------
+    status : how the monitor is, :meth:`edge_asd.events.status.Status.to_dict`
     take_over : judges by what was learned since the start
     """
     reply: dict[str, Any] = {}
@@ -43,7 +43,7 @@ def serve(
     try:
         match request.command:
             case "status":
-                reply = {"status": status().to_dict()}
+                reply = {"status": status()}
             case "ack":
                 event = reporter.acknowledge(now, _text(request, "note"))
                 reply = {"alarm_id": event.alarm_id}

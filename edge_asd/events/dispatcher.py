@@ -103,12 +103,12 @@ class Dispatcher:
         """Report a call of a part that fails, and that all its calls work again."""
         try:
             yield
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # no part may end the monitor
             self._failed(fault, name, call, error)
         else:
             self._works(fault, name, call)
 
-    def _failed(self, fault: str, name: str, call: str, error: Exception) -> None:
+    def _failed(self, fault: str, name: str, call: str, error: BaseException) -> None:
         failing = self._failing.setdefault(name, set())
         expected = isinstance(error, OutputError)
         if not expected and call not in failing:

@@ -38,6 +38,7 @@ __all__ = [
     "WindowEvent",
     "compact_utc",
     "plain",
+    "strict_json",
     "utc_text",
 ]
 
@@ -76,7 +77,7 @@ class Event(Moment):
 
     def to_json(self) -> str:
         """One line of strict JSON."""
-        return json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False)
+        return strict_json(self.to_dict())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +248,11 @@ def compact_utc(time: datetime) -> str:
     """``20261122T083005000Z``: sorts by time and fits into a file name."""
     utc = time.astimezone(UTC)
     return f"{utc:%Y%m%dT%H%M%S}{utc.microsecond // 1000:03d}Z"
+
+
+def strict_json(content: dict[str, Any]) -> str:
+    """One line of JSON that every parser accepts."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import queue
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -96,15 +97,23 @@ class FaultReporter:
 
     def settle(self, at: Moment, heard_s: float) -> list[Event]:
         """Count sound that came; return what is over since the restart, once that is clear."""
-        if not self._carried:
-            return []
         self._heard_s += heard_s
-        if self._heard_s < _SETTLED_S:
+        if not self._carried or self._heard_s < _SETTLED_S:
             return []
-        over, self._carried = self._carried, {}
+        return self._over(at, self._carried, "it did not come back after the restart")
+
+    def scored(self, at: Moment) -> list[Event]:
+        """Note that a window was scored: what made the monitor deaf before the restart is over."""
+        deaf = {key: old for key, old in self._carried.items() if old.severity == "deaf"}
+        return self._over(at, deaf, "sound is scored again after the restart")
+
+    def _over(self, at: Moment, faults: Mapping[str, FaultStatus], detail: str) -> list[Event]:
+        """End faults from before the restart."""
+        if not faults:
+            return []
+        self._carried = {key: old for key, old in self._carried.items() if key not in faults}
         self._save()
-        detail = "it did not come back after the restart"
-        return [_cleared(at, key, detail, _lasted_s(old, at), {}) for key, old in over.items()]
+        return [_cleared(at, key, detail, _lasted_s(old, at), {}) for key, old in faults.items()]
 
     def _began(self, change: FaultChange, at: Moment) -> list[Event]:
         _log.warning("%s: %s", change.fault.meaning, change.detail)

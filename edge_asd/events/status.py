@@ -1,4 +1,8 @@
-"""How the monitor is right now: what health, metrics, ``alarms`` and the watchdog read."""
+"""How the monitor is right now, and what may be said of its machine: what every output reads.
+
+A :class:`Status` says how the monitor was when it was made. What it means depends on the time at
+which it is read: a monitor that hangs leaves a status in which everything is well.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,20 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from edge_asd.events.event import FaultRaisedEvent, utc_text
+from edge_asd.events.event import FaultRaisedEvent, plain, utc_text
 
-__all__ = ["FaultStatus", "Status", "StatusBoard"]
+__all__ = ["MACHINE_STATES", "FaultStatus", "Status", "StatusBoard"]
 
+# A monitor renews its status with every block of audio, and while none arrives several times
+# a second; the slowest window takes seconds.
+_STALE_AFTER_S = 30.0
+# Scores come once per hop, and after a gap once a window is complete; scoring takes a while.
+_LATE_HOPS = 3
+_LATE_S = 10.0
+
+# What an alarm says of sound; of a machine that is not heard nobody knows it.
+_HEARD_STATES = ("normal", "warning", "cleared", "commissioning")
+MACHINE_STATES = (*_HEARD_STATES, "alarm", "acknowledged", "shelved", "unknown")
 
 _NO_CONDITION = {"hour": None, "day": None}
 
@@ -35,7 +49,7 @@ class Status:
     updated_s: float = 0.0  # monotonic clock when this was made
     audio_at_s: float | None = None  # monotonic clock when audio came last
     score_at_s: float | None = None  # and when a window was scored last
-    state: str = "normal"  # of the alarm
+    alarm_state: str = "normal"  # whether or not anything is heard; see `state`
     alarm_id: str | None = None
     shelved_until: datetime | None = None
     capture: str = "starting"
@@ -59,6 +73,7 @@ class Status:
     reopened: int = 0  # how often the card was opened again
     drift_ppm: float | None = None  # of the card's clock
     backlog_s: float = 0.0
+    window_s: float = 0.0
     hop_s: float = 0.0
     score_busy_s: float = 0.0  # seconds of computing since the start
     outputs: dict[str, dict[str, int]] = field(default_factory=dict)  # sent, dropped, waiting
@@ -74,28 +89,71 @@ class Status:
             faults=(told,),
         )
 
-    @property
-    def healthy(self) -> bool:
+    def state(self, now_s: float) -> str:
+        """What may be said of the machine, one of `MACHINE_STATES`, at a monotonic time.
+
+        An alarm that is on stays on, and shelved is shelved. Everything else is ``unknown``
+        while nothing is heard.
+        """
+        unknown = self.deaf(now_s) and self.alarm_state in _HEARD_STATES
+        return "unknown" if unknown else self.alarm_state
+
+    def deaf(self, now_s: float) -> bool:
+        """Whether nothing is heard at a monotonic time, or nothing of it scored.
+
+        So it is before the first window, and when sound, scores or the monitor's own signs of
+        life stay away.
+        """
+        hears = self.capture in ("healthy", "degraded") and not self.stale(now_s)
+        score_age_s = _age_s(self.score_at_s, now_s)
+        latest_s = self.window_s + _LATE_HOPS * self.hop_s + _LATE_S
+        scores = score_age_s is not None and score_age_s <= latest_s
+        return not (hears and scores) or any(fault.severity == "deaf" for fault in self.faults)
+
+    def healthy(self, now_s: float) -> bool:
         """Whether its silence can be trusted: it hears, and nothing is impaired."""
         impaired = any(fault.severity != "minor" for fault in self.faults)
-        return self.capture == "healthy" and not impaired
+        return self.capture == "healthy" and not impaired and not self.deaf(now_s)
 
-    @property
-    def deaf(self) -> bool:
-        """Whether nothing can be heard."""
-        hears = self.capture in ("healthy", "degraded")
-        return not hears or any(fault.severity == "deaf" for fault in self.faults)
+    def stale(self, now_s: float) -> bool:
+        """Whether the monitor has not renewed it for so long that it must hang."""
+        return now_s - self.updated_s > _STALE_AFTER_S
 
-    def to_dict(self) -> dict[str, Any]:
-        """Content as JSON knows it, the verdict first; no clock values of this process."""
+    def to_dict(self, now_s: float) -> dict[str, Any]:
+        """Content as JSON knows it, judged at a monotonic time, the verdict first.
+
+        Besides its fields it has
+
+        - ``healthy``, ``deaf``, ``stale`` and ``state`` as the methods of these names;
+        - ``alarm``: whether an alarm is on, acknowledged or not;
+        - ``status_age_s``, ``audio_age_s`` and ``score_age_s``: seconds since the monitor's last
+          sign of life, since audio came and since a window was scored; null for never;
+        - ``levels_dbfs`` with both channels, null where nothing was measured.
+        """
         content = asdict(self)
-        for name in ("started", "shelved_until"):
-            content[name] = utc_text(content[name]) if content[name] else None
-        for name in ("updated_s", "audio_at_s", "score_at_s", "max_score"):
+        for name in ("alarm_state", "updated_s", "audio_at_s", "score_at_s", "max_score"):
             del content[name]
-        if self.deaf:  # the last hour was not heard to its end
+        if self.deaf(now_s):  # the last hour was not heard to its end
             content["condition"] = dict(_NO_CONDITION)
-        return {"healthy": self.healthy, "deaf": self.deaf} | content
+        content["levels_dbfs"] = {"near": None, "far": None} | self.levels_dbfs
+        verdict = {
+            "healthy": self.healthy(now_s),
+            "deaf": self.deaf(now_s),
+            "state": self.state(now_s),
+        }
+        more = {
+            "stale": self.stale(now_s),
+            "alarm": self.alarm_state in ("alarm", "acknowledged"),
+            "status_age_s": _age_s(self.updated_s, now_s),
+            "audio_age_s": _age_s(self.audio_at_s, now_s),
+            "score_age_s": _age_s(self.score_at_s, now_s),
+        }
+        known: dict[str, Any] = plain(verdict | content | more)  # silence is -inf dBFS
+        return known
+
+
+def _age_s(then_s: float | None, now_s: float) -> float | None:
+    return None if then_s is None else round(max(0.0, now_s - then_s), 3)
 
 
 class StatusBoard:

@@ -80,6 +80,7 @@ class Parts:
     outputs: Sequence[Output] = ()  # besides those of the profile
     watchers: Sequence[Watcher] = ()  # besides those that every monitor has
     environment: Mapping[str, str] = field(default_factory=dict)
+    starts_in_vain: int = 0  # in a row, right before this one
     now_s: Callable[[], float] = time.monotonic  # never runs backwards
     utc: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -173,7 +174,12 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             HopWatcher(hop, stream, parts.source, report),
             ClockWatcher(report),
             HeatWatcher(),
-            ServiceNotifier(parts.environment),
+            ServiceNotifier(
+                parts.environment,
+                parts.board,
+                starts_in_vain=parts.starts_in_vain,
+                clock=parts.now_s,
+            ),
         ]
     for watcher in watchers:
         stack.callback(_close, watcher)

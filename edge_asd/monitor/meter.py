@@ -57,7 +57,7 @@ _STYLES = {
     "acknowledged": "bold white on dark_orange3",
     "alarm": "bold white on red",
 }
-_DEAF_STYLE = "bold white on magenta"
+_DEAF_STYLE = "bold white on magenta"  # also of a state that has no style of its own
 
 
 class Meter(Watcher):
@@ -166,16 +166,18 @@ class Meter(Watcher):
 
     def _state(self) -> Text:
         status = self._board.status
+        now_s = status.updated_s if self._now_s is None else self._now_s()
+        said = status.state(now_s)
         if deaf := self._deaf():
             state = Text(f" DEAF: {deaf} ", _DEAF_STYLE)
-        elif status.state in ("alarm", "acknowledged") and self._alarm_since is not None:
+        elif said in ("alarm", "acknowledged") and self._alarm_since is not None:
             since = self._alarm_since.astimezone().strftime("%H:%M:%S")
-            state = Text(f" {status.state.upper()} since {since} ", _STYLES[status.state])
-        elif status.commissioning_left_s is not None:
+            state = Text(f" {said.upper()} since {since} ", _STYLES[said])
+        elif said == "commissioning" and status.commissioning_left_s is not None:
             left = duration(status.commissioning_left_s)
-            state = Text(f" commissioning, {left} left ", _STYLES["commissioning"])
-        elif self._scores:
-            state = Text(f" {status.state} ", _STYLES[status.state])
+            state = Text(f" commissioning, {left} left ", _STYLES[said])
+        elif self._scores or said != "unknown":
+            state = Text(f" {said} ", _STYLES.get(said, _DEAF_STYLE))
         elif self._window_s is not None:
             missing_s = max(self._window_s - status.audio_s, 0.0)
             state = Text(f" first score in {missing_s:.1f} s ", "bold")

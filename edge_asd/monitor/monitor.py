@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,6 +166,7 @@ class Monitor:
         near, far = level_dbfs(window.audio).tolist()
         levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
         alarm, score = self.alarm.alarm, window.result.score
+        self._emit(self.faults.scored(at))
         facts = WindowFacts(
             window_start_s=window.start_sample / self.timeline.sample_rate_hz,
             score=score,
@@ -178,15 +179,6 @@ class Monitor:
             at, facts, lambda: self.judge.explain(window.audio, window.result)
         )
         watched = self.dispatcher.ask("on_window", at, window, alarm.state)
-        self.dispatcher.emit(
-            ScoreEvent(
-                **at.facts(),
-                **facts,
-                alarm=alarm.active,
-                state=alarm.state,
-                faults=self.faults.names,
-            )
-        )
         status = self.board.status
         self.board.status = replace(
             status,
@@ -197,6 +189,16 @@ class Monitor:
             score_at_s=self.timeline.now_s(),
             score_busy_s=status.score_busy_s + window.busy_s,
             levels_dbfs=levels_dbfs,
+        )
+        self._update_status()
+        self.dispatcher.emit(
+            ScoreEvent(
+                **at.facts(),
+                **facts,
+                alarm=alarm.active,
+                state=self._state,
+                faults=self.faults.names,
+            )
         )
         self._emit(changes)
         self._emit(watched)
@@ -209,7 +211,7 @@ class Monitor:
         self._keep_promise()
         while self.requests and (request := self.requests.poll()):
             self._update_status()
-            self._emit(serve(request, self.alarm, now, lambda: self.board.status, self._take_over))
+            self._emit(serve(request, self.alarm, now, self._known, self._take_over))
         self._update_status()
 
     def _keep_promise(self) -> None:
@@ -258,7 +260,7 @@ class Monitor:
             confirm=[policy.confirm_n, policy.confirm_m],
             holdoff_s=policy.holdoff_s,
             promise=self.judge.promise,
-            state=self.alarm.alarm.state,
+            state=self._state,
         )
 
     def _stopped(self, reason: str) -> StoppedEvent:
@@ -277,6 +279,14 @@ class Monitor:
             undelivered=self.dispatcher.undelivered,
         )
 
+    @property
+    def _state(self) -> str:
+        """What may be said of the machine now."""
+        return self.board.status.state(self.timeline.now_s())
+
+    def _known(self) -> dict[str, Any]:
+        return self.board.status.to_dict(self.timeline.now_s())
+
     def _update_status(self) -> None:
         """Note what is so now; what is counted was noted when it happened."""
         source, alarm = self.source, self.alarm.alarm
@@ -285,7 +295,7 @@ class Monitor:
             source=source.name,
             updated_s=self.timeline.now_s(),
             audio_at_s=self.timeline.heard_at_s,
-            state=alarm.state,
+            alarm_state=alarm.state,
             alarm_id=alarm.alarm_id,
             shelved_until=self.alarm.shelved_until,
             capture=source.state,
@@ -296,6 +306,7 @@ class Monitor:
             reopened=source.reopened,
             drift_ppm=source.drift_ppm,
             backlog_s=source.backlog_s,
+            window_s=self.judge.opened.detector.window_samples / self.timeline.sample_rate_hz,
             hop_s=self.stream.hop_s,
             outputs=self.dispatcher.counters,
         )

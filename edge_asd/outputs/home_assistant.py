@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from edge_asd import __version__
-from edge_asd.outputs.health import ALARM_STATES, strict_json
+from edge_asd.events.event import strict_json
+from edge_asd.events.status import MACHINE_STATES
 
 __all__ = ["BIRTH", "birth_topic", "discovery", "removal"]
 
@@ -108,7 +109,7 @@ _ENTITIES: dict[str, dict[str, dict[str, Any]]] = {
             # "None" is Home Assistant's word for unknown: no all-clear from a deaf monitor.
             "value_template": (
                 "{{ 'ON' if value_json.alarm else 'None' if value_json.deaf"
-                " or value_json.state == 'commissioning' else 'OFF' }}"
+                " or value_json.state in ('unknown', 'commissioning') else 'OFF' }}"
             ),
             "json_attributes_template": (
                 "{{ {'alarm_id': value_json.alarm_id,"
@@ -130,8 +131,10 @@ _ENTITIES: dict[str, dict[str, dict[str, Any]]] = {
         "state": {
             "name": "Alarm state",
             "device_class": "enum",
-            "options": list(ALARM_STATES),
-            "value_template": "{{ value_json.state }}",
+            "options": [state for state in MACHINE_STATES if state != "unknown"],
+            "value_template": (
+                "{{ 'None' if value_json.state == 'unknown' else value_json.state }}"
+            ),
         },
         "score": _figure("Score", "score", digits=3),
         "threshold": _figure("Threshold", "threshold", digits=3) | _DIAGNOSTIC,

@@ -1,7 +1,7 @@
 """A small web server with the state of the monitor and its metrics.
 
 ``/health``
-    The verdict as JSON (:func:`edge_asd.outputs.health.verdict`). 200 while the monitor is
+    The verdict as JSON (:meth:`edge_asd.events.status.Status.to_dict`). 200 while the monitor is
     healthy; 503, with the same JSON, while it starts, is deaf, is impaired by any fault or
     hangs. An alarm about the machine is not a fault of the monitor: it stays 200.
 ``/metrics``
@@ -28,10 +28,9 @@ from typing import Any, ClassVar
 
 from edge_asd.doctor.verdict import Verdict, warning
 from edge_asd.errors import OutputError
-from edge_asd.events.event import Event
+from edge_asd.events.event import Event, strict_json
 from edge_asd.events.fault import noticed
 from edge_asd.events.status import Status
-from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.settings import Port
 
@@ -107,7 +106,7 @@ class HttpEndpoint(ThreadingTCPServer):
     ) -> None:
         from edge_asd.outputs.metrics import Metrics
 
-        self.health: Callable[[], dict[str, Any]] = lambda: verdict(status(), clock())
+        self.health: Callable[[], dict[str, Any]] = lambda: status().to_dict(clock())
         self.metrics = Metrics(status, clock=clock)
         self._timeout_s = timeout_s
         self._lock = threading.Lock()  # guards the following

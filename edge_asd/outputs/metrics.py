@@ -25,8 +25,7 @@ from prometheus_client.registry import Collector
 
 from edge_asd import __version__
 from edge_asd.events.fault import FAULTS
-from edge_asd.events.status import Status
-from edge_asd.outputs.health import ALARM_STATES, verdict
+from edge_asd.events.status import MACHINE_STATES, Status
 
 __all__ = ["Metrics"]
 
@@ -64,7 +63,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read the status; return each metric."""
         status = self._status()
-        known = verdict(status, self._clock())
+        known = status.to_dict(self._clock())
         labels = {"machine": status.machine, "version": __version__, "bundle": status.bundle}
         yield InfoMetricFamily("edge_asd_build", "What is running", value=labels)
         known["started_s"] = status.started.timestamp()
@@ -122,7 +121,7 @@ def _of_outputs(counter: str) -> _Value:
 
 
 _GAUGE, _COUNTER = GaugeMetricFamily, CounterMetricFamily
-_CAPTURE, _ALARM = _one_of(_CAPTURE_STATES, "capture"), _one_of(ALARM_STATES, "state")
+_CAPTURE, _ALARM = _one_of(_CAPTURE_STATES, "capture"), _one_of(MACHINE_STATES, "state")
 
 # fmt: off
 _FIGURES = (

@@ -31,9 +31,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_asd.doctor.verdict import Verdict
+from edge_asd.events.event import strict_json
 from edge_asd.events.status import Status
 from edge_asd.outputs import Envelope, Output
-from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import BIRTH, birth_topic, discovery, removal
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import Port, TopicPrefix
@@ -201,8 +201,9 @@ class MqttTransport:
     def _renew_state_once(self) -> None:
         if not self._link.connected:
             return
-        content = verdict(self._status(), self._clock())
-        facts, now_s = _facts(content), self._clock()
+        now_s = self._clock()
+        content = self._status().to_dict(now_s)
+        facts = _facts(content)
         late = now_s - self._told_at_s >= _HEARTBEAT_S
         if late:
             # Heard only once, a lost "online" would make the monitor unavailable for ever.

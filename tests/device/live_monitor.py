@@ -29,7 +29,12 @@ class LiveMonitor:
     def __init__(self, root: Path, machine: str) -> None:
         self.start = datetime.now(UTC)
         self.events: list[Event] = []
-        self.status: dict[str, Any] = {"capture": "healthy", "score": 0.5, "threshold": 2.0}
+        self.status: dict[str, Any] = {
+            "capture": "healthy",
+            "score_at_s": 0.0,
+            "score": 0.5,
+            "threshold": 2.0,
+        }
         self._machine = machine
         self.folder = StateFolder(root, machine)
         self._lock = self.folder.lock()
@@ -54,7 +59,7 @@ class LiveMonitor:
     def _run(self) -> None:
         while not self._done.wait(0.005):
             while (request := self._server.poll()) is not None:
-                self.events += serve(request, self._reporter, self._now(), self._status, self._now)
+                self.events += serve(request, self._reporter, self._now(), self._known, self._now)
 
     def _now(self) -> Any:
         time_s = (datetime.now(UTC) - self.start).total_seconds()
@@ -63,15 +68,15 @@ class LiveMonitor:
     def _utc(self, time_s: float) -> datetime:
         return self.start + timedelta(seconds=time_s)
 
-    def _status(self) -> Status:
+    def _known(self) -> dict[str, Any]:
         return Status(
             machine=self._machine,
             bundle="bundle",
             source="hw:1,0",
             started=self.start,
             updated_s=0.0,
-            state=self.alarm.state,
+            alarm_state=self.alarm.state,
             alarm_id=self.alarm.alarm_id,
             shelved_until=self._reporter.shelved_until,
             **self.status,
-        )
+        ).to_dict(0.0)

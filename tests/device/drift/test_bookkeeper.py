@@ -59,7 +59,7 @@ class Listening:
 
     @property
     def told(self) -> dict[str, Any]:
-        return self.board.status.to_dict()
+        return self.board.status.to_dict(0.0)
 
 
 def test_the_status_says_what_came_and_what_was_promised() -> None:

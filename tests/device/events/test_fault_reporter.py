@@ -33,6 +33,26 @@ def test_a_fault_that_does_not_come_back_after_a_restart_is_over(tmp_path: Path)
     assert reporter.names == []
 
 
+def test_a_scored_window_ends_what_made_it_deaf_before_the_restart(tmp_path: Path) -> None:
+    deaf = GOOD | {"fault": "capture_missing", "severity": "deaf"}
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD, deaf]})
+
+    (over,) = reporter.scored(LATER)
+
+    assert isinstance(over, FaultClearedEvent)
+    assert over.fault == "capture_missing"
+    assert reporter.names == ["disk"]
+    assert reporter.scored(LATER) == []
+
+
+def test_a_fault_that_was_seen_again_is_not_over_with_a_window(tmp_path: Path) -> None:
+    deaf = GOOD | {"fault": "signal_silent", "severity": "deaf"}
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [deaf]})
+    reporter.take(noticed("signal_silent", "digital silence"), LATER)
+
+    assert reporter.scored(LATER) == []
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -28,7 +28,6 @@ from edge_asd.learn.commissioning import MOST_WINDOWS, CommissioningFolder, Comm
 from edge_asd.learn.opened_machine import bundle_stamp
 from edge_asd.learn.store import LearnedStore
 from edge_asd.monitor.monitor import Monitor
-from edge_asd.outputs.health import verdict
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.state.folder import StateFolder
 
@@ -254,7 +253,7 @@ def test_health_says_commissioning_and_how_much_is_left(tmp_path: Path, mini_bun
 
     rig.run(100.0)
 
-    status = verdict(monitors[0].board.status, 0.0)
+    status = monitors[0].board.status.to_dict(0.0)
     assert status["state"] == "commissioning"
     assert status["commissioning_left_s"] == pytest.approx(900, abs=2)
     assert status["threshold"] is None

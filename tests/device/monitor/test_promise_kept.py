@@ -72,7 +72,7 @@ def test_the_monitor_begins_with_its_promise_and_raises_a_lasting_fault_in_time(
 
     (started,) = rig.kept.of(StartedEvent)
     assert started.promise == f"{SAID}{promise.delay_s:.0f} s"
-    assert monitors[0].board.status.to_dict()["promise"] == started.promise
+    assert monitors[0].board.status.promise == started.promise
     assert started.confirm == [promise.confirm_n, promise.confirm_m]
     assert started.min_duration_s == 0.0
     (raised,) = rig.kept.of(AlarmRaisedEvent)

@@ -15,8 +15,8 @@ from device.reports import SILENT, UNREACHABLE, a_status
 from device.waiting import wait_until
 
 from edge_asd import __version__
+from edge_asd.events.event import strict_json
 from edge_asd.events.status import Status
-from edge_asd.outputs.health import strict_json, verdict
 from edge_asd.outputs.home_assistant import birth_topic, discovery, removal
 from edge_asd.outputs.mqtt import MqttTransport
 
@@ -63,7 +63,7 @@ def entity(key: str) -> dict[str, Any]:
 def shown(key: str, status: Status, *, now_s: float = NOW_S, field: str = "value_template") -> str:
     """What Home Assistant makes of the state topic."""
     jinja2 = pytest.importorskip("jinja2", reason="needs Jinja: pip install 'edge-asd[export]'")
-    state = json.loads(strict_json(verdict(status, now_s)))
+    state = json.loads(strict_json(status.to_dict(now_s)))
     return str(jinja2.Template(entity(key)[field]).render(value_json=state))
 
 
@@ -115,14 +115,14 @@ def test_only_what_is_about_the_machine_is_on_the_front_page() -> None:
     ("status", "alarm", "fault"),
     [
         (a_status(), "OFF", "OFF"),
-        (a_status(state="warning"), "OFF", "OFF"),
-        (a_status(state="commissioning"), "None", "OFF"),
-        (a_status(state="alarm"), "ON", "OFF"),
-        (a_status(state="acknowledged"), "ON", "OFF"),
+        (a_status(alarm_state="warning"), "OFF", "OFF"),
+        (a_status(alarm_state="commissioning"), "None", "OFF"),
+        (a_status(alarm_state="alarm"), "ON", "OFF"),
+        (a_status(alarm_state="acknowledged"), "ON", "OFF"),
         (a_status(faults=(UNREACHABLE,)), "OFF", "ON"),
         (a_status(faults=(SILENT,)), "None", "ON"),
         (a_status(capture="lost"), "None", "ON"),
-        (a_status(capture="lost", state="alarm"), "ON", "ON"),
+        (a_status(capture="lost", alarm_state="alarm"), "ON", "ON"),
     ],
 )
 def test_a_deaf_monitor_gives_no_all_clear(status: Status, alarm: str, fault: str) -> None:
@@ -157,7 +157,7 @@ def test_the_score_is_read_from_the_scores() -> None:
 
 
 def test_details_of_alarm_and_fault_are_attributes() -> None:
-    status = a_status(state="alarm", alarm_id="pump-1", faults=(SILENT,))
+    status = a_status(alarm_state="alarm", alarm_id="pump-1", faults=(SILENT,))
 
     alarm = json.loads(shown("alarm", status, field="json_attributes_template"))
     fault = json.loads(shown("fault", status, field="json_attributes_template"))

@@ -85,7 +85,7 @@ def test_a_monitor_that_hangs_is_not_healthy_whatever_it_said_last() -> None:
 
 
 def test_an_alarm_about_the_machine_is_no_fault_of_the_monitor() -> None:
-    with serving(lambda: a_status(state="acknowledged", alarm_id="pump-1")) as endpoint:
+    with serving(lambda: a_status(alarm_state="acknowledged", alarm_id="pump-1")) as endpoint:
         response, content = ask(endpoint, "/health?full")
 
     assert response is not None and response.status == 200

@@ -118,7 +118,7 @@ def test_every_fault_has_a_series_and_those_that_are_there_are_one() -> None:
 @pytest.mark.parametrize(
     ("changes", "family", "state"),
     [
-        ({"state": "shelved"}, "edge_asd_alarm_state", "shelved"),
+        ({"alarm_state": "shelved"}, "edge_asd_alarm_state", "shelved"),
         ({"capture": "lost"}, "edge_asd_capture_state", "lost"),
     ],
 )
@@ -133,7 +133,7 @@ def test_of_all_states_the_present_one_is_one(
 
 @pytest.mark.parametrize(("state", "on"), [("warning", 0), ("alarm", 1), ("acknowledged", 1)])
 def test_an_alarm_is_active_until_it_is_cleared(state: str, on: int) -> None:
-    assert value(scraped(a_status(state=state)), "edge_asd_alarm_active") == on
+    assert value(scraped(a_status(alarm_state=state)), "edge_asd_alarm_active") == on
 
 
 def test_what_is_not_known_is_absent() -> None:
