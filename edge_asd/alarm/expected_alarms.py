@@ -18,11 +18,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edge_asd.bundle.calibration_spec import MONTH_S
 from edge_asd.scoring.density import Floats
 
 __all__ = ["ASSUMED_SHARE", "LASTING_S", "MONTH_S", "expected_alarms", "lasting_share"]
 
-MONTH_S = 365.25 / 12 * 86_400
 LASTING_S = 600.0  # assumed: clips do not tell for how long what they share goes on
 ASSUMED_SHARE = 0.5  # that lasts, as far as takes do not tell; its weight is that of ...
 _ASSUMED_TAKES = 10  # ... so many of them

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
+from edge_asd.bundle.calibration_spec import MOST_WINDOWS
 from edge_asd.errors import ProfileError
 from edge_asd.profile import AlarmSettings
 
@@ -14,7 +15,6 @@ __all__ = ["MOST_WINDOWS", "SAME_TIME_S", "AlarmPolicy", "policy_for"]
 SAME_TIME_S = 1e-9  # window times are sums of multiples of 1/16000 s
 
 _LONGEST_S = 30 * 86_400.0
-MOST_WINDOWS = 1000
 # An extreme score is as far above the threshold as three times the hysteresis.
 _EXTREME_HYSTERESES = 3.0
 

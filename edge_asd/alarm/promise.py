@@ -18,7 +18,7 @@ from edge_asd.alarm.policy import MOST_WINDOWS
 from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.errors import UsageError
 from edge_asd.profile import AlarmSettings
-from edge_asd.scoring.threshold import at_rate, level_at
+from edge_asd.scoring.threshold import at_rate
 
 __all__ = [
     "FALSE_ALARMS_PER_MONTH",
@@ -212,7 +212,7 @@ def extreme_level(levels: ThresholdSpec, promise: PromiseSpec) -> float:
     So few normal windows lie above it that they cost a tenth of the false alarms wanted.
     """
     n_windows = MONTH_S / promise.hop_s
-    return level_at(levels, min(EXTREME_SHARE * promise.wanted_per_month / n_windows, 0.1))
+    return levels.level_at(min(EXTREME_SHARE * promise.wanted_per_month / n_windows, 0.1))
 
 
 def trust_in(rate: float, n_takes: int | None) -> Literal["measured", "estimated", "extrapolated"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,8 +14,8 @@ from edge_asd.bundle.manifest import (
     ExtractorSpec,
     MachineSpec,
     Manifest,
-    read_manifest,
 )
+from edge_asd.bundle.manifest_file import read_manifest
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
 from edge_asd.scoring.bank import Bank
@@ -28,7 +29,14 @@ from edge_asd.scoring.scorer import BankScorer, Scorer
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["Bundle", "open_extractors"]
+__all__ = ["UNCOVERED", "Bundle", "open_extractors"]
+
+# Of a manifest of an old format.
+UNCOVERED = (
+    "no digest covers its manifest: a damaged threshold would not be noticed; export it again"
+)
+
+_log = logging.getLogger(__name__)
 
 
 class Bundle:
@@ -53,6 +61,8 @@ class Bundle:
         """
         bundle = cls(path, read_manifest(path))
         if verify:
+            if not bundle.manifest.covered:
+                _log.warning("%s: %s", path, UNCOVERED)
             bundle.verify(bundle.manifest.files.keys() - bundle.manifest.derived_files())
         return bundle
 

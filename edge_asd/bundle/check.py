@@ -11,7 +11,7 @@ import numpy as np
 from edge_asd.alarm.promise import out_of_reach, sentence
 from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import read_array, read_arrays
-from edge_asd.bundle.bundle import Bundle, open_extractors
+from edge_asd.bundle.bundle import UNCOVERED, Bundle, open_extractors
 from edge_asd.bundle.manifest import BankSpec
 from edge_asd.errors import BundleError
 
@@ -39,6 +39,8 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
     """
     bundle = Bundle.open(path)
     manifest = bundle.manifest
+    covered = "agrees with its digest" if manifest.covered else UNCOVERED
+    yield Finding("manifest", f"format {manifest.format_version}, {covered}")
     n_bytes = sum(entry.bytes for entry in manifest.files.values())
     yield Finding("files", f"{len(manifest.files)} files, {n_bytes / 2**20:.1f} MiB, digests agree")
     extractors = open_extractors(path, manifest.extractors, threads)  # compares the shapes
@@ -75,6 +77,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             level = detector.spec.threshold.threshold
             if said := out_of_reach(level, detector.strange_score()):
                 yield Finding(f"threshold of {machine}", said)
+    golden.require_content(path, manifest, arrays)
     for machine, spec in manifest.machines.items():
         if spec.promise:
             yield Finding(f"promise of {machine}", sentence(spec.threshold, spec.promise))

@@ -9,26 +9,32 @@ so that a newer bundle is never half understood; any change of meaning raises
 from __future__ import annotations
 
 import hashlib
-import json
+import math
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from edge_asd.audio.view import VIEWS
+from edge_asd.bundle.calibration_spec import (
+    LONGEST_WINDOW_S,
+    FusionSpec,
+    PromiseSpec,
+    TermSpec,
+    ThresholdSpec,
+)
 from edge_asd.bundle.extractor_spec import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
 from edge_asd.bundle.limits import FILE_BYTES
-from edge_asd.bundle.record import Domain, Finite, Positive, PositiveFloat, Record
+from edge_asd.bundle.record import Domain, HopSeconds, Positive, Record
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
 from edge_asd.scoring.kinds import ReferenceSpec, ScorerSpec
-from edge_asd.state.record import first_problem
 
 __all__ = [
     "FORMAT_VERSION",
     "MANIFEST_NAME",
+    "READABLE_VERSIONS",
     "BankSpec",
     "BranchSpec",
     "Domain",
@@ -46,12 +52,14 @@ __all__ = [
     "SegmentSpec",
     "TermSpec",
     "ThresholdSpec",
-    "read_manifest",
 ]
 
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (2, 3)  # 2 knows neither ensembles nor promises
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (2, 3, 4)  # 2 knows neither ensembles nor promises, 3 no digest of the manifest
 MANIFEST_NAME = "manifest.json"
+
+_OLD_TOLERANCES = {"min_cosine", "max_score_difference"}
+_SAME_TIME = 0.01  # relative
 
 
 class FileEntry(Record):
@@ -148,78 +156,6 @@ class BranchSpec(Record):
         return Branch(self.extractor, self.view).name
 
 
-class TermSpec(Record):
-    """``weight * (score - mean) / std`` of a branch or of a nested sum."""
-
-    of: str | FusionSpec
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    mean: Finite = 0.0
-    std: PositiveFloat = 1.0
-
-
-class FusionSpec(Record):
-    """A weighted sum with all its numbers; weights sum to one."""
-
-    terms: Annotated[tuple[TermSpec, ...], Field(min_length=1)]
-    method: str  # how the weights were chosen, in words
-    labels: str | None = None  # which labels chose them; None: no labels were used
-
-    def branches(self) -> set[str]:
-        """Names of the branches of this sum and of those nested in it."""
-        nested = [term.of.branches() for term in self.terms if isinstance(term.of, FusionSpec)]
-        return {term.of for term in self.terms if isinstance(term.of, str)}.union(*nested)
-
-
-class ThresholdSpec(Record):
-    """Alarm levels, statistics of the machine's normal sound."""
-
-    threshold: Finite  # a window above it speaks for an alarm
-    clear_threshold: Finite  # a window below it speaks for clearing
-    false_alarm_rate: Annotated[float, Field(gt=0, lt=1)]  # stated, per window
-    method: str
-    n_scores: Positive  # normal scores behind it, each of sound that its references do not hold
-    n_takes: Positive | None = None  # independent recordings behind these; None: not known
-    # Whether the networks were trained with the sound of these scores, which then are too low.
-    heard: bool = False
-    # (rate, level), rates falling: the level that so large a share of normal windows exceeds.
-    levels: tuple[tuple[Annotated[float, Field(gt=0, lt=1)], Finite], ...] = ()
-
-    @model_validator(mode="after")
-    def _levels_are_in_order(self) -> Self:
-        for (rate, level), (next_rate, next_level) in pairwise(self.levels):
-            if not (next_rate < rate and level <= next_level):
-                raise ValueError(f"levels of {rate} and {next_rate} are not in order")
-        return self
-
-    @model_validator(mode="after")
-    def _clear_is_not_above(self) -> Self:
-        if self.clear_threshold > self.threshold:
-            raise ValueError(
-                f"clear_threshold {self.clear_threshold} is above threshold {self.threshold}"
-            )
-        return self
-
-
-class PromiseSpec(Record):
-    """How often a machine's alarm errs, how fast it is, and how far both can be trusted."""
-
-    wanted_per_month: PositiveFloat  # false alarms that were asked for ...
-    false_alarms_per_month: Annotated[float, Field(ge=0, allow_inf_nan=False)]  # ... and expected
-    confirm_n: Positive  # an alarm is raised when n of the last m windows are above
-    confirm_m: Positive
-    hop_s: PositiveFloat  # from window to window, as it was counted
-    delay_s: PositiveFloat  # until a fault is raised that keeps n of m windows above
-    trust: Literal["measured", "estimated", "extrapolated"]
-    lasting_share: Annotated[float, Field(ge=0, le=1)]  # of the variance of normal scores ...
-    lasting_s: PositiveFloat  # ... that stays for so long
-
-    @model_validator(mode="after")
-    def _n_is_not_above_m(self) -> Self:
-        if self.confirm_n > self.confirm_m:
-            raise ValueError(f"confirms {self.confirm_n} of {self.confirm_m} windows")
-        return self
-
-
 class MachineSpec(Record):
     """What is known of one machine's normal sound."""
 
@@ -246,22 +182,28 @@ class GoldenSpec(Record):
     """Windows with the embeddings and scores that the graphs must give on any device."""
 
     file: str  # npz of the arrays in :mod:`edge_asd.bundle.golden`
-    min_cosine: Annotated[float, Field(ge=-1, le=1)]
-    max_score_difference: PositiveFloat  # relative
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_tolerances(cls, raw: Any) -> Any:
+        """Drop what bundles of formats 2 and 3 allowed themselves; the program decides."""
+        if not isinstance(raw, dict):
+            return raw
+        return {key: value for key, value in raw.items() if key not in _OLD_TOLERANCES}
 
 
 class Manifest(Record):
     """The whole contract of one bundle."""
 
-    format_version: Literal[2, 3] = 3
+    format_version: Literal[2, 3, 4] = 4
     name: str
     created_utc: str
     system: str
     target: Literal["x86-64", "arm64"]
     tools: dict[str, str]  # program and library versions that wrote the bundle
-    sample_rate_hz: Positive
+    sample_rate_hz: Annotated[int, Field(ge=1000, le=768_000)]
     n_channels: Literal[2] = 2
-    hop_s: Annotated[float, Field(ge=0.001, le=86_400)]  # default; the device may choose another
+    hop_s: HopSeconds  # default; the device may choose another
     extractors: dict[str, ExtractorSpec]
     branches: tuple[BranchSpec, ...]
     machines: Annotated[dict[str, MachineSpec], Field(min_length=1)]
@@ -278,6 +220,7 @@ class Manifest(Record):
             raise ValueError("a branch is listed twice")
         with_banks = sorted(self.reference_scorers)
         for machine, spec in self.machines.items():
+            self._require_times(machine, spec)
             for branch in self.branches:
                 self._require_fit(machine, branch)
             if (found := sorted(spec.banks)) != with_banks:
@@ -294,6 +237,20 @@ class Manifest(Record):
             if path not in self.files:
                 raise ValueError(f"file {path!r} is used but not listed with its digest")
         return self
+
+    def _require_times(self, machine: str, spec: MachineSpec) -> None:
+        """The times of a promise are those of the machine's windows."""
+        window_s = spec.window_samples / self.sample_rate_hz
+        if window_s > LONGEST_WINDOW_S:
+            raise ValueError(f"windows of {machine!r} are {window_s:g} s long")
+        if not (promise := spec.promise):
+            return
+        expected = (self.hop_s, window_s + promise.confirm_m * self.hop_s)
+        for found_s, expected_s in zip((promise.hop_s, promise.delay_s), expected, strict=True):
+            if not math.isclose(found_s, expected_s, rel_tol=_SAME_TIME):
+                raise ValueError(
+                    f"the promise of {machine!r} is of {found_s:g} s, its windows of {expected_s:g}"
+                )
 
     def _require_fit(self, machine: str, branch: BranchSpec) -> None:
         """A branch, its extractor, its scorer and its banks go together."""
@@ -322,6 +279,11 @@ class Manifest(Record):
                     f"banks of {where} have the folds file {bank.folds_file!r}, its extractor "
                     f"{extractor.members} networks"
                 )
+
+    @property
+    def covered(self) -> bool:
+        """Whether a digest covers the manifest, and the golden windows all that it says."""
+        return self.format_version >= 4
 
     @property
     def reference_scorers(self) -> dict[str, ReferenceSpec]:
@@ -354,37 +316,3 @@ class Manifest(Record):
     def derived_files(self) -> set[str]:
         """Relative paths of the search indexes of old, which nobody reads."""
         return {bank.index.file for bank in self.banks() if bank.index}
-
-
-def read_manifest(bundle_dir: Path) -> Manifest:
-    """Read and validate ``manifest.json`` of a bundle.
-
-    Raises
-    ------
-    BundleError
-        When the folder or the manifest is missing, is not JSON, has another format
-        version, or breaks the contract.
-    """
-    path = bundle_dir / MANIFEST_NAME
-    if not bundle_dir.is_dir():
-        raise BundleError(
-            f"no bundle at {bundle_dir}; expected a folder with {MANIFEST_NAME}: "
-            "make one with 'edge-asd export' or copy it here"
-        )
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BundleError(f"{bundle_dir} is not a bundle: it has no {MANIFEST_NAME}") from None
-    except (ValueError, RecursionError) as error:  # not text, not JSON, absurd numbers or depth
-        raise BundleError(f"{path} is not valid JSON ({error}); copy the bundle again") from error
-    version = raw.get("format_version") if isinstance(raw, dict) else None
-    if version not in READABLE_VERSIONS:
-        readable = " and ".join(map(str, READABLE_VERSIONS))
-        raise BundleError(
-            f"{path} has format version {version!r}, this program reads {readable}: "
-            "export the bundle again, or install the edge-asd that wrote it"
-        )
-    try:
-        return Manifest.model_validate(raw)
-    except ValidationError as error:
-        raise BundleError(f"{path} breaks the bundle contract: {first_problem(error)}") from error

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_asd.bundle.manifest import read_manifest
+from edge_asd.bundle.manifest_file import read_manifest
 from edge_asd.doctor import child, recording
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners

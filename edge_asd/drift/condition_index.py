@@ -17,9 +17,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import ConfigDict, Field
 
-from edge_asd.bundle.manifest import ThresholdSpec
+from edge_asd.bundle.calibration_spec import ThresholdSpec, clear_rate
 from edge_asd.drift.normal_summary import NormalSummary
-from edge_asd.scoring.threshold import CLEAR_RATE_FACTOR
 from edge_asd.state.record import Finite, StateRecord
 
 __all__ = ["DAY", "HOUR", "NormalTail", "RecentRarity"]
@@ -127,5 +126,4 @@ def _quantiles(
         return threshold.levels
     if normal is not None:
         return ((0.5, normal.score_median), (0.05, normal.score_p95))
-    clear_rate = min(CLEAR_RATE_FACTOR * threshold.false_alarm_rate, 0.5)
-    return ((clear_rate, threshold.clear_threshold),)
+    return ((clear_rate(threshold.false_alarm_rate), threshold.clear_threshold),)

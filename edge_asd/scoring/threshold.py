@@ -15,14 +15,14 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
-from edge_asd.bundle.manifest import ThresholdSpec
+from edge_asd.bundle.calibration_spec import ThresholdSpec, clear_rate
 from edge_asd.errors import DataError, UsageError
 from edge_asd.scoring.density import Floats
 
-__all__ = ["LEVEL_RATES", "MIN_EXCEEDANCES", "at_rate", "level_at", "normal_threshold"]
+__all__ = ["LEVEL_RATES", "MIN_EXCEEDANCES", "at_rate", "normal_threshold"]
 
-CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
 LEVEL_RATES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 5e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4)
+_MOST = 1e6  # the levels of rare windows are higher
 _CONSTANT = 1e-9  # relative spread of scores that is rounding
 MIN_EXCEEDANCES = 10  # takes above an empirical threshold; their count is then good to a third
 
@@ -43,8 +43,8 @@ def normal_threshold(
     is fixed: at 0, or, where scores are not positive (z-scores), one standard deviation below
     the least.
 
-    The clear threshold is the level that `CLEAR_RATE_FACTOR` times as many normal windows
-    exceed, at least the median.
+    The clear threshold is the level that ten times as many normal windows exceed, at least the
+    median.
 
     Parameters
     ----------
@@ -64,15 +64,16 @@ def normal_threshold(
     UsageError
         When the rate is not in (0, 1).
     DataError
-        When there are no scores, or one is not finite.
+        When there are no scores, or one is not finite or beyond any scorer's.
     """
     normal = np.asarray(scores, dtype=np.float64).ravel()
     if not 0 < false_alarm_rate < 1:
         raise UsageError(f"a false-alarm rate lies between 0 and 1, found {false_alarm_rate}")
-    if normal.size == 0 or not np.isfinite(normal).all():
+    if normal.size == 0 or not (np.abs(normal) <= _MOST).all():
         raise DataError(
-            f"{np.count_nonzero(~np.isfinite(normal))} of {normal.size} normal scores are not "
-            "finite; a threshold needs at least one score, and finite ones"
+            f"{np.count_nonzero(~(np.abs(normal) <= _MOST))} of {normal.size} normal scores are "
+            f"not finite or beyond {_MOST:g}; a threshold needs at least one score, and such as "
+            "a machine gives"
         )
     equal = np.ptp(normal) <= _CONSTANT * np.abs(normal).max()
     quantile = (
@@ -80,47 +81,29 @@ def normal_threshold(
         if equal
         else partial(_upper, normal, n_takes or normal.size)
     )
-    threshold, method = quantile(false_alarm_rate)
-    # Rates that are found in different ways must not cross.
-    levels = np.maximum.accumulate([quantile(rate)[0] for rate in LEVEL_RATES]).tolist()
+    clearing = clear_rate(false_alarm_rate)
+    rates = sorted({*LEVEL_RATES, false_alarm_rate, clearing}, reverse=True)
+    # Levels that are found in different ways must not cross.
+    found = np.maximum.accumulate([quantile(rate)[0] for rate in rates]).tolist()
+    levels = dict(zip(rates, found, strict=True))
     return ThresholdSpec(
-        threshold=threshold,
-        clear_threshold=min(quantile(_clear_rate(false_alarm_rate))[0], threshold),
+        threshold=levels[false_alarm_rate],
+        clear_threshold=levels[clearing],
         false_alarm_rate=false_alarm_rate,
-        method=f"{method} of {kind}",
+        method=f"{quantile(false_alarm_rate)[1]} of {kind}",
         n_scores=normal.size,
         n_takes=n_takes,
         heard=heard,
-        levels=tuple(zip(LEVEL_RATES, levels, strict=True)),
+        levels=tuple((rate, levels[rate]) for rate in LEVEL_RATES),
     )
 
 
 def at_rate(spec: ThresholdSpec, rate: float) -> ThresholdSpec:
     """Return the same levels with the threshold at another rate."""
-    threshold = level_at(spec, rate)
-    clear_threshold = min(level_at(spec, _clear_rate(rate)), threshold)
+    threshold = spec.level_at(rate)
+    clear_threshold = min(spec.level_at(clear_rate(rate)), threshold)
     changes = {"threshold": threshold, "clear_threshold": clear_threshold}
     return spec.model_copy(update=changes | {"false_alarm_rate": rate})
-
-
-def level_at(spec: ThresholdSpec, rate: float) -> float:
-    """Return the level that a share of normal windows exceeds, from those in a bundle.
-
-    Between two levels, and beyond the last, their logarithm is a straight line over the normal
-    quantile of the rate, or they themselves where they are not positive. Beyond the last that is
-    a longer tail than that of a gamma distribution: the safe side.
-    """
-    rates, levels = zip(*spec.levels, strict=True)
-    place = NormalDist().inv_cdf
-    known, wanted = [-place(each) for each in rates], -place(rate)
-    positive = min(levels) > 0
-    values = np.log(levels) if positive else np.asarray(levels)
-    if wanted <= known[-1]:
-        value = float(np.interp(wanted, known, values))
-    else:
-        slope = (values[-1] - values[-2]) / (known[-1] - known[-2])
-        value = float(values[-1] + slope * (wanted - known[-1]))
-    return float(np.exp(value)) if positive else value
 
 
 def _upper(normal: Floats, n_independent: int, rate: float) -> tuple[float, str]:
@@ -139,7 +122,3 @@ def _upper(normal: Floats, n_independent: int, rate: float) -> tuple[float, str]
 
 def _common_value(value: float, rate: float) -> tuple[float, str]:
     return value, "common value"
-
-
-def _clear_rate(rate: float) -> float:
-    return max(rate, min(CLEAR_RATE_FACTOR * rate, 0.5))

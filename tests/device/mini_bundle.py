@@ -13,21 +13,19 @@ from typing import Any
 
 import numpy as np
 import onnx
+from device.bundle_files import file_entries, seal
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
-    MANIFEST_NAME,
     BankSpec,
     BranchSpec,
     Domain,
     EncoderSpec,
     ExtractorSpec,
     FeatureSpec,
-    FileEntry,
     FusionSpec,
     GoldenSpec,
     MachineSpec,
@@ -35,6 +33,7 @@ from edge_asd.bundle.manifest import (
     TermSpec,
     ThresholdSpec,
 )
+from edge_asd.bundle.manifest_file import write_manifest
 from edge_asd.scoring.kinds import DldnSpec
 from edge_asd.scoring.scorer import normalise_rows
 
@@ -130,12 +129,10 @@ def write_mini_bundle(
     )
     assert lowest > 3 * highest
     threshold = float(np.sqrt(highest * lowest))
-    write_arrays(
-        folder / "golden.npz",
-        golden.record(detector, [machine_sound(1.0, seed=s) for s in (50, 51)]),
-    )
     levels = _levels(threshold, (highest + threshold) / 2)
-    _write_manifest(folder, ThresholdSpec(**levels), n)
+    manifest = _write_manifest(folder, ThresholdSpec(**levels), n)
+    windows = [machine_sound(1.0, seed=s) for s in (50, 51)]
+    seal(folder, manifest, golden.record(detector, windows))
     return folder
 
 
@@ -209,7 +206,7 @@ def _save_encoder(path: Path, members: Sequence[Matrix]) -> None:
     save_graph(path, nodes, weights, energy=(N_BANDS,), output=output)
 
 
-def _write_manifest(folder: Path, threshold: ThresholdSpec, members: int) -> None:
+def _write_manifest(folder: Path, threshold: ThresholdSpec, members: int) -> Manifest:
     banks: dict[str, dict[Domain, BankSpec]] = {
         branch: {
             "source": BankSpec(
@@ -256,9 +253,8 @@ def _write_manifest(folder: Path, threshold: ThresholdSpec, members: int) -> Non
                 threshold=threshold,
             )
         },
-        golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
-        files={
-            path.name: FileEntry.of(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
-        },
+        golden=GoldenSpec(file="golden.npz"),
+        files=file_entries(folder),
     )
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_manifest(folder, manifest)
+    return manifest

@@ -33,7 +33,7 @@ def normal_levels(rate: float = 0.01, n_takes: int | None = None) -> ThresholdSp
         clear_threshold=-_quantile(min(10 * rate, 0.5)),
         false_alarm_rate=rate,
         method="exact",
-        n_scores=1000,
+        n_scores=max(1000, n_takes or 0),
         n_takes=n_takes,
         levels=tuple((each, -_quantile(each)) for each in LEVEL_RATES),
     )

@@ -10,21 +10,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from device.bundle_files import file_entries, seal
 from device.mini_bundle import OPSET, save_graph
 from numpy.typing import NDArray
 from onnx import helper
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
-    MANIFEST_NAME,
     BankSpec,
     BranchSpec,
     EncoderSpec,
     ExtractorSpec,
     FeatureSpec,
-    FileEntry,
     FusionSpec,
     GoldenSpec,
     MachineSpec,
@@ -33,6 +31,7 @@ from edge_asd.bundle.manifest import (
     TermSpec,
     ThresholdSpec,
 )
+from edge_asd.bundle.manifest_file import write_manifest
 from edge_asd.scoring.kinds import NearestSpec, OutputSpec
 from edge_asd.scoring.scorer import normalise_rows
 
@@ -78,13 +77,12 @@ def write_parts_bundle(folder: Path) -> Path:
     save_encoder(folder / "resnet.onnx", mixing(4), SEGMENTS.n_frames)
     np.save(folder / "centres.npy", CENTRES)
     (folder / "golden.npz").write_bytes(b"")
-    _write_manifest(folder)
+    manifest = _write_manifest(folder)
     arrays = {}
     for machine in MACHINES:
         detector = Bundle.open(folder).detector(machine)
         arrays.update(golden.record(detector, [window(1), window(2)]))
-    write_arrays(folder / "golden.npz", arrays)
-    _write_manifest(folder)
+    seal(folder, manifest, arrays)
     return folder
 
 
@@ -132,7 +130,7 @@ def extractor_spec(
     )
 
 
-def _write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path) -> Manifest:
     machine = MachineSpec(
         window_samples=WINDOW_SAMPLES,
         banks={"resnet@stereo": {"source": BankSpec(file="centres.npy", n=3, dim=4)}},
@@ -145,7 +143,7 @@ def _write_manifest(folder: Path) -> None:
         ),
         threshold=THRESHOLD,
     )
-    write_manifest(
+    return write_parts_manifest(
         folder,
         system="parts",
         extractors={
@@ -168,14 +166,14 @@ def _write_manifest(folder: Path) -> None:
     )
 
 
-def write_manifest(
+def write_parts_manifest(
     folder: Path,
     *,
     system: str,
     extractors: dict[str, ExtractorSpec],
     branches: tuple[BranchSpec, ...],
     machines: dict[str, MachineSpec],
-) -> None:
+) -> Manifest:
     """Write the manifest of the files that lie in `folder`."""
     manifest = Manifest(
         name=system,
@@ -188,9 +186,8 @@ def write_manifest(
         extractors=extractors,
         branches=branches,
         machines=machines,
-        golden=GoldenSpec(file="golden.npz", min_cosine=0.999, max_score_difference=1e-3),
-        files={
-            path.name: FileEntry.of(path) for path in folder.iterdir() if path.name != MANIFEST_NAME
-        },
+        golden=GoldenSpec(file="golden.npz"),
+        files=file_entries(folder),
     )
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")
+    write_manifest(folder, manifest)
+    return manifest

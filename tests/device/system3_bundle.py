@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from device import parts_bundle as parts
+from device.bundle_files import seal
 from device.mini_bundle import save_graph
 from onnx import helper
 
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import (
     BankSpec,
@@ -25,6 +25,7 @@ from edge_asd.bundle.manifest import (
     FeatureSpec,
     FusionSpec,
     MachineSpec,
+    Manifest,
     TermSpec,
 )
 from edge_asd.bundle.system import SYSTEMS, WeightedSum
@@ -54,10 +55,9 @@ def write_system3_bundle(folder: Path) -> Path:
             rows = normalise_rows(rng.standard_normal((20, DIM)))
             np.save(folder / f"{branch.name}.{domain}.npy", rows)
     (folder / "golden.npz").write_bytes(b"")
-    _write_manifest(folder)
+    manifest = _write_manifest(folder)
     windows = [parts.window(1), parts.window(2)]
-    write_arrays(folder / "golden.npz", golden.record(Bundle.open(folder).detector(), windows))
-    _write_manifest(folder)
+    seal(folder, manifest, golden.record(Bundle.open(folder).detector(), windows))
     return folder
 
 
@@ -106,7 +106,7 @@ def _fusion(weighted: WeightedSum) -> FusionSpec:
     )
 
 
-def _write_manifest(folder: Path) -> None:
+def _write_manifest(folder: Path) -> Manifest:
     banks: dict[str, dict[Domain, BankSpec]] = {
         branch.name: {
             domain: BankSpec(file=f"{branch.name}.{domain}.npy", n=20, dim=DIM)
@@ -114,7 +114,7 @@ def _write_manifest(folder: Path) -> None:
         }
         for branch in SYSTEM.branches
     }
-    parts.write_manifest(
+    return parts.write_parts_manifest(
         folder,
         system=SYSTEM.name,
         extractors=_extractors(),

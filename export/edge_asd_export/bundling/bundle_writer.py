@@ -15,9 +15,11 @@ from edge_asd.bundle.manifest import (
     MANIFEST_NAME,
     BranchSpec,
     FileEntry,
+    GoldenSpec,
     MachineSpec,
     Manifest,
 )
+from edge_asd.bundle.manifest_file import write_manifest
 from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank_files import write_banks
@@ -36,7 +38,6 @@ from edge_asd_export.bundling.export_job import Clips, ExportJob, ExportOptions,
 from edge_asd_export.bundling.golden_windows import (
     GOLDEN_FILE,
     golden_clips,
-    golden_spec,
     write_golden,
 )
 from edge_asd_export.bundling.graph_check import GraphReport
@@ -157,9 +158,7 @@ def write_bundle(
             if said := out_of_reach(detector.spec.threshold.threshold, detector.strange_score()):
                 progress.say(f"warning: {machine}: {said}")
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
-        (staging / MANIFEST_NAME).write_text(
-            manifest.model_dump_json(indent=1) + "\n", encoding="utf-8"
-        )
+        write_manifest(staging, manifest)
     return WrittenBundle(out, manifest, {name: own.report for name, own in graphs.items()})
 
 
@@ -214,7 +213,7 @@ def _manifest(
             for branch in system.branches
         ),
         machines=machines,
-        golden=golden_spec(specs),
+        golden=GoldenSpec(file=GOLDEN_FILE),
         files=_file_entries(staging),
         export_report={name: asdict(own.report) for name, own in graphs.items() if own.report},
     )

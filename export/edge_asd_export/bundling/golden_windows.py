@@ -15,22 +15,16 @@ from numpy.typing import NDArray
 from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import write_arrays
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import ExtractorSpec, GoldenSpec
 from edge_asd.scoring.extractor import Extractor, fit_length
 from edge_asd_export.bundling.embedded_clips import ClipReader
 from edge_asd_export.bundling.export_job import Clips
 from edge_asd_export.data.clips import Clip
 
-__all__ = ["GOLDEN_FILE", "Pairs", "golden_clips", "golden_spec", "golden_windows", "write_golden"]
+__all__ = ["GOLDEN_FILE", "Pairs", "golden_clips", "golden_windows", "write_golden"]
 
 GOLDEN_FILE = "golden.npz"
 Pairs = Mapping[str, Sequence[tuple[Clip, Clip]]]  # by machine, one pair of each domain
 Window = NDArray[np.float32]  # (2, window_samples)
-
-# Least cosine and largest relative difference of a score: some times what other processors and
-# versions of ONNX Runtime differ by, docs/results.md, "The same scores on other processors".
-_FLOAT32 = (1 - 1e-6, 1e-4)
-_INT8 = (0.998, 0.03)
 
 
 def golden_clips(clips: Clips) -> Pairs:
@@ -58,20 +52,14 @@ def golden_windows(pairs: Sequence[tuple[Window, Window]]) -> list[Window]:
     return [*ordinary, ordinary[0] * mirror]
 
 
-def golden_spec(extractors: Mapping[str, ExtractorSpec]) -> GoldenSpec:
-    """Tolerances for graphs of the precision that these have."""
-    int8 = any(spec.encoder.precision == "int8" for spec in extractors.values())
-    min_cosine, max_score_difference = _INT8 if int8 else _FLOAT32
-    return GoldenSpec(
-        file=GOLDEN_FILE, min_cosine=min_cosine, max_score_difference=max_score_difference
-    )
-
-
 def write_golden(
     bundle: Bundle, pairs: Pairs, extractors: dict[str, Extractor], read: ClipReader
 ) -> None:
-    """Record what the graphs of a bundle make of the golden windows of its machines."""
-    arrays = {}
+    """Record what the graphs of a bundle make of the golden windows of its machines.
+
+    All else must be in its manifest already: the golden windows are those of this content alone.
+    """
+    arrays = golden.content(bundle.manifest)
     for machine, own in pairs.items():
         detector = bundle.detector(machine, search="exact", extractors=extractors)
         n = detector.window_samples

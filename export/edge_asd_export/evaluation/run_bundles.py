@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from edge_asd.bundle.manifest import MANIFEST_NAME, read_manifest
+from edge_asd.bundle.manifest import MANIFEST_NAME
+from edge_asd.bundle.manifest_file import read_manifest
 from edge_asd.bundle.system import SYSTEMS, System
 from edge_asd.errors import BundleError, UsageError
 from edge_asd_export.bundling.bundle_writer import write_bundle

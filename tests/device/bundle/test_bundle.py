@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from device.bundle_files import edit_manifest
 from device.mini_bundle import MACHINE, WINDOW_SAMPLES, machine_sound
 
 from edge_asd.bundle.bundle import Bundle
@@ -21,13 +21,6 @@ from edge_asd.scoring.graph import open_session
 @pytest.fixture
 def copy(mini_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(mini_bundle, tmp_path / "bundle"))
-
-
-def edit(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    path = bundle / "manifest.json"
-    manifest = json.loads(path.read_text())
-    change(manifest)
-    path.write_text(json.dumps(manifest))
 
 
 def test_good_bundle_opens(mini_bundle: Path) -> None:
@@ -52,11 +45,11 @@ def test_manifest_that_is_not_an_object_is_refused(copy: Path, text: str) -> Non
         Bundle.open(copy)
 
 
-@pytest.mark.parametrize("version", [0, 1, 4, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 5, "2", None])
 def test_unknown_format_version_is_refused(copy: Path, version: object) -> None:
-    edit(copy, lambda manifest: manifest.update(format_version=version))
+    edit_manifest(copy, lambda manifest: manifest.update(format_version=version))
 
-    with pytest.raises(BundleError, match=r"format version .* reads 2 and 3") as caught:
+    with pytest.raises(BundleError, match=r"format version .* reads 2, 3 and 4") as caught:
         Bundle.open(copy)
 
     assert "\n" not in str(caught.value)
@@ -82,7 +75,7 @@ def test_missing_file_is_found(copy: Path) -> None:
 def test_file_name_that_leads_out_is_refused(copy: Path) -> None:
     (copy.parent / "secret").write_text("x")
     entry = FileEntry.of(copy.parent / "secret").model_dump()
-    edit(copy, lambda manifest: manifest["files"].update({"../secret": entry}))
+    edit_manifest(copy, lambda manifest: manifest["files"].update({"../secret": entry}))
 
     with pytest.raises(BundleError, match="leads out of the bundle"):
         Bundle.open(copy)
@@ -113,7 +106,7 @@ def test_file_name_that_leads_out_is_refused(copy: Path) -> None:
 def test_broken_contract_is_one_line_that_names_the_place(
     copy: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
-    edit(copy, change)
+    edit_manifest(copy, change)
 
     with pytest.raises(BundleError, match=message) as caught:
         Bundle.open(copy)
@@ -131,7 +124,7 @@ def test_unknown_machine_lists_the_known(mini_bundle: Path) -> None:
 
 
 def test_several_machines_need_a_choice(copy: Path) -> None:
-    edit(copy, lambda m: m["machines"].update(fan=m["machines"][MACHINE]))
+    edit_manifest(copy, lambda m: m["machines"].update(fan=m["machines"][MACHINE]))
 
     with pytest.raises(UsageError, match="--machine"):
         Bundle.open(copy).resolve_machine(None)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from device.bundle_files import edit_manifest, reseal
 from device.mini_bundle import write_mini_bundle
 from typer.testing import CliRunner
 
@@ -17,7 +18,6 @@ from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import read_array, read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
-from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
 from edge_asd.cli import app
 from edge_asd.errors import BundleError
 
@@ -33,30 +33,16 @@ def bundle(sound_bundle: Path, tmp_path: Path) -> Path:
     return shutil.copytree(sound_bundle, tmp_path / "bundle")
 
 
-def reseal(bundle: Path) -> None:
-    """Make the digests fit the files again."""
-    path = bundle / MANIFEST_NAME
-    manifest = json.loads(path.read_text())
-    manifest["files"] = {
-        name: FileEntry.of(bundle / name).model_dump() for name in manifest["files"]
-    }
-    path.write_text(json.dumps(manifest))
-
-
 def test_a_sound_bundle_passes_and_everything_checked_is_listed(bundle: Path) -> None:
     result = CliRunner(env={"COLUMNS": "120"}).invoke(app, ["check", str(bundle)])
 
     assert result.exit_code == 0, result.output
-    for what in ("files", "graphs of fkie", "banks of pump", "golden windows of pump"):
+    for what in ("manifest", "files", "graphs of fkie", "banks of pump", "golden windows of pump"):
         assert what in result.stdout
 
 
 def test_a_threshold_that_hardly_any_sound_reaches_is_told(bundle: Path) -> None:
-    path = bundle / MANIFEST_NAME
-    manifest = json.loads(path.read_text())
-    machine = manifest["machines"]["pump"]
-    machine["threshold"] |= {"threshold": 1e6, "levels": [[0.5, 1.0], [0.01, 1e6]]}
-    machine["promise"] = {
+    promise = {
         "wanted_per_month": 1.0,
         "false_alarms_per_month": 1.0,
         "confirm_n": 3,
@@ -67,7 +53,13 @@ def test_a_threshold_that_hardly_any_sound_reaches_is_told(bundle: Path) -> None
         "lasting_share": 0.5,
         "lasting_s": 600.0,
     }
-    path.write_text(json.dumps(manifest))
+
+    def out_of_reach(manifest: dict[str, Any]) -> None:
+        machine = manifest["machines"]["pump"]
+        machine["threshold"] |= {"threshold": 1e6, "levels": [[0.5, 1.0], [0.01, 1e6]]}
+        machine["promise"] = promise
+
+    edit_manifest(bundle, out_of_reach)
 
     found = {finding.what: finding.detail for finding in check_bundle(bundle)}
 
@@ -125,12 +117,12 @@ def rename_an_input(bundle: Path) -> None:
 
 
 def promise_another_shape(bundle: Path) -> None:
-    path = bundle / MANIFEST_NAME
-    manifest = json.loads(path.read_text())
-    manifest["extractors"]["fkie"]["embedding_dim"] = 8
-    for domains in manifest["machines"]["pump"]["banks"].values():
-        domains["source"]["dim"] = 8
-    path.write_text(json.dumps(manifest))
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["extractors"]["fkie"]["embedding_dim"] = 8
+        for domains in manifest["machines"]["pump"]["banks"].values():
+            domains["source"]["dim"] = 8
+
+    edit_manifest(bundle, change)
 
 
 def shift_a_golden_embedding(bundle: Path) -> None:

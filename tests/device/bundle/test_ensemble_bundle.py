@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from device.bundle_files import edit_manifest
 from device.mini_bundle import (
     CENTRE,
     N_BANDS,
@@ -32,12 +32,6 @@ BRANCH = "fkie@near"
 def copy(ensemble_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that a test may change."""
     return Path(shutil.copytree(ensemble_bundle, tmp_path / "bundle"))
-
-
-def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    manifest = json.loads((path / "manifest.json").read_text())
-    change(manifest)
-    (path / "manifest.json").write_text(json.dumps(manifest))
 
 
 def test_check_accepts_an_ensemble(ensemble_bundle: Path) -> None:
@@ -79,7 +73,7 @@ def set_folds(path: Path, folds: np.ndarray) -> None:
     file = path / f"{BRANCH}.folds.npy"
     np.save(file, folds)
     entry = FileEntry.of(file).model_dump()
-    edit(path, lambda manifest: manifest["files"].update({file.name: entry}))
+    edit_manifest(path, lambda manifest: manifest["files"].update({file.name: entry}))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +111,7 @@ def banks_of(manifest: dict[str, Any]) -> dict[str, Any]:
 def test_a_manifest_that_does_not_fit_an_ensemble_is_refused(
     copy: Path, change: Callable[[dict[str, Any]], None], message: str
 ) -> None:
-    edit(copy, change)
+    edit_manifest(copy, change)
 
     with pytest.raises(BundleError, match=message):
         Bundle.open(copy)
@@ -127,7 +121,7 @@ def test_a_graph_of_fewer_members_is_refused(copy: Path, tmp_path: Path) -> None
     other = write_mini_bundle(tmp_path / "two", mixings(2))
     shutil.copy(other / "encoder.onnx", copy / "encoder.onnx")
     entry = FileEntry.of(copy / "encoder.onnx").model_dump()
-    edit(copy, lambda manifest: manifest["files"].update({"encoder.onnx": entry}))
+    edit_manifest(copy, lambda manifest: manifest["files"].update({"encoder.onnx": entry}))
 
     with pytest.raises(BundleError, match=r"\[\[2, 16\]\], the manifest says .*\[\(3, 16\)\]"):
         Bundle.open(copy).detector()
@@ -148,7 +142,7 @@ def test_a_bundle_of_format_2_scores_as_before(mini_bundle: Path, tmp_path: Path
                 for bank in domains.values():
                     del bank["folds_file"]
 
-    edit(old, as_written_then)
+    edit_manifest(old, as_written_then)
 
     window = machine_sound(1.0, seed=90, faulty=True)
     assert Bundle.open(old).detector().score(window) == (

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from device.bundle_files import replace_manifest
 from device.mini_bundle import MACHINE, RATE_HZ, machine_sound
 
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
-from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
+from edge_asd.bundle.manifest import FileEntry
 from edge_asd.errors import BundleError
 from edge_asd.explain.normal_spectra import (
     DomainSpectra,
@@ -37,7 +38,7 @@ def with_spectra(bundle: Path, folder: Path, content: NormalSpectra) -> Path:
     machine = manifest.machines[MACHINE].model_copy(update={"spectra_file": "spectra/pump.npz"})
     files = {**manifest.files, "spectra/pump.npz": FileEntry.of(folder / "spectra/pump.npz")}
     manifest = manifest.model_copy(update={"machines": {MACHINE: machine}, "files": files})
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(), encoding="utf-8")
+    replace_manifest(folder, manifest)
     return folder
 
 

@@ -3,16 +3,17 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from device.bundle_files import edit_manifest
 from device.listening import of, run_in_process, write
 from device.mini_bundle import machine_day, machine_sound
 from device.parts_bundle import write_parts_bundle
 from device.site_sounds import whistle
 from typer.testing import CliRunner, Result
 
-from edge_asd.bundle.manifest import MANIFEST_NAME
 from edge_asd.cli import app
 from edge_asd.learn.store import LearnedStore
 from edge_asd.state.folder import StateFolder
@@ -84,11 +85,14 @@ def test_it_says_what_cancelling_does_where_a_branch_hears_the_result(
 ) -> None:
     bundle = tmp_path / "cancelling"
     shutil.copytree(mini_bundle, bundle)
-    manifest = (bundle / MANIFEST_NAME).read_text()
-    manifest = manifest.replace('"fkie@far"', '"fkie@clean"').replace(
-        '"view":"far"', '"view":"clean"'
-    )
-    (bundle / MANIFEST_NAME).write_text(manifest)
+
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["branches"][1]["view"] = "clean"
+        machine = manifest["machines"]["pump"]
+        machine["banks"]["fkie@clean"] = machine["banks"].pop("fkie@far")
+        machine["fusion"]["terms"][1]["of"] = "fkie@clean"
+
+    edit_manifest(bundle, change)
 
     result = enroll(bundle, tmp_path / "state", "--input", normal)
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from device.bundle_files import edit_manifest
 from device.mini_bundle import machine_sound
 from device.site_sounds import enrolled
 
@@ -214,12 +216,8 @@ def test_another_bundle_is_refused(
     mini_bundle: Path, tmp_path: Path, state: StateFolder, learned: Learned
 ) -> None:
     add(state, learned)
-    other = tmp_path / "other"
-    other.mkdir()
-    for path in mini_bundle.iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
-    manifest = other / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"name":"mini"', '"name":"maxi"'))
+    other = shutil.copytree(mini_bundle, tmp_path / "other")
+    edit_manifest(other, lambda manifest: manifest.update(name="maxi"))
 
     with pytest.raises(StateError, match=r"learned with bundle 'mini'.*'maxi'.*enrol again"):
         open_machine(Bundle.open(other), "pump-3", state=state)

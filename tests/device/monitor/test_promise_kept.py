@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from device.bundle_files import replace_manifest
 from device.mini_bundle import MACHINE
 from device.rig import Rig, sound_of
 
@@ -33,6 +34,7 @@ def bundle(mini_bundle: Path, tmp_path: Path) -> Path:
     machine = manifest.machines[MACHINE]
     levels = machine.threshold.model_copy(
         update={
+            "n_scores": 120,
             "n_takes": 12,
             "levels": tuple(
                 (rate, machine.threshold.threshold * (1 + i / 100))
@@ -43,7 +45,7 @@ def bundle(mini_bundle: Path, tmp_path: Path) -> Path:
     threshold, promise = promised(levels, share=0.2, window_s=WINDOW_S, hop_s=HOP_S)
     machine = machine.model_copy(update={"threshold": threshold, "promise": promise})
     manifest = manifest.model_copy(update={"machines": {MACHINE: machine}, "hop_s": HOP_S})
-    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    replace_manifest(folder, manifest)
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from device.bundle_files import edit_manifest
 from device.mini_bundle import machine_sound
 from pydantic import TypeAdapter, ValidationError
 
@@ -93,8 +94,10 @@ def test_a_scorer_of_another_program_version_is_refused(mini_bundle: Path, tmp_p
 def _edited(bundle: Path, folder: Path, scorer: dict[str, Any]) -> Path:
     """A copy of a bundle with another scorer."""
     copy = Path(shutil.copytree(bundle, folder / f"bundle-{len(list(folder.iterdir()))}"))
-    manifest = json.loads((copy / "manifest.json").read_text())
-    for branch in manifest["branches"]:
-        branch["scorer"] = scorer
-    (copy / "manifest.json").write_text(json.dumps(manifest))
+
+    def change(manifest: dict[str, Any]) -> None:
+        for branch in manifest["branches"]:
+            branch["scorer"] = scorer
+
+    edit_manifest(copy, change)
     return copy

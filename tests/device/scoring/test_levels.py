@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_asd.bundle.manifest import ThresholdSpec
-from edge_asd.scoring.threshold import LEVEL_RATES, at_rate, level_at, normal_threshold
+from edge_asd.scoring.threshold import LEVEL_RATES, at_rate, normal_threshold
 
 SHIFTED = np.random.default_rng(0).standard_normal(300)  # not all positive
 SKEWED = np.exp(0.3 * SHIFTED)
@@ -40,4 +40,4 @@ def test_a_threshold_between_levels_is_that_of_its_rate(scores: np.ndarray, rate
 def test_levels_beyond_the_last_one_still_rise() -> None:
     spec = levels_of(SKEWED)
 
-    assert level_at(spec, 1e-7) > level_at(spec, 1e-5) > level_at(spec, 1e-4)
+    assert spec.level_at(1e-7) > spec.level_at(1e-5) > spec.level_at(1e-4)

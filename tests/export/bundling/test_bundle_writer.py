@@ -45,7 +45,7 @@ def test_bundle_verifies_and_lists_every_file(small_bundle: WrittenBundle) -> No
         for path in bundle.path.rglob("*")
         if path.is_file()
     }
-    assert on_disk - {"manifest.json"} == set(bundle.manifest.files)
+    assert on_disk - {"manifest.json", "manifest.sha256"} == set(bundle.manifest.files)
     assert set(bundle.manifest.referenced_files()) == set(bundle.manifest.files)
 
 

@@ -75,7 +75,7 @@ def test_a_clip_alone_in_its_domain_gives_another_sound(small_clips: Clips) -> N
 def test_tolerances_are_those_of_the_precision(
     small_bundle: WrittenBundle, float_bundle: WrittenBundle
 ) -> None:
-    int8, float32 = small_bundle.manifest.golden, float_bundle.manifest.golden
+    int8, float32 = (golden.tolerance(one.manifest) for one in (small_bundle, float_bundle))
 
     assert 1 - float32.min_cosine < (1 - int8.min_cosine) / 100
     assert float32.max_score_difference < int8.max_score_difference / 100

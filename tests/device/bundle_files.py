@@ -1,0 +1,66 @@
+"""Bundles that tests write and change, with digests that are right again afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_asd.bundle import golden
+from edge_asd.bundle.arrays import Arrays, read_arrays, write_arrays
+from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from edge_asd.bundle.manifest_file import DIGEST_NAME, content_digest, digest_line, write_manifest
+
+__all__ = ["edit_manifest", "file_entries", "replace_manifest", "reseal", "seal"]
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def file_entries(folder: Path) -> dict[str, FileEntry]:
+    """What a manifest says of the files that lie in `folder`."""
+    return {
+        path.relative_to(folder).as_posix(): FileEntry.of(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (MANIFEST_NAME, DIGEST_NAME)
+    }
+
+
+def seal(folder: Path, manifest: Manifest, windows: Arrays) -> None:
+    """Write golden windows that belong to a manifest, then the manifest."""
+    path = folder / manifest.golden.file
+    write_arrays(path, {**windows, **golden.content(manifest)})
+    files = {**manifest.files, manifest.golden.file: FileEntry.of(path)}
+    write_manifest(folder, manifest.model_copy(update={"files": files}))
+
+
+def replace_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write another manifest of the same files."""
+    seal(folder, manifest, read_arrays(folder / manifest.golden.file, "golden windows"))
+
+
+def edit_manifest(folder: Path, change: Change, *, golden_too: bool = True) -> None:
+    """Change the JSON of a manifest; its digest is right again.
+
+    Parameters
+    ----------
+    golden_too : whether golden windows belong to what was changed; otherwise they tell
+    """
+    raw = json.loads((folder / MANIFEST_NAME).read_bytes())
+    change(raw)
+    path = folder / "golden.npz"
+    if golden_too:
+        content = np.frombuffer(content_digest(raw), np.uint8)
+        write_arrays(path, {**read_arrays(path, "golden windows"), "content": content})
+        raw["files"][path.name] = FileEntry.of(path).model_dump()
+    text = json.dumps(raw).encode()
+    (folder / MANIFEST_NAME).write_bytes(text)
+    (folder / DIGEST_NAME).write_bytes(digest_line(text))
+
+
+def reseal(folder: Path) -> None:
+    """Make the digests in the manifest fit the files again, and that of the manifest."""
+    entries = {name: entry.model_dump() for name, entry in file_entries(folder).items()}
+    edit_manifest(folder, lambda raw: raw.update(files=entries), golden_too=False)
