@@ -27,7 +27,7 @@ import typer
 from rich.console import Console
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import Audio, SharedSound, joined, most_of, shared_sound
+from edge_asd.audio.takes import Audio, SharedSound, joined, most_of, shared_sound, whitened
 from edge_asd_export.data.clips import scan
 from edge_asd_export.synth.catalogue import MACHINES
 from edge_asd_export.synth.machine import Machine
@@ -100,7 +100,7 @@ def purposeful_row(machine: Machine, rng: np.random.Generator) -> Row:
     """Pairs found of each kind, on cuts of a synthetic machine."""
     cuts = cuts_of(machine, rng)
     began_s = time.process_time()
-    _, shared = shared_sound(([cut.audio] for cut in cuts), RATE_HZ)
+    _, shared = shared_sound(whitened([cut.audio], RATE_HZ) for cut in cuts)
     took_s = time.process_time() - began_s
     found = {(pair.first, pair.second) for pair in shared}
     kinds = {pair: cuts[pair[0]].kind(cuts[pair[1]]) for pair in combinations(range(len(cuts)), 2)}
@@ -124,7 +124,7 @@ def recordings_rows(folders: list[Path]) -> Iterator[Row]:
         clips = machine.train
         began_s = time.process_time()
         n_clips, shared = shared_sound(
-            ([read_audio(clip.path)[0]] for clip in clips), machine.sample_rate_hz
+            whitened([read_audio(clip.path)[0]], machine.sample_rate_hz) for clip in clips
         )
         took_s = time.process_time() - began_s
         domains = [clip.domain for clip in clips]
@@ -155,7 +155,7 @@ def speed_row(n_clips: int, rng: np.random.Generator) -> Row:
     """So many unrelated clips of noise."""
     clips = (rng.standard_normal((1, 2, CLIP_S * RATE_HZ), np.float32) for _ in range(n_clips))
     began_s = time.process_time()
-    _, shared = shared_sound(clips, RATE_HZ)
+    _, shared = shared_sound(whitened(clip, RATE_HZ) for clip in clips)
     took_s = time.process_time() - began_s
     return Row(
         {

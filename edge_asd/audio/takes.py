@@ -22,7 +22,16 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Audio", "SharedSound", "find_takes", "joined", "most_of", "shared_sound"]
+__all__ = [
+    "Audio",
+    "SharedSound",
+    "WhiteSound",
+    "find_takes",
+    "joined",
+    "most_of",
+    "shared_sound",
+    "whitened",
+]
 
 RATE_HZ = 2000  # sound below 1 kHz, which reverberation and drifting clocks spare
 _LOW_HZ = 20.0
@@ -64,9 +73,15 @@ def find_takes(recordings: Iterable[Iterable[Audio]], sample_rate_hz: int) -> li
 
     Numbers begin at 0, in the order of the first recording of each take. Where so many share
     audio that a take would have more of them than :func:`most_of` allows, takes are cut where
-    they share least. Parameters are those of :func:`shared_sound`.
+    they share least.
+
+    Parameters
+    ----------
+    recordings : each in parts that follow each other, (n_channels, n_samples) float32; all of it
+        may be one part, parts of 10 s keep memory small. One part is held at a time
+    sample_rate_hz : at least 2000
     """
-    n_recordings, shared = shared_sound(recordings, sample_rate_hz)
+    n_recordings, shared = shared_sound(whitened(parts, sample_rate_hz) for parts in recordings)
     return joined(n_recordings, shared, most=most_of)
 
 
@@ -127,9 +142,13 @@ def joined(
     return [numbers.setdefault(find(i), len(numbers)) for i in range(n_recordings)]
 
 
+def whitened(parts: Iterable[Audio], sample_rate_hz: int) -> list[WhiteSound]:
+    """Return what is compared of a recording; parameters are those of :func:`find_takes`."""
+    return [piece for part in parts for piece in _pieces(part, sample_rate_hz)]
+
+
 def shared_sound(
-    recordings: Iterable[Iterable[Audio]],
-    sample_rate_hz: int,
+    recordings: Iterable[Sequence[WhiteSound]],
     *,
     progress: Callable[[int], None] = lambda n_done: None,
 ) -> tuple[int, list[SharedSound]]:
@@ -140,50 +159,50 @@ def shared_sound(
 
     Parameters
     ----------
-    recordings : each in parts that follow each other, (n_channels, n_samples) float32; all of it
-        may be one part, parts of 10 s keep memory small. One part is held at a time
-    sample_rate_hz : at least 2000
+    recordings : from :func:`whitened`
     progress : called with the recordings done; the n-th is compared with all before it
     """
-    pieces: list[_Piece] = []
+    pieces: list[WhiteSound] = []
+    of_recording: list[int] = []
     sums: list[Spectra] = []  # (_CHUNK, n_bins) each
     best: dict[tuple[int, int], float] = {}
     n_recordings = 0
     with ThreadPoolExecutor() as pool:
-        for n_recordings, parts in enumerate(recordings, start=1):
-            own = [
-                piece for part in parts for piece in _pieces(part, sample_rate_hz, n_recordings - 1)
-            ]
+        for n_recordings, own in enumerate(recordings, start=1):
             for piece in own:
                 for other, share in _sharing(piece, pieces, sums, pool):
-                    pair = other.recording, piece.recording
+                    pair = of_recording[other], n_recordings - 1
                     best[pair] = max(share, best.get(pair, 0.0))
             for piece in own:
                 if len(pieces) % _CHUNK == 0:
                     sums.append(np.zeros((_CHUNK, _PIECE // 2 + 1), np.complex64))
                 sums[-1][len(pieces) % _CHUNK] = piece.sum_of_channels()
                 pieces.append(piece)
+                of_recording.append(n_recordings - 1)
             progress(n_recordings)
     return n_recordings, [SharedSound(*pair, share) for pair, share in sorted(best.items())]
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    recording: int
+@dataclass(frozen=True, slots=True, eq=False)
+class WhiteSound:
+    """Up to 10 s of a recording as they are compared with others: 80 kB of two channels."""
+
     white: NDArray[np.float16]  # (n_channels, n_samples) of unit variance
     n_samples: int
 
     def spectra(self) -> Spectra:
+        """Spectra (n_channels, n_bins)."""
         return np.fft.rfft(self.white.astype(np.float32), _PIECE).astype(np.complex64)
 
     def sum_of_channels(self) -> Spectra:
+        """Spectrum (n_bins,) of the sum of the delayed channels."""
         delays = _DELAY * np.arange(len(self.white))
         turns = np.outer(delays, np.arange(_PIECE // 2 + 1)) / _PIECE
         total = (self.spectra() * np.exp(-2j * np.pi * turns)).sum(axis=0)
         scaled: Spectra = (total / math.sqrt(len(self.white))).astype(np.complex64)
         return scaled
 
-    def share_with(self, other: _Piece) -> float:
+    def share_with(self, other: WhiteSound) -> float:
         """Correlation of the two channels that share most; 0 where chance explains it."""
         n_samples = min(self.n_samples, other.n_samples)
         share = 0.0
@@ -194,12 +213,12 @@ class _Piece:
         return share
 
 
-def _pieces(audio: Audio, sample_rate_hz: int, recording: int) -> Iterator[_Piece]:
+def _pieces(audio: Audio, sample_rate_hz: int) -> Iterator[WhiteSound]:
     length = _PIECE * sample_rate_hz // RATE_HZ
     for start in range(0, audio.shape[1], length):
         low = _below_1_khz(audio[:, start : start + length], sample_rate_hz)
         if low.shape[1] >= _LEAST:
-            yield _Piece(recording, _whitened(low).astype(np.float16), low.shape[1])
+            yield WhiteSound(_whitened(low).astype(np.float16), low.shape[1])
 
 
 def _below_1_khz(audio: Audio, sample_rate_hz: int) -> Floats:
@@ -250,17 +269,17 @@ def _flattening(magnitudes: Floats, first: int, n_samples: int) -> Floats:
 
 
 def _sharing(
-    piece: _Piece, pieces: Sequence[_Piece], sums: Sequence[Spectra], pool: Executor
-) -> list[tuple[_Piece, float]]:
-    """The pieces before this one that share audio with it, and how much."""
+    piece: WhiteSound, pieces: Sequence[WhiteSound], sums: Sequence[Spectra], pool: Executor
+) -> list[tuple[int, float]]:
+    """Numbers of the pieces before this one that share audio with it, and how much."""
     if not pieces:
         return []
     own = piece.sum_of_channels().conj()
     highest = np.concatenate(list(pool.map(lambda chunk: _highest(own * chunk), sums)))
     n_least = np.minimum([other.n_samples for other in pieces], piece.n_samples)
     likely = highest[: len(pieces)] > _CANDIDATE * np.sqrt(n_least)
-    candidates = [other for other, is_likely in zip(pieces, likely, strict=True) if is_likely]
-    shares = list(pool.map(piece.share_with, candidates))
+    candidates = np.flatnonzero(likely).tolist()
+    shares = list(pool.map(piece.share_with, [pieces[i] for i in candidates]))
     return [(other, share) for other, share in zip(candidates, shares, strict=True) if share]
 
 

@@ -38,6 +38,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("capture_runaway", "deaf", "audio arrives faster than any sound card records"),
             Fault("capture_wrong_rate", "impaired", "the card does not keep its sample rate"),
             Fault("capture_overflow", "impaired", "audio was lost again and again"),
+            Fault("signal_scale", "deaf", "the samples are far beyond full scale"),
             Fault("signal_silent", "deaf", "both channels are digital silence"),
             Fault("signal_stuck", "deaf", "the samples do not change"),
             Fault("signal_near_dead", "deaf", "the near channel is dead"),

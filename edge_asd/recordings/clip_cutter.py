@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from edge_asd.audio.block import Block, Gap
 from edge_asd.audio.window import Windower
-from edge_asd.signal.chunk import chunks_of
-from edge_asd.signal.faults import faults_of
+from edge_asd.signal.recorded import findings_in
 
 __all__ = ["ClipCutter", "CutClip", "why_unusable"]
 
@@ -76,10 +75,7 @@ def why_unusable(
     accept_faults : take clips that clip, have an offset, or the same signal in both channels;
         silence and dead channels are never taken
     """
-    chunks = chunks_of(audio, sample_rate_hz)
-    dead = any(chunk.unusable.any() for chunk in chunks)
-    if accept_faults and not dead:
-        return None
-    for fault, figures in faults_of(chunks):
-        return fault.fault.meaning, f"{fault.found.format(**figures)}: {fault.advice}"
-    return ("drop-outs", "for parts of a second a channel is silent") if dead else None
+    for finding in findings_in(audio, sample_rate_hz):
+        if finding.unusable or not accept_faults:
+            return finding.meaning, f"{finding.found}: {finding.advice}"
+    return None

@@ -22,7 +22,7 @@ __all__ = [
     "by_channel",
     "chunk_samples",
     "chunks_of",
-    "is_flat",
+    "is_unusable",
     "measure_chunk",
 ]
 
@@ -36,6 +36,8 @@ _CHUNK_S = 1.0
 # A converter without input toggles between neighbouring codes, which resampling blurs. Over 0.1 s
 # the quietest real channel spans 60 steps.
 _FLAT_SPAN = 5 * _LSB
+# Floats may be in any scale. Clipped noise that was resampled stays below 3.
+_BEYOND = 4.0
 # Resampling rounds the plateaus of clipped sound and overshoots full scale. From here up lie
 # as many samples as were clipped before it (0.8 to 1.2 times as many, 48 to 16 kHz).
 _CLIPPED = 0.98
@@ -58,6 +60,7 @@ class Chunk:
 
     flat: NDArray[np.bool_]  # (2, SLICES), whether the samples of a slice do not change
     zero: NDArray[np.bool_]  # (2, SLICES), whether its mean is zero
+    peak: Floats  # (2, SLICES), largest magnitude
     offset: Floats  # (2,), mean
     level_dbfs: Floats  # (2,), root mean square without the offset
     clipped: Floats  # (2,), share of samples at full scale
@@ -70,6 +73,11 @@ class Chunk:
         # Where neither is alive, it is chance which of them seems to be a little less so.
         either = self.level_dbfs.max() < _DEAD_DBFS
         return np.asarray(self.flat.any(axis=0) if either else self.flat.all(axis=0))
+
+    @property
+    def beyond(self) -> NDArray[np.bool_]:
+        """Whether a slice has samples that no full scale explains, (2, SLICES)."""
+        return self.peak > _BEYOND
 
     @property
     def silent(self) -> bool:
@@ -103,12 +111,17 @@ class Chunk:
         """Whether a slice cannot be scored, (SLICES,)."""
         if self.period_samples is not None or self.weak.any():
             return np.ones(SLICES, np.bool_)
-        return np.asarray(self.flat.any(axis=0))
+        return np.asarray((self.flat | self.beyond).any(axis=0))
 
     @property
     def figures(self) -> dict[str, float]:
         """What was measured, for people and events."""
-        measured = {"dbfs": self.level_dbfs, "clipped": self.clipped, "offset": self.offset}
+        measured = {
+            "dbfs": self.level_dbfs,
+            "clipped": self.clipped,
+            "offset": self.offset,
+            "peak": self.peak.max(axis=1),
+        }
         return by_channel(measured) | {"gain": self.gain or 0.0}
 
 
@@ -126,7 +139,13 @@ def chunk_samples(sample_rate_hz: int) -> int:
     return SLICES * max(1, round(_CHUNK_S * sample_rate_hz / SLICES))
 
 
-def is_flat(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
+def is_unusable(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Whether samples (..., n) are flat, no numbers, or far beyond full scale, (...)."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(_is_flat(audio) | (np.abs(audio).max(axis=-1) > _BEYOND))
+
+
+def _is_flat(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether the samples (..., n) do not change, or are no numbers, (...)."""
     with np.errstate(invalid="ignore"):  # the span of infinite samples is no number
         span = audio.max(axis=-1) - audio.min(axis=-1)
@@ -136,7 +155,7 @@ def is_flat(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
 def measure_chunk(audio: NDArray[np.float32]) -> Chunk:
     """Return what a chunk (2, n) says; n is a multiple of `SLICES`."""
     slices = audio.reshape(2, SLICES, -1)
-    flat = is_flat(slices)
+    flat = _is_flat(slices)
     if not np.isfinite(audio.sum()):
         audio = np.where(np.isfinite(audio), audio, np.float32(0))
         slices = audio.reshape(2, SLICES, -1)
@@ -144,25 +163,31 @@ def measure_chunk(audio: NDArray[np.float32]) -> Chunk:
     offset = means.mean(axis=1)
     moving = audio - offset[:, None]
     power = moving @ moving.T / audio.shape[1]
+    magnitude = np.abs(slices)
     alive = not flat.any()
     return Chunk(
         flat=flat,
         zero=np.abs(means) <= _FLAT_SPAN,
+        peak=magnitude.max(axis=-1).astype(np.float64),
         offset=offset,
         level_dbfs=power_dbfs(np.diagonal(power)),
-        clipped=(np.abs(audio) >= _CLIPPED).mean(axis=1),
+        clipped=(magnitude >= _CLIPPED).mean(axis=(1, 2)),
         gain=_gain(power) if alive else None,
         period_samples=_period(audio) if alive else None,
     )
 
 
 def chunks_of(audio: NDArray[np.float32], sample_rate_hz: int) -> list[Chunk]:
-    """Measure each whole second of audio (2, n)."""
-    n_samples = chunk_samples(sample_rate_hz)
-    return [
-        measure_chunk(audio[:, start : start + n_samples])
-        for start in range(0, audio.shape[1] - n_samples + 1, n_samples)
-    ]
+    """Measure each second of audio (2, n); the last one ends with it, and may overlap.
+
+    Of less than a second there is one chunk, of less than `SLICES` samples none.
+    """
+    n_samples = min(chunk_samples(sample_rate_hz), audio.shape[1] // SLICES * SLICES)
+    if not n_samples:
+        return []
+    last = audio.shape[1] - n_samples
+    starts = [*range(0, last, n_samples), last]
+    return [measure_chunk(audio[:, start : start + n_samples]) for start in starts]
 
 
 def _gain(power: Floats) -> float | None:

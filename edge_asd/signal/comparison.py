@@ -1,8 +1,9 @@
-"""The sound of the last minute beside the enrolled one: levels, and which channel is which."""
+"""Sound beside the enrolled one, or others of the machine: levels, which channel is which."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,13 @@ class EnrolledComparison:
     enrolled_dbfs: Floats  # (2,)
     contrast: float  # see SignalReference.contrast
     tolerance_db: float  # of the levels
+
+    @classmethod
+    def of(
+        cls, level_dbfs: Floats, bands_db: Floats, expected: SignalReference, tolerance_db: float
+    ) -> Self:
+        """Compare levels (2,) and band levels (2, n_bands) with those that are expected."""
+        return cls(level_dbfs, expected.levels, expected.contrast(bands_db), tolerance_db)
 
     @property
     def as_enrolled(self) -> bool:
@@ -64,7 +72,6 @@ class RunningComparison:
         self._bands_db = self._bands_db + weight * (bands_db - self._bands_db)
         if self._heard_s < _KNOWN_S:
             return None
-        contrast = self._reference.contrast(self._bands_db)
-        return EnrolledComparison(
-            self._level_dbfs, self._reference.levels, contrast, self._tolerance_db
+        return EnrolledComparison.of(
+            self._level_dbfs, self._bands_db, self._reference, self._tolerance_db
         )

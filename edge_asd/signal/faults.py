@@ -39,6 +39,8 @@ class SignalFault(Generic[M]):
     # 3 s and 30 s, one in eleven seconds.
     raise_s: float = 3.0
     clear_s: float = 30.0
+    # Whether recordings with it are learned from all the same: the machine is heard in them.
+    learned: bool = False
 
     def latch(self) -> Latch:
         """Return a new latch with its times."""
@@ -68,13 +70,13 @@ def _dead(channel: int) -> Callable[[Chunk], bool | None]:
 
 
 def _clipping(chunk: Chunk) -> bool | None:
-    if chunk.stuck or chunk.flat.any():
+    if chunk.stuck or chunk.flat.any() or chunk.beyond.any():
         return None
     return bool((chunk.clipped > _CLIPPED_SHARE).any())
 
 
 def _offset(chunk: Chunk) -> bool | None:
-    if chunk.stuck or chunk.flat.any():
+    if chunk.stuck or chunk.flat.any() or chunk.beyond.any():
         return None
     own_level = 10 ** (chunk.level_dbfs / 20)
     least = np.clip(own_level, _SMALL_OFFSET, _OFFSET)
@@ -95,6 +97,12 @@ def _swapped(comparison: EnrolledComparison) -> bool | None:
 
 
 CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
+    SignalFault(
+        FAULTS["signal_scale"],
+        lambda chunk: bool(chunk.beyond.any()),
+        "near reaches {near_peak:.5g}, far {far_peak:.5g} times full scale",
+        "floats are expected between -1 and 1: divide 16-bit values by 32768",
+    ),
     SignalFault(
         FAULTS["signal_silent"],
         lambda chunk: chunk.silent,
@@ -126,6 +134,7 @@ CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
         "turn the gain down",
         "near {near_clipped:.1%}, far {far_clipped:.1%} at full scale",
         raise_s=5.0,
+        learned=True,
     ),
     SignalFault(
         FAULTS["signal_dc"],
@@ -134,6 +143,7 @@ CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
         "a microphone, its supply or the sound card is broken",
         "near {near_offset:+z.1%}, far {far_offset:+z.1%} of full scale",
         raise_s=10.0,
+        learned=True,
     ),
     SignalFault(
         FAULTS["signal_identical"],
@@ -146,8 +156,8 @@ CHUNK_FAULTS: Sequence[SignalFault[Chunk]] = (
 )
 
 _BESIDE_ENROLLED = (
-    "near {near_dbfs:.0f} dBFS, enrolled {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
-    "enrolled {far_enrolled_dbfs:.0f}"
+    "near {near_dbfs:.0f} dBFS, expected {near_enrolled_dbfs:.0f}; far {far_dbfs:.0f} dBFS, "
+    "expected {far_enrolled_dbfs:.0f}"
 )
 
 # Of averages over a minute, which are compared with the enrolled sound.
@@ -155,8 +165,7 @@ ENROLLED_FAULTS: Sequence[SignalFault[EnrolledComparison]] = (
     SignalFault(
         FAULTS["signal_swapped"],
         _swapped,
-        "the near microphone sounds as the far one did when enrolled, and the far one as the near "
-        "one",
+        "the near microphone sounds as the far one should, and the far one as the near one",
         "exchange the plugs",
         "near and far sound as enrolled",
         raise_s=60.0,
@@ -170,6 +179,7 @@ ENROLLED_FAULTS: Sequence[SignalFault[EnrolledComparison]] = (
         _BESIDE_ENROLLED,
         raise_s=60.0,
         clear_s=60.0,
+        learned=True,
     ),
 )
 
@@ -187,6 +197,8 @@ def faults_of(
     for fault in faults:
         latch = fault.latch()
         found = [(fault.holds(chunk), chunk) for chunk in chunks]
+        if not any(holds for holds, _ in found):
+            continue
         for holds, chunk in islice(cycle(found), _GOES_ON):
             if latch.update(holds, 1.0):
                 yield fault, chunk.figures

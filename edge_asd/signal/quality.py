@@ -22,7 +22,7 @@ from edge_asd.events.latch import Latch
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.profile import SignalSettings
-from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_flat, measure_chunk
+from edge_asd.signal.chunk import SLICES, Chunk, chunk_samples, is_unusable, measure_chunk
 from edge_asd.signal.comparison import EnrolledComparison, RunningComparison
 from edge_asd.signal.faults import CHUNK_FAULTS, ENROLLED_FAULTS, M, SignalFault
 from edge_asd.signal.reference import SignalReference, band_levels_db
@@ -103,7 +103,7 @@ class SignalQuality(Watcher):
         begun = self._chunks.unfinished
         whole = begun.audio.shape[1] // self._slice_samples * self._slice_samples
         slices = begun.audio[:, :whole].reshape(2, -1, self._slice_samples)
-        unjudged = self._stretches(begun.start_sample, np.any(is_flat(slices), axis=0))
+        unjudged = self._stretches(begun.start_sample, np.any(is_unusable(slices), axis=0))
         return not any(low < end and start < high for low, high in [*self._unusable, *unjudged])
 
     def _stretches(self, start: int, slices: NDArray[np.bool_]) -> list[tuple[int, int]]:

@@ -94,6 +94,14 @@ class SignalReference(StateRecord):
             np.mean([one.bands for one in references], axis=0),
         )
 
+    @classmethod
+    def median(cls, references: Sequence[Self]) -> Self:
+        """Return the middle of some, which a few that are wrong do not move."""
+        return cls.of(
+            np.median([one.levels for one in references], axis=0),
+            np.median([one.bands for one in references], axis=0),
+        )
+
     @property
     def levels(self) -> Floats:
         """Levels of near and far in dBFS, (2,)."""

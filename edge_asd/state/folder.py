@@ -36,6 +36,7 @@ __all__ = [
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
 _LONGEST_NAME = 100  # of a machine, in characters
+_MOST_BYTES = 200  # of the same in UTF-8: file names have 255, and hold more than the name
 
 
 def folder_name(machine: str) -> str:
@@ -61,6 +62,11 @@ def require_name(machine: str) -> str:
         raise UsageError(
             f"the machine's name has {len(machine)} characters; choose one of {_LONGEST_NAME} "
             "at most"
+        )
+    if len(machine.encode()) > _MOST_BYTES:
+        raise UsageError(
+            f"the machine's name has {len(machine.encode())} bytes in UTF-8; choose one of "
+            f"{_MOST_BYTES} at most"
         )
     return machine
 

@@ -139,6 +139,10 @@ def loud_taps(sound: Audio) -> Audio:
     return as_16_bit(taps)
 
 
+def floats_in_16_bit_scale(sound: Audio) -> Audio:
+    return sound * np.float32(32768)
+
+
 def offset(sound: Audio) -> Audio:
     return as_16_bit(sound + np.array([[0.015], [0.0]]))
 
@@ -177,6 +181,7 @@ FAULTS: list[tuple[Spoil, str, float, float]] = [
     (near_unplugged, "signal_near_dead", 3, 30),
     (far_hears_its_converter, "signal_far_dead", 3, 30),
     (far_stuck_at_the_rail, "signal_far_dead", 3, 30),
+    (floats_in_16_bit_scale, "signal_scale", 3, 30),
     (too_loud, "signal_clipping", 5, 30),
     (loud_taps, "signal_clipping", 5, 30),
     (offset, "signal_dc", 10, 30),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,14 @@ from edge_asd.scoring.ensemble import KNOWN_TO_ALL
 from edge_asd.scoring.held_out import MOST_GROUPS, Groups
 from edge_asd_export.bundling.graph_check import Tolerance
 from edge_asd_export.calibration.scoring import Scoring
-from edge_asd_export.data.clips import Clip, MachineClips, require_clean_train, require_enough, scan
+from edge_asd_export.data.clips import (
+    Clip,
+    Inventory,
+    require_clean_train,
+    require_enough,
+    scan,
+)
+from edge_asd_export.data.problems import finding_lines
 from edge_asd_export.training.run import Run
 from edge_asd_export.training.tasks import network_name
 
@@ -32,11 +39,12 @@ __all__ = [
     "Quantize",
     "Target",
     "training_clips",
-    "training_machines",
+    "training_inventory",
 ]
 
 # The near microphone stands at the machine; of models nothing is known beforehand.
 DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models": "equal"}
+Say = Callable[[str], None]
 Clips = Mapping[str, tuple[Clip, ...]]  # by machine
 DomainClips = Mapping[Domain, Sequence[Clip]]  # of one machine
 Quantize = Literal["int8", "none"]
@@ -63,7 +71,7 @@ class ExportOptions:
 class ExportProgress:
     """Who hears of each step of an export, and of each embedded clip."""
 
-    say: Callable[[str], None]
+    say: Say
     on_clip: Callable[[int, int], None]  # clips embedded, clips in all
 
     def clip_counter(self, clips: Clips) -> Callable[[], None]:
@@ -124,18 +132,28 @@ class ExportJob:
         return [clip for clips in own for clip in clips]
 
 
-def training_clips(run: Run, data: Sequence[Path] | None = None) -> dict[str, tuple[Clip, ...]]:
-    """The training clips of every machine, as :func:`training_machines` finds them."""
-    return {name: machine.train for name, machine in training_machines(run, data).items()}
+def training_clips(run: Run, say: Say) -> dict[str, tuple[Clip, ...]]:
+    """The training clips of every machine, as :func:`training_inventory` finds them."""
+    return {name: one.train for name, one in training_inventory(run, say=say).machines.items()}
 
 
-def training_machines(run: Run, data: Sequence[Path] | None = None) -> dict[str, MachineClips]:
-    """Every machine that a run was trained on.
+def training_inventory(
+    run: Run,
+    data: Sequence[Path] | None = None,
+    *,
+    say: Say,
+    progress: Callable[[int, int], None] | None = None,
+) -> Inventory:
+    """Every machine that a run was trained on, by the rules of a training.
 
     Parameters
     ----------
     data
         Folders of recordings; None: those that the run was trained on.
+    say
+        Is told in lines of excluded and doubtful clips.
+    progress
+        See :func:`edge_asd_export.data.clips.scan`.
 
     Raises
     ------
@@ -148,8 +166,10 @@ def training_machines(run: Run, data: Sequence[Path] | None = None) -> dict[str,
     missing = [folder for folder in folders if not folder.is_dir()]
     if missing:
         raise UsageError(f"no recordings at {missing[0]}: name them with 'edge-asd export --data'")
-    inventory = scan(folders, read_samples=False)
+    inventory = scan(folders, progress=progress)
     require_clean_train(inventory)
+    for line in (*inventory.notes, *finding_lines(inventory.findings)):
+        say(line)
     machines = inventory.machines
     absent = [name for name in run.record.machines if name not in machines]
     if absent:
@@ -162,4 +182,4 @@ def training_machines(run: Run, data: Sequence[Path] | None = None) -> dict[str,
                 f"trained on {window_samples}: give the same recordings, or train again"
             )
         require_enough(found)
-    return {name: machines[name] for name in run.record.machines}
+    return replace(inventory, machines={name: machines[name] for name in run.record.machines})

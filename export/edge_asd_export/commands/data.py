@@ -45,10 +45,16 @@ def check(
     `DIR/<machine>/test/*.wav` (or `.flac`), two channels (near, far), 16 kHz, all clips of a
     machine equally long, names like `section_00_source_train_normal_0000_spd_1.wav`.
 
+    The sound is checked by what the monitor checks live. Training clips are excluded, here and by
+    `train` and `export`, where it would not be scored (silent, stuck, a dead channel, far beyond
+    full scale), where both channels are one signal, and where near and far are exchanged beside
+    the machine's other clips. Clipping, an offset, a level unlike the others' and whatever is
+    wrong with test clips are warnings.
+
     Takes, training clips that share sound, are found and written beside the clips as `takes.csv`
     (columns file, take); where that file is, it is read instead.
 
-    Exit code: 0 all clips are usable, 1 there are problems, 2 a folder is missing.
+    Exit code: 0 all clips are usable, 1 some are not, or are excluded, 2 a folder is missing.
 
     Try:
 
@@ -63,18 +69,22 @@ def check(
     from edge_asd_export.data.takes import takes_of
     from edge_asd_export.progress import progress_bar
 
+    say = partial(typer.echo, err=True)
     with progress_bar("reading clips", transient=True) as advance:
         inventory = scan(folders, progress=advance)
+    for note in inventory.notes:
+        say(note)
     with progress_bar("comparing clips", transient=True) as advance:
-        say = partial(typer.echo, err=True)
-        of_clips = takes_of(inventory.machines, file=takes, say=say, progress=advance)
+        of_clips = takes_of(
+            inventory.machines, file=takes, say=say, progress=advance, white=inventory.white
+        )
     if as_json:
         typer.echo(json.dumps(inventory_json(inventory, of_clips), indent=2))
     else:
         _print_table(inventory_table(inventory))
         _print_table(takes_table(inventory, of_clips))
         _print_problems(inventory)
-    if inventory.problems:
+    if inventory.problems or any(finding.excluded for finding in inventory.findings):
         raise typer.Exit(1)
 
 
@@ -169,7 +179,12 @@ def _print_table(table: Table) -> None:
 
 
 def _print_problems(inventory: Inventory) -> None:
-    for problem in inventory.problems:
-        typer.echo(f"{problem.path}: {problem.reason}")
+    for one in (*inventory.problems, *inventory.findings):
+        typer.echo(str(one))
     n_problems = len(inventory.problems)
-    typer.echo(f"{n_problems or 'no'} problem{'' if n_problems == 1 else 's'}")
+    counts = [f"{n_problems or 'no'} problem{'' if n_problems == 1 else 's'}"]
+    if n_excluded := len({one.path for one in inventory.findings if one.excluded}):
+        counts.append(f"{n_excluded} clip{'' if n_excluded == 1 else 's'} excluded from training")
+    if n_warnings := sum(not one.excluded for one in inventory.findings):
+        counts.append(f"{n_warnings} warning{'' if n_warnings == 1 else 's'}")
+    typer.echo(", ".join(counts))

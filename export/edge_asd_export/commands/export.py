@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,7 +13,7 @@ from edge_asd.commands.options import FalseAlarmRate, FalseAlarmsPerMonth
 
 if TYPE_CHECKING:
     from edge_asd_export.calibration.calibration import LabelledClips
-    from edge_asd_export.data.clips import Clip, MachineClips
+    from edge_asd_export.data.clips import Clip, Inventory
     from edge_asd_export.training.run import Run
 
 __all__ = ["export"]
@@ -83,6 +83,9 @@ def export(
 ) -> None:
     """Make a bundle: graphs, memory banks, calibration, golden windows.
 
+    Training clips are read and checked as by `train`; those with sound that the monitor would not
+    trust are excluded, and named. When one take decides a machine's threshold, that is said, too.
+
     Front-ends stay float32. Encoders become int8 when that pays: the export measures size,
     embeddings, scores and (on a host of the target's family) speed, keeps float32 where int8
     falls short of the stated tolerance, and says so. Banks and thresholds come from training
@@ -109,7 +112,7 @@ def export(
         DEFAULT_WEIGHT_RULES,
         ExportOptions,
         ExportProgress,
-        training_machines,
+        training_inventory,
     )
     from edge_asd_export.bundling.export_table import print_export
     from edge_asd_export.calibration.channel_weights import require_rule
@@ -121,9 +124,11 @@ def export(
     for rule in rules.values():
         require_rule(rule)
     opened = Run.open(run.resolve())
-    machines = training_machines(opened, data)
-    clips = {name: machine.train for name, machine in machines.items()}
-    takes = _takes(opened, machines)
+    say = partial(typer.echo, err=True)
+    with progress_bar("checking clips", transient=True) as advance:
+        inventory = training_inventory(opened, data, say=say, progress=advance)
+    clips = {name: machine.train for name, machine in inventory.machines.items()}
+    takes = _takes(opened, inventory, say)
     labels = _labelled_clips(opened, dev_labels) if dev_labels else None
     options = ExportOptions(
         system=system,
@@ -137,7 +142,7 @@ def export(
         weight_rules=rules,
     )
     with progress_bar("embedding clips") as advance:
-        progress = ExportProgress(lambda text: typer.echo(text, err=True), advance)
+        progress = ExportProgress(say, advance)
         written = write_bundle(opened, clips, out, options, progress, labels, takes)
     print_export(written)
 
@@ -147,11 +152,12 @@ def _scorers(choices: list[str]) -> dict[str, str]:
     return {extractor: name for extractor, _, name in (c.rpartition("=") for c in choices)}
 
 
-def _takes(run: Run, machines: Mapping[str, MachineClips]) -> dict[Clip, str]:
+def _takes(run: Run, inventory: Inventory, say: Callable[[str], None]) -> dict[Clip, str]:
     """The takes that the run knows; found where it does not know those of a machine."""
     from edge_asd_export.data.takes import takes_line, takes_of
     from edge_asd_export.progress import progress_bar
 
+    machines = inventory.machines
     takes = run.takes(clip for machine in machines.values() for clip in machine.train)
     unknown = {
         name: machine
@@ -160,12 +166,11 @@ def _takes(run: Run, machines: Mapping[str, MachineClips]) -> dict[Clip, str]:
     }
     if not unknown:
         return takes
-    say = partial(typer.echo, err=True)
     for name, machine in unknown.items() if run.record.takes else ():
         n_new = len(set(machine.train) - takes.keys())
         say(f"{name}: {n_new} of {len(machine.train)} clips are new to the networks")
     with progress_bar("comparing clips", transient=True) as advance:
-        takes |= takes_of(unknown, say=say, progress=advance)
+        takes |= takes_of(unknown, say=say, progress=advance, white=inventory.white)
     say(takes_line(unknown, takes))
     return takes
 

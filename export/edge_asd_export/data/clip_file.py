@@ -6,18 +6,21 @@ import hashlib
 import os
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from edge_asd.audio.block import N_CHANNELS
 from edge_asd.audio.decode import open_audio, read_audio
 from edge_asd.errors import AudioError, DataError
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 
-__all__ = ["clip_samples", "fingerprint"]
+__all__ = ["fingerprint", "read_clip"]
 
 _FINGERPRINT_BYTES = 65_536  # at either end: a second of two channels of 16 bits
 
 
-def clip_samples(path: Path, *, read_samples: bool) -> int:
-    """Samples per channel of a usable two-channel clip.
+def read_clip(path: Path, *, read_samples: bool) -> tuple[int, NDArray[np.float32] | None]:
+    """Samples per channel of a usable two-channel clip, and its audio (2, n) if it is decoded.
 
     Parameters
     ----------
@@ -40,11 +43,10 @@ def clip_samples(path: Path, *, read_samples: bool) -> int:
             raise DataError(f"{kind}, expected 2 channels (near, far)")
         if rate_hz != SAMPLE_RATE_HZ:
             raise DataError(f"has {rate_hz} Hz, expected {SAMPLE_RATE_HZ} Hz; resample it")
-        if read_samples:
-            read_audio(path)
+        audio = read_audio(path)[0] if read_samples else None
     except AudioError as error:
         raise DataError(str(error).removeprefix(f"{path} ")) from error
-    return int(n_samples)
+    return int(n_samples), audio
 
 
 def fingerprint(path: Path) -> str:

@@ -12,35 +12,35 @@ development set they spell the label.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import cast
 
+from edge_asd.audio.takes import WhiteSound
 from edge_asd.bundle.manifest import Domain
-from edge_asd.errors import DataError, UsageError
+from edge_asd.errors import DataError
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ, Label, Split, parse_name
-from edge_asd_export.data.clip_file import clip_samples, fingerprint
+from edge_asd.recordings.takes_file import TAKES_FILE, read_takes
+from edge_asd.signal.recorded import beside_others
+from edge_asd_export.data.clip_file import fingerprint, read_clip
+from edge_asd_export.data.clip_sound import MeasuredClip, measure_sound
+from edge_asd_export.data.machine_folders import SPLITS, alike, clip_files, machine_of
+from edge_asd_export.data.problems import ClipFinding, Problem, require_clean
 
 __all__ = [
     "Clip",
     "Inventory",
     "MachineClips",
-    "Problem",
-    "machine_of",
-    "require_clean",
     "require_clean_train",
     "require_enough",
     "scan",
 ]
 
-SUFFIXES = frozenset({".wav", ".flac"})
-MAX_LISTED_PROBLEMS = 20
 N_LEAST_CLIPS = 2  # a normal score compares a clip with another
-
-_SPLITS: tuple[Split, ...] = ("train", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +83,23 @@ class MachineClips:
         return tuple(clip for clip in self.clips if clip.split == "test")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Problem:
-    """A file or folder that cannot be used, and why."""
-
-    path: Path
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """Everything found below the given roots: usable clips by machine, and all problems."""
+    """Everything found below the given roots: usable clips by machine, and all that is wrong."""
 
-    machines: dict[str, MachineClips]
+    machines: dict[str, MachineClips]  # without excluded clips
     problems: Sequence[Problem]
+    findings: Sequence[ClipFinding] = ()  # in the sound of decoded clips
+    ignored: Sequence[Problem] = ()  # folders that are no machines
+    doubts: Sequence[str] = ()  # of machines, in a line each
+    # Of the decoded train clips that no table of takes names, what takes are found by.
+    white: Mapping[Clip, Sequence[WhiteSound]] = field(default_factory=dict, compare=False)
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What is said and stops nothing, but for findings."""
+        yield from (f"ignored: {one}" for one in self.ignored)
+        yield from self.doubts
 
 
 def scan(
@@ -113,7 +116,8 @@ def scan(
         Folders of machine folders, or machine folders themselves. A machine may be spread over
         several roots (train clips in one, test clips in another).
     read_samples
-        Decode every clip to find truncated FLAC files and samples that are not finite.
+        Decode every clip to find truncated FLAC files, samples that are not finite, and sound that
+        the monitor would not trust; train clips with such sound are excluded.
     progress
         Called from this thread with (clips done, clips in all).
 
@@ -123,50 +127,40 @@ def scan(
         When a root is not a folder. What is wrong inside a root is reported, never raised.
     """
     problems: list[Problem] = []
-    found = list(_find(roots, problems))
-    check = partial(_check, read_samples=read_samples)
+    ignored: list[Problem] = []
+    found = list(clip_files(roots, problems, ignored))
+    check = partial(_check, read_samples=read_samples, in_takes=_in_takes(found))
     clips: list[Clip] = []
+    sounds: dict[Clip, MeasuredClip] = {}
     # Decoding releases the interpreter lock, so threads are enough.
     with ThreadPoolExecutor() as pool:
         for n_done, result in enumerate(pool.map(check, found), start=1):
             if isinstance(result, Problem):
                 problems.append(result)
             else:
-                clips.append(result)
+                clip, sound = result
+                clips.append(clip)
+                if sound is not None:
+                    sounds[clip] = sound
             if progress:
                 progress(n_done, len(found))
     folders: dict[str, Path] = {}
     for path in found:
         folders.setdefault(machine_of(path), path.parent.parent)
+    findings: list[ClipFinding] = []
     machines = {
         name: machine
         for name, folder in sorted(folders.items())
-        if (machine := _machine(name, folder, clips, problems))
+        if (machine := _machine(name, folder, clips, sounds, problems, findings))
     }
-    return Inventory(machines, tuple(sorted(problems)))
-
-
-def machine_of(path: Path) -> str:
-    """Machine of a clip or of its problem: the folder's name, whatever links lead there."""
-    return path.parent.parent.resolve().name
-
-
-def require_clean(problems: Sequence[Problem]) -> None:
-    """Nothing when there are no problems.
-
-    Raises
-    ------
-    DataError
-        With one summary line, then one line per problem.
-    """
-    if not problems:
-        return
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = [f"{count} in the recordings; repair, move away or delete these and try again:"]
-    lines += [f"{problem.path}: {problem.reason}" for problem in problems[:MAX_LISTED_PROBLEMS]]
-    if len(problems) > MAX_LISTED_PROBLEMS:
-        lines.append(f"and {len(problems) - MAX_LISTED_PROBLEMS} more")
-    raise DataError("\n  ".join(lines))
+    return Inventory(
+        machines,
+        tuple(sorted(problems)),
+        tuple(sorted(findings)),
+        tuple(sorted(ignored)),
+        tuple(_doubt(names) for names in alike(machines)),
+        {clip: sound.white for clip, sound in sounds.items() if sound.white},
+    )
 
 
 def require_clean_train(inventory: Inventory) -> tuple[Problem, ...]:
@@ -202,51 +196,26 @@ def require_enough(machine: MachineClips) -> None:
         )
 
 
-def _find(roots: Sequence[Path], problems: list[Problem]) -> Iterator[Path]:
-    """Every audio file of every machine; files met twice by overlapping roots come once."""
-    seen: set[Path] = set()
-    for root in roots:
-        if not root.is_dir():
-            raise UsageError(f"{root}: no such folder; give a folder of machine folders")
-        for folder in _machine_folders(root, problems):
-            for split in _SPLITS:
-                for path in _visible(folder / split):
-                    if _is_audio(path) and path.resolve() not in seen:
-                        seen.add(path.resolve())
-                        yield path
+def _doubt(names: Sequence[str]) -> str:
+    listed = ", ".join(map(repr, names))
+    return f"machines {listed} differ by capital letters alone: is it one?"
 
 
-def _machine_folders(root: Path, problems: list[Problem]) -> Iterator[Path]:
-    folders = [entry for entry in _visible(root) if entry.is_dir()]
-    if _holds_split(root):
-        folders = [root]
-    elif not folders:
-        problems.append(Problem(root, "no machine folder inside"))
+def _in_takes(paths: Iterable[Path]) -> frozenset[Path]:
+    """The clips that tables of takes name; they need not be compared."""
+    folders = {path.parent.parent for path in paths}
+    named: set[Path] = set()
     for folder in folders:
-        if not _holds_split(folder):
-            problems.append(Problem(folder, "neither train nor test inside; not a machine folder"))
-        elif not any(_is_audio(path) for split in _SPLITS for path in _visible(folder / split)):
-            problems.append(Problem(folder, "no WAV or FLAC file in train or test"))
-        else:
-            yield folder
+        with suppress(DataError):  # told where takes are needed
+            named |= {
+                folder / "train" / Path(name).name for name in read_takes(folder / TAKES_FILE)
+            }
+    return frozenset(named)
 
 
-def _holds_split(folder: Path) -> bool:
-    return any((folder / split).is_dir() for split in _SPLITS)
-
-
-def _is_audio(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def _visible(folder: Path) -> list[Path]:
-    """Sorted entries; archive tools of macOS leave `._name` and `__MACOSX` twins behind."""
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "__")))
-
-
-def _check(path: Path, *, read_samples: bool) -> Clip | Problem:
+def _check(
+    path: Path, *, read_samples: bool, in_takes: Container[Path]
+) -> tuple[Clip, MeasuredClip | None] | Problem:
     split = cast("Split", path.parent.name)
     try:
         name = parse_name(path)
@@ -255,10 +224,10 @@ def _check(path: Path, *, read_samples: bool) -> Clip | Problem:
         if split == "train" and name.label != "normal":
             what = "anomaly" if name.label else "anonymous"
             raise DataError(f"{what} clip in train, which must hold named normal clips")
-        n_samples = clip_samples(path, read_samples=read_samples)
+        n_samples, audio = read_clip(path, read_samples=read_samples)
     except DataError as error:
         return Problem(path, str(error))
-    return Clip(
+    clip = Clip(
         path=path,
         machine=machine_of(path),
         section=name.section,
@@ -269,19 +238,48 @@ def _check(path: Path, *, read_samples: bool) -> Clip | Problem:
         attribute_text=name.attribute_text if split == "train" else "",
         n_samples=n_samples,
     )
+    if audio is None:
+        return clip, None
+    return clip, measure_sound(audio, for_takes=split == "train" and path not in in_takes)
 
 
 def _machine(
-    name: str, folder: Path, clips: Iterable[Clip], problems: list[Problem]
+    name: str,
+    folder: Path,
+    clips: Iterable[Clip],
+    sounds: Mapping[Clip, MeasuredClip],
+    problems: list[Problem],
+    findings: list[ClipFinding],
 ) -> MachineClips | None:
     own = [clip for clip in clips if clip.machine == name]
-    usable = _of_one_length(_without_twins(own, problems), problems)
+    readable = _of_one_length(_without_twins(own, problems), problems)
+    excluded = _excluded(readable, sounds, findings)
+    usable = [clip for clip in readable if clip not in excluded]
     if not any(clip.split == "train" for clip in usable):
-        problems.append(Problem(folder, "no usable train clip"))
+        all_excluded = f": all {len(excluded)} are excluded" if excluded else ""
+        problems.append(Problem(folder, f"no usable train clip{all_excluded}"))
     if not usable:
         return None
-    order = sorted(usable, key=lambda clip: (_SPLITS.index(clip.split), clip.path.name))
+    order = sorted(usable, key=lambda clip: (SPLITS.index(clip.split), clip.path.name))
     return MachineClips(name, usable[0].n_samples, SAMPLE_RATE_HZ, tuple(order))
+
+
+def _excluded(
+    clips: Sequence[Clip], sounds: Mapping[Clip, MeasuredClip], findings: list[ClipFinding]
+) -> set[Clip]:
+    """The train clips of a machine that nothing is learned from; `findings` gets all of them."""
+    found = [(clip, one) for clip in clips if clip in sounds for one in sounds[clip].findings]
+    spoilt = {clip for clip, one in found if not one.learned}
+    train = [clip for clip in clips if clip.split == "train" and clip in sounds]
+    compared = [sounds[clip].reference if clip not in spoilt else None for clip in train]
+    found += [(train[i], one) for i, one in beside_others(compared)]
+    excluded = set()
+    for clip, one in found:
+        leave_out = clip.split == "train" and not one.learned
+        findings.append(ClipFinding(clip.path, one.text, leave_out))
+        if leave_out:
+            excluded.add(clip)
+    return excluded
 
 
 def _without_twins(clips: Iterable[Clip], problems: list[Problem]) -> list[Clip]:

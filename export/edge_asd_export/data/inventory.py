@@ -92,6 +92,11 @@ def inventory_json(inventory: Inventory, takes: Mapping[Clip, str]) -> dict[str,
         "problems": [
             {"path": str(problem.path), "reason": problem.reason} for problem in inventory.problems
         ],
+        "findings": [
+            {"path": str(one.path), "reason": one.text, "excluded": one.excluded}
+            for one in inventory.findings
+        ],
+        "ignored": [{"path": str(one.path), "reason": one.reason} for one in inventory.ignored],
     }
 
 

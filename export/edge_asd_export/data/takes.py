@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path, PureWindowsPath
+from types import MappingProxyType
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import joined, most_of, shared_sound
+from edge_asd.audio.takes import WhiteSound, joined, most_of, shared_sound, whitened
 from edge_asd.errors import DataError, UsageError
 from edge_asd.recordings.takes_file import TAKES_FILE, read_takes, write_takes
 from edge_asd_export.data.clips import Clip, MachineClips
@@ -28,6 +29,7 @@ def takes_of(
     file: Path | None = None,
     say: Say = lambda line: None,
     progress: Callable[[int, int], None] | None = None,
+    white: Mapping[Clip, Sequence[WhiteSound]] = MappingProxyType({}),
 ) -> dict[Clip, str]:
     """Return the take of every training clip; names are unique within a machine.
 
@@ -41,6 +43,7 @@ def takes_of(
         is a path with the folder of the machine in it
     say : is told in a line what was found, and what could not be written
     progress : called with (pairs of clips compared, in all)
+    white : of clips that were decoded before; all others are now
 
     Raises
     ------
@@ -61,7 +64,7 @@ def takes_of(
             if progress is not None:
                 progress(before + _n_pairs(n_clips), sum(n_pairs.values()))
 
-        named[machine.name] = _found(machine, named[machine.name], say, advance)
+        named[machine.name] = _found(machine, named[machine.name], white, say, advance)
         refusals += _write(named[machine.name])
         n_before += n_pairs[machine.name]
     if refusals:
@@ -99,11 +102,18 @@ def _n_pairs(n_clips: int) -> int:
 
 
 def _found(
-    machine: MachineClips, named: Mapping[Clip, str], say: Say, progress: Callable[[int], None]
+    machine: MachineClips,
+    named: Mapping[Clip, str],
+    white: Mapping[Clip, Sequence[WhiteSound]],
+    say: Say,
+    progress: Callable[[int], None],
 ) -> dict[Clip, str]:
     clips = machine.train
-    audio = ([read_audio(clip.path)[0]] for clip in clips)
-    _, shared = shared_sound(audio, machine.sample_rate_hz, progress=progress)
+    sounds = (
+        white.get(clip) or whitened([read_audio(clip.path)[0]], machine.sample_rate_hz)
+        for clip in clips
+    )
+    _, shared = shared_sound(sounds, progress=progress)
     numbers = joined(
         len(clips),
         shared,

@@ -68,7 +68,7 @@ def export_systems(run: Run, say: Callable[[str], None], bar: Bar) -> tuple[Path
             say(f"{path}: newer than its networks, used as it is")
             continue
         say(f"{path}: exporting")
-        clips = training_clips(run)
+        clips = training_clips(run, say)
         with bar() as on_clip:
             write_bundle(
                 run, clips, path, ExportOptions(system=system), ExportProgress(say, on_clip)

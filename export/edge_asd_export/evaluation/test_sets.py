@@ -10,7 +10,9 @@ import numpy as np
 
 from edge_asd.bundle.manifest import Manifest
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import Clip, Inventory, MachineClips, machine_of, require_clean
+from edge_asd_export.data.clips import Clip, Inventory, MachineClips
+from edge_asd_export.data.machine_folders import machine_of
+from edge_asd_export.data.problems import require_clean
 from edge_asd_export.evaluation.challenge_csv import Truth, read_ground_truth
 from edge_asd_export.evaluation.metrics import checked_clips
 from edge_asd_export.synth.dataset import NOTE_FILE

@@ -14,8 +14,16 @@ import torch
 from edge_asd.bundle.system import system_named
 from edge_asd.command_line import as_typed
 from edge_asd.errors import DataError, UsageError
-from edge_asd_export.data.clips import Clip, MachineClips, require_clean_train, require_enough, scan
+from edge_asd_export.data.clips import (
+    Clip,
+    Inventory,
+    MachineClips,
+    require_clean_train,
+    require_enough,
+    scan,
+)
 from edge_asd_export.data.folds import assign_folds
+from edge_asd_export.data.problems import finding_lines
 from edge_asd_export.data.takes import divisible, takes_line, takes_of
 from edge_asd_export.progress import progress_bar, training_bars
 from edge_asd_export.training.calibration_networks import calibration_tasks
@@ -78,14 +86,15 @@ def new_run(
         raise UsageError(f"{path} is a run already: go on with --resume {path}, or choose --out")
     for name in {name for system in settings.systems for name in system_named(system).extractors}:
         settings = settings.model_copy(update={name: settings.of(name).completed()})
-    machines = _scan(data)
+    inventory = _scan(data)
+    machines = inventory.machines
     for machine in machines.values():
         require_enough(machine)
     others = _scan_beside(beside, machines)
     (rate,) = {machine.sample_rate_hz for machine in machines.values()}
     windows = _windows(machines)
     clips = [clip for machine in machines.values() for clip in machine.train]
-    of_clips = _takes(machines, takes)
+    of_clips = _takes(inventory, takes)
     folds = assign_folds(clips, divisible(machines, of_clips), settings.seed)
     tasks = plan_tasks(settings, machines, folds, others)
     record = RunRecord(
@@ -117,7 +126,7 @@ def resumed_run(path: Path) -> RunPlan:
         When there is no run.
     """
     run = Run.open(path)
-    machines = _scan([Path(folder) for folder in run.record.data])
+    machines = _scan([Path(folder) for folder in run.record.data]).machines
     found, expected = _windows(machines), run.record.machines
     if found != expected:
         raise DataError(
@@ -238,20 +247,22 @@ def _train_one(
             draw_loss_curve(run.folder(name) / "log.csv", run.folder(name) / "loss.png")
 
 
-def _scan(data: list[Path]) -> dict[str, MachineClips]:
+def _scan(data: list[Path]) -> Inventory:
     """Read every training clip; all problems are told before anything is trained."""
     with progress_bar("checking clips", quiet=not is_first_process()) as advance:
         inventory = scan(data, progress=advance)
     for problem in require_clean_train(inventory):
         _tell(f"warning: {problem.path}: {problem.reason} (not trained on)")
-    return inventory.machines
+    for line in (*inventory.notes, *finding_lines(inventory.findings)):
+        _tell(line)
+    return inventory
 
 
-def _takes(machines: Mapping[str, MachineClips], file: Path | None) -> dict[Clip, str]:
+def _takes(inventory: Inventory, file: Path | None) -> dict[Clip, str]:
     """Read or find which clips share sound."""
-    quiet = not is_first_process()
+    machines, quiet = inventory.machines, not is_first_process()
     with progress_bar("comparing clips", quiet=quiet, transient=True) as advance:
-        takes = takes_of(machines, file=file, say=_tell, progress=advance)
+        takes = takes_of(machines, file=file, say=_tell, progress=advance, white=inventory.white)
     _tell(takes_line(machines, takes))
     return takes
 
@@ -260,7 +271,7 @@ def _scan_beside(
     folders: Sequence[Path], machines: Mapping[str, MachineClips]
 ) -> dict[str, MachineClips]:
     """Machines that are only classes; none is one of `machines`."""
-    others = _scan(list(folders)) if folders else {}
+    others = _scan(list(folders)).machines if folders else {}
     both = sorted(others.keys() & machines.keys())
     if both:
         raise UsageError(f"machine {both[0]!r} is in the data and in --beside: leave one out")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from places import SHARED
 
 from edge_asd.audio.decode import read_audio
-from edge_asd.audio.takes import SharedSound, find_takes, joined, most_of, shared_sound
+from edge_asd.audio.takes import SharedSound, find_takes, joined, most_of, shared_sound, whitened
 
 RATE_HZ = 16_000
 
@@ -44,7 +44,7 @@ def test_overlapping_cuts_of_a_recording_are_one_take_and_other_recordings_are_n
 def test_cuts_are_joined_through_those_between_them() -> None:
     day = noise(20, 0)
 
-    found = shared_sound([[cut(day, start_s)] for start_s in (0, 8, 4)], RATE_HZ)
+    found = shared_sound(whitened([cut(day, start_s)], RATE_HZ) for start_s in (0, 8, 4))
 
     assert joined(*found) == [0, 0, 0]
 
@@ -122,7 +122,7 @@ def test_a_silent_channel_does_not_hide_what_the_other_shares() -> None:
 def test_share_is_the_part_that_overlaps() -> None:
     day = noise(20, 0)
 
-    _, (pair,) = shared_sound([[cut(day, 0)], [cut(day, 3)]], RATE_HZ)
+    _, (pair,) = shared_sound(whitened([cut(day, start_s)], RATE_HZ) for start_s in (0, 3))
 
     assert (pair.first, pair.second) == (0, 1)
     assert pair.share == pytest.approx(0.5, abs=0.1)

@@ -19,7 +19,7 @@ def test_a_level_far_from_the_enrolled_one_is_reported_with_both() -> None:
     figures = ears.changes[0].figures
     assert figures["near_dbfs"] == pytest.approx(-49.0, abs=0.2)
     assert figures["near_enrolled_dbfs"] == pytest.approx(-34.0, abs=0.2)
-    assert "near -49 dBFS, enrolled -34" in ears.changes[0].detail
+    assert "near -49 dBFS, expected -34" in ears.changes[0].detail
 
 
 def test_a_level_within_the_tolerance_is_none_of_its_business() -> None:

@@ -80,7 +80,7 @@ def test_no_other_file_knows_the_faults_of_the_signal() -> None:
 @pytest.mark.parametrize(
     ("spoil", "known"),
     [
-        (silence, {"signal_silent", "signal_stuck"}),
+        (silence, {"signal_scale", "signal_silent", "signal_stuck"}),
         (
             far_hears_its_converter,
             {row.fault.name for row in CHUNK_FAULTS} - {"signal_identical"},

@@ -63,6 +63,8 @@ def test_json_holds_the_same_counts(recordings: Path) -> None:
             }
         },
         "problems": [],
+        "findings": [],
+        "ignored": [],
     }
 
 

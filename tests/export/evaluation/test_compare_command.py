@@ -196,7 +196,7 @@ def exports(system4: Path, monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         shutil.rmtree(out, ignore_errors=True)
         copied(system4, out, system=options.system)
 
-    monkeypatch.setattr(run_bundles, "training_clips", lambda run: {})
+    monkeypatch.setattr(run_bundles, "training_clips", lambda run, say: {})
     monkeypatch.setattr(run_bundles, "write_bundle", write)
     return exported
 

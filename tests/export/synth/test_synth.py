@@ -20,7 +20,8 @@ from typer.testing import CliRunner
 from edge_asd.bundle.manifest import Domain
 from edge_asd.cli import app
 from edge_asd.errors import UsageError
-from edge_asd_export.data.clips import require_clean, scan
+from edge_asd_export.data.clips import scan
+from edge_asd_export.data.problems import require_clean
 from edge_asd_export.synth.catalogue import MACHINES, find_fault, find_machine
 from edge_asd_export.synth.dataset import (
     DataSetSettings,
