@@ -29,6 +29,7 @@ __all__ = [
     "EventRefusedError",
     "OutputError",
     "ProfileError",
+    "ReaderGoneError",
     "StateError",
     "UsageError",
     "one_line",
@@ -105,6 +106,10 @@ class EventRefusedError(OutputError):
     def __init__(self, message: str, *, patience_s: float = 0.0) -> None:
         super().__init__(message)
         self.patience_s = patience_s
+
+
+class ReaderGoneError(OutputError):
+    """Whoever read the output has closed it."""
 
 
 def one_line(error: BaseException) -> str:

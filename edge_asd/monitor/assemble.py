@@ -44,6 +44,7 @@ from edge_asd.monitor.stream_clock import FixedClock, LiveClock
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
 from edge_asd.outputs.output_section import OutputContext
+from edge_asd.outputs.patient_write import until
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
 from edge_asd.scoring.detector import Detector
@@ -191,6 +192,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             report=report,
             environment=parts.environment,
             spool=state.spool if state else None,
+            waits=None if live else until(parts.stop.is_set),
         ),
     )
     for output in outputs:

@@ -6,6 +6,7 @@ window. It is never green while the monitor hears nothing.
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -47,6 +48,8 @@ _BAR_WIDTH = 40  # also scores in the sparkline
 _FLOOR_DBFS = -72.0  # left end of the level bars
 _WARN_DBFS = -6.0  # peaks from here up are close to clipping
 _SPARKS = "▁▂▃▄▅▆▇█"
+_PAUSE_S = 0.125  # from one picture to the next
+_MOST_LINES = 1000  # that wait while the terminal is stopped
 _DEAF_AFTER_S = 3.0  # without audio; PulseAudio delivers in bursts of two seconds
 _STYLES = {
     "normal": "bold white on green",
@@ -62,6 +65,8 @@ _DEAF_STYLE = "bold white on magenta"  # also of a state that has no style of it
 
 class Meter(Watcher):
     """The live view; it owns the lower lines of the terminal until it is closed.
+
+    It is drawn by a thread of its own: nothing waits for a terminal that is stopped.
 
     Parameters
     ----------
@@ -82,8 +87,18 @@ class Meter(Watcher):
         self._window_s: float | None = None  # None: the monitor has not started
         self._alarm_since: datetime | None = None
         self._position_s = 0.0
-        self._live = Live(console=console, get_renderable=self._view, refresh_per_second=8)
-        self._live.start()
+        self._said: deque[Text] = deque(maxlen=_MOST_LINES)
+        # What is printed beside it, on standard error, passes it by as it does without it.
+        self._live = Live(
+            console=console,
+            get_renderable=self._view,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._draw, name="meter", daemon=True)
+        self._thread.start()
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         """Show the levels."""
@@ -137,13 +152,24 @@ class Meter(Watcher):
                     "cyan",
                 )
 
-    def close(self) -> None:
-        """Give the terminal back."""
-        self._live.stop()
+    def close(self, deadline_s: float = 2.0) -> None:
+        """Give the terminal back, unless it is stopped."""
+        self._done.set()
+        self._thread.join(deadline_s)
 
     def _say(self, event: Event, text: str, style: str) -> None:
         clock = event.time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        self._live.console.print(Text(f"{clock}  {event.machine}  {text}", style))
+        self._said.append(Text(f"{clock}  {event.machine}  {text}", style))
+
+    def _draw(self) -> None:
+        with self._live:
+            while True:
+                done = self._done.wait(_PAUSE_S)
+                while self._said:
+                    self._live.console.print(self._said.popleft())
+                self._live.refresh()
+                if done:
+                    return
 
     def _view(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))

@@ -21,6 +21,7 @@ from edge_asd.events.status import Status, StatusBoard
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
+from edge_asd.monitor.log_lines import log_without_waiting
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.output_section import OutputContext
@@ -66,7 +67,7 @@ class Session:
         EdgeAsdError
             When something cannot be opened, or nothing could be scored.
         """
-        with ExitStack() as stack:
+        with log_without_waiting(), ExitStack() as stack:
             bundle = None
             machine = self.machine
             if machine is None:

@@ -6,12 +6,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TextIO
 
 from rich.console import Console
 
+from edge_asd.errors import ReaderGoneError
 from edge_asd.events.fault import Report
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
@@ -19,7 +20,9 @@ from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs.jsonl import JsonlOutput
+from edge_asd.outputs.direct import Direct
+from edge_asd.outputs.jsonl import PATIENCE_S, JsonlStream
+from edge_asd.outputs.patient_write import until
 
 __all__ = ["standard_output"]
 
@@ -45,49 +48,43 @@ def standard_output(
         return [], []
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
-        return [stack.enter_context(closing(Meter(Console(), board, clock)))], []
+        console = Console(file=_stream_apart(sys.stdout))
+        return [stack.enter_context(closing(Meter(console, board, clock)))], []
     if not live:
-        stack.callback(_let_go_of_closed_stdout, sys.stdout)
-        return [], [JsonlOutput(sys.stdout)]
-    reader = _Reader(_stream_apart(sys.stdout), partial(stop.end, "the output was closed"))
-    delivery = Delivery(reader, report=report, accepts=lambda _: True, spool=None)
+        return [], [Direct(JsonlStream(sys.stdout, waits=until(stop.is_set)))]
+    reader = _Reader(JsonlStream(sys.stdout), partial(stop.end, "the output was closed"))
+    delivery = Delivery(
+        reader,
+        report=report,
+        spool=None,
+        patience_s=PATIENCE_S,
+        max_pause_s=PATIENCE_S,
+    )
     return [], [stack.enter_context(closing(delivery))]
 
 
 class _Reader:
     """The other end of standard output, which may be slow, or go away."""
 
-    name = "stdout"
-
-    def __init__(self, stream: TextIO, on_closed: Callable[[], None]) -> None:
-        self._stream = stream
-        self._lines = JsonlOutput(stream)
+    def __init__(self, lines: JsonlStream, on_closed: Callable[[], None]) -> None:
+        self.name = lines.name
+        self._lines = lines
         self._on_closed = on_closed
 
     def send(self, envelope: Envelope) -> None:
         try:
-            self._lines.write(envelope)
-        except BrokenPipeError:
+            self._lines.send(envelope)
+        except ReaderGoneError:
             self._on_closed()
 
     def close(self) -> None:
-        """Let go of the stream, whether or not somebody still reads."""
-        with suppress(OSError):
-            self._stream.close()
+        self._lines.close()
 
 
 def _stream_apart(stdout: TextIO) -> TextIO:
     """Return another stream to the same place.
 
-    While a reader stalls, the thread that writes holds the lock of its stream. Python flushes
-    its own at exit, and would wait for that lock for ever.
+    While a terminal is stopped, the thread that draws holds the lock of its stream. Python
+    flushes its own at exit, and would wait for that lock for ever.
     """
     return os.fdopen(os.dup(stdout.fileno()), "w", encoding=stdout.encoding, errors=stdout.errors)
-
-
-def _let_go_of_closed_stdout(stdout: TextIO) -> None:
-    """Keep Python from complaining at exit about lines that nobody will read."""
-    try:
-        stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())

@@ -6,12 +6,13 @@ line on a full disk, hide the error, and go on with a file that another program 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from io import FileIO
+from io import FileIO, UnsupportedOperation
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Annotated, ClassVar, TextIO
@@ -19,12 +20,15 @@ from typing import Annotated, ClassVar, TextIO
 from pydantic import Field
 
 from edge_asd.doctor.verdict import Verdict, ok, problem
-from edge_asd.errors import OutputError
-from edge_asd.events.event import Event
-from edge_asd.outputs import Envelope
+from edge_asd.errors import OutputError, ReaderGoneError
+from edge_asd.outputs import Envelope, Output
+from edge_asd.outputs.direct import Direct
 from edge_asd.outputs.output_section import OutputContext, OutputSection
+from edge_asd.outputs.patient_write import Waits, for_ever, never, open_to_append, write_some
 
-__all__ = ["JsonlFile", "JsonlOutput", "JsonlSettings"]
+__all__ = ["PATIENCE_S", "JsonlFile", "JsonlSettings", "JsonlStream"]
+
+PATIENCE_S = 8.0  # so long a file or a reader of this computer may take nothing
 
 
 class JsonlSettings(OutputSection):
@@ -44,9 +48,18 @@ class JsonlSettings(OutputSection):
     def folder(self) -> Path | None:
         return Path(self.path).parent if self.path else None
 
-    def open(self, context: OutputContext) -> JsonlFile:
-        path = Path(self.path).expanduser()
-        return JsonlFile(path, max_bytes=self.max_bytes, backups=self.backups)
+    def open(self, context: OutputContext) -> Output:
+        waits = context.waits
+        file = JsonlFile(
+            Path(self.path).expanduser(),
+            max_bytes=self.max_bytes,
+            backups=self.backups,
+            waits=waits or for_ever,
+            opens_within=waits or never,
+        )
+        if waits is not None:
+            return Direct(file)
+        return context.delivery(file, patience_s=PATIENCE_S, max_pause_s=PATIENCE_S)
 
     def reach(self, environment: Mapping[str, str]) -> Iterator[Verdict]:
         path = Path(self.path)
@@ -58,49 +71,55 @@ class JsonlSettings(OutputSection):
 
 
 class _Lines:
-    """One line per event; counts those that were written and those that were not."""
+    """One line for each event; a line that was begun is gone on with.
 
-    def __init__(self, name: str, place: str) -> None:
+    Parameters
+    ----------
+    waits : how long a reader may take
+    """
+
+    def __init__(self, name: str, place: str, waits: Waits) -> None:
         self.name = name
         self._place = place
-        self._sent = self._dropped = 0
+        self._waits = waits
+        self._begun = ""  # id of the event whose line is not written to its end
+        self._rest = b""  # of that line
 
-    def emit(self, event: Event) -> None:
+    def send(self, envelope: Envelope) -> None:
         """Write the event as one line; after a failure the same event may be tried again.
 
         Raises
         ------
-        BrokenPipeError
+        ReaderGoneError
             When the reader has gone.
         OutputError
             When it cannot be written otherwise, for instance on a full disk.
         """
-        self.write(Envelope.of(event))
-
-    def write(self, envelope: Envelope) -> None:
-        """Write an event as `emit` does."""
         try:
             self._write(envelope)
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderGoneError(f"{self._place} has no reader any more") from error
         except OSError as error:
-            self._dropped += 1
             raise self._error(error) from error
-        self._sent += 1
-
-    def counters(self) -> dict[str, int]:
-        """Events so far; none ever waits."""
-        return {"sent": self._sent, "dropped": self._dropped, "waiting": 0}
 
     def _error(self, error: OSError) -> OutputError:
-        return OutputError(f"cannot write {self._place}: {error.strerror}")
+        reason = "nobody reads it" if error.errno == errno.ENXIO else error.strerror
+        return OutputError(f"cannot write {self._place}: {reason}")
 
     @abstractmethod
     def _write(self, envelope: Envelope) -> None: ...
 
+    def _go_on(self, descriptor: int, envelope: Envelope) -> None:
+        if envelope.id != self._begun:
+            self._begun = envelope.id
+            self._rest += envelope.payload + b"\n"
+        while self._rest:
+            self._rest = self._rest[write_some(descriptor, self._rest, self._waits) :]
+        self._begun = ""
 
-class JsonlOutput(_Lines):
-    """Lines on a stream, flushed at once so that readers see whole lines.
+
+class JsonlStream(_Lines):
+    """Lines on a stream, written at once so that readers see whole lines.
 
     Parameters
     ----------
@@ -108,21 +127,24 @@ class JsonlOutput(_Lines):
     name : in faults and counters
     """
 
-    def __init__(self, stream: TextIO, *, name: str = "stdout") -> None:
-        super().__init__(name, name)
+    def __init__(self, stream: TextIO, *, name: str = "stdout", waits: Waits = for_ever) -> None:
+        super().__init__(name, name, waits)
         self._stream = stream
-        self._buffered = ""  # id of an event that the stream's buffer could not write yet
+        try:
+            stream.flush()
+            self._descriptor: int | None = stream.fileno()
+        except UnsupportedOperation:  # it is in memory
+            self._descriptor = None
 
     def close(self) -> None:
         """Leave the stream to whoever opened it."""
 
     def _write(self, envelope: Envelope) -> None:
-        self._stream.flush()
-        if envelope.id != self._buffered:
-            self._buffered = envelope.id
+        # Past the buffer of the stream, whose lock a thread that hangs would keep at the exit.
+        if self._descriptor is None:
             self._stream.write(envelope.payload.decode() + "\n")
-        self._stream.flush()
-        self._buffered = ""
+        else:
+            self._go_on(self._descriptor, envelope)
 
 
 class JsonlFile(_Lines):
@@ -138,25 +160,35 @@ class JsonlFile(_Lines):
     max_bytes : of one file; None for no limit. A single longer line is written all the same
     backups : how many renamed files are kept
     name : in faults and counters
+    opens_within : how long a pipe may lack a reader
 
     Raises
     ------
     OutputError
-        When it cannot be opened.
+        When it cannot be opened; a pipe that nobody reads is no error before it is written.
     """
 
     def __init__(
-        self, path: Path, *, max_bytes: int | None = None, backups: int = 0, name: str = "jsonl"
+        self,
+        path: Path,
+        *,
+        max_bytes: int | None = None,
+        backups: int = 0,
+        name: str = "jsonl",
+        waits: Waits = for_ever,
+        opens_within: Waits = never,
     ) -> None:
-        super().__init__(name, str(path))
+        super().__init__(name, str(path), waits)
         self._path = path
         self._max_bytes = max_bytes
         self._backups = backups
+        self._opens_within = opens_within
         self._file: FileIO | None = None
         try:
-            self._opened()
+            self._opened(never)
         except OSError as error:
-            raise self._error(error) from error
+            if error.errno != errno.ENXIO:
+                raise self._error(error) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -165,30 +197,33 @@ class JsonlFile(_Lines):
             self._file = None
 
     def _write(self, envelope: Envelope) -> None:
-        line = envelope.payload + b"\n"
-        file = self._opened()
+        n_bytes = len(envelope.payload) + 1
+        file = self._opened(self._opens_within)
         size = _regular_size(file)
-        if size and self._max_bytes is not None and size + len(line) > self._max_bytes:
+        if size and self._max_bytes is not None and size + n_bytes > self._max_bytes:
             self.close()
             _rotate(self._path, self._backups)
-            file, size = self._opened(), 0
+            file, size = self._opened(never), 0
         try:
-            _write_all(file, line)
+            self._go_on(file.fileno(), envelope)
+        except TimeoutError:
+            raise
         except OSError:
             if size is not None:
                 with suppress(OSError):
                     file.truncate(size)
+            self._begun, self._rest = "", b""
             self.close()  # the next event opens it again
             raise
 
-    def _opened(self) -> FileIO:
+    def _opened(self, waits: Waits) -> FileIO:
         if self._file is not None and not _is_at(self._file, self._path):
             self.close()
         if self._file is None:
-            file = FileIO(self._path, "a")
+            file = open_to_append(self._path, waits)
             self._file = file
             if _regular_size(file) and not _ends_with_newline(self._path):
-                _write_all(file, b"\n")  # a power cut tore the last line
+                write_some(file.fileno(), b"\n", for_ever)  # a power cut tore the last line
         return self._file
 
 
@@ -199,12 +234,6 @@ def _rotate(path: Path, backups: int) -> None:
         handler.close()
     else:
         path.unlink(missing_ok=True)
-
-
-def _write_all(file: FileIO, content: bytes) -> None:
-    rest = content
-    while rest:
-        rest = rest[file.write(rest) :]
 
 
 def _is_at(file: FileIO, path: Path) -> bool:

@@ -14,6 +14,7 @@ from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.events.status import Status
 from edge_asd.outputs import Output
+from edge_asd.outputs.patient_write import Waits
 from edge_asd.outputs.secrets_source import Secret
 from edge_asd.settings import Settings
 
@@ -34,15 +35,29 @@ class OutputContext:
     report: Report  # for faults; called from the threads of the outputs
     environment: Mapping[str, str]  # where secrets may be
     spool: Path | None  # folder where durable events wait; None keeps them in memory
+    # How long a recording waits for a file or a pipe; None: sound that happens now never does.
+    waits: Waits | None = None
 
     def delivery(
-        self, transport: Transport, accepts: Callable[[Event], bool] = lambda event: True
+        self,
+        transport: Transport,
+        accepts: Callable[[Event], bool] = lambda event: True,
+        *,
+        patience_s: float = 30.0,
+        max_pause_s: float = 60.0,
     ) -> Delivery:
         """Return an output that delivers through `transport` what it `accepts`."""
         from edge_asd.outputs.delivery import Delivery
 
         spool = self.spool / f"{transport.name}.sqlite3" if self.spool else None
-        return Delivery(transport, report=self.report, accepts=accepts, spool=spool)
+        return Delivery(
+            transport,
+            report=self.report,
+            accepts=accepts,
+            spool=spool,
+            patience_s=patience_s,
+            max_pause_s=max_pause_s,
+        )
 
 
 class OutputSection(Settings):

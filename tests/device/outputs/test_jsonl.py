@@ -19,7 +19,8 @@ from device.reports import a_notice
 from device.small_disk import fill, small_disk
 
 from edge_asd.errors import OutputError
-from edge_asd.outputs.jsonl import JsonlFile, JsonlOutput
+from edge_asd.outputs.direct import Direct
+from edge_asd.outputs.jsonl import JsonlFile, JsonlStream
 
 LINE_BYTES = len(a_notice(10).to_json()) + 1
 
@@ -30,8 +31,8 @@ def texts(*paths: Path) -> list[str]:
 
 
 @contextmanager
-def opened(path: Path, **options: Any) -> Iterator[JsonlFile]:
-    with closing(JsonlFile(path, **options)) as file:
+def opened(path: Path, **options: Any) -> Iterator[Direct]:
+    with closing(Direct(JsonlFile(path, **options))) as file:
         yield file
 
 
@@ -42,7 +43,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_an_event_is_one_line_on_the_stream_at_once() -> None:
     stream = io.StringIO()
-    output = JsonlOutput(stream)
+    output = Direct(JsonlStream(stream))
 
     output.emit(SCORE)
 
@@ -54,7 +55,7 @@ def test_an_event_is_one_line_on_the_stream_at_once() -> None:
 
 def test_a_stream_that_cannot_be_written_is_an_error_and_counted() -> None:
     with Path("/dev/full").open("w") as stream:
-        output = JsonlOutput(stream)
+        output = Direct(JsonlStream(stream))
         with pytest.raises(OutputError, match="cannot write stdout: No space left on device"):
             output.emit(SCORE)
         assert output.counters()["dropped"] == 1
@@ -64,7 +65,7 @@ def test_a_stream_that_cannot_be_written_is_an_error_and_counted() -> None:
 def test_an_event_that_is_tried_again_on_a_full_disk_is_written_once(tmp_path: Path) -> None:
     with small_disk(tmp_path) as disk, (disk / "events.jsonl").open("w") as stream:
         filler = fill(disk)
-        output = JsonlOutput(stream)
+        output = Direct(JsonlStream(stream))
         for _ in range(3):
             with pytest.raises(OutputError):
                 output.emit(a_notice(1))
@@ -80,13 +81,13 @@ def test_a_reader_that_has_gone_is_told_apart_from_other_failures(path: Path) ->
     reading, writing = os.pipe()
     os.close(reading)
     with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", closefd=False) as stream:
-        JsonlOutput(stream).emit(SCORE)
+        Direct(JsonlStream(stream)).emit(SCORE)
     os.close(writing)
 
 
 def test_a_file_is_continued(path: Path) -> None:
     for number in (1, 2):
-        file = JsonlFile(path)
+        file = Direct(JsonlFile(path))
         file.emit(a_notice(number))
         file.close()
 
@@ -172,7 +173,7 @@ def test_after_a_rotation_that_failed_the_next_event_tries_again(path: Path) -> 
 def test_a_full_disk_tears_no_line_and_writing_goes_on_when_there_is_space(tmp_path: Path) -> None:
     with small_disk(tmp_path) as disk:
         path = disk / "events.jsonl"
-        file = JsonlFile(path)
+        file = Direct(JsonlFile(path))
         file.emit(a_notice(0))
         filler = fill(disk)
         with pytest.raises(OutputError, match="No space left on device"):
