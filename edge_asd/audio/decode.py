@@ -10,14 +10,17 @@ recording has. To networks that look at logarithms of power it would be a great 
 
 from __future__ import annotations
 
-import re
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from edge_asd.audio.audio_file import AudioFile, Say
+from edge_asd.audio.flac_file import FlacFile
+from edge_asd.audio.magic import MAGIC_BYTES, format_of, tag_bytes
+from edge_asd.audio.wav_file import WavFile
 from edge_asd.errors import AudioError
 
 __all__ = [
@@ -27,15 +30,11 @@ __all__ = [
     "read_audio",
     "require_finite",
     "rounded_to_16_bits",
+    "whole_audio",
 ]
 
 _FULL_SCALE = np.float32(32768)
-
-# libsndfile reads what is there of a cut WAV file and mentions it only in its log.
-_CUT_DATA_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-# Sizes that programs write which do not know the length yet, and leave behind when they write
-# into a pipe or lose power: arecord 2 GiB, sox a little less, ffmpeg a little less than 4 GiB.
-_UNKNOWN_SIZES = (range(0x7FFFF000, 0x80000001), range(0xFFFFF000, 0x100000000))
+_PIECE = 4096  # frames
 
 
 def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
@@ -50,46 +49,82 @@ def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
         When the file is missing, not decodable, empty, cut short, or not finite.
     """
     with open_audio(path) as file:
-        try:
-            frames = file.read(dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise _unreadable(path, error) from error
-        if len(frames) != file.frames:
-            raise AudioError(
-                f"{path} is cut short: found {len(frames)} of {file.frames} frames; copy it again"
-            )
-        audio = require_finite(np.ascontiguousarray(frames.T), path)
-        return rounded_to_16_bits(audio), int(file.samplerate)
+        return whole_audio(file), file.sample_rate_hz
 
 
-def open_audio(path: PathLike[str] | str) -> soundfile.SoundFile:
-    """Open an audio file that has at least one frame and is not cut short.
+def whole_audio(file: AudioFile) -> NDArray[np.float32]:
+    """Return what is left of an opened file, (n_channels, n_samples), as :func:`read_audio` does.
+
+    Raises
+    ------
+    AudioError
+        When the file is damaged, cut short, or not finite.
+    """
+    pieces = [file.read(_PIECE)]
+    while pieces[-1].shape[1]:
+        pieces.append(file.read(_PIECE))
+    return rounded_to_16_bits(require_finite(np.concatenate(pieces, axis=1), file.name))
+
+
+def open_audio(path: PathLike[str] | str, say: Say = lambda line: None) -> AudioFile:
+    """Open an audio file that has at least one frame.
+
+    Parameters
+    ----------
+    say : is told in a line, sooner or later, where there is more sound than the header promises,
+        or something else behind it
 
     Raises
     ------
     AudioError
         When it is missing, of unknown format, empty, or cut short.
     """
-    if not Path(path).is_file():
-        raise AudioError(f"no audio file at {path}")
+    path = Path(path)
     try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, OSError) as error:
-        raise _unreadable(path, error) from error
+        _require_file(path)
+        file = path.open("rb")
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror}") from error
+    try:
+        return _opened(path, file, say)
+    except OSError as error:
+        file.close()
+        raise AudioError(f"{path} cannot be read: {error.strerror}") from error
+    except BaseException:
+        file.close()
+        raise
+
+
+def _require_file(path: Path) -> None:
+    try:
+        str(path).encode()
     except UnicodeEncodeError as error:
         raise AudioError(f"file name {str(path)!r} is not valid UTF-8; rename it") from error
-    cut = _CUT_DATA_CHUNK.search(file.extra_info)
-    declared, found = map(int, cut.groups()) if cut else (0, 0)
-    if file.frames == 0:
-        file.close()
-        raise AudioError(f"{path} has no samples")
-    known = not any(declared in sizes for sizes in _UNKNOWN_SIZES)
-    if known and found + 1 < declared:  # one byte may be missing: a chunk's padding
-        file.close()
-        raise AudioError(
-            f"{path} is cut short: found {found} of {declared} bytes of audio; copy it again"
-        )
-    return file
+    if path.is_dir():
+        raise AudioError(f"{path} is a folder, expected a WAV or FLAC file")
+    if not path.exists():
+        raise AudioError(f"no audio file at {path}")
+    if not path.is_file():
+        raise AudioError(f"{path} is no file; sound from a pipe is read with '--input -'")
+
+
+def _opened(path: Path, file: BinaryIO, say: Say) -> AudioFile:
+    magic = file.read(MAGIC_BYTES)
+    if start := tag_bytes(magic):
+        file.seek(start)
+        magic = file.read(MAGIC_BYTES) or magic
+    found = format_of(magic)
+    if found == "FLAC":
+        return FlacFile(path, file, start, say)
+    if found == "WAV":
+        return WavFile(path, file, start, say)
+    if found is None and not start:
+        what = f"it begins with {magic!r}" if magic else "it is empty"
+        raise AudioError(f"{path} cannot be decoded as WAV or FLAC: {what}")
+    raise AudioError(
+        f"{path} is {found or 'MP3'}, expected WAV or FLAC: record it as such, or convert it with "
+        f"'ffmpeg -i {path.name} {path.stem}.wav'"
+    )
 
 
 def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float32]:
@@ -120,8 +155,3 @@ def float32_to_pcm16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
     """Audio (2, n) as frames (n, 2) of signed 16-bit samples; what is no number becomes 0."""
     rounded = np.clip(np.rint(audio.T * 32768.0), -32768, 32767)
     return np.asarray(np.nan_to_num(rounded), np.int16)
-
-
-def _unreadable(path: object, error: Exception) -> AudioError:
-    reason = str(error).rstrip(".").rpartition(": ")[2]
-    return AudioError(f"{path} cannot be decoded as WAV or FLAC: {reason}")

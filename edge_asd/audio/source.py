@@ -1,37 +1,44 @@
-"""Recordings and pipes as sources: at the bundle's rate, always there, without gaps."""
+"""Recordings as sources: at the bundle's rate, always there, without gaps."""
 
 from __future__ import annotations
 
-import os
-import select
-import sys
-import time
+import logging
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from edge_asd.audio.audio_file import Say
 from edge_asd.audio.block import N_CHANNELS, Block, Gap
-from edge_asd.audio.decode import open_audio, pcm16_to_float32, require_finite
+from edge_asd.audio.decode import open_audio, require_finite
 from edge_asd.audio.resample import Resampler
 from edge_asd.errors import AudioError
 
-__all__ = ["FileSource", "RawSource", "audio_files", "standard_input"]
+__all__ = [
+    "FileSource",
+    "RecordedSource",
+    "audio_files",
+    "require_two",
+    "require_usable",
+    "several",
+]
 
-_PCM16_FRAME_BYTES = 2 * N_CHANNELS
 _SUFFIXES = (".flac", ".wav")
-_POLL_S = 0.2  # how soon a silent pipe lets its reader notice a request to stop
+
+_log = logging.getLogger(__name__)
 
 
-class _RecordedSource(ABC):
+class RecordedSource(ABC):
     """What files and pipes have in common as an :class:`edge_asd.audio.block.Source`.
 
     Parameters
     ----------
-    source_rate_hz : of the file or pipe
+    source_rate_hz : of the file or pipe; None: `_heard_rate` says it later
     sample_rate_hz : of the blocks
     """
 
@@ -40,13 +47,15 @@ class _RecordedSource(ABC):
     drift_ppm = None
     reopened = 0
 
-    def __init__(self, name: str, source_rate_hz: int, sample_rate_hz: int) -> None:
+    def __init__(self, name: str, source_rate_hz: int | None, sample_rate_hz: int) -> None:
         self.name = name
-        self.source_rate_hz = source_rate_hz
+        self.source_rate_hz: int | None = None
         self.sample_rate_hz = sample_rate_hz
-        self._resampler = Resampler(self.source_rate_hz, self.sample_rate_hz)
+        self._resampler = Resampler(sample_rate_hz, sample_rate_hz)
         self._position = 0  # frames that were read, at the source's rate
         self._ended = False
+        if source_rate_hz is not None:
+            self._heard_rate(source_rate_hz)
 
     def read(self) -> Block | Gap | None:
         """Return the next block, None after the last.
@@ -66,6 +75,11 @@ class _RecordedSource(ABC):
         self._position = block.end_frame
         return self._resampler.push(block)[0]
 
+    def _heard_rate(self, source_rate_hz: int) -> None:
+        """Take note of the rate, before the first frame."""
+        self.source_rate_hz = source_rate_hz
+        self._resampler = Resampler(source_rate_hz, self.sample_rate_hz)
+
     @abstractmethod
     def _next(self) -> NDArray[np.float32] | None:
         """The next frames (2, n), n = 0 while nothing comes; None at the end."""
@@ -75,13 +89,14 @@ class _RecordedSource(ABC):
         """Let go of what is read; may be called twice."""
 
 
-class FileSource(_RecordedSource):
+class FileSource(RecordedSource):
     """A WAV or FLAC file, as fast as it is read.
 
     Parameters
     ----------
     sample_rate_hz : of the blocks
     block_s : length of a block
+    say : is told how the file differs from its header
 
     Raises
     ------
@@ -89,31 +104,29 @@ class FileSource(_RecordedSource):
         When the file cannot be used, or does not have two channels.
     """
 
-    def __init__(self, path: Path, *, sample_rate_hz: int, block_s: float = 0.1) -> None:
-        self._file = open_audio(path)
-        super().__init__(str(path), int(self._file.samplerate), sample_rate_hz)
-        self.n_frames = int(self._file.frames)  # at the file's rate
-        self._block_frames = max(1, round(block_s * self.source_rate_hz))
-        if self._file.channels != N_CHANNELS:
-            found = self._file.channels
+    def __init__(
+        self,
+        path: Path,
+        *,
+        sample_rate_hz: int,
+        block_s: float = 0.1,
+        say: Say = _log.warning,
+    ) -> None:
+        self._file = open_audio(path, say)
+        super().__init__(str(path), self._file.sample_rate_hz, sample_rate_hz)
+        self._block_frames = max(1, round(block_s * self._file.sample_rate_hz))
+        self._ahead: deque[NDArray[np.float32]] = deque()  # read, and not handed on yet
+        try:
+            require_two(path, self._file.n_channels)
+        except AudioError:
             self.close()
-            raise AudioError(
-                f"{path} has {found} channel{'s' * (found != 1)}, expected 2: "
-                "the near and the far microphone"
-            )
+            raise
 
     def _next(self) -> NDArray[np.float32] | None:
-        if self._position >= self.n_frames:
+        audio = self._ahead.popleft() if self._ahead else self._file.read(self._block_frames)
+        if not audio.shape[1]:
             return None
-        try:
-            frames = self._file.read(self._block_frames, dtype="float32", always_2d=True)
-        except soundfile.SoundFileError as error:
-            raise AudioError(f"{self.name} is damaged after {self._position} frames") from error
-        if not len(frames):
-            raise AudioError(
-                f"{self.name} is cut short: found {self._position} of {self.n_frames} frames"
-            )
-        return require_finite(np.ascontiguousarray(frames.T), self.name)
+        return require_finite(audio, self.name)
 
     def require_window(self, window_samples: int) -> None:
         """Check that the file holds a window of so many samples at the rate of the blocks.
@@ -121,94 +134,76 @@ class FileSource(_RecordedSource):
         Raises
         ------
         AudioError
-            When it is shorter.
+            When it is shorter, or damaged before its end.
         """
-        length_s = self.n_frames / self.source_rate_hz
-        if round(length_s * self.sample_rate_hz) < window_samples:
-            raise AudioError(
-                f"{self.name} is {length_s:g} s long, shorter than one window of "
-                f"{window_samples / self.sample_rate_hz:g} s"
-            )
+        rate_hz, n_frames = self._file.sample_rate_hz, sum(a.shape[1] for a in self._ahead)
+        while round(n_frames * self.sample_rate_hz / rate_hz) < window_samples:
+            self._ahead.append(self._file.read(self._block_frames))
+            n_frames += self._ahead[-1].shape[1]
+            if not self._ahead[-1].shape[1]:
+                raise AudioError(
+                    f"{self.name} is {n_frames / rate_hz:g} s long, shorter than one window of "
+                    f"{window_samples / self.sample_rate_hz:g} s"
+                )
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-class RawSource(_RecordedSource):
-    """Raw PCM from a pipe: signed 16-bit little-endian, two channels interleaved.
-
-    Parameters
-    ----------
-    descriptor : of an open file, pipe or terminal; it is left to its owner
-    source_rate_hz : of the PCM
-    sample_rate_hz : of the blocks
-    block_s : length of a block
-    stall_timeout_s : after so long without audio the other end counts as dead
-    clock : seconds that never run backwards
-    """
-
-    def __init__(
-        self,
-        descriptor: int,
-        *,
-        source_rate_hz: int,
-        sample_rate_hz: int,
-        block_s: float,
-        stall_timeout_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        super().__init__("stdin", source_rate_hz, sample_rate_hz)
-        self._stall_timeout_s = stall_timeout_s
-        self._clock = clock
-        self._descriptor = descriptor
-        self._block_bytes = max(1, round(block_s * source_rate_hz)) * _PCM16_FRAME_BYTES
-        self._partial = b""  # of a frame
-        self._heard_at_s: float | None = None
-
-    def _next(self) -> NDArray[np.float32] | None:
-        if self._heard_at_s is None:
-            self._heard_at_s = self._clock()
-        data = b""
-        # A plain read would not return to look at a request to stop.
-        if select.select([self._descriptor], [], [], _POLL_S)[0]:
-            self._heard_at_s = self._clock()
-            data = os.read(self._descriptor, self._block_bytes)
-            if not data:
-                return None
-        elif self._clock() - self._heard_at_s > self._stall_timeout_s:
-            raise AudioError(
-                f"{self.name} delivered nothing for {self._stall_timeout_s:g} s; does the "
-                "program at the other end of the pipe still run?"
-            )
-        data = self._partial + data
-        whole = len(data) // _PCM16_FRAME_BYTES * _PCM16_FRAME_BYTES
-        self._partial = data[whole:]
-        return np.ascontiguousarray(pcm16_to_float32(data[:whole]).reshape(-1, N_CHANNELS).T)
-
-    def close(self) -> None:
-        """Leave the descriptor to its owner."""
-
-
-def standard_input(
-    source_rate_hz: int, *, sample_rate_hz: int, block_s: float, stall_timeout_s: float
-) -> RawSource:
-    """Return raw PCM on standard input; see :class:`RawSource`.
+def require_two(name: object, n_channels: int) -> None:
+    """Check that a recording has a near and a far channel.
 
     Raises
     ------
     AudioError
-        When there is none.
+        When it has not.
     """
-    if sys.stdin is None:
-        raise AudioError("there is no standard input: it was closed before the start")
-    return RawSource(
-        sys.stdin.fileno(),
-        source_rate_hz=source_rate_hz,
-        sample_rate_hz=sample_rate_hz,
-        block_s=block_s,
-        stall_timeout_s=stall_timeout_s,
-    )
+    if n_channels != N_CHANNELS:
+        raise AudioError(
+            f"{name} has {n_channels} channel{'s' * (n_channels != 1)}, expected 2: "
+            "the near and the far microphone"
+        )
+
+
+def require_usable(
+    files: Sequence[Path], window_samples: int, sample_rate_hz: int, stop: threading.Event
+) -> float:
+    """Read files to their ends; return how many seconds of sound they hold.
+
+    Parameters
+    ----------
+    window_samples : that each must hold, at this rate
+    stop : set to leave the rest out
+
+    Raises
+    ------
+    AudioError
+        When some cannot be used; it names all of them.
+    """
+    seconds, errors = 0.0, list[AudioError]()
+    for path in files:
+        try:
+            source = FileSource(
+                path, sample_rate_hz=sample_rate_hz, block_s=1.0, say=lambda line: None
+            )
+            with closing(source):
+                source.require_window(window_samples)
+                while not stop.is_set() and (audio := source._next()) is not None:
+                    seconds += audio.shape[1] / source._file.sample_rate_hz
+        except AudioError as error:
+            errors.append(error)
+    if errors:
+        raise several(errors, len(files))
+    return seconds
+
+
+def several(errors: Sequence[AudioError], n_files: int) -> AudioError:
+    """Return one error for all files that cannot be used, of so many."""
+    if len(errors) == 1:
+        return errors[0]
+    lines = [f"{len(errors)} of {n_files} files cannot be used:", *map(str, errors)]
+    return AudioError("\n  ".join(lines))
 
 
 def audio_files(paths: Iterable[Path]) -> list[Path]:

@@ -23,7 +23,7 @@ def listen(
     device: options.Device = None,
     input_path: Annotated[
         str | None,
-        typer.Option("--input", help="WAV or FLAC file instead; - for raw PCM on stdin."),
+        typer.Option("--input", help="WAV or FLAC file instead; - for WAV or raw PCM on stdin."),
     ] = None,
     input_rate_hz: options.InputRateHz = None,
     bundle: options.Bundle = options.LATEST_BUNDLE,
@@ -69,7 +69,7 @@ def listen(
 
         edge-asd listen --input night.wav --start 2026-11-22T22:00:00Z --output events.jsonl
 
-        arecord -D hw:1 -f S16_LE -c 2 -r 48000 | edge-asd listen --input - --input-rate-hz 48000
+        arecord -D hw:1 -f S16_LE -c 2 -r 48000 | edge-asd listen --input -
     """
     from edge_asd.monitor.session import Session
     from edge_asd.monitor.stop import stop_on_signals
@@ -101,15 +101,16 @@ def listen(
 def _recording(
     path: str | None, rate_hz: int | None, profile: Profile, start: datetime
 ) -> Recording | None:
-    from edge_asd.audio.source import FileSource, RawSource, standard_input
+    from edge_asd.audio.pipe import PipeSource, standard_input
+    from edge_asd.audio.source import FileSource
     from edge_asd.monitor.session import Recording
 
     if path is None:
         return None
 
-    def at_rate(target_hz: int) -> FileSource | RawSource:
+    def at_rate(target_hz: int) -> FileSource | PipeSource:
         capture = profile.capture
-        if rate_hz is None:
+        if path != "-":
             return FileSource(Path(path), sample_rate_hz=target_hz, block_s=capture.block_s)
         return standard_input(
             rate_hz,

@@ -106,7 +106,12 @@ HopSeconds = Annotated[
 ]
 InputRateHz = Annotated[
     int | None,
-    typer.Option("--input-rate-hz", min=1000, max=768_000, help="Sample rate of raw PCM on stdin."),
+    typer.Option(
+        "--input-rate-hz",
+        min=1000,
+        max=768_000,
+        help="Sample rate of raw PCM on stdin; WAV says its own.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, one object per line.")]
 Note = Annotated[str, typer.Option("--note", help="What is known or done, or why; 200 characters.")]
@@ -145,14 +150,14 @@ def utc_time(option: str, text: str) -> datetime:
 
 
 def require_pipe_rate(pipe: bool, input_rate_hz: int | None) -> None:
-    """Check that a pipe comes with its sample rate, and nothing else does.
+    """Check that nothing but a pipe comes with a sample rate.
 
     Raises
     ------
     UsageError
-        When it does not.
+        When it does.
     """
-    if pipe != (input_rate_hz is not None):
+    if input_rate_hz is not None and not pipe:
         raise UsageError(
             "raw PCM on stdin has no header: '--input -' and --input-rate-hz need each other"
         )

@@ -35,8 +35,8 @@ def record(
         list[str] | None,
         typer.Option(
             "--input",
-            help="WAV or FLAC file instead, or a folder of them; repeatable; - for raw PCM on "
-            "stdin.",
+            help="WAV or FLAC file instead, or a folder of them; repeatable; - for WAV "
+            "or raw PCM on stdin.",
         ),
     ] = None,
     input_rate_hz: options.InputRateHz = None,
@@ -88,7 +88,7 @@ def record(
 
         edge-asd record --input monday.flac --input tuesday.flac --machine pump-3
 
-        arecord -f cd | edge-asd record --machine pump-3 --input - --input-rate-hz 44100
+        arecord -f dat | edge-asd record --machine pump-3 --input -
     """
     from edge_asd.monitor.stop import stop_on_signals
     from edge_asd.profile import load_profile
@@ -154,12 +154,13 @@ def _sources(
     paths: list[str], input_rate_hz: int | None, capture: CaptureSettings, stop: threading.Event
 ) -> Iterator[Callable[[], Source]]:
     """Yield what opens the pipe, each file, or the sound card."""
-    from edge_asd.audio.source import FileSource, audio_files, standard_input
+    from edge_asd.audio.pipe import standard_input
+    from edge_asd.audio.source import FileSource, audio_files
     from edge_asd.capture.live_source import LiveSource
     from edge_asd.learn.sound_progress import say_fault
     from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 
-    if input_rate_hz is not None:
+    if paths == ["-"]:
         yield partial(
             standard_input,
             input_rate_hz,

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from edge_asd.audio.block import Block
-from edge_asd.audio.decode import open_audio
 from edge_asd.audio.source import FileSource
 from edge_asd.audio.takes import Audio, find_takes
 
@@ -20,13 +19,16 @@ _PART_S = 10.0
 _MOST_MINUTES = 100.0  # 100 MB and half a minute of a processor
 
 
-def takes_of_files(files: Sequence[Path], rate_hz: int, stop: threading.Event) -> list[int]:
+def takes_of_files(
+    files: Sequence[Path], seconds: float, rate_hz: int, stop: threading.Event
+) -> list[int]:
     """Return the take of each file: those that share sound have the same number.
 
     Files of more than 100 minutes together are not compared: each is a take.
 
     Parameters
     ----------
+    seconds : of sound in all of them
     rate_hz : at which they are compared
     stop : set to leave the files that follow out, each a take
 
@@ -35,19 +37,14 @@ def takes_of_files(files: Sequence[Path], rate_hz: int, stop: threading.Event) -
     AudioError
         When a file cannot be read.
     """
-    if len(files) < 2 or sum(map(_minutes, files)) > _MOST_MINUTES:
+    if len(files) < 2 or seconds > 60 * _MOST_MINUTES:
         return list(range(len(files)))
     return find_takes((() if stop.is_set() else _parts(path, rate_hz) for path in files), rate_hz)
 
 
-def _minutes(path: Path) -> float:
-    with open_audio(path) as file:
-        return float(file.frames / file.samplerate / 60)
-
-
 def _parts(path: Path, rate_hz: int) -> Iterator[Audio]:
     n_part, held, n_held = round(_PART_S * rate_hz), [], 0
-    with closing(FileSource(path, sample_rate_hz=rate_hz)) as source:
+    with closing(FileSource(path, sample_rate_hz=rate_hz, say=lambda _: None)) as source:
         while (item := source.read()) is not None:
             if not isinstance(item, Block):
                 continue

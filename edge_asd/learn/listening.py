@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from edge_asd.audio.block import Block, Source
-from edge_asd.audio.source import FileSource
+from edge_asd.audio.source import FileSource, require_usable
 from edge_asd.audio.window import n_windows
 from edge_asd.bundle.manifest import Domain
 from edge_asd.capture.live_source import LiveSource
@@ -50,6 +50,7 @@ class EnrolmentPlan:
         accept_faults: bool = False,
     ) -> None:
         self.rate_hz = detector.sample_rate_hz
+        self.window_samples = detector.window_samples
         self.capture = profile.capture
         self.least = LEAST_WINDOWS[domain]
         self._detector = detector
@@ -123,11 +124,12 @@ def hear_files(
     Raises
     ------
     AudioError
-        When a file cannot be used.
+        When files cannot be used; it names all of them.
     DataError
         When most of the sound is unusable.
     """
-    found = takes_of_files(files, plan.rate_hz, stop)
+    seconds = require_usable(files, plan.window_samples, plan.rate_hz, stop)
+    found = takes_of_files(files, seconds, plan.rate_hz, stop)
     order = sorted(range(len(files)), key=lambda i: found[i])
     recording = plan.recording([found[i] for i in order])
     with sound_progress("windows", plan.limit) as show:

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from edge_asd.audio.block import Source
-from edge_asd.audio.source import FileSource, RawSource
+from edge_asd.audio.pipe import PipeSource
+from edge_asd.audio.source import FileSource
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.capture.live_source import LiveSource
 from edge_asd.errors import AudioError, EdgeAsdError, one_line
@@ -40,7 +41,7 @@ __all__ = ["Recording", "Session"]
 class Recording:
     """Sound that was recorded, or comes through a pipe."""
 
-    open: Callable[[int], FileSource | RawSource]  # at a sample rate in Hz
+    open: Callable[[int], FileSource | PipeSource]  # at a sample rate in Hz
     start: datetime  # of its first sample
 
 
@@ -122,6 +123,8 @@ class Session:
         )
         board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=now))
         source = stack.enter_context(closing(self._source(opened.detector, faults.report)))
+        if isinstance(source, FileSource):
+            source.require_window(opened.detector.window_samples)
         watchers, outputs = standard_output(
             board,
             self.stop,
@@ -171,10 +174,7 @@ class Session:
             )
             card.open()
             return card
-        source = self.recording.open(rate_hz)
-        if isinstance(source, FileSource):
-            source.require_window(detector.window_samples)
-        return source
+        return self.recording.open(rate_hz)
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder) -> None:
         """Tell the outputs of the profile that there is no monitor."""

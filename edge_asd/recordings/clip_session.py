@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 
 from edge_asd.audio.block import Block, Gap, Source
+from edge_asd.audio.source import several
 from edge_asd.bundle.manifest import Domain
-from edge_asd.errors import DataError
+from edge_asd.errors import AudioError, DataError
 from edge_asd.learn.sound_progress import ShowSound, sound_progress
 from edge_asd.recordings.clip_cutter import ClipCutter, CutClip, why_unusable
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
@@ -77,19 +78,27 @@ class ClipSession:
         Raises
         ------
         AudioError
-            When a source cannot be used.
+            When sources cannot be used: the others are heard, and all of them named.
         DataError
             When most of the clips are unusable, the others being kept, or there are none.
         OutputError
             When the disk is full; what was written is kept.
         """
+        errors: list[AudioError] = []
+        n_sources = 0
         with sound_progress("clips", self._limit) as show:
             for open_source in sources:
                 if stop.is_set() or self.complete:
                     break
-                with closing(open_source()) as source:
-                    self._hear(source, stop, show)
+                n_sources += 1
+                try:
+                    with closing(open_source()) as source:
+                        self._hear(source, stop, show)
+                except AudioError as error:
+                    errors.append(error)
                 self._cutter.next_recording()
+        if errors:
+            raise several(errors, n_sources)
         if self.left_out.total() > self._n_usable:
             raise self._refusal()
         if not (self.n_clips or stop.is_set()):

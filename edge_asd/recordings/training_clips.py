@@ -245,7 +245,7 @@ def _clip_samples(folder: Path, there: list[Path], clip_s: float | None) -> int:
     wanted = None if clip_s is None else round(clip_s * SAMPLE_RATE_HZ)
     for path in there:
         with suppress(AudioError), open_audio(path) as clip:
-            found = round(int(clip.frames) * SAMPLE_RATE_HZ / int(clip.samplerate))
+            found = round(clip.n_frames * SAMPLE_RATE_HZ / clip.sample_rate_hz)
             if wanted not in (None, found):
                 raise UsageError(
                     f"the clips in {folder} are {found / SAMPLE_RATE_HZ:g} s long, and those of a "

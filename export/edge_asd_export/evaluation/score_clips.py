@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_asd.audio.source import several
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Manifest, ThresholdSpec
+from edge_asd.errors import AudioError
 from edge_asd.scoring.recording import score_recording
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips
 from edge_asd_export.evaluation.test_sets import MachineTestSet
@@ -92,12 +94,17 @@ def score_machine(
     Raises
     ------
     AudioError
-        When a clip cannot be decoded; the message names it.
+        When clips cannot be decoded; the message names all of them.
     """
-    scores = []
+    scores, errors = [], list[AudioError]()
     for clip in test_set.clips:
-        scores.append(score_recording(clip.path, detector, hop_s).mean)
+        try:
+            scores.append(score_recording(clip.path, detector, hop_s).mean)
+        except AudioError as error:
+            errors.append(error)
         advance()
+    if errors:
+        raise several(errors, len(test_set.clips))
     by_kind = {FUSED: np.array([score.score for score in scores])}
     for branch in scores[0].branches:
         by_kind[branch] = np.array([score.branches[branch] for score in scores])

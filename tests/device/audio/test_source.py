@@ -1,50 +1,18 @@
-"""Files and pipes as streams of blocks."""
+"""Files as streams of blocks."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from device.stream import everything, joined, noise
-from hypothesis import given
-from hypothesis import strategies as st
 
-from edge_asd.audio import source
 from edge_asd.audio.block import Block
-from edge_asd.audio.decode import pcm16_to_float32, read_audio
-from edge_asd.audio.source import FileSource, RawSource
+from edge_asd.audio.decode import read_audio
+from edge_asd.audio.source import FileSource
 from edge_asd.errors import AudioError
-
-
-@pytest.fixture
-def pipe() -> Iterator[tuple[int, int]]:
-    reader, writer = os.pipe()
-    yield reader, writer
-    for descriptor in (reader, writer):
-        try:
-            os.close(descriptor)
-        except OSError:
-            continue  # the test closed it
-
-
-def pcm_of(
-    reader: int, rate_hz: int = 48000, clock: Callable[[], float] = time.monotonic
-) -> RawSource:
-    """A pipe's sound at its own rate; it counts as dead after 15 s."""
-    return RawSource(
-        reader,
-        source_rate_hz=rate_hz,
-        sample_rate_hz=rate_hz,
-        block_s=0.1,
-        stall_timeout_s=15.0,
-        clock=clock,
-    )
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
@@ -112,65 +80,3 @@ def test_a_file_shorter_than_the_window_is_refused_with_both_lengths(
         return
     with pytest.raises(AudioError, match=rf"is {n_frames / 44100:g} s long.*window of 1 s"):
         source.require_window(16000)
-
-
-@given(pieces=st.lists(st.binary(max_size=50), max_size=10))
-def test_a_pipe_may_deliver_in_pieces_of_any_size(pieces: list[bytes]) -> None:
-    reader, writer = os.pipe()
-
-    def write() -> None:
-        for piece in pieces:
-            os.write(writer, piece)
-        os.close(writer)
-
-    thread = threading.Thread(target=write)
-    thread.start()
-    blocks = list(everything(pcm_of(reader, 8000)))
-    thread.join()
-    os.close(reader)
-
-    data = b"".join(pieces)
-    whole = pcm16_to_float32(data[: len(data) // 4 * 4]).reshape(-1, 2).T
-    assert np.array_equal(joined(blocks), whole)
-
-
-def test_a_pipe_interleaves_near_and_far(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    os.write(writer, np.array([[16384, 1], [16384, 1]], "<i2").tobytes())
-    os.close(writer)
-
-    (block,) = everything(pcm_of(reader))
-    assert isinstance(block, Block)
-
-    assert block.audio[0].tolist() == [0.5, 0.5]
-    assert block.audio[1].tolist() == [1 / 32768, 1 / 32768]
-
-
-def test_a_silent_pipe_gives_empty_blocks_so_that_a_stop_is_noticed(pipe: tuple[int, int]) -> None:
-    reader, writer = pipe
-    os.write(writer, bytes(8))
-    pcm = pcm_of(reader)
-
-    first, second = pcm.read(), pcm.read()
-
-    assert isinstance(first, Block) and isinstance(second, Block)
-    assert first.n_frames == 2
-    assert (second.n_frames, second.start_frame) == (0, 2)
-
-
-def test_a_pipe_that_is_silent_for_too_long_is_an_error(
-    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(source, "_POLL_S", 0.001)
-    reader, writer = pipe
-    now_s = [0.0]
-    pcm = pcm_of(reader, clock=lambda: now_s[0])
-    now_s[0] = 10.0
-    os.write(writer, b"\0" * 400)
-    assert joined([pcm.read() or Block(0, noise(1))]).shape == (2, 100)
-    now_s[0] = 24.0
-    assert joined([pcm.read() or Block(0, noise(1))]).shape == (2, 0)
-
-    now_s[0] = 26.0
-    with pytest.raises(AudioError, match="stdin delivered nothing for 15 s"):
-        pcm.read()

@@ -53,6 +53,24 @@ def test_an_enrolled_machine_is_listened_to_by_its_name(
     assert raised["explanation"]["low_hz"] < 3000 < raised["explanation"]["high_hz"]
 
 
+def test_all_bad_files_are_named_before_anything_is_learned(
+    mini_bundle: Path, tmp_path: Path, normal: str
+) -> None:
+    (tmp_path / "a.wav").write_text("near,far")
+    short = write(tmp_path / "short.wav", machine_sound(0.5, seed=1))
+    mono = write(tmp_path / "mono.wav", machine_sound(20, seed=1)[:1])
+
+    paths = (str(tmp_path / "a.wav"), normal, short, mono)
+    inputs = [part for path in paths for part in ("--input", path)]
+    result = enroll(mini_bundle, tmp_path / "state", *inputs)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "3 of 4 files cannot be used" in result.stderr
+    assert "a.wav cannot be decoded" in result.stderr
+    assert "short.wav is 0.5 s long, shorter than one window of 1 s" in result.stderr
+    assert "mono.wav has 1 channel, expected 2" in result.stderr
+
+
 def test_the_bundle_is_not_touched(mini_bundle: Path, tmp_path: Path, normal: str) -> None:
     before = {path.name: path.read_bytes() for path in mini_bundle.iterdir()}
 

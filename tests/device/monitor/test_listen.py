@@ -160,6 +160,30 @@ def test_a_pipe_that_ends_before_the_first_window_is_an_error(mini_bundle: Path)
     assert events[-1]["event"] == "stopped"
 
 
+def test_raw_pcm_without_its_rate_is_one_line(mini_bundle: Path) -> None:
+    exit_code, _, stderr = run(mini_bundle, ["--input", "-"], stdin=b"\1" * 4 * 16_000)
+
+    assert exit_code == 2
+    assert len(stderr.splitlines()) == 1
+    assert "give --input-rate-hz" in stderr
+
+
+def test_a_wav_stream_gives_the_events_of_the_file(tmp_path: Path, mini_bundle: Path) -> None:
+    path = write(tmp_path / "a.wav", machine_day({"normal": 1.5, "fault": 1.5}))
+    when = ["--start", "2026-11-22T22:00:00Z"]
+
+    exit_code, events, _ = run(
+        mini_bundle, ["--input", "-", *when, "--json"], stdin=Path(path).read_bytes()
+    )
+
+    _, from_file, _ = run_in_process(mini_bundle, "--input", path, *when)
+    assert exit_code == 0
+    assert [event["score"] for event in of(events, "score")] == pytest.approx(
+        [event["score"] for event in of(from_file, "score")], abs=SCORE_TOLERANCE
+    )
+    assert of(events, "alarm_raised")
+
+
 @pytest.mark.parametrize(
     ("closed", "args", "exit_code", "complaint"),
     [
@@ -192,7 +216,6 @@ def test_a_closed_stream_of_the_shell_is_no_traceback(
         (["--input", "short.wav"], 1, "short.wav is 0.5 s long, shorter than one window of 1 s"),
         (["--input", "gone.wav"], 1, "no audio file at gone.wav"),
         (["--input", "a.wav", "--device", "hw:1"], 2, "exclude each other"),
-        (["--input", "-"], 2, "--input-rate-hz"),
         (["--input", "a.wav", "--input-rate-hz", "8000"], 2, "--input-rate-hz"),
         (["--input", "a.wav", "--start", "noon"], 2, "2026-11-22T08:30:00Z"),
         (["--input", "a.wav", "--start", "9999-12-31T23:59"], 2, "2026-11-22T08:30:00Z"),

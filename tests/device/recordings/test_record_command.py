@@ -55,6 +55,21 @@ def test_a_file_becomes_clips_that_hold_all_of_it(tmp_path: Path, sound: str) ->
     assert list(takes.values()) == ["take-0000"] * 6 + ["take-0006"]
 
 
+def test_bad_files_are_named_and_the_others_recorded(tmp_path: Path, sound: str) -> None:
+    (tmp_path / "a.wav").write_text("near,far")
+    cut = tmp_path / "z.wav"
+    cut.write_bytes(Path(sound).read_bytes()[:99_999])
+
+    inputs = [part for path in (tmp_path / "a.wav", sound, cut) for part in ("--input", str(path))]
+    result = record(tmp_path / "out", *inputs)
+
+    assert result.exit_code == 1
+    assert len(clips(tmp_path / "out")) == 7
+    assert "2 of 3 files cannot be used" in result.stderr
+    assert "a.wav cannot be decoded" in result.stderr
+    assert "z.wav is cut short" in result.stderr
+
+
 def test_the_same_command_goes_on(tmp_path: Path, sound: str) -> None:
     more = write(tmp_path / "morning.wav", room(16, seed=77))
     record(tmp_path / "out", "--input", sound, "--minutes", "0.5", "--clip-s", "5")

@@ -152,6 +152,20 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: write_clip(path, rate_hz=44_100),
         "has 44100 Hz, expected 16000",
     ),
+    "half the band": (
+        lambda path: write_clip(path, rate_hz=8000),
+        "has 8000 Hz, expected 16000 Hz; sound above 4 kHz is missing: record it again",
+    ),
+    "a folder": (lambda path: path.mkdir(), "is a folder"),
+    "GSM": (
+        lambda path: path.write_bytes(
+            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x31\0\2\0\x80\x3e\0\0"
+            + bytes(4)
+            + b"\x41\0\0\0data\x41\0\0\0"
+            + bytes(65)
+        ),
+        "its samples are GSM 6.10",
+    ),
     "zero length": (lambda path: write_clip(path, n_samples=0), "has no samples"),
     "truncated": (lambda path: cut(write_clip(path)), "is cut short: found 4252 of 6400 bytes"),
     "not audio": (lambda path: path.write_text("hello"), "cannot be decoded"),
@@ -186,6 +200,21 @@ def test_a_truncated_flac_is_found_by_decoding(tmp_path: Path, kept_part: float)
     bad.write_bytes(whole[: int(len(whole) * kept_part)])
 
     assert list(reasons(scan([tmp_path]))) == [bad.name]
+
+
+def test_a_clip_of_unknown_length_is_used_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    piped = good_machine(tmp_path) / "train" / GOOD.format(9)
+    write_clip(piped)
+    content = piped.read_bytes()
+    piped.write_bytes(content[:40] + bytes(4) + content[44:])
+
+    inventory = scan([tmp_path])
+
+    assert inventory.problems == ()
+    assert piped in {clip.path for clip in inventory.machines["fan"].clips}
+    assert f"{piped}: its header does not say how long it is" in caplog.text
 
 
 def test_a_truncated_wav_is_found_without_decoding(tmp_path: Path) -> None:
