@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import soundfile as sf
 from export.conftest import CLIP_SAMPLES, SILENT
 
 from edge_asd.audio import decode
+from edge_asd.audio.audio_file import AudioFile
 from edge_asd.audio.decode import read_audio
 from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import read_arrays
@@ -135,7 +135,7 @@ def test_every_clip_is_decoded_once(
     decoded: Counter[Path] = Counter()
     open_audio = decode.open_audio
 
-    def counting_open(path: Path) -> sf.SoundFile:
+    def counting_open(path: Path) -> AudioFile:
         decoded[path] += 1
         return open_audio(path)
 
