@@ -155,10 +155,19 @@ def _known(clips: Iterable[Clip], record: Mapping[str, Mapping[str, _T]]) -> dic
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint that is either whole or absent, even when the power fails."""
+    """Write a checkpoint that is either whole or absent, even when the power fails.
+
+    Raises
+    ------
+    OSError
+        As the system does, for instance on a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as file:
-        torch.save(state, file)
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:  # torch hides Ctrl-C and a full disk behind its own
+            raise error.__context__ or error from None
 
 
 def point_latest_at(path: Path) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -15,11 +18,14 @@ from edge_asd_export.data.clips import scan
 from edge_asd_export.data.folds import NO_FOLD
 from edge_asd_export.extractors.fkie.learner import FkieLearner
 from edge_asd_export.training.config import TrainConfig
-from edge_asd_export.training.run import Run, point_latest_at
+from edge_asd_export.training.run import Run, point_latest_at, save_checkpoint
 from edge_asd_export.training.train import load_learner, train_network
 from edge_asd_export.training.train_run import new_run as planned_run
 from edge_asd_export.training.train_run import resumed_run
 from edge_asd_export.training.training_log import EpochLog, append_log, draw_loss_curve
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 CPU = torch.device("cpu")
 
@@ -219,3 +225,26 @@ def test_folds_and_takes_are_those_of_the_sound_and_not_of_its_name(
     assert moved.stem in takes.values()
     with pytest.raises(DataError, match="clips hold other sound"):
         resumed_run(plan.run.path)
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+def test_what_ends_the_writing_of_a_checkpoint_is_told_as_it_is(
+    tmp_path: Path, fault: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(io.FileIO):
+        """Fails in the middle of the archive, where torch raises an error of its own."""
+
+        n_writes = 0
+
+        def write(self, content: Buffer) -> int:
+            self.n_writes += 1
+            if self.n_writes == 3:
+                raise fault
+            return super().write(content)
+
+    monkeypatch.setattr(os, "fdopen", lambda descriptor, mode: Interrupted(descriptor, mode))
+
+    with pytest.raises(type(fault)):
+        save_checkpoint(tmp_path / "checkpoint.pt", {"weights": torch.zeros(100_000)})
+
+    assert not list(tmp_path.iterdir())
