@@ -11,7 +11,7 @@ __all__ = ["VALVE"]
 
 _OPEN_PART = 0.42  # of each cycle
 _EDGE = 0.03  # air starts and stops over this part of a cycle
-_LATE_TURN = 0.24  # how much later a strongly sluggish valve opens, in cycles
+_LATE_TURN = 0.30  # how much later a strongly sluggish valve opens, in cycles
 _PLUNGER = ((1250.0, 6.0, 0.7), (2800.0, 4.0, 1.0), (4700.0, 2.5, 0.8))
 _SEAT = ((620.0, 9.0, 0.9), (1900.0, 5.0, 0.8))
 _MAINS_HZ = 50.0
@@ -43,7 +43,7 @@ def _sound(operation: Operation) -> Signal:
     body = noise(n_samples, 50, 2000, rng, slope_db_per_octave=-4)
 
     return (
-        3.0 * open_clicks * (1 - 0.5 * sluggish)
+        3.0 * open_clicks * (1 - 0.6 * sluggish)
         + 2.4 * close_clicks
         + (0.2 + 0.3 * pressure) * air * passes_air
         + (0.12 + 0.16 * pressure) * leak * whistle
