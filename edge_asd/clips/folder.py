@@ -82,6 +82,7 @@ class EventRecord(StateRecord):
     """Content of ``event.json``."""
 
     indent: ClassVar[int | None] = 1
+    most_bytes: ClassVar[int] = 1_000_000
 
     alarm: RaisedAlarm
     cleared: ClearedAlarm | None = None

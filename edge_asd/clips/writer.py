@@ -173,8 +173,9 @@ class EventWriter:
     def _tidy(self) -> None:
         """Make the folder; remove what a monitor left behind that was ended by force."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        for part in filter(Path.is_file, self._folder.glob("*/.*")):
-            part.unlink()
+        for part in self._folder.glob("*/.*"):
+            if part.is_file() and not part.parent.is_symlink():
+                part.unlink()
             path = part.with_name(EVENT_FILE)
             if part.name == PART_FILE and (record := EventRecord.load(path)):
                 clip = record.clip.model_copy(update={"state": "none: the monitor was ended"})

@@ -54,6 +54,7 @@ def begin_commissioning(
     from edge_asd.learn.store import LearnedStore
     from edge_asd.monitor.session import Session
     from edge_asd.monitor.stop import stop_on_signals
+    from edge_asd.state.trust import acting_as_owner
 
     least_s = 2 * LEAST_WINDOWS["source"] * bundle.manifest.hop_s
     if watch_s < least_s:
@@ -68,7 +69,7 @@ def begin_commissioning(
         false_alarm_rate=goal.false_alarm_rate,
         begun=datetime.now(UTC),
     )
-    with LearnedStore(state).writing():
+    with LearnedStore(state).writing(), acting_as_owner(state.path):
         _begin(folder, plan)
     if runs(state):
         ask(state.control_socket, "reload")

@@ -16,6 +16,7 @@ from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
 from edge_asd.state.folder import StateFolder, folder_name
 from edge_asd.state.places import states_in
+from edge_asd.state.trust import acting_as_owner
 
 __all__ = [
     "MonitorReport",
@@ -28,8 +29,6 @@ __all__ = [
     "runs",
     "status_of",
 ]
-
-_MOST_RECORD_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,8 @@ def ask_monitor(
         raise UsageError(f"monitors of {names} are running; name one with --machine")
     for folder in running:
         if machine is None or folder.path.name == folder_name(machine):
-            return ask(folder.control_socket, command, **arguments)
+            with acting_as_owner(folder.path):
+                return ask(folder.control_socket, command, **arguments)
     wanted = f" of {machine!r}" if machine else ""
     others = f"; running: {names}" if names else ""
     raise ControlError(
@@ -105,7 +105,8 @@ def status_of(folder: StateFolder) -> dict[str, Any]:
     ControlError
         When it does not answer, or is of another version.
     """
-    status = ask(folder.control_socket, "status").get("status")
+    with acting_as_owner(folder.path):
+        status = ask(folder.control_socket, "status").get("status")
     if not isinstance(status, dict):
         raise ControlError("the monitor does not tell how it is; is it of this version?")
     return status
@@ -120,8 +121,9 @@ def report_on(folder: StateFolder) -> MonitorReport:
         status = status_of(folder) if running else {}
     except ControlError as error:
         trouble = str(error)
+    with acting_as_owner(folder.path):
+        alarms = list(recent_alarms(folder.events))
     machine = status.get("machine") or folder.machine
-    alarms = list(recent_alarms(folder.events))
     return MonitorReport(machine, str(folder.path), running, status, trouble, alarms)
 
 
@@ -135,7 +137,7 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
     for name in islice(sorted(stamped, key=stamped.__getitem__, reverse=True), most):
         path = events / name / EVENT_FILE
         try:
-            record = EventRecord.load(path) if path.stat().st_size <= _MOST_RECORD_BYTES else None
+            record = EventRecord.load(path)
         except (OSError, StateError):
             continue
         if record is not None:
@@ -148,7 +150,8 @@ def reload_monitor(folder: StateFolder) -> str:
         root = folder.path.parent
         return f"no monitor of it runs with its state in {root}; the next one there uses it"
     try:
-        ask(folder.control_socket, "reload")
+        with acting_as_owner(folder.path):
+            ask(folder.control_socket, "reload")
     except ControlError as error:
         return f"the running monitor did not take it over ({error}); start it again"
     return "the running monitor uses it from now on"
@@ -164,6 +167,7 @@ def _has_run(folder: StateFolder) -> bool:
 def runs(folder: StateFolder) -> bool:
     """Whether a monitor answers there."""
     try:
-        return answers(folder.control_socket)
+        with acting_as_owner(folder.path):
+            return answers(folder.control_socket)
     except OSError:
         return True  # asking it fails with the reason

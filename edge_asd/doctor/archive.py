@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
-import stat
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
@@ -28,6 +26,7 @@ from edge_asd.service import systemd
 from edge_asd.service.plan import read_env
 from edge_asd.state.atomic import atomic_file
 from edge_asd.state.places import SERVICE_CONFIG, below
+from edge_asd.state.trust import read_regular
 from edge_asd.system_files import first_line, read_text
 
 __all__ = ["members", "profile_text", "secrets_in", "write_archive"]
@@ -188,11 +187,6 @@ def _folders(parent: Path, limit: int) -> list[Path]:
 def _content(path: Path, limit_bytes: int) -> bytes | None:
     """Return a regular file's content; None for a link, a pipe, or what is too large."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        return read_regular(path, limit_bytes)
+    except (OSError, StateError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > limit_bytes:
-            return None
-        return file.read(limit_bytes)

@@ -19,6 +19,7 @@ from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, ClipRecord, EventRecor
 from edge_asd.errors import AudioError, StateError
 from edge_asd.scoring.stream import WindowDetector
 from edge_asd.state.folder import StateFolder
+from edge_asd.state.trust import acting_as_owner, require_regular
 
 __all__ = ["EventSound", "find_event", "read_event"]
 
@@ -89,12 +90,14 @@ def find_event(states: Iterable[StateFolder], event: str) -> tuple[StateFolder, 
     """
     states = list(states)
     wanted = Path(event).resolve()
+    known = []
     for state in states:
-        for folder in _folders(state):
-            named = folder == event_path(state.events, event)
-            if named or folder.resolve() == wanted:
-                return state, _alarm_id(folder)
-    known = [folder.name for state in states for folder in _folders(state)]
+        with acting_as_owner(state.path):
+            for folder in _folders(state):
+                named = folder == event_path(state.events, event)
+                if named or folder.resolve() == wanted:
+                    return state, _alarm_id(folder)
+                known.append(folder.name)
     raise StateError(
         f"no alarm {event!r} is kept; there are: {', '.join(known[-5:]) or 'none'}"
         + (f" and {len(known) - 5} older ones" if len(known) > 5 else "")
@@ -110,17 +113,19 @@ def read_event(state: StateFolder, alarm_id: str) -> EventSound:
         When its sound was not kept, or its record is damaged.
     """
     folder = event_path(state.events, alarm_id)
-    record = EventRecord.load(folder / EVENT_FILE)
-    if record is None:
-        raise StateError(f"{folder} has no {EVENT_FILE}, which says when the alarm was on")
-    try:
-        audio, rate_hz = read_audio(folder / AUDIO_FILE)
-    except AudioError as error:
-        raise StateError(
-            f"the sound of {alarm_id} cannot be used: {error}; while its clip is recorded, wait "
-            "until some seconds after the alarm has cleared; an old one may have been removed to "
-            "make room, see 'clips' in the profile"
-        ) from error
+    with acting_as_owner(state.path):
+        record = EventRecord.load(folder / EVENT_FILE)
+        if record is None:
+            raise StateError(f"{folder} has no {EVENT_FILE}, which says when the alarm was on")
+        try:
+            require_regular(folder / AUDIO_FILE)
+            audio, rate_hz = read_audio(folder / AUDIO_FILE)
+        except (AudioError, OSError) as error:
+            raise StateError(
+                f"the sound of {alarm_id} cannot be used: {error}; while its clip is recorded, "
+                "wait until some seconds after the alarm has cleared; an old one may have been "
+                "removed to make room, see 'clips' in the profile"
+            ) from error
     stretches = _stretches(audio, rate_hz, record.clip)
     end_s = stretches[-1].start_s + stretches[-1].audio.shape[1] / rate_hz
     return EventSound(

@@ -42,6 +42,7 @@ from edge_asd.scoring.density import Floats
 from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.reference import SignalReference
 from edge_asd.state.record import first_problem
+from edge_asd.state.trust import read_regular
 
 __all__ = [
     "BundleStamp",
@@ -56,6 +57,7 @@ __all__ = [
 ]
 
 SITE_NAME = "site.json"
+_MOST_BYTES = 2_000_000_000  # of a file
 DIGEST_NAME = "site.json.sha256"
 
 _Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -221,7 +223,7 @@ def _taught_file(index: int) -> str:
 def _read(path: Path, sha256: str | None = None) -> bytes:
     """Content of a file; its digest is compared when one is given."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MOST_BYTES)
     except OSError as error:
         raise StateError(f"{path.name}: {error.strerror}") from error
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:

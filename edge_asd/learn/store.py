@@ -14,7 +14,6 @@ whatever happens, there is the old version or the new one.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from edge_asd.errors import StateError
 from edge_asd.learn.learned import Learned, read_site, read_version, write_version
 from edge_asd.state.atomic import atomic_folder, write_atomically
 from edge_asd.state.folder import StateFolder, lock_file
+from edge_asd.state.trust import acting_as_owner, read_regular
 
 __all__ = ["KEPT_VERSIONS", "LearnedStore", "learned_states"]
 
@@ -58,22 +58,19 @@ class LearnedStore:
         StateError
             When another one is at it, or the folder cannot be written.
         """
-        self._state.make()
-        # Root learns for a service whose user owns the state, and might have led it elsewhere.
-        if self._folder.is_symlink():
-            raise StateError(f"{self._folder} is a link, expected a folder: remove it")
-        try:
-            self._folder.mkdir(exist_ok=True)
-            lock = lock_file(self._folder / ".lock")
-        except OSError as error:
-            raise self._unwritable(error) from error
+        with acting_as_owner(self._state.path):
+            self._state.make()
+            try:
+                self._folder.mkdir(exist_ok=True)
+                lock = lock_file(self._folder / ".lock")
+            except OSError as error:
+                raise self._unwritable(error) from error
         if lock is None:
             raise StateError(
                 f"another command is learning {self._state.machine!r}; wait until it is done"
             )
         with lock:
             yield
-            _give_to_owner(self._state.path)
 
     @property
     def versions(self) -> list[str]:
@@ -90,7 +87,8 @@ class LearnedStore:
             When the folder does not say, or names one that is not there.
         """
         try:
-            name = (self._folder / _CURRENT).read_text(encoding="ascii").strip()
+            with acting_as_owner(self._state.path):
+                name = read_regular(self._folder / _CURRENT, 100).decode("ascii").strip()
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -116,7 +114,8 @@ class LearnedStore:
                 f"{self._state.machine!r} has no learned version {name!r}; there are: {kept}"
             )
         try:
-            learned = read_version(self._folder / name)
+            with acting_as_owner(self._state.path):
+                learned = read_version(self._folder / name)
         except StateError as error:
             raise self._damaged(name, str(error)) from error
         if learned.site.machine != self._state.machine:
@@ -134,16 +133,17 @@ class LearnedStore:
             When the disk is full or cannot be written; then the old version stays in use.
         """
         name = f"v{max(map(_number, self.versions), default=0) + 1:04d}"
-        try:
-            for left_behind in self._folder.glob(".v*"):  # by a command that lost power
-                shutil.rmtree(left_behind)
-            with atomic_folder(self._folder / name) as staging:
-                write_version(staging, learned)
-            write_atomically(self._folder / _CURRENT, f"{name}\n")
-        except OSError as error:
-            raise self._unwritable(error) from error
-        for old in self.versions[:-KEPT_VERSIONS]:
-            shutil.rmtree(self._folder / old, ignore_errors=True)
+        with acting_as_owner(self._state.path):
+            try:
+                for left_behind in self._folder.glob(".v*"):  # by a command that lost power
+                    shutil.rmtree(left_behind)
+                with atomic_folder(self._folder / name) as staging:
+                    write_version(staging, learned)
+                write_atomically(self._folder / _CURRENT, f"{name}\n")
+            except OSError as error:
+                raise self._unwritable(error) from error
+            for old in self.versions[:-KEPT_VERSIONS]:
+                shutil.rmtree(self._folder / old, ignore_errors=True)
         return name
 
     def use(self, version: str | None) -> None:
@@ -155,10 +155,11 @@ class LearnedStore:
             When there is no such version, or it is damaged.
         """
         try:
-            if version is None:
-                (self._folder / _CURRENT).unlink(missing_ok=True)
-            elif self.load(version):
-                write_atomically(self._folder / _CURRENT, f"{version}\n")
+            with acting_as_owner(self._state.path):
+                if version is None:
+                    (self._folder / _CURRENT).unlink(missing_ok=True)
+                elif self.load(version):
+                    write_atomically(self._folder / _CURRENT, f"{version}\n")
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -181,12 +182,13 @@ def learned_states(root: Path) -> list[StateFolder]:
     """State of every machine below a root of which something was learned."""
     states = []
     for folder in sorted(root.glob("*/learned")):
-        for name in reversed(_versions(folder)):
-            try:
-                states.append(StateFolder(root, read_site(folder / name).machine))
-                break
-            except StateError as error:
-                _log.warning("%s: %s", folder / name, error)
+        with acting_as_owner(folder.parent):
+            for name in reversed(_versions(folder)):
+                try:
+                    states.append(StateFolder(root, read_site(folder / name).machine))
+                    break
+                except StateError as error:
+                    _log.warning("%s: %s", folder / name, error)
     return states
 
 
@@ -197,19 +199,3 @@ def _versions(folder: Path) -> list[str]:
 
 def _number(version: str) -> int:
     return int(version[1:])
-
-
-def _give_to_owner(state: Path) -> None:
-    """Let the service read what root learned for it: all belongs to the owner of the root."""
-    owner = state.parent.stat()
-    if os.geteuid() != 0 or owner.st_uid == 0:
-        return
-    os.chown(state, owner.st_uid, owner.st_gid, follow_symlinks=False)
-    # Links are never followed: the owner might have set one to a file of root's.
-    for learned in ("learned", "commissioning"):
-        if not (state / learned).exists():
-            continue
-        for _, _, names, folder in os.fwalk(state / learned, follow_symlinks=False):
-            os.fchown(folder, owner.st_uid, owner.st_gid)
-            for name in names:
-                os.chown(name, owner.st_uid, owner.st_gid, dir_fd=folder, follow_symlinks=False)

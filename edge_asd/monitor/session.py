@@ -32,6 +32,7 @@ from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.places import state_root
 from edge_asd.state.start_record import StartRecord
+from edge_asd.state.trust import acting_as_owner
 from edge_asd.state.writer import StateWriter
 
 __all__ = ["Recording", "Session"]
@@ -76,6 +77,7 @@ class Session:
                 machine = bundle.resolve_machine(None)
             folder, writer = self._folder(machine), None
             if folder is not None:
+                stack.enter_context(acting_as_owner(folder.path))
                 stack.enter_context(folder.lock())
                 writer = stack.enter_context(closing(StateWriter(folder.path)))
             if self.recording is not None or folder is None or writer is None:

@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import re
 import stat
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from edge_asd.errors import StateError, UsageError
 
@@ -71,7 +72,7 @@ def require_name(machine: str) -> str:
     return machine
 
 
-def lock_file(path: Path) -> IO[str] | None:
+def lock_file(path: Path) -> BinaryIO | None:
     """Open a file and lock it; None when another process has locked it.
 
     Raises
@@ -79,7 +80,8 @@ def lock_file(path: Path) -> IO[str] | None:
     OSError
         When it cannot be opened.
     """
-    lock = path.open("a", encoding="ascii")
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    lock = os.fdopen(os.open(path, flags, 0o666), "r+b")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -118,7 +120,7 @@ class StateFolder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def lock(self) -> IO[str]:
+    def lock(self) -> BinaryIO:
         """Make the folder and keep other monitors out of it until what is returned is closed.
 
         Raises

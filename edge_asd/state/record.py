@@ -21,6 +21,7 @@ from pydantic import (
 
 from edge_asd.errors import StateError
 from edge_asd.state.atomic import write_atomically
+from edge_asd.state.trust import read_regular
 
 __all__ = ["Finite", "StateRecord", "UtcTime", "first_problem"]
 
@@ -51,6 +52,7 @@ class StateRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
     indent: ClassVar[int | None] = None  # of the JSON; None: one line
+    most_bytes: ClassVar[int] = 16_000_000  # of a file
 
     @classmethod
     def load(cls, path: Path) -> Self | None:
@@ -62,7 +64,7 @@ class StateRecord(BaseModel):
             When it cannot be read, or holds something else.
         """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate_json(read_regular(path, cls.most_bytes))
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as error:

@@ -150,18 +150,6 @@ def test_what_lost_power_while_writing_is_cleared_away(
     assert not half.exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-def test_what_root_learned_belongs_to_the_service(
-    tmp_path: Path, state: StateFolder, learned: Learned
-) -> None:
-    os.chown(tmp_path, 12345, 23456)
-
-    add(state, learned)
-
-    owned = [state.path, state.learned, *state.learned.rglob("*")]
-    assert {(path.stat().st_uid, path.stat().st_gid) for path in owned} == {(12345, 23456)}
-
-
 def test_two_commands_cannot_learn_at_once(state: StateFolder) -> None:
     with (
         LearnedStore(state).writing(),
@@ -231,36 +219,3 @@ def test_learned_states_skip_what_cannot_be_read(
     (tmp_path / "empty" / "learned").mkdir(parents=True)
 
     assert [one.machine for one in learned_states(tmp_path)] == ["pump-3"]
-
-
-def test_nothing_is_learned_through_a_link(tmp_path: Path) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    state = StateFolder(tmp_path / "state", "pump")
-    state.make()
-    state.learned.symlink_to(outside)
-
-    with pytest.raises(StateError, match="is a link"), LearnedStore(state).writing():
-        pass
-
-    assert list(outside.iterdir()) == []
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_what_root_learned_for_the_service_is_the_services_but_no_link_is_followed(
-    tmp_path: Path,
-) -> None:
-    root, outside = tmp_path / "state", tmp_path / "outside"
-    for folder in (root, outside):
-        folder.mkdir()
-    os.chown(root, 65534, 65534)
-    state = StateFolder(root, "pump")
-    store = LearnedStore(state)
-
-    with store.writing():
-        (state.learned / "v0001").mkdir()
-        (state.learned / "v0001" / "site.json").touch()
-        (state.learned / "link").symlink_to(outside)
-
-    assert (state.learned / "v0001" / "site.json").stat().st_uid == 65534
-    assert outside.stat().st_uid == 0
