@@ -10,7 +10,7 @@ import math
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,12 +46,15 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
     np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
-def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path, what: str, wanted: Callable[[str], bool] = lambda name: True
+) -> dict[str, NDArray[Any]]:
     """Read an npz.
 
     Parameters
     ----------
     what : the arrays are, for the message
+    wanted : tells by its name whether an array is unpacked
 
     Raises
     ------
@@ -64,9 +67,11 @@ def read_arrays(path: Path, what: str) -> dict[str, NDArray[Any]]:
         with ZipFile(file) as archive:
             members = archive.infolist()
             _require_small_members(members)
+            named = {member.filename.removesuffix(".npy"): member for member in members}
             return {
-                member.filename.removesuffix(".npy"): _array_of(archive.read(member))
-                for member in members
+                name: _array_of(archive.read(member))
+                for name, member in named.items()
+                if wanted(name)
             }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_asd.alarm.promise import out_of_reach, sentence
 from edge_asd.bundle import golden
-from edge_asd.bundle.arrays import read_array, read_arrays
+from edge_asd.bundle.arrays import read_array
 from edge_asd.bundle.bundle import UNCOVERED, Bundle, open_extractors
 from edge_asd.bundle.manifest import BankSpec
 from edge_asd.errors import BundleError
@@ -63,7 +63,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         if spectra := bundle.spectra(machine):
             counts = ", ".join(f"{len(own)} {domain}" for domain, own in spectra.domains.items())
             yield Finding(f"spectra of {machine}", f"{counts}, finite")
-    arrays = read_arrays(path / manifest.golden.file, "golden windows")
+    arrays = golden.read_golden(path, manifest)
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)
@@ -77,7 +77,6 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
             level = detector.spec.threshold.threshold
             if said := out_of_reach(level, detector.strange_score()):
                 yield Finding(f"threshold of {machine}", said)
-    golden.require_content(path, manifest, arrays)
     for machine, spec in manifest.machines.items():
         if spec.promise:
             yield Finding(f"promise of {machine}", sentence(spec.threshold, spec.promise))

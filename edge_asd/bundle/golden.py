@@ -18,8 +18,10 @@ length, hence one set of arrays for each.
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.bundle.arrays import Arrays
+from edge_asd.bundle.arrays import Arrays, read_arrays
 from edge_asd.bundle.manifest import MANIFEST_NAME, Manifest
 from edge_asd.bundle.manifest_file import content_digest
 from edge_asd.bundle.record import parsed_json
@@ -42,9 +44,9 @@ __all__ = [
     "compare",
     "content",
     "processor_family",
+    "read_golden",
     "record",
     "require",
-    "require_content",
     "tolerance",
 ]
 
@@ -80,7 +82,32 @@ class Agreement:
     at_a_reference: bool = False
 
 
-def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
+def read_golden(bundle_dir: Path, manifest: Manifest, machine: str | None = None) -> Arrays:
+    """Read the golden windows of a bundle, or of one of its machines alone.
+
+    Raises
+    ------
+    BundleError
+        When they cannot be read, or were recorded for another content of the bundle.
+    """
+    own = f"{machine}/"
+
+    def wanted(name: str) -> bool:
+        return machine is None or f"{name.partition('/')[2]}/".startswith(own) or name == _CONTENT
+
+    arrays = read_arrays(bundle_dir / manifest.golden.file, "golden windows", wanted)
+    _require_content(bundle_dir, manifest, arrays)
+    return arrays
+
+
+def record(
+    detector: Detector,
+    windows: Sequence[NDArray[np.float32]],
+    *,
+    like: str | None = None,
+    most_s: float = math.inf,
+    now_s: Callable[[], float] = time.monotonic,
+) -> dict[str, NDArray[Any]]:
     """Golden arrays of one machine, as `detector` computes them now.
 
     Parameters
@@ -88,12 +115,19 @@ def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[s
     detector
         Of the machine that the windows belong to.
     windows : at least one, each (2, window_samples) float32
+    like : name of the machine in the arrays; None: the detector's
+    most_s : after which no window is begun; the first is always computed
+    now_s : a clock
     """
-    machine = detector.machine
-    embeddings = [detector.embeddings(window) for window in windows]
-    scores = [detector.score_embeddings(rows) for rows in embeddings]
+    machine, begun_s = like or detector.machine, now_s()
+    embeddings, scores = [], []
+    for n_done, window in enumerate(windows):
+        if n_done and (now_s() - begun_s) * (n_done + 1) / n_done > most_s:
+            break
+        embeddings.append(detector.embeddings(window))
+        scores.append(detector.score_embeddings(embeddings[-1]))
     arrays: dict[str, NDArray[Any]] = {
-        f"audio/{machine}": np.stack(windows),
+        f"audio/{machine}": np.stack(windows[: len(scores)]),
         f"score/{machine}": np.array([score.score for score in scores]),
     }
     for branch in scores[0].branches:
@@ -102,27 +136,44 @@ def record(detector: Detector, windows: Sequence[NDArray[np.float32]]) -> dict[s
     return arrays
 
 
-def compare(detector: Detector, golden: Arrays) -> Agreement:
+def compare(
+    detector: Detector,
+    golden: Arrays,
+    *,
+    like: str | None = None,
+    most_s: float = math.inf,
+    now_s: Callable[[], float] = time.monotonic,
+) -> Agreement:
     """Replay the golden windows of the detector's machine.
+
+    Parameters
+    ----------
+    like : machine of the bundle whose networks the detector has, with references of its own:
+        the embeddings alone are compared; None: its own machine
+    most_s, now_s : see :func:`record`
 
     Raises
     ------
     BundleError
         When the arrays lack an output of this detector.
     """
-    machine = detector.machine
+    machine = like or detector.machine
     windows = _output(golden, f"audio/{machine}")
     if windows.dtype != np.float32 or windows.ndim != 3 or not len(windows):
         raise BundleError(
             f"golden audio of {machine} is {windows.dtype} {windows.shape}, expected float32 "
             "(n, 2, n_samples) with n of at least 1: export the bundle again"
         )
-    found = record(detector, list(windows))
+    found = record(detector, list(windows), like=like, most_s=most_s, now_s=now_s)
+    n_windows = len(found[f"audio/{machine}"])
     cosines = [1.0]
     differences = [0.0]
     at_a_reference = False
     for name, values in found.items():
-        expected = _output(golden, name)
+        if like and name.startswith("score/"):
+            continue
+        whole = _output(golden, name)
+        expected = whole[:n_windows] if whole.shape[:1] == windows.shape[:1] else whole
         if expected.shape != values.shape or expected.dtype != values.dtype:
             raise BundleError(
                 f"golden array {name!r} is {expected.dtype} {expected.shape}, this bundle's "
@@ -136,7 +187,7 @@ def compare(detector: Detector, golden: Arrays) -> Agreement:
             at_a_reference |= name.count("/") > 1 and bool(np.min(size) < _AT_A_REFERENCE)
     return Agreement(
         machine,
-        len(windows),
+        n_windows,
         min_cosine=float(np.min(cosines)),
         max_score_difference=float(np.max(differences)),
         at_a_reference=at_a_reference,
@@ -149,15 +200,10 @@ def content(manifest: Manifest) -> dict[str, NDArray[Any]]:
     return {_CONTENT: np.frombuffer(content_digest(raw), np.uint8)}
 
 
-def require_content(bundle_dir: Path, manifest: Manifest, golden: Arrays) -> None:
+def _require_content(bundle_dir: Path, manifest: Manifest, golden: Arrays) -> None:
     """Check that golden windows were recorded for what the bundle holds now.
 
     Those of old formats do not tell.
-
-    Raises
-    ------
-    BundleError
-        When anything was changed since: a bank, a level, a weight, a name.
     """
     if not manifest.covered:
         return

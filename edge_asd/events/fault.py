@@ -22,7 +22,8 @@ class Fault:
     """One way to go wrong."""
 
     name: str
-    # deaf: nothing can be heard; impaired: scores or outputs are doubtful; minor: neither
+    # deaf: nothing is heard, or nothing of it can be believed; impaired: scores or outputs are
+    # doubtful; minor: neither
     severity: Severity
     meaning: str  # one line for people
 
@@ -49,6 +50,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("signal_swapped", "impaired", "near and far are exchanged"),
             Fault("signal_level", "impaired", "the level is far from the enrolled one"),
             Fault("start", "deaf", "the monitor cannot start"),
+            Fault("scores", "deaf", "this computer does not give the bundle's scores"),
             Fault("overload", "impaired", "scoring is too slow; the hop was widened"),
             Fault("output", "impaired", "an output cannot be reached"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),

@@ -86,6 +86,7 @@ def open_or_commission(
     return OpenedMachine(
         detector,
         bundle.manifest.name,
+        plan.like,
         enrolment=f"commissioning {plan.begun.isoformat()}",
         commissioning=True,
     )

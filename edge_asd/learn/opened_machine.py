@@ -37,6 +37,7 @@ class OpenedMachine:
 
     detector: Detector
     bundle_name: str
+    like: str  # machine of the bundle whose networks it has
     learned: str | None = None  # version of what was learned on site; None: the bundle alone
     reference: SignalReference | None = None
     normal: NormalSummary | None = None
@@ -44,6 +45,11 @@ class OpenedMachine:
     enrolment: str = ""  # which one; what was taught since does not change it
     taught: tuple[str, ...] = ()  # ids of alarms
     commissioning: bool = False  # it listens, and its scores judge nothing yet
+
+    @property
+    def own_references(self) -> bool:
+        """Whether it compares with other sound than the bundle's machine does."""
+        return self.learned is not None or self.commissioning
 
     @property
     def scored_by(self) -> str:
@@ -88,9 +94,11 @@ def open_machine(
     if learned is None:
         name = machine or (state.machine if state else None)
         _require_known(bundle, name, state)
+        detector = bundle.detector(name, threads=threads, search=search)
         return OpenedMachine(
-            bundle.detector(name, threads=threads, search=search),
+            detector,
             bundle.manifest.name,
+            detector.machine,
             spectra=bundle.spectra(name),
             enrolment=f"{bundle.manifest.name} {bundle.manifest.created_utc}",
         )
@@ -99,6 +107,7 @@ def open_machine(
     return OpenedMachine(
         site_detector(bundle, learned, threads=threads, search=search),
         bundle.manifest.name,
+        site.like,
         version,
         site.signal,
         site.normal,

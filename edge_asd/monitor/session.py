@@ -22,6 +22,7 @@ from edge_asd.events.status import Status, StatusBoard
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
+from edge_asd.monitor.golden_replay import replay_golden_windows
 from edge_asd.monitor.log_lines import log_without_waiting
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.monitor.stop import Stop
@@ -123,6 +124,7 @@ class Session:
         faults = FaultReporter(
             folder.fault_file if folder else None, writer.put if writer else None
         )
+        replay_golden_windows(bundle, opened, faults.report)
         board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=now))
         source = stack.enter_context(closing(self._source(opened.detector, faults.report)))
         if isinstance(source, FileSource):
