@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_asd.clips.folder import AUDIO_FILE, PICTURE_FILE, STAMPED
+from edge_asd.clips.folder import AUDIO_FILE, PICTURE_FILE
+from edge_asd.clips.order import by_age
 
 __all__ = ["Retention"]
 
@@ -19,7 +20,6 @@ _log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class _EventFolder:
     folder: Path
-    stamp: str  # time of the alarm, whatever the clock did to files since; empty: no event
     sizes: dict[str, int]  # in bytes, by file name
 
     @property
@@ -70,10 +70,8 @@ class Retention:
             kept = list(self._scan())
             self._used = sum(own.n_bytes for own in kept)
             lacking = self._lacking(self._used, n_bytes)
-            old = sorted(
-                (own for own in kept if own.stamp and own.folder != keep),
-                key=lambda own: (own.stamp, own.folder.name),
-            )
+            events = {own.folder.name: own for own in kept if own.folder != keep}
+            old = [events[name] for name in by_age(self._folder, events)]
             if lacking > sum(own.n_bytes for own in old):
                 return self._refusal(n_bytes)
             self._remove(old, lacking)
@@ -102,8 +100,7 @@ class Retention:
         for entry in os.scandir(self._folder):
             if entry.is_dir(follow_symlinks=False):
                 files = {f.name: f.stat(follow_symlinks=False).st_size for f in os.scandir(entry)}
-                stamp = STAMPED.fullmatch(entry.name)
-                yield _EventFolder(Path(entry.path), stamp[1] if stamp else "", files)
+                yield _EventFolder(Path(entry.path), files)
 
     def _refusal(self, n_bytes: int) -> str:
         free, most = self._free(self._folder), self._max_bytes

@@ -16,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from edge_asd.clips.folder import EVENT_FILE, ClipGap, EventRecord, add_to_record, event_path
+from edge_asd.clips.order import note_arrival
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.unfinished_event import NO_ROOM, PART_FILE, ClipStart, UnfinishedEvent
 from edge_asd.errors import StateError
@@ -150,6 +151,7 @@ class EventWriter:
             case ClipStart():
                 self._unfinished = UnfinishedEvent(self._folder, job, self._rate_hz)
                 self._unfinished.write_record()
+                note_arrival(self._folder, self._unfinished.path.name)
                 if self._room(_PICTURE_BYTES + _JSON_BYTES, self._unfinished.path):
                     self._unfinished.write_picture()
                     self._works()

@@ -10,7 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from edge_asd.clips.folder import EVENT_FILE, STAMPED, EventRecord
+from edge_asd.clips.folder import EVENT_FILE, EventRecord
+from edge_asd.clips.order import by_age
 from edge_asd.control.control_socket import ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
@@ -133,8 +134,7 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
         names = [entry.name for entry in os.scandir(events) if entry.is_dir()]
     except OSError:
         return
-    stamped = {name: stamp[1] for name in names if (stamp := STAMPED.fullmatch(name))}
-    for name in islice(sorted(stamped, key=stamped.__getitem__, reverse=True), most):
+    for name in islice(reversed(by_age(events, names)), most):
         path = events / name / EVENT_FILE
         try:
             record = EventRecord.load(path)

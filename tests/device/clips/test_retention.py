@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE, event_path
+from edge_asd.clips.order import by_age, note_arrival
 from edge_asd.clips.retention import Retention
 
 AUDIO, PICTURE, JSON = 1000, 100, 10
@@ -77,6 +78,35 @@ def test_the_oldest_sound_goes_first_then_pictures_then_the_oldest_json(
     assert retention(events, max_bytes=full).make_room(n_bytes) is None
 
     assert kept(events) == expected
+
+
+def test_the_order_in_which_alarms_came_counts_not_what_the_clock_said(events: Path) -> None:
+    """The clock was a day behind when the second alarm came, and stood at 1970 at the third."""
+    booted_in_1970 = "pump-19700101T000005000Z"
+    (events / name("23")).rename(events / booted_in_1970)
+    for alarm in (name("22"), name("21"), booted_in_1970):
+        note_arrival(events, alarm)
+    full = 3 * (AUDIO + PICTURE + JSON)
+
+    assert retention(events, max_bytes=full).make_room(2 * AUDIO) is None
+
+    left = {path.name: len(list(path.iterdir())) for path in events.iterdir() if path.is_dir()}
+    assert left == {name("22"): 2, name("21"): 2, booted_in_1970: 3}
+    assert by_age(events, left) == [name("22"), name("21"), booted_in_1970]
+
+
+def test_alarms_of_an_earlier_version_are_the_oldest(events: Path) -> None:
+    note_arrival(events, name("21"))
+
+    assert by_age(events, map(name, DAYS)) == [name("22"), name("23"), name("21")]
+
+
+def test_names_of_alarms_that_are_gone_are_forgotten(events: Path) -> None:
+    note_arrival(events, "pump-20261120T083005000Z")
+    note_arrival(events, name("21"))
+
+    lines = (events / "order.txt").read_text().splitlines()
+    assert lines == [name("21")]
 
 
 def test_the_reserve_of_the_disk_is_left_free(events: Path) -> None:
