@@ -33,6 +33,7 @@ __all__ = [
     "StateError",
     "UsageError",
     "one_line",
+    "reason",
 ]
 
 
@@ -110,6 +111,13 @@ class EventRefusedError(OutputError):
 
 class ReaderGoneError(OutputError):
     """Whoever read the output has closed it."""
+
+
+def reason(error: BaseException) -> str:
+    """Return in one line what ended the program; of what is no error of a user also its kind."""
+    if isinstance(error, (EdgeAsdError, OSError)):
+        return one_line(error)
+    return f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
 
 
 def one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from copy import deepcopy
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
@@ -32,9 +33,11 @@ __all__ = [
     "builtin_folder",
     "builtin_profiles",
     "load_profile",
+    "readable_profile",
 ]
 
 _DEFAULT = "default"
+_MOST_MISTAKES = 20
 _MAX_BYTES = 65_536  # of a file; the default has 6 kB
 _MAX_LINE = 2000  # tomllib needs memory by the square of the dots in a key
 _MAX_SHOWN = 80  # characters of a value in a message
@@ -157,6 +160,28 @@ def load_profile(name_or_path: str = _DEFAULT) -> Profile:
     return _validated(_merged(default, _read(path)), default, path)
 
 
+def readable_profile(name_or_path: str) -> tuple[Profile, ProfileError | None]:
+    """Return a profile as far as it can be obeyed, and what is wrong with it.
+
+    A key that cannot be obeyed has its default; so have all where nothing can be read.
+    """
+    try:
+        return load_profile(name_or_path), None
+    except ProfileError as error:
+        default = _read(builtin_folder() / f"{_DEFAULT}.toml")
+        try:
+            content = deepcopy(_merged(default, _read(Path(name_or_path))))
+        except ProfileError:
+            content = default
+        for _ in range(_MOST_MISTAKES):
+            try:
+                return Profile.model_validate(content), error
+            except ValidationError as wrong:
+                for mistake in wrong.errors():
+                    _set_back(content, default, mistake["loc"])
+        return Profile.model_validate(default), error
+
+
 def builtin_profiles() -> list[str]:
     """Names of the profiles that come with the program."""
     return sorted(path.stem for path in builtin_folder().glob("*.toml"))
@@ -227,6 +252,20 @@ def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) 
             if not isinstance(first["input"], dict)
             else f"profile {path}: {key}: {message}"
         ) from None
+
+
+def _set_back(
+    content: dict[str, Any], default: Mapping[str, Any], location: tuple[int | str, ...]
+) -> None:
+    """Give what is wrong its default; a key that there is not is removed."""
+    key = str(location[0])
+    below, usual = content.get(key), default.get(key)
+    if isinstance(below, dict) and isinstance(usual, Mapping) and location[1:]:
+        _set_back(below, usual, location[1:])
+    elif key in default:
+        content[key] = deepcopy(usual)
+    else:
+        content.pop(key, None)
 
 
 def _shown(value: object) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "Zone",
     "available_bytes",
     "board",
+    "boot_id",
     "firmware_bits",
     "first_line",
     "governor",
@@ -54,6 +55,11 @@ def read_text(path: Path) -> str:
 def first_line(path: Path) -> str:
     """Return its first line, without the zero byte that ends those of the device tree."""
     return next(iter(read_text(path).strip("\0\n ").splitlines()), "")
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """Return what the kernel calls the present run of the system; "" where it does not say."""
+    return first_line(root / "proc/sys/kernel/random/boot_id")
 
 
 def board(root: Path) -> str:

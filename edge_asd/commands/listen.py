@@ -73,12 +73,13 @@ def listen(
     """
     from edge_asd.monitor.session import Session
     from edge_asd.monitor.stop import stop_on_signals
-    from edge_asd.profile import load_profile
+    from edge_asd.profile import readable_profile
 
     if device is not None and input_path is not None:
         raise UsageError("--device and --input exclude each other; give one of them")
     options.require_pipe_rate(input_path == "-", input_rate_hz)
-    settings = load_profile(profile).with_values(
+    readable, mistake = readable_profile(profile)
+    settings = readable.with_values(
         capture={"device": device, "block_s": block_s, "wait_s": wait},
         detector={"hop_s": hop_s},
         sinks={"jsonl": {"path": str(output) if output else None}},
@@ -95,18 +96,19 @@ def listen(
             as_json=as_json,
             environment=os.environ,
             stop=stop,
+            mistake=mistake,
         ).run()
 
 
 def _recording(
     path: str | None, rate_hz: int | None, profile: Profile, start: datetime
 ) -> Recording | None:
+    if path is None:
+        return None  # and nothing is imported that could be broken before anybody is told
+
     from edge_asd.audio.pipe import PipeSource, standard_input
     from edge_asd.audio.source import FileSource
     from edge_asd.monitor.session import Recording
-
-    if path is None:
-        return None
 
     def at_rate(target_hz: int) -> FileSource | PipeSource:
         capture = profile.capture

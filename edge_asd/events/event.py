@@ -19,6 +19,7 @@ from edge_asd.explain.explanation import Explanation
 
 __all__ = [
     "EVENT_NAMES",
+    "FAILED",
     "AlarmAcknowledgedEvent",
     "AlarmClearedEvent",
     "AlarmRaisedEvent",
@@ -42,6 +43,8 @@ __all__ = [
     "utc_text",
 ]
 
+
+FAILED = "failed: "  # begins the reason of an end that nobody wanted
 
 Notice = Literal[
     "clock_step", "commissioned", "drift", "heat", "learned", "power", "promise", "restarted"
@@ -230,6 +233,11 @@ class StoppedEvent(Event, event="stopped"):
     gaps: int
     dropped_frames: int  # at the bundle's sample rate
     undelivered: int  # durable events that some output still has to deliver
+
+    @property
+    def failed(self) -> bool:
+        """Whether nobody wanted the end."""
+        return self.reason.startswith(FAILED)
 
 
 EVENT_NAMES = sorted(

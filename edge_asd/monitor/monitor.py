@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd import errors
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.audio.block import Block, Gap, Source
@@ -21,6 +22,7 @@ from edge_asd.control.requests import Requests, serve
 from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import (
+    FAILED,
     AudioGapEvent,
     Event,
     NoticeEvent,
@@ -29,6 +31,7 @@ from edge_asd.events.event import (
     StoppedEvent,
 )
 from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.latch import FaultLatch
 from edge_asd.events.status import StatusBoard
 from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.stop import Stop
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from edge_asd.scoring.detector import WindowScore
 
 __all__ = ["Judge", "Monitor"]
+
+_NUMBERS_AGAIN_S = 60.0  # of windows, after which the fault ``not_a_number`` is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +76,13 @@ class Monitor:
     requests: Requests | None = None  # from other commands; answered between two blocks
     reload: Callable[[], Judge] | None = None  # after something was learned; as long windows
     _judged_hop_s: float = field(init=False)  # that the policy is for
+    _not_a_number: FaultLatch = field(init=False)
 
     def __post_init__(self) -> None:
         self._judged_hop_s = self.stream.hop_s
+        self._not_a_number = FaultLatch(
+            self.faults.report, "not_a_number", clear_s=_NUMBERS_AGAIN_S
+        )
 
     def run(self) -> StoppedEvent:
         """Listen until the audio ends, the duration is over, or `stop` is set.
@@ -85,8 +94,10 @@ class Monitor:
         reason = self.stop.reason  # of a second Ctrl-C, which ends the loop at once
         try:
             reason = self._listen()
-        except Exception as error:
-            reason = f"failed: {error}"
+        except KeyboardInterrupt:  # the second Ctrl-C
+            raise
+        except BaseException as error:
+            reason = f"{FAILED}{errors.reason(error)}"
             raise
         finally:
             try:
@@ -142,11 +153,18 @@ class Monitor:
         self._emit(self.faults.settle(at, block.n_frames / self.timeline.sample_rate_hz))
         for window in self.stream.push(block):
             if isinstance(window, SkippedWindow):
-                status = self.board.status
-                self.board.status = replace(status, skipped_windows=status.skipped_windows + 1)
-                self.alarm.alarm.interrupt()
+                self._on_skipped(window)
             else:
                 self._on_window(window)
+
+    def _on_skipped(self, window: SkippedWindow) -> None:
+        status = self.board.status
+        self.board.status = replace(status, skipped_windows=status.skipped_windows + 1)
+        self.alarm.alarm.interrupt()
+        if window.not_numbers:
+            at_s = window.start_sample / self.timeline.sample_rate_hz
+            detail = f"{window.not_numbers} of the window at {at_s:.1f} s: no finite numbers"
+            self._not_a_number.update(True, f"{detail}; the window was skipped")
 
     def _advance(self, item: Block | Gap) -> None:
         step_s = self.timeline.advance(item, self.source.backlog_s)
@@ -167,6 +185,9 @@ class Monitor:
         levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
         alarm, score = self.alarm.alarm, window.result.score
         self._emit(self.faults.scored(at))
+        self._not_a_number.update(
+            False, "all samples and scores are numbers again", duration_s=self.stream.hop_s
+        )
         facts = WindowFacts(
             window_start_s=window.start_sample / self.timeline.sample_rate_hz,
             score=score,

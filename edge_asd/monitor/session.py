@@ -1,42 +1,51 @@
-"""One run of ``listen``: opens everything, runs the monitor, tells when it cannot start."""
+"""One run of ``listen``, whose end is noted and told, whatever ends it.
+
+Nothing heavy is imported here: a library that cannot be loaded is one of the ends that are told.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_asd.audio.block import Source
-from edge_asd.audio.pipe import PipeSource
-from edge_asd.audio.source import FileSource
-from edge_asd.bundle.bundle import Bundle
-from edge_asd.capture.live_source import LiveSource
-from edge_asd.errors import AudioError, EdgeAsdError, one_line
+from pydantic import ValidationError
+
+from edge_asd.control.monitors import runs
+from edge_asd.errors import EdgeAsdError, reason
 from edge_asd.events.event import FaultRaisedEvent, StoppedEvent
-from edge_asd.events.fault import Report
-from edge_asd.events.fault_reporter import FaultReporter
-from edge_asd.events.status import Status, StatusBoard
-from edge_asd.learn.commissioner import open_or_commission
-from edge_asd.learn.opened_machine import open_machine
-from edge_asd.monitor.assemble import Parts, assemble
-from edge_asd.monitor.golden_replay import replay_golden_windows
+from edge_asd.events.fault import noticed
+from edge_asd.events.fault_reporter import fault_raised
+from edge_asd.events.moment import Moment
+from edge_asd.events.status import Status
 from edge_asd.monitor.log_lines import log_without_waiting
-from edge_asd.monitor.standard_output import standard_output
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.output_section import OutputContext
-from edge_asd.outputs.registry import open_outputs
+from edge_asd.outputs.registry import OutputSettings
 from edge_asd.profile import Profile
-from edge_asd.scoring.detector import Detector
+from edge_asd.service.notify import wait_to_restart
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.places import state_root
-from edge_asd.state.start_record import StartRecord
-from edge_asd.state.trust import acting_as_owner
+from edge_asd.state.start_record import LONGEST_PAUSE_S, StartRecord, pause_s
+from edge_asd.state.trust import acting_as_owner, read_regular
 from edge_asd.state.writer import StateWriter
 
+if TYPE_CHECKING:
+    from edge_asd.audio.pipe import PipeSource
+    from edge_asd.audio.source import FileSource
+    from edge_asd.bundle.bundle import Bundle
+
 __all__ = ["Recording", "Session"]
+
+_NOTED_WITHIN_S = 2.0  # that a start began, before anything can crash; the disk may hang
+_MOST_PROFILE_BYTES = 1_000_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,135 +70,131 @@ class Session:
     environment: Mapping[str, str]
     stop: Stop
     until_armed: bool = False  # end when a commissioning is over
+    mistake: EdgeAsdError | None = None  # in the profile, of which this is what could be read
 
     def run(self) -> StoppedEvent:
         """Listen until the end.
+
+        An end that nobody wanted is told to the outputs, and under a service manager followed by
+        a pause, the longer the more there were in a row.
 
         Raises
         ------
         EdgeAsdError
             When something cannot be opened, or nothing could be scored.
         """
-        with log_without_waiting(), ExitStack() as stack:
-            bundle = None
-            machine = self.machine
-            if machine is None:
-                bundle = Bundle.open(self.bundle)
-                machine = bundle.resolve_machine(None)
-            folder, writer = self._folder(machine), None
-            if folder is not None:
-                stack.enter_context(acting_as_owner(folder.path))
-                stack.enter_context(folder.lock())
-                writer = stack.enter_context(closing(StateWriter(folder.path)))
-            if self.recording is not None or folder is None or writer is None:
-                bundle = bundle or Bundle.open(self.bundle)
-                return self._listen(bundle, machine, folder, writer, stack)
-            record = StartRecord(
-                folder.start_file, machine, lambda: datetime.now(UTC), write=writer.put
-            )
-            try:
-                with ExitStack() as opened:  # ends before its outputs are opened again
-                    bundle = bundle or Bundle.open(self.bundle)
-                    return self._listen(bundle, machine, folder, writer, opened, record)
-            except (EdgeAsdError, OSError) as error:
-                if not record.heard and (news := record.failed(one_line(error))):
-                    self._tell(news, folder)
+        if self.mistake and (self.recording is not None or self.machine is None):
+            raise self.mistake
+        bundle, machine = None, self.machine
+        if machine is None:
+            bundle = self._open()
+            machine = bundle.resolve_machine(None)
+        if self.recording is not None:
+            return self._play(bundle or self._open(), machine)
+        folder = StateFolder(state_root(self.state, self.profile, self.environment), machine)
+        failures = 0
+        try:
+            with (
+                log_without_waiting(),
+                acting_as_owner(folder.path),
+                folder.lock(),
+                closing(StateWriter(folder.path)) as writer,
+            ):
+                utc = partial(datetime.now, UTC)
+                record = StartRecord(folder.start_file, machine, utc, write=writer.put)
+                try:
+                    return self._watch(bundle, machine, folder, writer, record)
+                except BaseException as error:
+                    if self._wanted(error):
+                        record.ended()
+                    elif news := record.failed(reason(error)):
+                        self._tell(news, folder)
+                    raise
+                finally:
+                    failures = record.failures
+        except BaseException as error:
+            if self._wanted(error):
                 raise
+            if not failures and not runs(folder):  # of a record that could not even be read
+                now = Moment(datetime.now(UTC), 0.0, machine)
+                self._tell(fault_raised(now, noticed("start", reason(error))), None)
+            self._wait(pause_s(failures) if failures else LONGEST_PAUSE_S, reason(error))
+            if isinstance(error, SystemExit):  # of some library: not how this program ends
+                raise EdgeAsdError(f"it ended by {reason(error)}") from error
+            raise
 
-    def _folder(self, machine: str) -> StateFolder | None:
-        """State of live monitoring; a recording leaves none unless asked to."""
-        if self.recording is not None and self.state is None:
-            return None
-        return StateFolder(state_root(self.state, self.profile, self.environment), machine)
-
-    def _listen(
+    def _watch(
         self,
-        bundle: Bundle,
+        bundle: Bundle | None,
         machine: str,
-        folder: StateFolder | None,
-        writer: StateWriter | None,
-        stack: ExitStack,
-        record: StartRecord | None = None,
+        folder: StateFolder,
+        writer: StateWriter,
+        record: StartRecord,
     ) -> StoppedEvent:
-        open_it = partial(
-            open_or_commission if self.recording is None else open_machine,
-            bundle,
-            machine,
-            threads=self.profile.detector.threads,
-            search=self.profile.detector.search,
-            state=folder,
-        )
-        opened = open_it()
-        recording, now = self.recording, datetime.now(UTC)
-        faults = FaultReporter(
-            folder.fault_file if folder else None, writer.put if writer else None
-        )
-        replay_golden_windows(bundle, opened, faults.report)
-        board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=now))
-        source = stack.enter_context(closing(self._source(opened.detector, faults.report)))
-        if isinstance(source, FileSource):
-            source.require_window(opened.detector.window_samples)
-        watchers, outputs = standard_output(
-            board,
-            self.stop,
-            stack,
-            as_json=self.as_json,
-            live=recording is None,
-            report=faults.report,
-        )
-        monitor = assemble(
-            Parts(
-                profile=self.profile,
-                bundle=bundle,
-                opened=opened,
-                until_armed=self.until_armed,
-                open_again=open_it,
-                source=source,
-                recorded=recording.start if recording else None,
-                state=folder,
-                writer=writer,
-                faults=faults,
-                board=board,
-                stop=self.stop,
-                duration_s=self.duration_s,
-                outputs=outputs,
-                watchers=[*watchers, *([record] if record else [])],
-                environment=self.environment,
-            ),
-            stack,
-        )
-        stopped = monitor.run()
-        if not stopped.windows and not self.stop.is_set() and self.duration_s is None:
-            raise AudioError(
-                f"{source.name} ended after {stopped.seconds:g} s, before one window of "
-                f"{opened.detector.window_samples / source.sample_rate_hz:g} s was scored"
-            )
-        return stopped
+        writer.wait(_NOTED_WITHIN_S)
+        if record.crashes_in_a_row > 1:
+            if news := record.crashed():
+                self._tell(news, folder)
+                writer.wait(_NOTED_WITHIN_S)
+            self._wait(pause_s(record.failures), record.before.error)
+            if self.stop.is_set():
+                raise SystemExit(0)
+        if self.mistake:
+            raise self.mistake
+        writer.put(folder.profile_file, self.profile.model_dump_json().encode())
+        from edge_asd.monitor.one_run import listen
 
-    def _source(self, detector: Detector, report: Report) -> Source:
-        rate_hz = detector.sample_rate_hz
-        if self.recording is None:
-            card = LiveSource(
-                self.profile.capture.device,
-                self.profile.capture,
-                sample_rate_hz=rate_hz,
-                report=report,
-                stop=self.stop,
-            )
-            card.open()
-            return card
-        return self.recording.open(rate_hz)
+        return listen(self, bundle or self._open(), machine, folder, writer, record)
 
-    def _tell(self, news: FaultRaisedEvent, folder: StateFolder) -> None:
-        """Tell the outputs of the profile that there is no monitor."""
+    def _play(self, bundle: Bundle, machine: str) -> StoppedEvent:
+        """Listen to a recording, which leaves no state unless asked to."""
+        from edge_asd.monitor.one_run import listen
+
+        if self.state is None:
+            with log_without_waiting():
+                return listen(self, bundle, machine)
+        folder = StateFolder(self.state, machine)
+        with (
+            log_without_waiting(),
+            acting_as_owner(folder.path),
+            folder.lock(),
+            closing(StateWriter(folder.path)) as writer,
+        ):
+            return listen(self, bundle, machine, folder, writer)
+
+    def _open(self) -> Bundle:
+        from edge_asd.bundle.bundle import Bundle
+
+        return Bundle.open(self.bundle)
+
+    def _wanted(self, error: BaseException) -> bool:
+        return self.stop.is_set() or isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+    def _wait(self, seconds: float, why: str) -> None:
+        wait_to_restart(self.environment, self.stop, seconds, f"the monitor cannot start: {why}")
+
+    def _tell(self, news: FaultRaisedEvent, folder: StateFolder | None) -> None:
+        """Tell the outputs of the profile that there is no monitor; what ended it is worth more."""
         context = OutputContext(
             machine=news.machine,
             status=lambda: Status.of_failed_start(news),
             report=lambda _: None,
             environment=self.environment,
-            spool=folder.spool,
+            spool=folder.spool if folder else None,
         )
-        with ExitStack() as stack, suppress(EdgeAsdError):  # what ended it is worth more
-            for output in open_outputs(self.profile.sinks, context):
-                stack.enter_context(closing(output))
-                output.emit(news)
+        for section in self._sinks(folder).sections:
+            try:
+                if section.enabled and (output := section.open(context)):
+                    with closing(output):
+                        output.emit(news)
+            except Exception as error:
+                _log.warning("%s could not be told: %s", section.name, reason(error))
+
+    def _sinks(self, folder: StateFolder | None) -> OutputSettings:
+        """The outputs of the profile, or of the last one where nothing of it can be read."""
+        sinks = self.profile.sinks
+        if folder and self.mistake and not any(section.enabled for section in sinks.sections):
+            with suppress(EdgeAsdError, OSError, ValidationError):
+                content = read_regular(folder.profile_file, _MOST_PROFILE_BYTES)
+                return Profile.model_validate_json(content).sinks
+        return sinks

@@ -1,7 +1,7 @@
 """Blocks and gaps of a stream -> scored and skipped windows, in order.
 
 Files and microphones are scored by this and nothing else. No window that touches unusable
-sound is scored.
+sound is scored, nor one whose samples or score are not finite numbers.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class SkippedWindow:
 
     start_sample: int
     end_sample: int
+    not_numbers: str = ""  # what of it was infinite, or no number; "": the sound is unusable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +111,12 @@ class ScoredStream:
         rate_hz = self.detector.sample_rate_hz
         if self._usable and not self._usable(window.start_sample / rate_hz, end_sample / rate_hz):
             return SkippedWindow(window.start_sample, end_sample)
+        if not np.isfinite(window.audio).all():
+            return SkippedWindow(window.start_sample, end_sample, "samples")
         begun_s = self._clock()
         result = self.detector.score(window.audio)
+        if not np.isfinite(result.score):
+            return SkippedWindow(window.start_sample, end_sample, "the score")
         return ScoredWindow(
             window.start_sample, window.audio, result, busy_s=self._clock() - begun_s
         )

@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +31,13 @@ from edge_asd.events.watcher import Watcher
 if TYPE_CHECKING:
     from edge_asd.scoring.stream import ScoredWindow
 
-__all__ = ["ServiceNotifier", "notify_address"]
+__all__ = ["ServiceNotifier", "notify_address", "wait_to_restart"]
 
 _PINGS_PER_TIMEOUT = 3  # sd_watchdog_enabled(3) asks for two at least
 _MOST_DOUBLINGS = 4  # of three minutes: 48
 _LOOK_S = 1.0
+_REPEAT_S = 5.0
+_ALLOWED_US = 60_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -161,6 +164,33 @@ class ServiceNotifier(Watcher):
         else:
             self._unreachable.update(False)
             self._unsent.clear()
+
+
+def wait_to_restart(
+    environment: Mapping[str, str], stop: threading.Event, seconds: float, why: str
+) -> None:
+    """Wait before the service manager starts this program again; not at all without one.
+
+    systemd has grown pauses of its own (``RestartSteps=``, version 254), which never shrink
+    again and of which older ones know nothing.
+    """
+    address = notify_address(environment)
+    if address is None or seconds <= 0 or stop.is_set():
+        return
+    _log.warning("%s; it is tried again in %.0f s", why, seconds)
+    end_s = time.monotonic() + seconds
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:
+        manager.setblocking(False)
+        while (left_s := end_s - time.monotonic()) > 0 and not stop.is_set():
+            # Neither a start nor an end that takes long, and no monitor that hangs.
+            lines = (f"EXTEND_TIMEOUT_USEC={_ALLOWED_US}", "WATCHDOG=1", _status(why))
+            with suppress(OSError):
+                manager.sendto("\n".join(lines).encode(errors="replace"), address)
+            stop.wait(min(left_s, _REPEAT_S))
+
+
+def _status(text: str) -> str:
+    return f"STATUS={text}".replace("\n", " ")
 
 
 def notify_address(environment: Mapping[str, str]) -> str | None:

@@ -8,6 +8,7 @@
         alarm.json      state of the alarm
         start.json      how the last start went
         faults.json     what was wrong with the monitor
+        last_profile.json  the profile of the last start, for when the next one cannot be read
         daily.json      daily summaries of normal scores and levels
         condition.json  what came since the enrolment, and the condition of the last day
         commissioning/  windows of a commissioning that is under way
@@ -102,6 +103,7 @@ class StateFolder:
         self.condition_file = self.path / "condition.json"
         self.start_file = self.path / "start.json"
         self.fault_file = self.path / "faults.json"
+        self.profile_file = self.path / "last_profile.json"
         self.events = self.path / "events"
         self.spool = self.path / "spool"
         self.learned = self.path / "learned"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 from device.stream import Level, MadeSource, cut
+from numpy.typing import NDArray
 
 from edge_asd.alarm.life_cycle import Alarm
 from edge_asd.alarm.policy import AlarmPolicy
@@ -24,6 +26,7 @@ from edge_asd.events.event import (
     AlarmRaisedEvent,
     AudioGapEvent,
     Event,
+    FaultClearedEvent,
     FaultRaisedEvent,
     ScoreEvent,
     StartedEvent,
@@ -38,6 +41,7 @@ from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
+from edge_asd.scoring.detector import WindowScore
 from edge_asd.scoring.stream import ScoredStream
 
 START = datetime(2026, 11, 22, 8, tzinfo=UTC)
@@ -275,15 +279,16 @@ def test_a_failing_output_is_a_fault_told_once_and_the_others_go_on(
     assert caplog.text.count("disk full") == 1
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, MemoryError, SystemExit])
 @pytest.mark.parametrize("call", ["on_block", "on_gap", "on_window", "on_event"])
 def test_whatever_fails_beside_the_monitor_is_a_fault_and_the_last_event_is_stopped(
-    call: str,
+    call: str, error: type[BaseException]
 ) -> None:
     class Broken(Watcher):
         """Fails in one of its methods."""
 
     def fail(*_: object) -> None:
-        raise ZeroDivisionError("a mistake")
+        raise error("a mistake")
 
     setattr(Broken, call, fail)
     record = Record()
@@ -324,6 +329,36 @@ def test_a_window_that_touches_unusable_sound_is_skipped_and_counted() -> None:
     assert (stopped.windows, stopped.skipped_windows) == (5, 2)
     (raised,) = record.of(AlarmRaisedEvent)
     assert raised.above_since_s == 1.0
+
+
+@pytest.mark.parametrize("sample", [np.nan, np.inf, -np.inf])
+def test_a_window_with_samples_that_are_no_numbers_is_skipped_with_a_fault(sample: float) -> None:
+    record = Record()
+    audio = levels((0, 70))
+    audio[1, 160] = sample
+
+    stopped = run(cut(audio, [50]), record)
+
+    assert (stopped.reason, stopped.skipped_windows) == ("end of the audio", 2)
+    (fault,) = record.of(FaultRaisedEvent)
+    assert (fault.fault, fault.detail[:31]) == ("not_a_number", "samples of the window at 1.0 s:")
+    assert [over.fault for over in record.of(FaultClearedEvent)] == ["not_a_number"]
+
+
+def test_a_score_that_is_no_number_is_skipped_with_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    score = Level.score
+
+    def broken(detector: Level, audio: NDArray[np.float32]) -> WindowScore:
+        result = score(detector, audio)
+        return replace(result, score=np.inf) if audio[0, 0] > 0.5 else result
+
+    monkeypatch.setattr(Level, "score", broken)
+    record = Record()
+
+    stopped = run(cut(levels((0, 2), (1, 1), (0, 2)), [50]), record)
+
+    assert (stopped.windows, stopped.skipped_windows) == (7, 2)
+    assert [fault.fault for fault in record.of(FaultRaisedEvent)] == ["not_a_number"]
 
 
 def test_a_skipped_window_breaks_what_leads_to_an_alarm() -> None:
