@@ -32,6 +32,7 @@ __all__ = [
     "TermSpec",
     "ThresholdSpec",
     "clear_rate",
+    "require_levels",
 ]
 
 MONTH_S = 365.25 / 12 * 86_400
@@ -178,6 +179,12 @@ class PromiseSpec(Record):
                 f"{self.hop_s:g} s confirm"
             )
         return self
+
+
+def require_levels(threshold: ThresholdSpec, promise: PromiseSpec | None) -> None:
+    """Raise ValueError where a promise has no levels, which it needs for other hops and wishes."""
+    if promise is not None and not threshold.levels:
+        raise ValueError("a promise needs the levels of at least two rates")
 
 
 def clear_rate(false_alarm_rate: float) -> float:

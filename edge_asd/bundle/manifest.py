@@ -23,6 +23,7 @@ from edge_asd.bundle.calibration_spec import (
     PromiseSpec,
     TermSpec,
     ThresholdSpec,
+    require_levels,
 )
 from edge_asd.bundle.extractor_spec import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
 from edge_asd.bundle.limits import FILE_BYTES
@@ -173,8 +174,7 @@ class MachineSpec(Record):
 
     @model_validator(mode="after")
     def _promise_has_levels(self) -> Self:
-        if self.promise is not None and len(self.threshold.levels) < 2:
-            raise ValueError("a promise needs the levels of at least two rates")
+        require_levels(self.threshold, self.promise)
         return self
 
 

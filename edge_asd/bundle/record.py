@@ -25,7 +25,7 @@ Positive = Annotated[int, Field(gt=0, le=2**31 - 1)]
 PositiveFloat = Annotated[float, Field(gt=0, le=1e6)]
 Rate = Annotated[float, Field(gt=0, lt=1)]  # share of windows
 LEAST_SCORE, MOST_SCORE = -1e9, 1e9  # no kind of scorer comes near these
-Score = Annotated[float, Field(ge=LEAST_SCORE, le=MOST_SCORE)]
+Score = Annotated[float, Field(ge=LEAST_SCORE, le=MOST_SCORE, allow_inf_nan=False)]
 HopSeconds = Annotated[float, Field(ge=0.001, le=86_400)]
 
 

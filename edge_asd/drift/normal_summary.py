@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import numpy as np
 from numpy.typing import ArrayLike
+from pydantic import model_validator
 
+from edge_asd.bundle.record import Score
 from edge_asd.errors import DataError
-from edge_asd.state.record import Finite, StateRecord
+from edge_asd.state.record import Decibels, StateRecord
 
 __all__ = ["NormalSummary"]
 
@@ -17,11 +21,17 @@ _LEAST_SPREAD = 0.02  # of the median score; a few minutes may hardly vary
 class NormalSummary(StateRecord):
     """Normal sound over minutes or over a day."""
 
-    score_p05: Finite
-    score_median: Finite
-    score_p95: Finite
-    near_dbfs: Finite  # medians of the levels of windows
-    far_dbfs: Finite
+    score_p05: Score
+    score_median: Score
+    score_p95: Score
+    near_dbfs: Decibels  # medians of the levels of windows
+    far_dbfs: Decibels
+
+    @model_validator(mode="after")
+    def _scores_are_in_order(self) -> Self:
+        if not self.score_p05 <= self.score_median <= self.score_p95:
+            raise ValueError("quantiles of scores are not in order")
+        return self
 
     @classmethod
     def measure(cls, scores: ArrayLike, levels_dbfs: ArrayLike) -> NormalSummary:

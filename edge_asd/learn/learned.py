@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -26,17 +25,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from edge_asd.bundle.manifest import (
-    Domain,
-    FileEntry,
+from edge_asd.bundle.arrays import Arrays, read_arrays
+from edge_asd.bundle.calibration_spec import (
     FusionSpec,
     PromiseSpec,
     ThresholdSpec,
+    require_levels,
 )
-from edge_asd.bundle.record import Positive, Record
+from edge_asd.bundle.manifest import Domain, FileEntry
+from edge_asd.bundle.record import MOST_SCORE, Positive, Record, parsed_json
 from edge_asd.drift.normal_summary import NormalSummary
-from edge_asd.errors import StateError
+from edge_asd.errors import BundleError, StateError
 from edge_asd.explain.normal_spectra import DomainSpectra
+from edge_asd.explain.spectrogram import N_BANDS
 from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import Floats
 from edge_asd.signal.cancelling_gain import CancellingGain
@@ -60,7 +61,9 @@ SITE_NAME = "site.json"
 _MOST_BYTES = 2_000_000_000  # of a file
 DIGEST_NAME = "site.json.sha256"
 
-_Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+_UNIT_NORM = 1e-3  # far above the rounding of a norm in float32
+
+_Seconds = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class BundleStamp(Record):
@@ -114,6 +117,18 @@ class SiteRecord(Record):
             raise ValueError("an event was taught twice")
         return self
 
+    @model_validator(mode="after")
+    def _promise_has_levels(self) -> Self:
+        require_levels(self.threshold, self.promise)
+        return self
+
+    @property
+    def sounds(self) -> dict[str, int]:
+        """Windows in each file of sound, by its name."""
+        enrolled = {_sound_file(domain): one.n_windows for domain, one in self.enrolled.items()}
+        taught = {_taught_file(i): one.n_windows for i, one in enumerate(self.taught)}
+        return enrolled | taught
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedSound:
@@ -138,6 +153,28 @@ class LearnedSound:
 
     def __len__(self) -> int:
         return len(self.spectra)
+
+    def require_plausible(self, n: int) -> None:
+        """Raise ValueError unless these are references of `n` windows, in their ranges."""
+        spectra = (self.spectra.mean_db, self.spectra.spread_db)
+        _require(all(one.shape == (n, 2, N_BANDS) for one in spectra), "spectra of other windows")
+        _require(self.levels_dbfs.shape == (n, 2), "levels of other windows")
+        _require(self.takes is None or self.takes.shape == (n,), "takes of other windows")
+        _require(not any(np.isnan(one).any() for one in (*spectra, self.levels_dbfs)), "no levels")
+        for branch, rows in self.rows.items():
+            norms = np.linalg.norm(rows, axis=-1)
+            _require(len(rows) == n, f"{len(rows)} references of {branch} for {n} windows")
+            _require(bool((np.abs(norms - 1) <= _UNIT_NORM).all()), f"{branch} not of unit norm")
+            own = self.normalisations[branch]
+            shapes = own.scale.shape, own.offset.shape
+            _require(shapes[0] == shapes[1] and shapes[0][-1] == n, f"{shapes} scales of {branch}")
+            known = own.offset < np.inf  # of an ensemble not by all members
+            scale, offset = own.scale[known], own.offset[known]
+            _require(bool((scale > 0).all() and (scale <= MOST_SCORE).all()), f"scales of {branch}")
+            _require(bool((np.abs(offset) <= MOST_SCORE).all()), f"offsets of {branch}")
+        for branch, scores in self.held_out.items():
+            fits = scores.shape == (n,) and bool((np.abs(scores) <= MOST_SCORE).all())
+            _require(fits, f"held-out scores of {branch}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,14 +218,11 @@ def read_version(folder: Path) -> Learned:
         alone.
     """
     site = read_site(folder)
-
-    def sound(name: str) -> LearnedSound:
-        return _sound(_read(folder / name, site.files[name].sha256))
-
+    sounds = {name: _read_sound(folder, site, name) for name in site.sounds}
     return Learned(
         site,
-        {domain: sound(_sound_file(domain)) for domain in site.enrolled},
-        tuple(sound(_taught_file(i)) for i in range(len(site.taught))),
+        {domain: sounds[_sound_file(domain)] for domain in site.enrolled},
+        tuple(sounds[_taught_file(i)] for i in range(len(site.taught))),
     )
 
 
@@ -203,8 +237,11 @@ def read_site(folder: Path) -> SiteRecord:
     digest = _read(folder / DIGEST_NAME).decode("ascii", "replace").strip()
     text = _read(folder / SITE_NAME, digest)
     try:
+        parsed_json(text)
         return SiteRecord.model_validate_json(text)
-    except ValidationError as error:
+    except (RecursionError, ValueError) as error:
+        if not isinstance(error, ValidationError):
+            raise StateError(f"{SITE_NAME} is not valid JSON ({error})") from error
         raise StateError(
             f"another version of edge-asd wrote it ({first_problem(error)})"
         ) from error
@@ -246,10 +283,26 @@ def _arrays(sound: LearnedSound) -> dict[str, NDArray[Any]]:
     return arrays | {f"held_out/{branch}": scores for branch, scores in sound.held_out.items()}
 
 
-def _sound(content: bytes) -> LearnedSound:
-    with np.load(BytesIO(content), allow_pickle=False) as file:
-        arrays = dict(file)
+def _read_sound(folder: Path, site: SiteRecord, name: str) -> LearnedSound:
+    path = folder / name
+    try:
+        if FileEntry.of(path) != site.files.get(name):
+            raise StateError(f"{name} is not what was written")
+        sound = _sound(read_arrays(path, name))
+        sound.require_plausible(site.sounds[name])
+    except OSError as error:
+        raise StateError(f"{name}: {error.strerror}") from error
+    except (BundleError, KeyError, ValueError) as error:
+        raise StateError(f"{name} holds what nobody learned ({error})") from error
+    return sound
 
+
+def _require(fits: bool, what: str) -> None:
+    if not fits:
+        raise ValueError(what)
+
+
+def _sound(arrays: Arrays) -> LearnedSound:
     def of(kind: str) -> dict[str, NDArray[Any]]:
         start = f"{kind}/"
         return {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)}

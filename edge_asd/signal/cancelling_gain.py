@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from edge_asd.audio.noise_cancelling import HOP, N_FFT, Audio, short_time_spectra
-from edge_asd.state.record import Finite, StateRecord
+from edge_asd.state.record import Decibels, StateRecord
 
 __all__ = ["LEAST_SAMPLES", "CancellingGain"]
 
@@ -42,8 +42,8 @@ class CancellingGain(StateRecord):
         other source stands behind it
     """
 
-    background_db: Finite
-    machine_db: Finite
+    background_db: Decibels
+    machine_db: Decibels
 
     @classmethod
     def measure(cls, audio: Audio) -> Self | None:

@@ -17,12 +17,12 @@ from pydantic import Field, model_validator
 
 from edge_asd.audio.level import level_dbfs, power_dbfs
 from edge_asd.errors import DataError
-from edge_asd.state.record import Finite, StateRecord
+from edge_asd.state.record import Decibels, StateRecord
 
 __all__ = ["SignalReference", "band_levels_db"]
 
 Floats = NDArray[np.float64]
-Bands = Annotated[tuple[Finite, ...], Field(min_length=1)]
+Bands = Annotated[tuple[Decibels, ...], Field(min_length=1)]
 
 _CHUNK_S = 1.0  # as the monitor averages
 _FRAME_S = 0.128  # resolves a third of an octave at 100 Hz
@@ -47,7 +47,7 @@ class NearFar(StateRecord, Generic[T]):
 class SignalReference(StateRecord):
     """Mean levels of near and far."""
 
-    level_dbfs: NearFar[Finite]  # root mean square without a constant offset
+    level_dbfs: NearFar[Decibels]  # root mean square without a constant offset
     bands_db: NearFar[Bands]  # thirds of an octave from 100 Hz up
 
     @model_validator(mode="after")

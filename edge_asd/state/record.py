@@ -23,9 +23,10 @@ from edge_asd.errors import StateError
 from edge_asd.state.atomic import write_atomically
 from edge_asd.state.trust import read_regular
 
-__all__ = ["Finite", "StateRecord", "UtcTime", "first_problem"]
+__all__ = ["Decibels", "Finite", "StateRecord", "UtcTime", "first_problem"]
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Decibels = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
 
 
 def _utc_text(time: datetime) -> str:

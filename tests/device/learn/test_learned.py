@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from device.bundle_files import edit_manifest
 from device.mini_bundle import machine_sound
 from device.site_sounds import enrolled
+from numpy.typing import NDArray
 
+from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.manifest import FileEntry
 from edge_asd.errors import StateError, UsageError
 from edge_asd.learn.learned import Learned
 from edge_asd.learn.opened_machine import open_machine
@@ -109,6 +116,99 @@ def test_a_damaged_version_is_refused_with_the_way_back(
         path.unlink()
 
     with pytest.raises(StateError, match=r"v0002 .* is damaged: .*--machine pump-3 --to v0001"):
+        LearnedStore(state).load()
+
+
+def reseal_site(folder: Path, text: bytes) -> None:
+    (folder / "site.json").write_bytes(text)
+    digest = hashlib.sha256(text).hexdigest()
+    (folder / "site.json.sha256").write_text(f"{digest}\n")
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("threshold", "threshold"), 1e308, "threshold"),
+        (("threshold", "threshold"), 1e6, "contradicts the levels"),
+        (("fusion", "terms", 0, "weight"), 0.1, "weights sum to 0.6"),
+        (("promise",), {"wanted_per_month": 1e300}, "promise.wanted_per_month"),
+        (("signal", "level_dbfs", "near"), 1e300, "signal.level_dbfs.near"),
+        (("normal", "score_p05"), 1e8, "quantiles of scores are not in order"),
+        (("enrolled", "source", "seconds"), 1e300, "seconds"),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused_though_the_digest_is_right(
+    state: StateFolder, learned: Learned, place: tuple[str | int, ...], value: object, message: str
+) -> None:
+    add(state, learned)
+    folder = state.learned / "v0001"
+    site = json.loads((folder / "site.json").read_bytes())
+    *path, last = place
+    part = site
+    for key in path:
+        part = part[key]
+    part[last] = value
+    reseal_site(folder, json.dumps(site).encode())
+
+    with pytest.raises(StateError, match=message) as caught:
+        LearnedStore(state).load()
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (b'"machine"', b'"like": "fan", "machine"', "'like' is there twice"),
+        (b'"mean": 0.0', b'"mean": NaN', "NaN is not a number"),
+    ],
+)
+def test_a_record_that_programs_read_differently_is_refused(
+    state: StateFolder, learned: Learned, old: bytes, new: bytes, message: str
+) -> None:
+    add(state, learned)
+    folder = state.learned / "v0001"
+    text = json.dumps(json.loads((folder / "site.json").read_bytes())).encode()
+    reseal_site(folder, text.replace(old, new, 1))
+
+    with pytest.raises(StateError, match=message):
+        LearnedStore(state).load()
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("rows/fkie@near", lambda rows: rows * 1.1),
+        ("rows/fkie@near", lambda rows: rows[1:]),
+        ("rows/fkie@near", lambda rows: rows * np.nan),
+        ("scale/fkie@near", lambda scale: -scale),
+        ("scale/fkie@far", lambda scale: scale * 1e300),
+        ("offset/fkie@far", lambda offset: offset - np.inf),
+        ("offset/fkie@far", lambda offset: offset[1:]),
+        ("held_out/fkie@far", lambda scores: scores * 1e300),
+        ("mean_db", lambda mean: mean[:, :1]),
+        ("levels_dbfs", lambda levels: levels * np.nan),
+        ("mean_db", None),
+    ],
+)
+def test_sound_that_nobody_learned_is_refused_though_its_digests_are_right(
+    state: StateFolder,
+    learned: Learned,
+    name: str,
+    change: Callable[[NDArray[Any]], NDArray[Any]] | None,
+) -> None:
+    add(state, learned)
+    folder = state.learned / "v0001"
+    arrays = read_arrays(folder / "source.npz", "sound")
+    found = arrays.pop(name)
+    if change:
+        arrays[name] = change(found)
+    write_arrays(folder / "source.npz", arrays)
+    site = json.loads((folder / "site.json").read_bytes())
+    site["files"]["source.npz"] = FileEntry.of(folder / "source.npz").model_dump()
+    reseal_site(folder, json.dumps(site).encode())
+
+    with pytest.raises(StateError, match=r"source\.npz holds what nobody learned"):
         LearnedStore(state).load()
 
 
