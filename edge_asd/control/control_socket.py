@@ -37,6 +37,7 @@ _REPLY_TIMEOUT_S = 15.0  # the monitor answers between two windows; a slow one t
 _MARGIN_S = 5.0  # so that the server says first why there is no reply
 _PAUSE_S = 1.0
 _CLOSE_DEADLINE_S = 1.0
+_LOOK_EVERY_S = 5.0  # whether somebody has removed the file of the socket
 _ROOT_UID = 0
 
 _log = logging.getLogger(__name__)
@@ -104,7 +105,7 @@ class ControlServer:
         self._waiting: queue.Queue[Request] = queue.Queue(_MOST_REQUESTS)
         self._free = threading.BoundedSemaphore(_MOST_REQUESTS)
         self._closing = threading.Event()
-        self._listener = listening(path)
+        self._listen()
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
         self._thread.start()
 
@@ -123,8 +124,9 @@ class ControlServer:
         if self._closing.is_set():
             return
         self._closing.set()
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
+        if self._is_there():
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
         self._thread.join(_CLOSE_DEADLINE_S)
@@ -136,13 +138,30 @@ class ControlServer:
         failing = False
         while not self._closing.is_set():
             try:
-                self._welcome(self._listener.accept()[0])
+                with suppress(TimeoutError):
+                    self._welcome(self._listener.accept()[0])
+                if not (self._closing.is_set() or self._is_there()):
+                    self._listener.close()
+                    self._listen()
+                    _log.warning("%s was removed, and is there again", self._path)
                 failing = False
-            except (OSError, RuntimeError) as error:  # RuntimeError: no thread can be started
+            except (OSError, RuntimeError, ControlError) as error:  # Runtime: no thread to be had
                 if not self._closing.is_set() and not failing:
                     _log.warning("requests of other commands cannot be heard: %s", error)
                 failing = True
                 self._closing.wait(_PAUSE_S)
+
+    def _listen(self) -> None:
+        self._listener = listening(self._path)
+        self._listener.settimeout(_LOOK_EVERY_S)
+        self._inode = self._path.lstat().st_ino
+
+    def _is_there(self) -> bool:
+        """Whether the socket's file is still its own."""
+        try:
+            return self._path.lstat().st_ino == self._inode
+        except OSError:
+            return False
 
     def _welcome(self, connection: socket.socket) -> None:
         if not self._free.acquire(blocking=False):

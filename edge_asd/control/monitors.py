@@ -159,7 +159,7 @@ def reload_monitor(folder: StateFolder) -> str:
 
 def _has_run(folder: StateFolder) -> bool:
     try:
-        return (folder.path / "lock").exists()
+        return (folder.path / "lock").exists() or folder.control_socket.exists()
     except OSError:
         return True  # of another user; asking it fails with the reason
 

@@ -23,10 +23,14 @@ import fcntl
 import hashlib
 import os
 import re
+import socket
 import stat
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from edge_asd.control.unix_socket import peer_uid
 from edge_asd.errors import StateError, UsageError
 
 __all__ = [
@@ -37,6 +41,7 @@ __all__ = [
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
+_CLAIM_TIMEOUT_S = 1.0
 _LONGEST_NAME = 100  # of a machine, in characters
 _MOST_BYTES = 200  # of the same in UTF-8: file names have 255, and hold more than the name
 
@@ -91,6 +96,29 @@ def lock_file(path: Path) -> BinaryIO | None:
     return lock
 
 
+def _claim(path: Path) -> socket.socket | None:
+    """Claim a path, whatever becomes of the files there; None when another process has.
+
+    The claim is an abstract address of unix(7), which other systems than Linux lack. What a
+    stranger holds is no claim: it would keep the monitor from starting.
+    """
+    claim = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    if sys.platform != "linux":
+        return claim
+    address = b"\0edge-asd/" + hashlib.sha256(os.fsencode(path.resolve())).digest()
+    try:
+        claim.bind(address)
+        claim.listen()
+    except OSError:
+        claim.settimeout(_CLAIM_TIMEOUT_S)
+        with suppress(OSError):
+            claim.connect(address)
+            if peer_uid(claim) in (0, os.geteuid()):
+                claim.close()
+                return None
+    return claim
+
+
 class StateFolder:
     """The folder of one machine, readable by its owner alone."""
 
@@ -122,8 +150,10 @@ class StateFolder:
         except OSError as error:
             raise self._unusable(error) from error
 
-    def lock(self) -> BinaryIO:
+    def lock(self) -> ExitStack:
         """Make the folder and keep other monitors out of it until what is returned is closed.
+
+        They are kept out, too, when the folder is removed meanwhile.
 
         Raises
         ------
@@ -131,16 +161,22 @@ class StateFolder:
             When another monitor has it, or it cannot be written.
         """
         self.make()
+        stack = ExitStack()
         try:
             lock = lock_file(self.path / "lock")
+            claim = None if lock is None else _claim(self.path)
         except OSError as error:
             raise self._unusable(error) from error
-        if lock is None:
+        for held in (lock, claim):
+            if held is not None:
+                stack.enter_context(held)
+        if lock is None or claim is None:
+            stack.close()
             raise StateError(
                 f"another monitor of {self.machine!r} is running ({self.path} is locked); "
                 "end it first, or name another folder with --state"
             )
-        return lock
+        return stack
 
     def _unusable(self, error: OSError) -> StateError:
         return StateError(

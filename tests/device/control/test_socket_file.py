@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from device.answering import control_threads, echo, monitor
 from device.waiting import wait_until
 
+from edge_asd.control import control_socket
 from edge_asd.control.control_socket import ControlServer, ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError
@@ -134,6 +136,15 @@ def test_the_socket_of_a_live_monitor_is_left_alone(path: Path) -> None:
         with pytest.raises(ControlError, match="another monitor answers at"):
             ControlServer(path)
 
+        assert ask(path, "status")["command"] == "status"
+
+
+def test_a_socket_that_was_removed_comes_back(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_socket, "_LOOK_EVERY_S", 0.05)
+
+    with monitor(path, echo):
+        shutil.rmtree(path.parent)
+        wait_until(path.exists)
         assert ask(path, "status")["command"] == "status"
 
 

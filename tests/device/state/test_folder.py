@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +50,33 @@ def test_two_monitors_of_one_machine_cannot_run_at_once(tmp_path: Path) -> None:
         StateFolder(tmp_path, "fan").lock().close()
 
     StateFolder(tmp_path, "pump").lock().close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs abstract socket addresses")
+def test_no_second_monitor_runs_where_the_folder_was_removed(tmp_path: Path) -> None:
+    with StateFolder(tmp_path, "pump").lock():
+        shutil.rmtree(tmp_path / "pump")
+        with pytest.raises(StateError, match="another monitor of 'pump' is running"):
+            StateFolder(tmp_path, "pump").lock()
+
+    StateFolder(tmp_path, "pump").lock().close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs abstract socket addresses")
+def test_a_stranger_cannot_keep_a_monitor_from_starting(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path, "pump")
+    address = b"\0edge-asd/" + hashlib.sha256(os.fsencode(state.path)).digest()
+    code = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(bytes.fromhex(sys.argv[1]));"
+        "s.listen(); print(flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        ["/usr/bin/python3", "-c", code, address.hex()], user=65534, group=65534, extra_groups=[],
+        cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as stranger:  # fmt: skip
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"\n"
+
+        state.lock().close()
+        stranger.terminate()
