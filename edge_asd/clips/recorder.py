@@ -26,6 +26,7 @@ from edge_asd.events.fault import Report
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.profile import ClipSettings
+from edge_asd.state.disk_health import DiskWatcher
 
 __all__ = ["ClipRecorder"]
 
@@ -41,7 +42,7 @@ class ClipRecorder(Watcher):
     Parameters
     ----------
     folder : of all events
-    report : is given the fault of a full disk. Thread: another than the monitor's.
+    report : is given the fault of a disk that is full or hangs
     """
 
     def __init__(
@@ -63,7 +64,8 @@ class ClipRecorder(Watcher):
         retention = Retention(
             folder, max_bytes=settings.max_bytes, reserve_bytes=settings.reserve_bytes
         )
-        self._writer = EventWriter(folder, retention, sample_rate_hz=sample_rate_hz, report=report)
+        self._writer = EventWriter(folder, retention, sample_rate_hz=sample_rate_hz)
+        self._disk = DiskWatcher(report, "events", lambda: self._writer.problem)
 
     def on_block(self, at: Moment, audio: NDArray[np.float32]) -> Iterable[Event]:
         end = round(at.stream_time_s * self._rate_hz)
@@ -79,6 +81,9 @@ class ClipRecorder(Watcher):
         lost = None if lost_s is None else round(lost_s * self._rate_hz)
         self._gaps.append(_Gap(round(at.stream_time_s * self._rate_hz), lost))
         return ()
+
+    def on_tick(self, at: Moment) -> Iterable[Event]:
+        return self._disk.on_tick(at)
 
     def on_event(self, event: Event) -> None:
         match event:

@@ -21,10 +21,9 @@ from edge_asd.clips.retention import Retention
 from edge_asd.clips.unfinished_event import NO_ROOM, PART_FILE, ClipStart, UnfinishedEvent
 from edge_asd.errors import StateError
 from edge_asd.events.event import Event
-from edge_asd.events.fault import Report
-from edge_asd.events.latch import FaultLatch
 from edge_asd.explain.deviation import Deviation
 from edge_asd.state.atomic import write_atomically
+from edge_asd.state.disk_health import DiskHealth
 
 __all__ = ["AlarmNote", "ClipEnd", "ClipSound", "ClipStart", "EventWriter", "Job"]
 
@@ -65,12 +64,11 @@ Job = ClipStart | ClipSound | ClipEnd | AlarmNote
 class EventWriter:
     """Takes jobs without waiting, and does them in order.
 
-    A full disk costs sound and pictures. It is reported once, and once when it is over.
+    A full disk costs sound and pictures; so does one that hangs, once too much waits for it.
 
     Parameters
     ----------
     folder : of all events
-    report : is given the fault ``disk``. Thread: the one that writes.
     retry_s : how often a disk that was full is looked at again
     """
 
@@ -80,13 +78,12 @@ class EventWriter:
         retention: Retention,
         *,
         sample_rate_hz: int,
-        report: Report,
         retry_s: float = _RETRY_S,
     ) -> None:
         self._folder = folder
         self._retention = retention
         self._rate_hz = sample_rate_hz
-        self._disk = FaultLatch(report, "disk", subject="events")
+        self._health = DiskHealth()
         self._retry_s = retry_s
         self._unfinished: UnfinishedEvent | None = None
         self._jobs: queue.Queue[Job | None] = queue.Queue(_MOST_JOBS)
@@ -94,6 +91,11 @@ class EventWriter:
         self._count = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
         self._thread.start()
+
+    @property
+    def problem(self) -> str | None:
+        """Why events cannot be written, or are not; None: all is well. Thread: any."""
+        return self._health.problem
 
     def put(self, job: Job) -> bool:
         """Take a job; False when it is dropped, because the disk is too slow.
@@ -126,7 +128,7 @@ class EventWriter:
         self._guarded(self._tidy)
         while True:
             try:
-                job = self._jobs.get(timeout=self._retry_s if self._disk.active else None)
+                job = self._jobs.get(timeout=self._retry_s if self._health.reason else None)
             except queue.Empty:
                 self._guarded(self._try_again)
                 continue
@@ -138,9 +140,10 @@ class EventWriter:
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
-            action()
+            with self._health.writing(f"an event in {self._folder}"):
+                action()
         except (OSError, soundfile.SoundFileError) as error:
-            self._disk.update(True, _reason(error))
+            self._health.reason = _reason(error)
         except StateError as error:
             _log.warning("%s", error)
         except Exception:
@@ -169,7 +172,7 @@ class EventWriter:
     def _room(self, n_bytes: int, keep: Path) -> bool:
         refusal = self._retention.make_room(n_bytes, keep)
         if refusal:
-            self._disk.update(True, refusal)
+            self._health.reason = refusal
         return refusal is None
 
     def _tidy(self) -> None:
@@ -194,7 +197,7 @@ class EventWriter:
             self._works()
 
     def _works(self) -> None:
-        self._disk.update(False, "events can be written again")
+        self._health.reason = None
 
 
 def _reason(error: Exception) -> str:

@@ -84,6 +84,7 @@ class Stage:
 
     def close(self) -> None:
         self.recorder.close()
+        self.recorder.on_tick(moment(self.at_s))
 
     def record(self, alarm_id: str = ALARM) -> dict[str, Any]:
         content: dict[str, Any] = json.loads((self.folder / alarm_id / "event.json").read_text())

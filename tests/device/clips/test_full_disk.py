@@ -19,15 +19,17 @@ from device.clip_stage import (
     START,
     Stage,
     cleared,
+    moment,
     raised,
 )
 from device.small_disk import small_disk
 from device.waiting import wait_until
 
 from edge_asd.clips import unfinished_event
+from edge_asd.clips import writer as clips_writer
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.writer import AlarmNote, ClipEnd, ClipSound, ClipStart, EventWriter
-from edge_asd.events.fault import FaultChange
+from edge_asd.state.disk_health import DiskHealth
 
 
 @pytest.fixture
@@ -84,30 +86,26 @@ def test_without_room_the_json_is_kept_and_the_fault_is_said_once(tmp_path: Path
 def test_a_disk_that_fills_up_costs_the_sound_and_is_said_until_there_is_room(
     megabyte: Path,
 ) -> None:
-    changes: list[FaultChange] = []
     folder, other = megabyte / "events", megabyte / "other"
     other.write_bytes(b"x" * 900_000)
     # The check before each write sees no limit: the disk itself must say that it is full.
     bounds = Retention(folder, max_bytes=10**9, reserve_bytes=0, free=lambda _: 10**9)
-    writer = EventWriter(
-        folder, bounds, sample_rate_hz=RATE_HZ, report=changes.append, retry_s=0.02
-    )
+    writer = EventWriter(folder, bounds, sample_rate_hz=RATE_HZ, retry_s=0.02)
     writer.put(begin())
     for _ in range(100):
         writer.put(ClipSound(noise_frames(0.5)))
     writer.put(ClipEnd(()))
 
-    wait_until(lambda: changes)
+    reason = wait_until(lambda: writer.problem)
     other.unlink()
-    wait_until(lambda: len(changes) == 2)
+    wait_until(lambda: writer.problem is None)
     second = "pump-20261122T090000000Z"
     writer.put(begin(second))
     writer.put(ClipSound(noise_frames(0.5)))
     writer.put(ClipEnd(()))
     writer.close()
 
-    assert [change.active for change in changes] == [True, False]
-    assert {change.key for change in changes} == {"disk:events"}
+    assert reason is not None and "an event cannot be written" in reason
     first = json.loads((folder / ALARM / "event.json").read_text())
     assert first["clip"]["state"] == "none: no room on the disk"
     assert first["alarm"]["alarm_id"] == ALARM
@@ -116,13 +114,11 @@ def test_a_disk_that_fills_up_costs_the_sound_and_is_said_until_there_is_room(
 
 
 def test_the_reserve_of_a_real_disk_cuts_the_sound_short(megabyte: Path) -> None:
-    changes: list[FaultChange] = []
     folder = megabyte / "events"
     writer = EventWriter(
         folder,
         Retention(folder, max_bytes=10**9, reserve_bytes=300_000),
         sample_rate_hz=RATE_HZ,
-        report=changes.append,
     )
     writer.put(begin())
     for _ in range(60):
@@ -135,11 +131,10 @@ def test_the_reserve_of_a_real_disk_cuts_the_sound_short(megabyte: Path) -> None
     assert soundfile.info(folder / ALARM / "audio.flac").duration == clip["seconds"] > 5
     disk = os.statvfs(megabyte)
     assert disk.f_bavail * disk.f_frsize >= 290_000
-    assert [change.active for change in changes] == [True]
+    assert "clips.reserve_bytes" in (writer.problem or "")
 
 
 def test_a_truncated_sound_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    changes: list[FaultChange] = []
     check = unfinished_event._require_whole
 
     def lose_the_end(path: Path, n_frames: int) -> None:
@@ -148,13 +143,13 @@ def test_a_truncated_sound_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(unfinished_event, "_require_whole", lose_the_end)
     bounds = Retention(tmp_path, max_bytes=10**9, reserve_bytes=0)
-    writer = EventWriter(tmp_path, bounds, sample_rate_hz=RATE_HZ, report=changes.append)
+    writer = EventWriter(tmp_path, bounds, sample_rate_hz=RATE_HZ)
     writer.put(begin())
     writer.put(ClipSound(noise_frames(1.0)))
     writer.put(ClipEnd(()))
     writer.close()
 
-    assert [change.active for change in changes] == [True]
+    assert "an event cannot be written" in (writer.problem or "")
     assert sorted(p.name for p in (tmp_path / ALARM).iterdir()) == ["event.json", "spectrogram.png"]
 
 
@@ -201,6 +196,29 @@ def test_a_slow_disk_never_holds_up_the_monitor(
     assert stage.record()["cleared"] is not None
 
 
+def test_a_disk_that_hangs_is_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(clips_writer, "DiskHealth", lambda: DiskHealth(patience_s=0.0))
+    monkeypatch.setattr(EventWriter, "_do", lambda self, job: held.wait())
+    stage = Stage(tmp_path)
+    stage.hear(10.0)
+    stage.raised()
+
+    def hangs() -> bool:
+        stage.recorder.on_tick(moment(stage.at_s))
+        return bool(stage.changes)
+
+    wait_until(hangs)
+
+    held.set()
+    stage.close()
+    assert [(change.key, change.active) for change in stage.changes] == [
+        ("disk:events", True),
+        ("disk:events", False),
+    ]
+    assert stage.changes[0].detail.startswith("the disk hangs: an event in ")
+
+
 def test_a_damaged_record_costs_only_itself(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -208,7 +226,7 @@ def test_a_damaged_record_costs_only_itself(
     folder.mkdir()
     (folder / "event.json").write_text("{")
     bounds = Retention(tmp_path, max_bytes=10**9, reserve_bytes=0)
-    writer = EventWriter(tmp_path, bounds, sample_rate_hz=RATE_HZ, report=lambda change: None)
+    writer = EventWriter(tmp_path, bounds, sample_rate_hz=RATE_HZ)
     second = "pump-20261122T090000000Z"
 
     with caplog.at_level(logging.WARNING):
@@ -227,7 +245,7 @@ def test_what_waits_for_a_slow_disk_is_bounded_in_bytes_and_facts_come_first(
     held = threading.Event()
     monkeypatch.setattr(EventWriter, "_do", lambda self, job: held.wait())
     retention = Retention(tmp_path, max_bytes=10**9, reserve_bytes=0)
-    writer = EventWriter(tmp_path, retention, sample_rate_hz=16000, report=lambda _: None)
+    writer = EventWriter(tmp_path, retention, sample_rate_hz=16000)
     minute = ClipSound(np.zeros((60 * 16000, 2), np.int16))  # 3.84 MB
 
     taken = [writer.put(minute) for _ in range(10)]
