@@ -17,7 +17,7 @@ from random import Random
 from edge_asd.alarm.promise import sentence as promise_sentence
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.control.control_socket import ask
-from edge_asd.errors import EdgeAsdError, one_line
+from edge_asd.errors import EdgeAsdError, StateError, one_line
 from edge_asd.events.event import Event, NoticeEvent
 from edge_asd.events.fault import Report
 from edge_asd.events.latch import FaultLatch
@@ -39,13 +39,15 @@ from edge_asd.learn.store import LearnedStore
 from edge_asd.scoring.bank_files import Search
 from edge_asd.scoring.stream import ScoredWindow
 from edge_asd.state.folder import StateFolder
+from edge_asd.state.writer import StateWriter
 
 __all__ = ["Commissioner", "open_or_commission", "sentence"]
 
 _SAVE_EVERY_S = 900.0  # of the stream: memory cards wear out
 _AGAIN_AFTER_S = 3600.0  # of listening, where nothing could be learned
 
-_LEARNED_WITHIN_S = 60.0  # of an end of the monitor; later, the next start begins to learn anew
+_LEARNED_WITHIN_S = 5.0  # of an end of the monitor; later, the next start begins to learn anew
+_WRITTEN_WITHIN_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +90,7 @@ def open_or_commission(
         bundle.manifest.name,
         plan.like,
         enrolment=f"commissioning {plan.begun.isoformat()}",
-        commissioning=True,
+        plan=plan,
     )
 
 
@@ -107,7 +109,8 @@ class Commissioner(Watcher):
     ----------
     opened : from :func:`open_or_commission`
     board : gets ``commissioning_left_s`` of the status
-    report : is given the fault of a folder that cannot be written
+    writer : of the files of `state`
+    report : is given the fault of what cannot be learned
     hop_s : from window to window
     utc : the time of day
     on_armed : called once what was heard is in use
@@ -120,6 +123,7 @@ class Commissioner(Watcher):
         opened: OpenedMachine,
         board: StatusBoard,
         *,
+        writer: StateWriter,
         report: Report,
         hop_s: float,
         utc: Callable[[], datetime],
@@ -127,15 +131,16 @@ class Commissioner(Watcher):
     ) -> None:
         self._bundle = bundle
         self._state = state
-        self._folder = CommissioningFolder(state)
+        self._writer = writer
+        self._folder = CommissioningFolder(state, writer.put)
         self._board = board
         self._hop_s = hop_s
         self._utc = utc
         self._on_armed = on_armed
-        self._disk = FaultLatch(report, "disk", subject="commissioning")
         self._failed = FaultLatch(report, "part", subject="commissioning")
         self._thread: threading.Thread | None = None
         self._error: str | None = None  # of the thread
+        self._learned = False  # by the thread, though it could not be taken over yet
         self._random = Random(0)
         self._due_s = 0.0  # of usable sound, when it is enough
         self._saved_s = self._heard_until_s = 0.0  # of the stream
@@ -178,12 +183,15 @@ class Commissioner(Watcher):
             self._thread.join(seconds)
 
     def close(self) -> None:
-        """Keep what was heard."""
+        """Keep what was heard; what is being learned for long is begun anew at the next start."""
         self.wait(_LEARNED_WITHIN_S)
         self._save()
 
     def _begin(self, opened: OpenedMachine) -> None:
-        self._plan = self._folder.plan if opened.commissioning else None
+        self._writer.discard(self._folder.path)
+        self._plan = opened.plan
+        self._learned = False
+        self._n_kept = 0  # files, in this run
         self._detector = opened.detector
         self._windows: list[WindowSound] = []
         self._places: list[WindowPlace] = []
@@ -228,15 +236,12 @@ class Commissioner(Watcher):
     def _save(self) -> None:
         if self._plan is None or self._thread is not None:
             return
-        try:
-            if self._windows:
-                self._folder.keep(self._windows, self._places)
-                self._windows, self._places = [], []
-            self._folder.note(self._plan)
-        except OSError as error:
-            self._disk.update(True, f"cannot write {self._folder.path}: {error.strerror}")
-        else:
-            self._disk.update(False, f"{self._folder.path} is written again")
+        if self._windows:
+            self._n_kept += 1
+            name = f"{self._plan.run:05d}-{self._n_kept:05d}"
+            self._folder.keep(self._windows, self._places, name)
+            self._windows, self._places = [], []
+        self._folder.note(self._plan)
 
     def _enrol(self, plan: CommissioningPlan) -> None:
         """Make an enrolment of what was heard. Thread: its own."""
@@ -249,6 +254,8 @@ class Commissioner(Watcher):
             self._error = f"{type(error).__name__}: {error}"
 
     def _learn(self, plan: CommissioningPlan) -> None:
+        if not self._writer.wait(_WRITTEN_WITHIN_S):
+            raise StateError(f"it is not on the disk: {self._writer.problem or 'that is slow'}")
         store = LearnedStore(self._state)
         with store.writing():
             learned = enrol(
@@ -262,6 +269,7 @@ class Commissioner(Watcher):
             )
             version = store.add(learned)
             self._folder.end()
+            self._learned = True
         site = learned.site
         promised = promise_sentence(site.threshold, site.promise) if site.promise else ""
         self._news = (
@@ -276,7 +284,7 @@ class Commissioner(Watcher):
         """Go on listening where nothing could be learned."""
         self._failed.update(True, f"what was heard cannot be used: {self._error}")
         self._thread = self._error = None
-        if self._folder.plan is None:  # it was learned, but cannot be taken over
+        if self._learned:  # but cannot be taken over
             self._plan = None
         else:
             self._due_s = plan.heard_s + _AGAIN_AFTER_S

@@ -3,8 +3,8 @@
 ::
 
     commissioning/
-        plan.json          a CommissioningPlan
-        00001.npz, .json   windows that were kept in a row, and where they were heard
+        plan.json                a CommissioningPlan
+        00001-00001.npz, .json   windows of a run that were kept in a row, and where they were heard
 
 Of every n windows that can be used one is kept, n so that the whole time gives `MOST_WINDOWS`
 at most. What is kept is written once and never changed; a crash loses a quarter of an hour.
@@ -12,10 +12,12 @@ at most. What is kept is written once and never changed; a crash loses a quarter
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import math
 import shutil
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,9 +31,10 @@ from edge_asd.learn.calibration import WindowPlace
 from edge_asd.learn.recording import HeardSound, WindowSound
 from edge_asd.signal.cancelling_gain import CancellingGain
 from edge_asd.signal.reference import SignalReference
-from edge_asd.state.atomic import atomic_file
+from edge_asd.state.atomic import write_atomically
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.record import Finite, StateRecord, UtcTime
+from edge_asd.state.writer import Write
 
 __all__ = ["MOST_WINDOWS", "CommissioningFolder", "CommissioningPlan"]
 
@@ -78,11 +81,17 @@ class KeptWindows(StateRecord):
 
 
 class CommissioningFolder:
-    """The folder ``commissioning`` of a machine's state."""
+    """The folder ``commissioning`` of a machine's state.
 
-    def __init__(self, state: StateFolder) -> None:
+    Parameters
+    ----------
+    write : writes a file of it
+    """
+
+    def __init__(self, state: StateFolder, write: Write = write_atomically) -> None:
         self.machine = state.machine
         self.path = state.path / "commissioning"
+        self._write = write
 
     @property
     def plan(self) -> CommissioningPlan | None:
@@ -102,50 +111,40 @@ class CommissioningFolder:
         self.note(plan)
 
     def note(self, plan: CommissioningPlan) -> None:
-        """Keep how far it is.
-
-        Raises
-        ------
-        OSError
-            When it cannot be written.
-        """
-        plan.save(self.path / _PLAN)
+        """Keep how far it is."""
+        self._write(self.path / _PLAN, plan.to_bytes())
 
     def end(self) -> None:
         """Forget all of it."""
         (self.path / _PLAN).unlink(missing_ok=True)  # first: without it, nothing is under way
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def keep(self, windows: Sequence[WindowSound], places: Sequence[WindowPlace]) -> None:
-        """Write windows that were heard since the last call.
-
-        Raises
-        ------
-        OSError
-            When they cannot be written.
-        """
-        stems = (path.stem for path in self.path.glob("[0-9]*.npz"))
-        numbers = [int(stem) for stem in stems if stem.isdecimal()]
-        file = self.path / f"{max(numbers, default=0) + 1:05d}.npz"
+    def keep(
+        self, windows: Sequence[WindowSound], places: Sequence[WindowPlace], name: str
+    ) -> None:
+        """Write windows that were heard since the last call, as files of a new name."""
         sound = HeardSound.of(windows, places, seconds=0.0)
         arrays = {f"embeddings/{name}": rows for name, rows in sound.embeddings.items()}
-        with atomic_file(file) as out:
-            np.savez(
-                out,
-                allow_pickle=False,
-                mean_db=sound.spectra.mean_db,
-                spread_db=sound.spectra.spread_db,
-                levels_dbfs=sound.levels_dbfs,
-                **arrays,
-            )
-        KeptWindows(
+        out = BytesIO()
+        np.savez(
+            out,
+            allow_pickle=False,
+            mean_db=sound.spectra.mean_db,
+            spread_db=sound.spectra.spread_db,
+            levels_dbfs=sound.levels_dbfs,
+            **arrays,
+        )
+        content = out.getvalue()
+        kept = KeptWindows(
             places=tuple(
                 (one.recording, one.start_sample, one.n_samples, one.take or 0) for one in places
             ),
             reference=sound.reference,
             cancelling=sound.cancelling,
-            arrays=FileEntry.of(file),
-        ).save(file.with_suffix(".json"))
+            arrays=FileEntry(sha256=hashlib.sha256(content).hexdigest(), bytes=len(content)),
+        )
+        self._write(self.path / f"{name}.npz", content)
+        self._write(self.path / f"{name}.json", kept.to_bytes())
 
     def heard(self, seconds: float) -> HeardSound:
         """Return all windows that were kept; damaged files are left out, with a warning.

@@ -13,6 +13,7 @@ from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra
 from edge_asd.learn.banks import site_banks, site_spectra
+from edge_asd.learn.commissioning import CommissioningPlan
 from edge_asd.learn.learned import BundleStamp, Learned
 from edge_asd.learn.store import LearnedStore, learned_states
 from edge_asd.scoring.bank_files import Search
@@ -44,7 +45,12 @@ class OpenedMachine:
     spectra: NormalSpectra | None = None
     enrolment: str = ""  # which one; what was taught since does not change it
     taught: tuple[str, ...] = ()  # ids of alarms
-    commissioning: bool = False  # it listens, and its scores judge nothing yet
+    plan: CommissioningPlan | None = None  # under way: its scores judge nothing yet
+
+    @property
+    def commissioning(self) -> bool:
+        """Whether it listens, and judges nothing yet."""
+        return self.plan is not None
 
     @property
     def own_references(self) -> bool:

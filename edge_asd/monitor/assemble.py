@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
+import numpy.fft  # noqa: F401  # else numpy reads its files when it is first used, while listening
+
 from edge_asd.alarm.life_cycle import Alarm
 from edge_asd.alarm.policy import AlarmPolicy, policy_for
 from edge_asd.alarm.promise import extreme_level, kept_on_device, sentence
@@ -157,13 +159,14 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         watchers.append(
             ClipRecorder(state.events, profile.clips, sample_rate_hz=rate_hz, report=report)
         )
-    if live and state:
+    if live and state and writer:
         watchers.append(
             Commissioner(
                 parts.bundle,
                 state,
                 parts.opened,
                 parts.board,
+                writer=writer,
                 report=report,
                 hop_s=wanted_hop_s,
                 utc=parts.utc,

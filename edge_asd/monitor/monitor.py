@@ -6,8 +6,10 @@ Faults, requests and clips come from elsewhere and meet here, between two blocks
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +20,8 @@ from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.audio.block import Block, Gap, Source
 from edge_asd.audio.level import level_dbfs
+from edge_asd.capture.abandonable_call import AbandonableCall
+from edge_asd.control.control_socket import Request
 from edge_asd.control.requests import Requests, serve
 from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
@@ -32,6 +36,7 @@ from edge_asd.events.event import (
 )
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.latch import FaultLatch
+from edge_asd.events.moment import Moment
 from edge_asd.events.status import StatusBoard
 from edge_asd.explain.explanation import Explanation
 from edge_asd.monitor.stop import Stop
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Judge", "Monitor"]
 
 _NUMBERS_AGAIN_S = 60.0  # of windows, after which the fault ``not_a_number`` is over
+_MOST_RELOADS = 4  # at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,10 @@ class Monitor:
     reload: Callable[[], Judge] | None = None  # after something was learned; as long windows
     _judged_hop_s: float = field(init=False)  # that the policy is for
     _not_a_number: FaultLatch = field(init=False)
+    # Requests to take over what was learned, whose files are read by a thread of their own.
+    _reloads: deque[tuple[Request, AbandonableCall[Judge]]] = field(
+        default_factory=deque, init=False
+    )
 
     def __post_init__(self) -> None:
         self._judged_hop_s = self.stream.hop_s
@@ -231,9 +241,21 @@ class Monitor:
         self._emit(self.faults.collect(now))
         self._keep_promise()
         while self.requests and (request := self.requests.poll()):
-            self._update_status()
-            self._emit(serve(request, self.alarm, now, self._known, self._take_over))
+            if request.command == "reload" and self.reload and len(self._reloads) < _MOST_RELOADS:
+                self._reloads.append((request, AbandonableCall(self.reload)))
+            else:
+                self._serve(request, now)
+        while self._reloads and self._reloads[0][1].has_returned(0.0):
+            request, call = self._reloads.popleft()
+            self._serve(request, now, call.result)
         self._update_status()
+
+    def _serve(
+        self, request: Request, now: Moment, learned: Callable[[], Judge] | None = None
+    ) -> None:
+        self._update_status()
+        take_over = partial(self._take_over, learned)
+        self._emit(serve(request, self.alarm, now, self._known, take_over))
 
     def _keep_promise(self) -> None:
         """Confirm by other numbers of windows where they follow each other at another hop."""
@@ -244,11 +266,15 @@ class Monitor:
         self.alarm.alarm.policy = policy
         self._judged_hop_s = self.stream.hop_s
 
-    def _take_over(self) -> Event:
+    def _take_over(self, learned: Callable[[], Judge] | None) -> Event:
         """Judge by what was learned since the start."""
-        if self.reload is None:
-            raise ControlError("nothing can be learned while a recording is played")
-        self.judge = judge = self.reload()
+        if learned is None:
+            raise ControlError(
+                "what was learned is being read, and the disk is slow; try again"
+                if self.reload
+                else "nothing can be learned while a recording is played"
+            )
+        self.judge = judge = learned()
         self._judged_hop_s = 0.0
         self.stream.detector = judge.opened.detector
         self.alarm.alarm.policy = judge.policy

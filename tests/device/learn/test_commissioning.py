@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from device.commissioning_steps import BEGUN
+from device.commissioning_steps import begin_commissioning as begin
 from device.mini_bundle import MACHINE
 from device.rig import Rig, sound_of
 from numpy.typing import NDArray
 
 from benchmarks.simulated_card import Outage, SimulatedTime
-from edge_asd.bundle.bundle import Bundle
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import (
     AlarmClearedEvent,
@@ -24,31 +25,11 @@ from edge_asd.events.event import (
     ScoreEvent,
 )
 from edge_asd.learn import commissioner, commissioning
-from edge_asd.learn.commissioning import MOST_WINDOWS, CommissioningFolder, CommissioningPlan
-from edge_asd.learn.opened_machine import bundle_stamp
+from edge_asd.learn.commissioning import MOST_WINDOWS, CommissioningPlan
 from edge_asd.learn.store import LearnedStore
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.state.folder import StateFolder
-
-BEGUN = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-def begin(bundle: Path, root: Path, watch_s: float) -> CommissioningFolder:
-    state = StateFolder(root, MACHINE)
-    state.make()
-    folder = CommissioningFolder(state)
-    folder.begin(
-        CommissioningPlan(
-            machine=MACHINE,
-            like=MACHINE,
-            bundle_sha256=bundle_stamp(Bundle.open(bundle)).sha256,
-            watch_s=watch_s,
-            false_alarms_per_month=1.0,
-            begun=BEGUN,
-        )
-    )
-    return folder
 
 
 def patient(monitor: Monitor, _time: SimulatedTime) -> None:
@@ -131,7 +112,7 @@ def test_a_damaged_file_of_windows_is_left_out(tmp_path: Path, mini_bundle: Path
         Rig(mini_bundle, tmp_path).run(20.0)
     whole = len(folder.heard(40.0))
 
-    (folder.path / "00001.npz").write_bytes(b"no arrays")
+    (folder.path / "00001-00001.npz").write_bytes(b"no arrays")
 
     assert len(folder.heard(40.0)) == whole // 2
 
@@ -217,8 +198,11 @@ class Reload(Request):
         super().__init__("reload", {})
         self.monitor = monitor
         self.before: Callable[[], object] | None = before
+        self.answered = False
 
     def poll(self) -> Reload | None:
+        if self.before is None and not self.answered:
+            time.sleep(0.01)  # the plan is read, in real time
         if self.before is None or self.monitor.timeline.seconds < 20:
             return None
         self.before()
@@ -226,7 +210,7 @@ class Reload(Request):
         return self
 
     def reply(self, content: dict[str, Any], /) -> None:
-        """Nobody waits for it."""
+        self.answered = True
 
 
 def test_a_running_monitor_commissions_from_the_request_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import time
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ class OneReload(Request):
         self.asked = False
 
     def poll(self) -> OneReload | None:
+        if self.asked and not self.answers:
+            time.sleep(0.01)  # what was learned is read, in real time
         if self.asked or self.monitor.board.status.hop_s <= 0.5:
             return None
         self.asked = True
