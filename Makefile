@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-slow lint check bench soak clean
+.PHONY: help setup setup-tests demo test test-slow test-runtimes lint check bench soak clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ test: setup-tests  ## the tests, without the slow ones
 
 test-slow: setup-tests  ## only the slow tests
 	$(BIN)/pytest -m slow --timeout 1800
+
+test-runtimes: setup-tests  ## bundles under the oldest and the newest ONNX Runtime that is supported
+	$(BIN)/pytest -m slow tests/export/bundling/test_onnxruntime_versions.py
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check
