@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,15 +99,19 @@ def content_digest(raw: dict[str, Any]) -> bytes:
 
 def _read(path: Path, most_bytes: int) -> bytes | None:
     """Content of a file of bounded size; None where there is none."""
+    if not os.path.lexists(path):
+        return None
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise OSError("it is no file")
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
-    except FileNotFoundError:
-        return None
+    except OSError as error:
+        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
     if len(content) > most_bytes:
         raise BundleError(f"{path} has more than {most_bytes} bytes; copy the bundle again")
     return content
 
 
 def _short(line: bytes) -> str:
-    return f"{line[:12].decode('ascii', 'replace')}..."
+    return f"{ascii(line[:12].decode('ascii', 'replace'))[1:-1]}..."

@@ -46,13 +46,13 @@ def bench(
     from rich.console import Console
     from rich.progress import Progress
 
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd.scoring import bench as core
 
     if json_path is not None and not json_path.parent.is_dir():
         raise UsageError(f"cannot write {json_path}: there is no folder {json_path.parent}")
     started = time.perf_counter()
-    opened = Bundle.open(bundle)
+    opened = open_proven(bundle)
     name = opened.resolve_machine(machine)
     extractors, memory = core.load_extractors(opened, name, threads=threads)
     detector = opened.detector(name, extractors=extractors)

@@ -30,12 +30,12 @@ def check(
 
         edge-asd check bundles/pumps
     """
-    from edge_asd.bundle.check import check_bundle
+    from edge_asd.bundle.proof import check_in_child
     from edge_asd.commands import tables
 
     table = tables.table("verified", "found")
     try:
-        for finding in check_bundle(bundle, threads=threads):
+        for finding in check_in_child(bundle, threads=threads):
             table.add_row(finding.what, finding.detail)
     finally:
         if table.rows:

@@ -86,7 +86,7 @@ def enroll(
 
         edge-asd enroll --input monday.flac --input tuesday.flac --machine fan-2 --like fan
     """
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd.commands.commissioning import begin_commissioning
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import SiteGoal, base_for, enrol
@@ -100,7 +100,7 @@ def enroll(
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
     settings = load_profile(profile)
-    opened = Bundle.open(bundle)
+    opened = open_proven(bundle)
     roots = state_roots(state, settings, os.environ)
     folder = StateFolder(machine_root(require_name(machine), roots), machine)
     store = LearnedStore(folder)

@@ -75,7 +75,7 @@ def forget(
 
 
 def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool) -> None:
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd.learn.opened_machine import require_same_bundle
     from edge_asd.learn.teaching import forget as without
 
@@ -84,7 +84,7 @@ def _forget(store: LearnedStore, bundle: Path, event: str | None, *, last: bool)
         taught = [one.event for one in before.site.taught] if before else []
         if before is None or not taught:
             raise UsageError("no alarm was taught; 'edge-asd forget --list' shows what was learned")
-        opened = Bundle.open(bundle)
+        opened = open_proven(bundle)
         require_same_bundle(opened, before)
         events = [event] if event else taught[-1:] if last else taught
         learned = without(opened, before, events, datetime.now(UTC))

@@ -53,12 +53,12 @@ def score(
     from rich.console import Console
     from rich.progress import Progress
 
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd.learn.opened_machine import open_machine
     from edge_asd.scoring.recording import score_recording
     from edge_asd.state.folder import StateFolder
 
-    opened = Bundle.open(bundle)
+    opened = open_proven(bundle)
     folder = StateFolder(state, machine or opened.resolve_machine(None)) if state else None
     detector = open_machine(opened, machine, threads=threads, state=folder).detector
     hop_s = hop_s or detector.hop_s

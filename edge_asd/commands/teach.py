@@ -106,7 +106,7 @@ def _teach(
     *,
     as_json: bool,
 ) -> None:
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn import teaching
     from edge_asd.learn.enrolment import untouched
@@ -120,7 +120,7 @@ def _teach(
     found, alarm_id = find_event(states, event)
     sound = read_event(found, alarm_id)
     folder = StateFolder(found.path.parent, sound.machine)
-    opened = Bundle.open(bundle)
+    opened = open_proven(bundle)
     store = LearnedStore(folder)
     with store.writing():
         detector = open_machine(opened, sound.machine, threads=threads, state=folder).detector

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from edge_asd.bundle.proof import check_in_child
+from edge_asd.child_process import ask_child
 from edge_asd.doctor import child
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.errors import BundleError
 from edge_asd.scoring.stream import MAX_LOAD, WIDEST_HOP_WINDOWS
 
-__all__ = ["bundle", "bundle_verdict", "speed_verdict"]
+__all__ = ["bundle", "speed_verdict"]
 
 _TIMEOUT_S = 300.0  # a large bundle on a slow card
 _MEASURE_S = 2.0
@@ -24,14 +28,11 @@ def bundle(installation: Installation) -> Iterator[Verdict]:
         return
     wanted = installation.profile.detector
     path = str(installation.bundle)
-    checked = child.ask_child(
-        child.check_bundle, timeout_s=_TIMEOUT_S, bundle=path, threads=wanted.threads
-    )
-    yield bundle_verdict(path, checked)
-    if "error" in checked:
+    yield (verdict := _checked(installation.bundle, wanted.threads))
+    if verdict.state == "problem":
         yield not_checked("speed", "the bundle cannot be used")
         return
-    speed = child.ask_child(
+    speed = ask_child(
         child.speed,
         timeout_s=_TIMEOUT_S,
         bundle=path,
@@ -45,12 +46,14 @@ def bundle(installation: Installation) -> Iterator[Verdict]:
     yield speed_verdict(speed, hop_s=hop_s, max_hop_s=max_hop_s)
 
 
-def bundle_verdict(path: str, checked: dict[str, Any]) -> Verdict:
-    """Judge what the task `check_bundle` found."""
-    if error := checked.get("error"):
-        return problem("bundle", error, "mend it as said, then: edge-asd check")
-    golden = [detail for what, detail in checked["findings"] if what.startswith("golden")]
-    return ok("bundle", f"{path} is whole; golden windows: {'; '.join(golden) or 'none'}")
+def _checked(bundle: Path, threads: int) -> Verdict:
+    """Judge what ``edge-asd check`` verifies."""
+    try:
+        findings = list(check_in_child(bundle, threads=threads))
+    except BundleError as error:
+        return problem("bundle", str(error), "mend it as said, then: edge-asd check")
+    golden = [one.detail for one in findings if one.what.startswith("golden")]
+    return ok("bundle", f"{bundle} is whole; golden windows: {'; '.join(golden) or 'none'}")
 
 
 def speed_verdict(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 
 from edge_asd import __version__
-from edge_asd.doctor.child import Ending, run_python
+from edge_asd.child_process import Ending, run_python
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.monitor.clock_watcher import clock_synchronised

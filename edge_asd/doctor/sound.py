@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from edge_asd.bundle.manifest_file import read_manifest
+from edge_asd.child_process import ask_child
 from edge_asd.doctor import child, recording
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.monitors import listeners
@@ -31,7 +32,7 @@ _BUNDLE_RATE_HZ = 16000  # where no bundle says another
 def sound_card(installation: Installation) -> Iterator[Verdict]:
     """May it be opened, is it there, and what does it record?"""
     yield access(pwd.getpwuid(os.geteuid()).pw_name, _groups(), is_root=os.geteuid() == 0)
-    card = child.ask_child(
+    card = ask_child(
         child.sound_card,
         timeout_s=_PROBE_TIMEOUT_S,
         device=installation.device,
@@ -83,7 +84,7 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
     warmup_s, seconds = installation.profile.capture.warmup_s, installation.seconds
     with tempfile.TemporaryDirectory() as folder:
         file = installation.recording or Path(folder) / "recording.npy"
-        answer = child.ask_child(
+        answer = ask_child(
             child.record,
             timeout_s=_OPEN_TIMEOUT_S + warmup_s + seconds,
             index=card["index"],

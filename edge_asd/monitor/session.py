@@ -163,9 +163,9 @@ class Session:
             return listen(self, bundle, machine, folder, writer)
 
     def _open(self) -> Bundle:
-        from edge_asd.bundle.bundle import Bundle
+        from edge_asd.bundle.proof import open_proven
 
-        return Bundle.open(self.bundle)
+        return open_proven(self.bundle)
 
     def _wanted(self, error: BaseException) -> bool:
         return self.stop.is_set() or isinstance(error, (KeyboardInterrupt, GeneratorExit))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.scoring.graph import run
+
 if TYPE_CHECKING:
     import onnxruntime as ort
 
@@ -47,7 +49,7 @@ class Extractor:
         audio = np.ascontiguousarray(audio)
         features = {
             feature.name: (
-                self._frontends[feature.name].run(None, {"audio": audio})[0]
+                run(self._frontends[feature.name], {"audio": audio})
                 if feature.kind == "graph"
                 else magnitude_spectrum(audio)
             )
@@ -64,7 +66,7 @@ class Extractor:
             {name: feature[start : start + MAX_BATCH] for name, feature in features.items()}
             for start in range(0, n, MAX_BATCH)
         ]
-        return np.concatenate([self._encoder.run(None, batch)[0] for batch in batches])
+        return np.concatenate([run(self._encoder, batch) for batch in batches])
 
     def __call__(
         self, audio: NDArray[np.float32], timings: Timings | None = None, name: str = ""

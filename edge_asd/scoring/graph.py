@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edge_asd.errors import BundleError
 from edge_asd.scoring.graph_file import require_known_graph
@@ -12,7 +15,7 @@ from edge_asd.scoring.graph_file import require_known_graph
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-__all__ = ["Shape", "open_session", "require_shapes"]
+__all__ = ["Shape", "open_session", "require_shapes", "run"]
 
 Shape = tuple[int, ...]  # without the batch axis
 
@@ -43,6 +46,21 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     except Exception as error:  # ONNX Runtime's exceptions share no public base class
         first = str(error).splitlines()[0]
         raise BundleError(f"{path} cannot be loaded by ONNX Runtime: {first}") from error
+
+
+def run(session: ort.InferenceSession, inputs: Mapping[str, NDArray[np.float32]]) -> Any:
+    """Return the only output of a graph.
+
+    Raises
+    ------
+    BundleError
+        When an operator fails: its shapes do not fit, or there is no memory for them.
+    """
+    try:
+        return session.run(None, dict(inputs))[0]
+    except Exception as error:  # ONNX Runtime's exceptions share no public base class
+        first = str(error).splitlines()[0]
+        raise BundleError(f"a graph of the bundle cannot be run: {first}") from error
 
 
 def require_shapes(

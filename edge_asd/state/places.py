@@ -30,6 +30,7 @@ __all__ = [
     "state_root",
     "state_roots",
     "states_in",
+    "usual_root",
 ]
 
 SERVICE_CONFIG = Path("/etc/edge-asd")  # profiles of the services
@@ -45,6 +46,11 @@ def state_root(state: Path | None, profile: Profile, environment: Mapping[str, s
     """
     if named := state or profile.site.state_dir:
         return Path(named)
+    return usual_root(environment)
+
+
+def usual_root(environment: Mapping[str, str]) -> Path:
+    """Return where a process keeps its state when neither command line nor profile say."""
     if service := environment.get("STATE_DIRECTORY", "").split(":")[0]:
         return Path(service)
     home = environment.get("XDG_STATE_HOME") or f"{environment.get('HOME', '/root')}/.local/state"

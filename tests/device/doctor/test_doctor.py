@@ -19,6 +19,7 @@ from device.fake_card import FakeCards, require_portaudio
 from device.installations import installation_of, states, written
 from device.mini_bundle import machine_sound
 
+from edge_asd.child_process import Ending, ask_child, run_python
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.doctor import (
     bundle,
@@ -27,7 +28,6 @@ from edge_asd.doctor import (
     software,
     sound,
 )
-from edge_asd.doctor.child import Ending, ask_child, run_python
 from edge_asd.doctor.examination import CHECKS, examine, to_dict
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, ok, problem, warning
@@ -101,7 +101,10 @@ def test_a_hang_ends_at_the_deadline() -> None:
 
 
 def test_a_task_that_cannot_be_done_says_why(tmp_path: Path) -> None:
-    answer = ask_child(child.check_bundle, timeout_s=300, bundle=str(tmp_path / "gone"), threads=1)
+    answer = ask_child(
+        child.speed, timeout_s=300, bundle=str(tmp_path / "gone"), machine=None, threads=1,
+        search="auto", seconds=1.0,
+    )  # fmt: skip
 
     assert "no bundle at" in answer["error"]
 
@@ -224,7 +227,7 @@ def test_one_problem_is_enough() -> None:
 
 
 def test_every_verdict_that_is_not_fine_says_what_to_do(tmp_path: Path) -> None:
-    profile = '[sinks.mqtt]\nhost = "127.0.0.1"\nport = 1\n[detector]\nthreads = 4096\n'
+    profile = '[sinks.mqtt]\nhost = "127.0.0.1"\nport = 1\n[detector]\nthreads = 256\n'
     installation = installation_of(tmp_path, profile=profile, bundle=tmp_path / "gone")
     skipped = {software.libraries, sound.sound_card}  # seconds each
 

@@ -1,0 +1,142 @@
+"""A bundle that is new to this device is opened in a child process first, with limits.
+
+What a graph does when ONNX Runtime loads or runs it cannot be read from its file: it may crash,
+hang, or take all memory. The child loads every graph and runs it once. When it ended well, the
+digest of the manifest is remembered with the version of ONNX Runtime, and the bundle is opened
+without a child from then on. ``edge-asd check`` is such a child, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.check import Finding, check_bundle
+from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from edge_asd.child_process import run_task
+from edge_asd.errors import BundleError
+from edge_asd.state.atomic import write_atomically
+from edge_asd.state.places import usual_root
+
+__all__ = ["check_in_child", "open_proven"]
+
+_PROVEN = "proven"  # file in the state folder of the user
+_KEPT = 50  # lines of it
+_MAX_BYTES = 100_000
+_BASE_S, _S_PER_MIB, _S_PER_MACHINE = 20.0, 2.0, 5.0  # a hundred times what a server takes
+_BASE_BYTES, _TIMES_BUNDLE = 2**31, 8  # of memory: libraries, and a graph in every form
+
+
+def open_proven(path: Path, *, threads: int = 1) -> Bundle:
+    """Open a bundle as :meth:`Bundle.open` does, in a child process before if it is new here.
+
+    Raises
+    ------
+    BundleError
+        When something is wrong with it, or the child died or did not end.
+    """
+    bundle = Bundle.open(path)
+    if _proof(path) not in _proven():
+        for _ in _child(_run_once, bundle, threads):
+            pass
+        _remember(path)
+    return bundle
+
+
+def check_in_child(path: Path, *, threads: int = 1) -> Iterator[Finding]:
+    """What :func:`edge_asd.bundle.check.check_bundle` verifies, found by a child process.
+
+    Raises
+    ------
+    BundleError
+        At the first thing that is wrong, or when the child died or did not end.
+    """
+    for line in _child(_check, Bundle.open(path), threads):
+        yield Finding(line["what"], line["detail"])
+    _remember(path)
+
+
+def _child(
+    task: Callable[[str, int], dict[str, Any]], bundle: Bundle, threads: int
+) -> Iterator[dict[str, Any]]:
+    """What a task prints of a bundle, as a child process with limits."""
+    n_bytes = sum(entry.bytes for entry in bundle.manifest.files.values())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    n_machines = len(bundle.manifest.machines)
+    ending = run_task(
+        task,
+        timeout_s=_BASE_S + _S_PER_MIB * n_bytes / 2**20 + _S_PER_MACHINE * n_machines,
+        memory_bytes=min(_BASE_BYTES + _TIMES_BUNDLE * n_bytes, memory),
+        bundle=str(bundle.path),
+        threads=threads,
+    )
+    for line in ending.lines:
+        if error := line.get("error"):
+            raise BundleError(error)
+        if line:
+            yield line
+    if ending.trouble:
+        raise BundleError(
+            f"{bundle.path} cannot be used: a child process that opened it {ending.trouble}; "
+            "export it again, and take no bundles from strangers"
+        )
+
+
+def _run_once(bundle: str, threads: int) -> dict[str, Any]:
+    """Task of a child: load all graphs, and run each on one window of noise."""
+    opened = Bundle.open(Path(bundle))
+    extractors = opened.extractors(threads=threads)
+    for machine in _covering(opened.manifest):
+        detector = opened.detector(machine, extractors=extractors)
+        noise = np.random.default_rng(0).standard_normal((2, detector.window_samples))
+        detector.score((0.1 * noise).astype(np.float32))
+    return {}
+
+
+def _check(bundle: str, threads: int) -> dict[str, Any]:
+    """Task of a child: print each finding as a line of JSON."""
+    for finding in check_bundle(Path(bundle), threads=threads):
+        print(json.dumps({"what": finding.what, "detail": finding.detail}), flush=True)
+    return {}
+
+
+def _covering(manifest: Manifest) -> list[str]:
+    """Machines that have every extractor between them: mostly the first, which shares all."""
+    covering, seen = [], set[str]()
+    for machine in manifest.machines:
+        own = {manifest.extractor_name(machine, one.extractor) for one in manifest.branches}
+        if not own <= seen:
+            covering.append(machine)
+            seen |= own
+    return covering
+
+
+def _proof(path: Path) -> str:
+    return f"{FileEntry.of(path / MANIFEST_NAME).sha256} onnxruntime {version('onnxruntime')}"
+
+
+def _proven() -> list[str]:
+    """Lines of what was proven here, the newest last."""
+    try:
+        with (usual_root(os.environ) / _PROVEN).open("rb") as file:
+            return file.read(_MAX_BYTES).decode("ascii", "replace").splitlines()
+    except OSError:
+        return []
+
+
+def _remember(path: Path) -> None:
+    """Keep that a bundle was proven; where nothing can be kept, it will be proven again."""
+    lines = list(dict.fromkeys([*_proven(), _proof(path)]))[-_KEPT:]
+    folder = usual_root(os.environ)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / _PROVEN, "".join(f"{line}\n" for line in lines))
+    except OSError:
+        return
