@@ -146,7 +146,7 @@ class EventWriter:
             self._health.reason = _reason(error)
         except StateError as error:
             _log.warning("%s", error)
-        except Exception:
+        except (Exception, SystemExit):
             _log.exception("an event in %s could not be written", self._folder)
 
     def _do(self, job: Job) -> None:

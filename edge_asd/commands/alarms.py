@@ -84,17 +84,17 @@ def _print(reports: list[MonitorReport]) -> None:
         _fault_row(report, fault) for report in reports for fault in report.status.get("faults", ())
     ]
     for sentence in filter(None, map(_condition, reports)):
-        console.print("", sentence, sep="\n", soft_wrap=True)
+        console.print("", sentence, sep="\n")
     if faults:
         console.print("", _table(("machine", "fault", "since", "detail"), faults), sep="\n")
     for report in reports:
         if report.alarms:
             console.print()
             folder = Path(report.folder) / "events"
-            console.print(f"last alarms of {_plain(report.machine)}, in {folder}:", soft_wrap=True)
+            console.print(f"last alarms of {_plain(report.machine)}, in {folder}:")
         for record in report.alarms:
             name = _plain(Path(record["folder"]).name)
-            console.print(f"{name}  {_scores(record)}", soft_wrap=True)
+            console.print(f"{name}  {_scores(record)}")
             console.print(Padding(_story(record), (0, 0, 0, 2)))
 
 

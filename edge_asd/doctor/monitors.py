@@ -66,9 +66,9 @@ def service_verdict(unit: UnitState) -> Verdict:
     if not unit.installed:
         return problem(check, "its unit is missing", "sudo edge-asd service install")
     if unit.active != "active":
-        return problem(check, f"{found}, exit code {unit.exit_code}", logs)
+        return problem(check, ", ended by ".join(filter(None, (found, unit.end))), logs)
     if unit.restarts:
-        return warning(check, f"{found}, the last one after {unit.result}", logs)
+        return warning(check, found, logs)
     return ok(check, found)
 
 

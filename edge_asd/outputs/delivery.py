@@ -206,13 +206,13 @@ class Delivery:
                 if envelope is None:
                     break
                 self._attempt(envelope)
-            except Exception:  # else this output would be silent for ever
+            except (Exception, SystemExit):  # else this output would be silent for ever
                 _log.exception("%s: an event could not be handled", self.name)
                 with self._changed:
                     self._resume_at_s = self._clock() + _AFTER_ERROR_S
         try:
             self._transport.close()
-        except Exception:
+        except (Exception, SystemExit):
             _log.exception("%s could not be closed", self.name)
 
     def _next(self) -> Envelope | None:
@@ -269,7 +269,7 @@ class Delivery:
             self._transport.send(envelope)
         except OutputError as error:
             failure = error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _log.exception("%s failed unexpectedly", self.name)
             failure = EventRefusedError(f"{type(error).__name__} in the program")
         with self._changed:

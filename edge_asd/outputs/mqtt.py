@@ -195,7 +195,7 @@ class MqttTransport:
         while not self._closing.wait(poll_s):
             try:
                 self._renew_state_once()
-            except Exception:
+            except (Exception, SystemExit):
                 _LOGGER.exception("the state could not be published")
 
     def _renew_state_once(self) -> None:

@@ -13,6 +13,7 @@ from edge_asd.service.plan import UNIT
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
 from edge_asd.state.folder import StateFolder, folder_name
 from edge_asd.state.places import SERVICE_CONFIG, below, service_root, states_in
+from edge_asd.state.start_record import last_end_of
 
 __all__ = ["ServicePage", "report", "service_lines"]
 
@@ -24,6 +25,7 @@ class ServicePage:
     systemd: UnitState
     monitor: dict[str, Any] | None  # a Status; None: it does not answer
     trouble: str  # why it does not
+    last_end: str = ""  # why the run before ended; "": nothing is known, or it was wanted
 
     @property
     def unit(self) -> str:
@@ -42,6 +44,7 @@ class ServicePage:
             "systemd": self.systemd.model_dump(),
             "monitor": self.monitor,
             "trouble": self.trouble,
+            "last_end": self.last_end,
         }
 
 
@@ -75,9 +78,11 @@ def service_lines(page: ServicePage) -> dict[str, str]:
         "service": ", ".join(_service_words(unit)),
     }
     if unit.restarts:
-        lines["restarts"] = f"{unit.restarts}, the last one after {unit.result}"
-    if unit.exit_code:
-        lines["exit code"] = str(unit.exit_code)
+        lines["restarts"] = f"{unit.restarts} by systemd"
+    if unit.end:
+        lines["ended by"] = unit.end
+    if page.last_end:
+        lines["last end"] = page.last_end
     if unit.watchdog:
         lines["watchdog"] = f"{unit.watchdog}, last ping {unit.pinged or 'never'}"
     if page.monitor is None:
@@ -112,12 +117,13 @@ def _monitor_lines(status: dict[str, Any]) -> dict[str, str]:
 
 
 def _page(instance: str, root: Path, profile: str | None, state: Path | None) -> ServicePage:
-    monitor, trouble = None, ""
+    monitor, trouble, last_end = None, "", ""
     try:
         installed = below(root, SERVICE_CONFIG / f"{instance}.toml")
         settings = load_profile(profile or (str(installed) if installed.is_file() else "default"))
         folder = StateFolder(state or service_root(settings, root), instance)
+        last_end = last_end_of(folder.start_file)
         monitor = status_of(folder)
     except (EdgeAsdError, OSError) as error:
         trouble = str(error)
-    return ServicePage(unit_state(instance, root), monitor, trouble)
+    return ServicePage(unit_state(instance, root), monitor, trouble, last_end)

@@ -14,6 +14,7 @@ from edge_asd.state.places import below
 __all__ = ["UnitState", "enabled_instances", "parse_show", "run", "running", "unit_state"]
 
 _TIMEOUT_S = 60
+_CLD_EXITED = 1
 
 
 class UnitState(BaseModel):
@@ -28,15 +29,28 @@ class UnitState(BaseModel):
     active: str | None = Field(default=None, validation_alias="ActiveState")
     # "running", "auto-restart", ...
     sub: str | None = Field(default=None, validation_alias="SubState")
-    since: str | None = Field(default=None, validation_alias="ActiveEnterTimestamp")
-    # Of the last process that ended, and why it ended: "success", "exit-code", "watchdog", ...
+    # When it came to that state: "inactive", too.
+    since: str | None = Field(default=None, validation_alias="StateChangeTimestamp")
+    # Of the last process that ended: exit code or signal, and which of them, CLD_ of waitid(2).
     exit_code: int | None = Field(default=None, validation_alias="ExecMainStatus")
+    exit_kind: int | None = Field(default=None, validation_alias="ExecMainCode")
+    # Why it ended: "success", "exit-code", "watchdog", ...; "success" also since it was started
+    # again, whatever ended it before.
     result: str | None = Field(default=None, validation_alias="Result")
     restarts: int | None = Field(default=None, validation_alias="NRestarts")  # by systemd
     # Time without a ping after which it is started again.
     watchdog: str | None = Field(default=None, validation_alias="WatchdogUSec")
     pinged: str | None = Field(default=None, validation_alias="WatchdogTimestamp")
     says: str | None = Field(default=None, validation_alias="StatusText")  # its status line
+
+    @property
+    def end(self) -> str:
+        """How its last process ended badly, in words; "" where nothing is known of that."""
+        words = [self.result] if self.result not in (None, "success") else []
+        if self.exit_code:
+            by_signal = self.exit_kind not in (None, _CLD_EXITED)
+            words.append(f"{'signal' if by_signal else 'exit code'} {self.exit_code}")
+        return ", ".join(words)
 
     @property
     def healthy(self) -> bool:

@@ -35,7 +35,7 @@ from edge_asd.system_files import boot_id
 if TYPE_CHECKING:
     from edge_asd.scoring.stream import ScoredWindow
 
-__all__ = ["LONGEST_PAUSE_S", "SavedStarts", "StartRecord", "pause_s"]
+__all__ = ["LONGEST_PAUSE_S", "SavedStarts", "StartRecord", "last_end_of", "pause_s"]
 
 _RESTART_S = 10.0  # the pause that the service manager makes itself, RestartSec= of the unit
 LONGEST_PAUSE_S = 300.0
@@ -69,6 +69,19 @@ class SavedStarts(StateRecord):
     told: UtcTime | None = None  # when the fault ``start`` was reported, while it is there
     restart_told: UtcTime | None = None  # when ``restarted`` was reported
     error: str = ""  # why the last run ended; "": it was wanted
+
+
+def last_end_of(path: Path) -> str:
+    """Return why the last run ended, or the one before that which runs; "" for a wanted end.
+
+    Raises
+    ------
+    StateError
+        When the record cannot be read.
+    """
+    saved = SavedStarts.load(path) or SavedStarts()
+    row = f" ({saved.failures} such ends in a row)" if saved.failures > 1 else ""
+    return f"{saved.error}{row}" if saved.error else ""
 
 
 class StartRecord(Watcher):

@@ -137,7 +137,7 @@ class StateWriter:
                 self._write(path, content)
             except OSError as error:
                 failure = f"cannot write {path}: {error.strerror or error}"
-            except Exception as error:  # else no state would be written ever again
+            except (Exception, SystemExit) as error:  # else no state would be written ever again
                 _log.exception("%s could not be written", path)
                 failure = f"cannot write {path}: {type(error).__name__}: {error}"
         with self._changed:

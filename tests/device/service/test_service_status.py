@@ -16,8 +16,10 @@ from edge_asd.cli import app
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.service import systemd
 from edge_asd.service.plan import Setup
+from edge_asd.service.report import ServicePage, service_lines
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.places import SERVICE_STATE, below
+from edge_asd.state.start_record import SavedStarts
 
 SETUP = Setup(machine="pump", bundle=Path("/opt/bundles/pumps"), command=("/opt/bin/edge-asd",))
 
@@ -162,3 +164,66 @@ def test_the_state_folder_of_the_profile_is_asked(installed: Path, booted: list[
     result = edge_asd("status", "--root", str(installed), "--json")
 
     assert str(installed / "mnt/ssd/pump/control.sock") in json.loads(result.stdout)["trouble"]
+
+
+RUNNING_AGAIN = """ActiveState=active
+SubState=running
+StateChangeTimestamp=Sat 2026-11-28 15:00:00 UTC
+ActiveEnterTimestamp=Sat 2026-11-28 15:00:00 UTC
+NRestarts=3
+Result=success
+ExecMainCode=0
+ExecMainStatus=0
+"""
+KILLED = """ActiveState=activating
+SubState=auto-restart
+StateChangeTimestamp=Sat 2026-11-28 15:00:00 UTC
+ActiveEnterTimestamp=Fri 2026-11-27 09:00:00 UTC
+NRestarts=3
+Result=watchdog
+ExecMainCode=3
+ExecMainStatus=6
+"""
+STOPPED = """ActiveState=inactive
+SubState=dead
+StateChangeTimestamp=Sat 2026-11-28 15:00:00 UTC
+ActiveEnterTimestamp=Fri 2026-11-27 09:00:00 UTC
+NRestarts=0
+Result=success
+"""
+
+
+def page_of(shown: str, last_end: str = "") -> dict[str, str]:
+    unit = systemd.parse_show(shown, "pump", installed=True, enabled=True)
+    return service_lines(ServicePage(unit, None, "no monitor runs", last_end))
+
+
+def test_a_service_that_was_restarted_by_its_watchdog_says_nothing_of_success() -> None:
+    page = page_of(RUNNING_AGAIN, "it was killed, by its watchdog")
+
+    assert (page["restarts"], page["last end"]) == (
+        "3 by systemd",
+        "it was killed, by its watchdog",
+    )
+    assert "success" not in str(page)
+
+
+def test_a_service_that_was_killed_says_by_what() -> None:
+    assert page_of(KILLED)["ended by"] == "watchdog, signal 6"
+
+
+@pytest.mark.parametrize("shown", [RUNNING_AGAIN, KILLED, STOPPED])
+def test_since_is_when_the_service_came_to_the_state_that_is_said(shown: str) -> None:
+    assert page_of(shown)["service"].endswith(") since Sat 2026-11-28 15:00:00 UTC")
+
+
+def test_the_page_says_why_the_run_before_ended(installed: Path, booted: list[str]) -> None:
+    folder = StateFolder(below(installed, SERVICE_STATE), "pump")
+    folder.make()
+    saved = SavedStarts(running=True, stage="scoring", failures=2, error="RuntimeError: broken")
+    saved.save(folder.start_file)
+
+    with monitor(installed, STATUS):
+        result = edge_asd("status", "--root", str(installed))
+
+    assert "RuntimeError: broken (2 such ends in a row)" in result.stdout
