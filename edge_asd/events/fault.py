@@ -54,6 +54,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("scores", "deaf", "this computer does not give the bundle's scores"),
             Fault("overload", "impaired", "scoring is too slow; the hop was widened"),
             Fault("output", "impaired", "an output cannot be reached"),
+            Fault("output_limited", "minor", "an output takes less than it is sent"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),
             Fault("part", "impaired", "a part of the monitor failed unexpectedly"),
             Fault("disk", "impaired", "the disk is full or cannot be written"),

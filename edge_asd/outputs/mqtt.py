@@ -16,14 +16,15 @@ Durable events arrive at least once and in order. One whose acknowledgement was 
 again, with the same ``id``.
 
 Threads
-    paho's network thread, which connects and reconnects with growing pauses, and one of our
-    own, which renews the state. :meth:`MqttTransport.send` runs in the caller's.
+    One that connects and reconnects with growing pauses, paho's network thread of each connection,
+    and one that renews the state. :meth:`MqttTransport.send` runs in the caller's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 import threading
 import time
@@ -32,9 +33,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from edge_asd.doctor.verdict import Verdict
 from edge_asd.events.event import strict_json
+from edge_asd.events.fault import Report
+from edge_asd.events.latch import FaultLatch
 from edge_asd.events.status import Status
 from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.home_assistant import BIRTH, birth_topic, discovery, removal
+from edge_asd.outputs.mqtt_client_id import default_client_id
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import Port, TopicPrefix
 
@@ -49,6 +53,7 @@ _PORT, _TLS_PORT = 1883, 8883
 _PLAIN = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _HEARTBEAT_S = 60.0
 _POLL_S = 1.0
+_BIRTH_PAUSE_S = 10.0  # whoever says "online" again and again gets one answer
 
 
 class MqttSettings(OutputSection):
@@ -82,10 +87,15 @@ class MqttSettings(OutputSection):
         return self.port or (_TLS_PORT if self.tls else _PORT)
 
     def open(self, context: OutputContext) -> Output:
+        client_id = self.client_id or default_client_id(
+            machine_slug(context.machine), context.spool
+        )
         transport = MqttTransport(
             self,
             machine=context.machine,
+            client_id=client_id,
             status=context.status,
+            report=context.report,
             password=self.secret("password").read(context.environment) or None,
         )
         return context.delivery(transport)
@@ -102,7 +112,9 @@ class MqttTransport:
     ----------
     settings : the broker and what it asks for
     machine : its name; in topics without what MQTT or Home Assistant give a meaning
+    client_id : the broker's name for this client, which no other may have
     status : gives the monitor's status; called from other threads
+    report : takes the faults of which a delivery does not know; called from another thread
     password : of ``settings.username``; never logged
     clock : the monotonic clock of that status
 
@@ -120,7 +132,9 @@ class MqttTransport:
         settings: MqttSettings,
         *,
         machine: str,
+        client_id: str,
         status: Callable[[], Status],
+        report: Report,
         password: str | None,
         clock: Callable[[], float] = time.monotonic,
         patience: Patience | None = None,
@@ -138,10 +152,14 @@ class MqttTransport:
         self._clock = clock
         self._told: tuple[object, ...] | None = None
         self._told_at_s = 0.0
+        self._is_asked = False  # Home Assistant has started
+        self._answered_s = -math.inf
+        self._rivalry = FaultLatch(report, "output", subject="mqtt client_id")
+        self._limited = FaultLatch(report, "output_limited", subject=self.name)
         self._closing = threading.Event()
         self._link = Link(
             settings,
-            client_id=settings.client_id or f"edge-asd-{slug}",
+            client_id=client_id,
             password=password,
             will=f"{self._base}/availability",
             listen_to=(birth_topic(prefix),) if settings.discovery else (),
@@ -188,8 +206,7 @@ class MqttTransport:
         self._link.retain({f"{self._base}/availability": "online"})
 
     def _hear(self, topic: str, payload: bytes) -> None:
-        if payload == BIRTH:
-            self._introduce()
+        self._is_asked |= payload == BIRTH
 
     def _renew_state(self, poll_s: float) -> None:
         while not self._closing.wait(poll_s):
@@ -199,11 +216,15 @@ class MqttTransport:
                 _LOGGER.exception("the state could not be published")
 
     def _renew_state_once(self) -> None:
+        self._check()
         if not self._link.connected:
             return
         now_s = self._clock()
         content = self._status().to_dict(now_s)
         facts = _facts(content)
+        if self._is_asked and now_s - self._answered_s >= _BIRTH_PAUSE_S:
+            self._is_asked, self._answered_s = False, now_s
+            self._introduce()
         late = now_s - self._told_at_s >= _HEARTBEAT_S
         if late:
             # Heard only once, a lost "online" would make the monitor unavailable for ever.
@@ -211,6 +232,11 @@ class MqttTransport:
         if late or facts != self._told:
             self._told, self._told_at_s = facts, now_s
             self._link.retain({f"{self._base}/state": strict_json(content)})
+
+    def _check(self) -> None:
+        rivalry, limited = self._link.rivalry, self._link.limited
+        self._rivalry.update(bool(rivalry), rivalry or "no other client has this client id")
+        self._limited.update(bool(limited), limited or "the broker takes all that is published")
 
 
 # What is published at once when it changes; figures wait for the heartbeat.

@@ -1,26 +1,33 @@
 """A connection to an MQTT broker that comes back by itself, and says why it does not.
 
 It speaks MQTT 5, which tells why a broker refuses a message. When a broker refuses the version, or
-hangs up without a word as some do, MQTT 3.1.1 is tried once before the next attempt. No session
-outlives a connection: what the broker has not acknowledged is published again after the reconnect.
+hangs up without a word as some do, MQTT 3.1.1 is tried before the next pause. Nothing outlives a
+connection: what the broker has not acknowledged is published again by who wants it to arrive.
+
+Connections that do not last are followed by growing pauses, however friendly their beginning was:
+two clients with one client id, or a broker that hangs up at a long message, would go on for ever.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTMessageInfo
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
+from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from edge_asd.errors import OutputError
+from edge_asd.errors import EventRefusedError, OutputError
+from edge_asd.outputs.delivery import pauses_s
+from edge_asd.outputs.mqtt_connection import Connection
+from edge_asd.outputs.mqtt_lessons import Lessons
+from edge_asd.outputs.mqtt_limits import shortened
 from edge_asd.outputs.mqtt_tls import explained, tls_context
 
 if TYPE_CHECKING:
@@ -31,8 +38,6 @@ __all__ = ["Link", "Patience"]
 _LOGGER = logging.getLogger(__name__)
 
 _NEWEST, _OLDER = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
-_MAX_QUEUED = 100  # messages that the broker has not acknowledged
-_MAX_UNDER_WAY = 5  # of them at once; some brokers hang up at more than 10
 _MAX_REFUSALS = 200
 _LOOKS = 10  # how often who waits for an answer looks whether it still can come
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -45,6 +50,7 @@ class Patience:
     acknowledge_s: float = 10.0
     retry_min_s: float = 1.0
     retry_max_s: float = 60.0
+    healthy_s: float = 90.0  # a connection that lasted so long was a good one
     keepalive_s: int = 30  # silence after which a connection counts as dead
     farewell_s: float = 2.0
 
@@ -91,17 +97,49 @@ class Link:
         self._on_message = on_message
         self.connected = False  # as far as is known
         self._problem = "no answer yet"
-        self._refused: Client | None = None  # the broker has said why before it hangs up
+        self._logged: set[str] = set()  # problems since the last good connection
         self._decided = threading.Event()  # the first attempt has succeeded or failed
         self._refusals: OrderedDict[int, str] = OrderedDict()  # reasons by message id
         self._refusal = ""  # the last reason that was logged
-        self._pending: tuple[str, Client, MQTTMessageInfo] | None = None
+        self._pending: tuple[str, Connection, MQTTMessageInfo] | None = None
+        self._version = _NEWEST
+        self._lessons = Lessons(patience.healthy_s)
+        self._is_cut = False  # whether anything was too long for the limits
         if password and not self._tls and settings.host not in _LOOPBACK:
             _LOGGER.warning("%s gets the password unencrypted; set tls = true", self._place)
-        self._switching = threading.Lock()  # guards the following
-        self._ending = False
-        self._older: Client | None = None  # tries MQTT 3.1.1 beside the other
-        self._client = self._made(_NEWEST)
+        try:
+            settings.host.encode("idna")
+        except ValueError as error:
+            raise OutputError(
+                f"sinks.mqtt.host is {settings.host!r}, which is no host name: {error}"
+            ) from None
+        self._greeting = threading.Lock()  # guards the following
+        self._ending = threading.Event()
+        self._connection = self._made(_NEWEST)
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    @property
+    def limited(self) -> str:
+        """What the broker does not take of what is published; "" when that is nothing."""
+        limits = self._connection.limits
+        parts = {
+            f"takes packets of {limits.packet_bytes} bytes at most, so that long messages lose "
+            "what they can spare": self._is_cut,
+            "acknowledges nothing (no QoS 1), so that events may be lost": limits.qos == 0,
+            "retains nothing, so that who comes late misses the state": not limits.retain,
+        }
+        found = "; ".join(text for text, holds in parts.items() if holds)
+        return f"{self._place} {found}: change its settings" if found else ""
+
+    @property
+    def rivalry(self) -> str:
+        """That another client seems to have the client id; "" when none does."""
+        if not self._lessons.has_rival:
+            return ""
+        return (
+            f"{self._place} ends each connection soon after it began, as it does when two clients "
+            f"have one client id; is there another {self._client_id!r}? set sinks.mqtt.client_id"
+        )
 
     def write(self, topic: str, payload: bytes) -> None:
         """Publish at most once; return when the message was written to the connection.
@@ -111,8 +149,8 @@ class Link:
         OutputError
             When there is no connection.
         """
-        self._require()
-        self._wait(self._publish(topic, payload, qos=0))
+        connection = self._required()
+        self._wait(connection, self._publish(connection, topic, payload, qos=0))
 
     def deliver(self, key: str, topic: str, payload: bytes) -> None:
         """Publish at least once; return when the broker has the message.
@@ -126,67 +164,161 @@ class Link:
         OutputError
             When there is no connection, no answer in time, or a refusal.
         """
-        self._require()
-        client = self._client
-        if self._pending is None or self._pending[:2] != (key, client):
-            self._pending = key, client, self._publish(topic, payload, qos=1)
+        connection = self._required()
+        if self._pending is None or self._pending[:2] != (key, connection):
+            info = self._publish(connection, topic, payload, qos=1)
+            self._pending = key, connection, info
         info = self._pending[2]
-        self._wait(info)
+        self._wait(connection, info)
         self._pending = None
         if refusal := self._refusals.pop(info.mid, None):
             raise OutputError(f"{self._place} refuses a message: {refusal}; check its access rules")
 
     def retain(self, messages: Mapping[str, str]) -> None:
         """Publish retained messages by topic; do not wait for them."""
-        with suppress(OutputError):  # said again after the next connect, or heartbeat
-            for topic, payload in messages.items():
-                self._publish(topic, payload.encode(), qos=1, retain=True)
+        for topic, payload in messages.items():
+            with suppress(OutputError):  # said again after the next connect, or heartbeat
+                self._publish(self._connection, topic, payload.encode(), qos=1, retain=True)
 
     def start(self) -> None:
-        """Start the network thread, which connects and reconnects."""
-        self._client.loop_start()
+        """Start the thread that connects again and again."""
+        self._thread.start()
 
     def close(self) -> None:
         """Disconnect, and leave nothing on the broker but ``offline``."""
-        with self._switching:  # who has said "online" says "offline", too
-            self._ending = True
+        with self._greeting:  # who has said "online" says "offline", too
+            self._ending.set()
         if self.connected:
-            with suppress(OutputError):
-                farewell = self._publish(self._will, b"offline", qos=1, retain=True)
+            with suppress(OutputError, RuntimeError, ValueError):
+                farewell = self._publish(
+                    self._connection, self._will, b"offline", qos=1, retain=True
+                )
                 farewell.wait_for_publish(self._patience.farewell_s)
         self._lose("the connection is closed")
-        for client in (self._older, self._client):
-            if client is not None:
-                client.disconnect()
+        self._connection.disconnect()
         # It may be in the middle of a name lookup, which nothing can interrupt.
-        stopping = threading.Thread(target=self._client.loop_stop, daemon=True)
-        stopping.start()
-        stopping.join(self._patience.farewell_s)
+        self._thread.join(self._patience.farewell_s)
+
+    def _run(self) -> None:
+        least_s, most_s = self._patience.retry_min_s, self._patience.retry_max_s
+        pauses = pauses_s(least_s, most_s)
+        while not self._ending.is_set():
+            if self._attempt():
+                pauses = pauses_s(least_s, most_s)
+            self._ending.wait(next(pauses))
+
+    def _attempt(self) -> bool:
+        """Connect, and stay connected; return whether the pauses begin anew."""
+        connection = self._lived(self._version)
+        if self._version == _NEWEST and _may_be_too_new(connection):
+            older = self._lived(_OLDER)
+            if older.greeted_s is not None:
+                self._version = _OLDER
+            connection = older
+        if self._ending.is_set():
+            return False
+        self._lose(self._reason(connection))
+        began_s = connection.greeted_s
+        lasted_s = None if began_s is None else time.monotonic() - began_s
+        was_good = lasted_s is not None and lasted_s >= self._patience.healthy_s
+        if was_good:
+            self._logged.clear()
+        return self._lessons.learn(connection, lasted_s) or was_good
+
+    def _lived(self, version: MQTTProtocolVersion) -> Connection:
+        """Return a connection that has ended."""
+        connection = self._made(version)
+        with self._greeting:
+            if self._ending.is_set():
+                return connection
+            self._connection = connection
+        connection.run(self._patience.keepalive_s)
+        return connection
+
+    def _made(self, version: MQTTProtocolVersion) -> Connection:
+        connection = Connection(
+            self._settings,
+            version,
+            client_id=self._client_id,
+            password=self._password,
+            tls=self._tls,
+            will=self._will,
+            limits=self._lessons.limits,
+            on_greeting=self._greeted,
+        )
+        connection.on_publish = self._acknowledged
+        connection.on_message = self._heard
+        return connection
+
+    def _greeted(self, connection: Connection) -> None:
+        with self._greeting:
+            if self._ending.is_set():
+                connection.disconnect()
+                return
+            self._is_cut = False
+            for topic in self._listen_to:
+                connection.subscribe(topic)
+            self._guarded(self._on_up)
+            self._problem = ""
+            self.connected = True
+        self._decided.set()
+        _LOGGER.info("connected to %s with %s", self._place, connection.protocol.name)
+
+    def _reason(self, connection: Connection) -> str:
+        """Say why a connection ended, or was none."""
+        if connection.refusal is not None:
+            advice = "check username, password, client_id"
+            return f"it refuses the connection: {connection.refusal}; {advice}"
+        if connection.farewell is not None:
+            return f"it ended the connection: {connection.farewell}"
+        if connection.has_choked:
+            self._listen_to = ()  # it would come again with every connection
+            return f"{connection.failure}; Home Assistant's restarts are not listened to any more"
+        if connection.greeted_s is not None:
+            return "the connection was lost"
+        hung_up = isinstance(connection.failure, ConnectionError) and connection.is_under_way
+        if connection.failure is None or hung_up:
+            return "it hung up without a greeting; check port and tls"
+        return explained(connection.failure)
 
     def _unanswered(self) -> OutputError:
         reason = self._problem or f"no answer for {self._patience.acknowledge_s:g} s"
         return OutputError(f"{self._place}: {reason}")
 
-    def _require(self) -> None:
-        """Return when there is a connection; wait only for the first attempt."""
+    def _required(self) -> Connection:
+        """Return the connection, if there is one; wait only for the first attempt."""
         self._decided.wait(self._patience.acknowledge_s)
+        connection = self._connection
         if not self.connected:
             raise self._unanswered()
+        return connection
 
     def _publish(
-        self, topic: str, payload: bytes, *, qos: int, retain: bool = False
+        self,
+        connection: Connection,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int,
+        retain: bool = False,
     ) -> MQTTMessageInfo:
-        info = self._client.publish(topic, payload, qos, retain)
+        fitting = shortened(topic, payload, connection.limits)
+        self._is_cut |= fitting != payload
+        if fitting is None:
+            raise EventRefusedError(
+                f"{self._place} takes {connection.limits.packet_bytes} bytes at most, less than a "
+                "message needs"
+            )
+        info = connection.send(topic, fitting, qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos > 0:
-            # paho has queued it all the same and sends it after the reconnect.
-            info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+            info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS  # the wait for it tells
         if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
-            raise OutputError(f"{self._place}: {_MAX_QUEUED} messages wait for an answer already")
+            raise OutputError(f"{self._place}: too many messages wait for an answer already")
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise self._unanswered()
         return info
 
-    def _wait(self, info: MQTTMessageInfo) -> None:
+    def _wait(self, connection: Connection, info: MQTTMessageInfo) -> None:
         """Wait for the answer to a message, as long as there is a connection."""
         for _ in range(_LOOKS):
             try:
@@ -195,114 +327,17 @@ class Link:
                     return
             except (RuntimeError, ValueError):  # QoS 0, and the connection was lost
                 raise OutputError(f"{self._place}: the connection was lost") from None
-            if not self.connected:
+            if connection.ended.is_set() or not self.connected:
                 break
         raise self._unanswered()
 
-    def _made(self, version: MQTTProtocolVersion) -> Client:
-        settings, patience = self._settings, self._patience
-        client = Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=version)
-        client.suppress_exceptions = True  # raised, they would end the network thread
-        client.max_queued_messages = _MAX_QUEUED
-        client.max_inflight_messages = _MAX_UNDER_WAY
-        client.reconnect_delay_set(patience.retry_min_s, patience.retry_max_s)  # type: ignore[arg-type]
-        client.will_set(self._will, "offline", qos=1, retain=True)
-        if settings.username:
-            client.username_pw_set(settings.username, self._password)
-        if self._tls:
-            client.tls_set_context(self._tls)
-        client.on_connect = self._connected
-        client.on_connect_fail = self._failed
-        client.on_disconnect = self._disconnected
-        client.on_publish = self._acknowledged
-        client.on_message = self._heard
-        try:
-            settings.host.encode("idna")
-            client.connect_async(settings.host, settings.used_port, patience.keepalive_s)
-        except ValueError as error:
-            raise OutputError(
-                f"sinks.mqtt.host is {settings.host!r}, which is no host name: {error}"
-            ) from None
-        return client
-
-    def _connected(
-        self, client: Client, _data: Any, _flags: ConnectFlags, reason: ReasonCode, _more: Any
-    ) -> None:
-        if reason.is_failure:
-            self._refused = client
-            if reason == "Unsupported protocol version" and client.protocol == _NEWEST:
-                self._try_older()
-            else:
-                advice = "check username, password, client_id"
-                self._fail(client, f"it refuses the connection: {reason}; {advice}")
-            return
-        if not self._go_on_with(client):
-            client.disconnect()
-            return
-        with self._switching:
-            if self._ending:
-                client.disconnect()
-                return
-            for topic in self._listen_to:
-                client.subscribe(topic)
-            self._guarded(self._on_up)
-            self._problem = ""
-            self.connected = True
-        self._decided.set()
-        _LOGGER.info("connected to %s with %s", self._place, client.protocol.name)
-
-    def _try_older(self) -> None:
-        """Try MQTT 3.1.1 once, while the other client waits for its next attempt."""
-        with self._switching:
-            if not self._ending and self._older is None:
-                self._older = self._made(_OLDER)
-                self._older.loop_start()
-
-    def _go_on_with(self, client: Client) -> bool:
-        """End the other client, if there is one; return whether this one is wanted."""
-        with self._switching:
-            before, older = self._client, self._older
-            if self._ending or client not in (before, older):
-                return False
-            self._client, self._older = client, None
-        other = older if client is before else before
-        if other is not None:
-            other.disconnect()
-        return True
-
-    def _fail(self, client: Client, problem: str) -> None:
-        """Say why there is no connection; MQTT 3.1.1 is tried again only after MQTT 5."""
-        with self._switching:
-            older = client is self._older
-            if older:
-                self._older = None
-        if older:
-            client.disconnect()
-        self._lose(problem)
-
-    def _failed(self, client: Client, _data: Any) -> None:
-        # paho gives no reason, but calls this while it handles the error.
-        self._fail(client, explained(sys.exc_info()[1]))
-
-    def _disconnected(
-        self, client: Client, _data: Any, flags: DisconnectFlags, reason: ReasonCode, _more: Any
-    ) -> None:
-        refused, self._refused = self._refused, None
-        if self._ending or refused is client or client not in (self._client, self._older):
-            return
-        if self.connected:
-            told = flags.is_disconnect_packet_from_server
-            self._lose(f"it ended the connection: {reason}" if told else "the connection was lost")
-        elif client.protocol == _NEWEST:
-            self._try_older()
-        else:
-            self._fail(client, "it hung up without a greeting; check port and tls")
-
     def _acknowledged(
-        self, _client: Client, _data: Any, mid: int, reason: ReasonCode, _more: Any
+        self, client: Client, _data: Any, mid: int, reason: ReasonCode, _more: Any
     ) -> None:
         self._refusals.pop(mid, None)
         if not reason.is_failure:
+            if isinstance(client, Connection):
+                client.acknowledge(mid)
             return
         self._refusals[mid] = str(reason)
         if len(self._refusals) > _MAX_REFUSALS:
@@ -322,7 +357,16 @@ class Link:
 
     def _lose(self, problem: str) -> None:
         self.connected = False
-        if problem != self._problem and not self._ending:
+        if problem not in self._logged and not self._ending.is_set():
+            self._logged.add(problem)
             _LOGGER.warning("%s: %s", self._place, problem)
         self._problem = problem
         self._decided.set()
+
+
+def _may_be_too_new(connection: Connection) -> bool:
+    """Whether a broker that is older than MQTT 5 ends a connection like this."""
+    if connection.refusal is not None:
+        return str(connection.refusal) == "Unsupported protocol version"
+    hung_up = connection.failure is None or isinstance(connection.failure, ConnectionError)
+    return connection.greeted_s is None and connection.is_under_way and hung_up

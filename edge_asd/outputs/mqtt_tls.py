@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.errors import OutputError
+from edge_asd.outputs.certificates import certificate_problem
 
 if TYPE_CHECKING:
     from edge_asd.outputs.mqtt import MqttSettings
 
 __all__ = ["explained", "tls_context"]
+
+# What OpenSSL says of an answer that is not TLS.
+_NO_TLS = frozenset(
+    {
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "PACKET_LENGTH_TOO_LONG",
+        "RECORD_LAYER_FAILURE",
+        "UNEXPECTED_EOF_WHILE_READING",
+        "UNSUPPORTED_PROTOCOL",
+    }
+)
 
 
 def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
@@ -51,13 +64,17 @@ def explained(error: BaseException | None) -> str:
     """Return why a connection failed, and what to look at."""
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not accepted: {error.verify_message}; check ca_file"
+            return certificate_problem(error)
+        case ssl.SSLError(reason=reason) if "ALERT" in (reason or ""):
+            return _alert(reason.lower())
+        case ssl.SSLError(reason=reason) if reason in _NO_TLS or isinstance(error, ssl.SSLEOFError):
+            return "it does not speak TLS at this port; check port and tls"
         case ssl.SSLError():
             return f"TLS failed: {error.reason or error}; check port, tls and the certificates"
         case socket.gaierror():
             return f"unknown host name: {error.strerror}"
         case TimeoutError():
-            return "no answer; check host and port"
+            return "no answer; check host, port and tls"
         case ConnectionResetError():
             return "it hung up; check port and tls"
         case ConnectionRefusedError():
@@ -66,6 +83,17 @@ def explained(error: BaseException | None) -> str:
             return os.strerror(error.errno) if error.errno else str(error)
         case _:
             return "it cannot be reached"
+
+
+def _alert(reason: str) -> str:
+    """Say what a broker has against this side, by its last word."""
+    complaint = reason.partition("alert_")[2].replace("_", " ")
+    if complaint == "certificate required":
+        return "it asks for a certificate of this device; set cert_file and key_file"
+    if "certificate" not in complaint and "unknown ca" not in complaint:
+        return f"it ended TLS: {complaint}; check port, tls and the certificates"
+    advice = "check cert_file and key_file, and the clock of the broker"
+    return f"it does not accept the certificate of this device: {complaint}; {advice}"
 
 
 def _expanded(path: str) -> Path | None:

@@ -110,6 +110,7 @@ class Wire:
         self._target_port = target_port
         self._refuses_mqtt_5 = refuses_mqtt_5
         self.versions: list[int] = []  # protocol level of each connection
+        self.n_connections = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._whole = True
@@ -150,6 +151,7 @@ class Wire:
             while True:
                 client, _ = self._listener.accept()
                 if self._whole:
+                    self.n_connections += 1
                     self._join(client)
                 else:
                     client.close()
@@ -188,6 +190,8 @@ class Wire:
 class Listener:
     """Hears everything below a topic, and remembers it in order."""
 
+    qos = 2
+
     def __init__(self, port: int, topic: str = "#", **credentials: Any) -> None:
         self.messages: list[MQTTMessage] = []
         self._topic = topic
@@ -200,7 +204,7 @@ class Listener:
             self._client.username_pw_set(credentials["username"], credentials["password"])
         if "tls" in credentials:
             self._client.tls_set_context(credentials["tls"])
-        self._client.on_connect = lambda client, *_: client.subscribe(self._topic, 2)
+        self._client.on_connect = lambda client, *_: client.subscribe(self._topic, self.qos)
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_disconnect = lambda *_: self._subscribed.clear()
         self._client.on_message = lambda _client, _data, message: self.messages.append(message)
@@ -228,8 +232,8 @@ class Listener:
     def forget(self) -> None:
         self.messages.clear()
 
-    def publish(self, topic: str, payload: str) -> None:
-        self._client.publish(topic, payload, 1).wait_for_publish(DEADLINE_S)
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        self._client.publish(topic, payload, 1, retain).wait_for_publish(DEADLINE_S)
 
     def close(self) -> None:
         self._client.disconnect()

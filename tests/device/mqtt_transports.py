@@ -14,9 +14,10 @@ from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.event import Event
+from edge_asd.events.fault import Report
 from edge_asd.events.status import Status
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.mqtt import MqttSettings, MqttTransport
+from edge_asd.outputs.mqtt import MqttSettings, MqttTransport, machine_slug
 from edge_asd.outputs.mqtt_link import Patience
 from edge_asd.profile import load_profile
 
@@ -33,6 +34,8 @@ def a_transport(
     *,
     status: Callable[[], Status] = a_status,
     machine: str = "pump",
+    client_id: str = "",
+    report: Report = lambda change: None,
     password: str | None = None,
     patience: Patience = QUICK,
     clock: Callable[[], float] = lambda: NOW_S,
@@ -41,7 +44,9 @@ def a_transport(
     return MqttTransport(
         mqtt_settings(port, **settings),
         machine=machine,
+        client_id=client_id or f"edge-asd-{machine_slug(machine)}",
         status=status,
+        report=report,
         password=password,
         patience=patience,
         clock=clock,

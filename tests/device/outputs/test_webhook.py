@@ -279,6 +279,7 @@ def test_an_unknown_certificate_is_not_trusted(tmp_path: Path) -> None:
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
             *("-nodes", "-subj", "/CN=server", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),  # Python 3.13 asks
             *("-days", "2", "-keyout", str(key), "-out", str(certificate)),
         ],
         check=True,
