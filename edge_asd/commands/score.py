@@ -12,7 +12,6 @@ from edge_asd.commands import options
 from edge_asd.errors import EdgeAsdError
 
 if TYPE_CHECKING:
-    from edge_asd.scoring.detector import Detector
     from edge_asd.scoring.recording import RecordingScore
 
 __all__ = ["score"]
@@ -24,21 +23,25 @@ def score(
     files: Annotated[list[Path], typer.Argument(help="WAV or FLAC files with two channels.")],
     bundle: options.Bundle = options.LATEST_BUNDLE,
     machine: options.Machine = None,
+    profile: options.Profile = "default",
     hop_s: options.HopSeconds = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder of the monitors' state, to use what was learned on site."),
     ] = None,
-    threads: options.Threads = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of ONNX Runtime; the profile's if left out.")
+    ] = None,
     windows: Annotated[bool, typer.Option("--windows", help="Also one row per window.")] = False,
     as_json: options.Json = False,
 ) -> None:
     """Score recordings exactly as `listen` would.
 
     The score of a file is the mean over its windows; the highest window is printed too. A
-    file is ANOMALOUS when its score exceeds the machine's threshold. Files at another sample
-    rate are resampled. A file that cannot be scored is reported on stderr, the others still
-    count, and the exit code is 1.
+    file is ANOMALOUS when its score exceeds the machine's threshold. Windows that `listen`
+    would not score, because a channel is silent in them for example, are skipped here as well,
+    with a warning. Files at another sample rate are resampled. A file that cannot be scored is
+    reported on stderr, the others still count, and the exit code is 1.
 
     Examples
 
@@ -55,14 +58,24 @@ def score(
 
     from edge_asd.bundle.proof import open_proven
     from edge_asd.learn.opened_machine import open_machine
+    from edge_asd.monitor.judge import judge_of, wanted_hop_s
+    from edge_asd.profile import load_profile
     from edge_asd.scoring.recording import score_recording
     from edge_asd.state.folder import StateFolder
 
-    opened = open_proven(bundle)
-    folder = StateFolder(state, machine or opened.resolve_machine(None)) if state else None
-    detector = open_machine(opened, machine, threads=threads, state=folder).detector
-    hop_s = hop_s or detector.hop_s
-    threshold = detector.spec.threshold.threshold
+    settings = load_profile(profile).with_values(detector={"hop_s": hop_s, "threads": threads})
+    whole = open_proven(bundle)
+    folder = StateFolder(state, machine or whole.resolve_machine(None)) if state else None
+    opened = open_machine(
+        whole,
+        machine,
+        threads=settings.detector.threads,
+        search=settings.detector.search,
+        state=folder,
+    )
+    detector = opened.detector
+    hop_s = wanted_hop_s(settings.detector, detector)
+    threshold = judge_of(opened, settings.alarm, hop_s).policy.threshold
     failed = False
     rows: list[RecordingScore] = []
     with Progress(
@@ -70,31 +83,41 @@ def score(
     ) as progress:
         for path in progress.track(files, description=f"scoring for {detector.machine}"):
             try:
-                result = score_recording(path, detector, hop_s)
+                result = score_recording(
+                    path,
+                    detector,
+                    hop_s,
+                    block_s=settings.capture.block_s,
+                    signal=settings.signal,
+                    reference=opened.reference,
+                )
             except EdgeAsdError as error:
                 failed = True
                 typer.echo(f"error: {error}", err=True)
                 continue
+            for line in result.warnings:
+                typer.echo(f"warning: {line}", err=True)
             if as_json:
                 typer.echo(json.dumps(result.to_json(threshold, windows=windows), allow_nan=False))
             else:
                 rows.append(result)
     if rows:
-        _print_table(rows, detector, windows=windows)
+        _print_table(rows, detector.machine, threshold, windows=windows)
     if failed:
         raise typer.Exit(1)
 
 
-def _print_table(rows: list[RecordingScore], detector: Detector, *, windows: bool) -> None:
+def _print_table(
+    rows: list[RecordingScore], machine: str, threshold: float, *, windows: bool
+) -> None:
     from edge_asd.commands import tables
 
-    threshold = detector.spec.threshold.threshold
     # Into a pipe or a file a table needs its full width, not 80 columns.
     console = tables.plain_console(pipe_width=240)
     branches = list(rows[0].mean.branches)
     if console.width < _PLAIN_COLUMNS + sum(len(branch) + 3 for branch in branches):
         branches = []
-    title = f"machine {detector.machine}, threshold {threshold:.4f}"
+    title = f"machine {machine}, threshold {threshold:.4f}"
     scores = ("score", "max", *branches)
     table = tables.table("file", *scores[:2], "verdict", *branches, right=scores, title=title)
     for column in table.columns[1:]:

@@ -38,6 +38,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("capture_hung", "deaf", "the driver of the sound card hangs"),
             Fault("capture_runaway", "deaf", "audio arrives faster than any sound card records"),
             Fault("capture_wrong_rate", "impaired", "the card does not keep its sample rate"),
+            Fault("capture_band", "impaired", "the sound lacks high frequencies"),
             Fault("capture_overflow", "impaired", "audio was lost again and again"),
             Fault("signal_scale", "deaf", "the samples are far beyond full scale"),
             Fault("signal_silent", "deaf", "both channels are digital silence"),

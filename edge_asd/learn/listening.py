@@ -16,7 +16,7 @@ from edge_asd.errors import UsageError
 from edge_asd.learn.enrolment import LEAST_WINDOWS
 from edge_asd.learn.file_takes import takes_of_files
 from edge_asd.learn.recording import SiteRecording
-from edge_asd.learn.sound_progress import ShowSound, say_fault, sound_progress
+from edge_asd.learn.sound_progress import ShowSound, say_band, say_fault, sound_progress
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 
@@ -152,10 +152,12 @@ def _hear(
     show: ShowSound,
 ) -> None:
     """Hear a source until its end, until `limit` windows can be used, or `stop` is set."""
+    told = False
     while (item := source.read()) is not None:
         if stop.is_set() or (limit and len(recording) >= limit):
             return
         recording.hear(item)
         if isinstance(item, Block) and item.n_frames:
+            told = told or say_band(source)
             faults = "; ".join(change.fault.meaning for change in recording.faults)
             show(item.audio, len(recording), faults)

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from edge_asd.audio.band import missing_band
+from edge_asd.audio.block import Source
 from edge_asd.audio.level import level_dbfs
 from edge_asd.events.fault import FaultChange
 
-__all__ = ["ShowSound", "say_fault", "sound_progress"]
+__all__ = ["ShowSound", "say_band", "say_fault", "sound_progress"]
 
 # Called with the audio (2, n) of a block, how much is done, and what is wrong, if anything.
 ShowSound: TypeAlias = Callable[[NDArray[np.float32], int, str], None]
@@ -30,6 +32,13 @@ def say_fault(change: FaultChange) -> None:
         _log.warning("%s: %s", change.fault.meaning, change.detail)
     else:
         _log.info("over: %s", change.fault.meaning)
+
+
+def say_band(source: Source) -> bool:
+    """Log which frequencies a source that is heard lacks, if any; return True."""
+    if missing := missing_band(source.source_rate_hz, source.sample_rate_hz):
+        _log.warning("%s: %s", source.name, missing)
+    return True
 
 
 @contextmanager

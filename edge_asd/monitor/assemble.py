@@ -17,30 +17,29 @@ from functools import partial
 import numpy.fft  # noqa: F401  # else numpy reads its files when it is first used, while listening
 
 from edge_asd.alarm.life_cycle import Alarm
-from edge_asd.alarm.policy import AlarmPolicy, policy_for
-from edge_asd.alarm.promise import extreme_level, kept_on_device, sentence
+from edge_asd.alarm.promise import kept_on_device
 from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.audio.block import Source
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import PromiseSpec, ThresholdSpec
 from edge_asd.clips.recorder import ClipRecorder
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.drift.bookkeeper import Bookkeeper, Enrolment
 from edge_asd.drift.drift import Drift
-from edge_asd.errors import ControlError, ProfileError
+from edge_asd.errors import ControlError
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
 from edge_asd.events.fault import Report, noticed
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
-from edge_asd.explain.explainer import Explainer
 from edge_asd.learn.commissioner import Commissioner
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
-from edge_asd.monitor.monitor import Judge, Monitor
+from edge_asd.monitor.judge import Judge, judge_of, wanted_hop_s
+from edge_asd.monitor.monitor import Monitor
+from edge_asd.monitor.rate_watcher import RateWatcher
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock
 from edge_asd.monitor.timeline import Timeline
@@ -48,7 +47,7 @@ from edge_asd.outputs import Output
 from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.patient_write import until
 from edge_asd.outputs.registry import open_outputs
-from edge_asd.profile import AlarmSettings, DetectorSettings, Profile
+from edge_asd.profile import DetectorSettings, Profile
 from edge_asd.scoring.detector import Detector
 from edge_asd.scoring.stream import WIDEST_HOP_WINDOWS, ScoredStream
 from edge_asd.service.heat import HeatWatcher
@@ -105,8 +104,8 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         LiveClock(parts.utc, parts.now_s) if parts.recorded is None else FixedClock(parts.recorded)
     )
     hop = _hop(profile.detector, detector)
-    wanted_hop_s = hop.hop_s  # a wider one, later, changes nothing about the alarm
-    judge = _judge(parts.opened, profile.alarm, wanted_hop_s)
+    hop_s = hop.hop_s  # a wider one, later, changes nothing about the alarm
+    judge = judge_of(parts.opened, profile.alarm, hop_s)
     store = AlarmStore(state.alarm_file, clock.utc) if state else None
     alarm = Alarm(
         judge.policy,
@@ -126,7 +125,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         )
         usable = partial(_usable, quality, report)
         watchers.append(quality)
-    stream = ScoredStream(detector, wanted_hop_s, usable=usable, clock=parts.now_s)
+    stream = ScoredStream(detector, hop_s, usable=usable, clock=parts.now_s)
     if state:
         watchers.append(
             Drift(
@@ -143,7 +142,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             kept_on_device,
             settings=profile.alarm,
             window_s=detector.window_samples / rate_hz,
-            hop_s=wanted_hop_s,
+            hop_s=hop_s,
         )
         watchers.append(
             Bookkeeper(
@@ -168,11 +167,12 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
                 parts.board,
                 writer=writer,
                 report=report,
-                hop_s=wanted_hop_s,
+                hop_s=hop_s,
                 utc=parts.utc,
                 on_armed=partial(parts.stop.end, "commissioned") if parts.until_armed else _go_on,
             )
         )
+    watchers.append(RateWatcher(parts.source, report))
     if live:
         watchers += [
             HopWatcher(hop, stream, parts.source, report),
@@ -220,7 +220,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         stop=parts.stop,
         duration_s=parts.duration_s,
         requests=requests,
-        reload=partial(_judge_again, parts, wanted_hop_s) if live else None,
+        reload=partial(_judge_again, parts, hop_s) if live else None,
     )
 
 
@@ -243,12 +243,10 @@ def _close(part: Watcher | Output) -> None:
 
 
 def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:
-    rate_hz = detector.sample_rate_hz
-    hop_s = detector.hop_s if settings.hop_s == "bundle" else settings.hop_s
-    hop_s = max(1, round(hop_s * rate_hz)) / rate_hz
+    hop_s = wanted_hop_s(settings, detector)
     widest_s = settings.max_hop_s
     if widest_s == "auto":
-        widest_s = WIDEST_HOP_WINDOWS * detector.window_samples / rate_hz
+        widest_s = WIDEST_HOP_WINDOWS * detector.window_samples / detector.sample_rate_hz
     return AdaptiveHop(hop_s, max(widest_s, hop_s))
 
 
@@ -256,57 +254,9 @@ def _go_on() -> None:
     """What a monitor does once a machine is commissioned."""
 
 
-def _judge(opened: OpenedMachine, alarm: AlarmSettings, hop_s: float) -> Judge:
-    detector = opened.detector
-    if opened.commissioning:
-        return Judge(opened, AlarmPolicy.listening(), lambda _audio, _score: None)
-    window_s = detector.window_samples / detector.sample_rate_hz
-    levels, promise = detector.spec.threshold, detector.spec.promise
-    explain = Explainer(detector, opened.spectra).explain
-    if promise is None:
-        if alarm.false_alarms_per_month != "bundle":
-            raise ProfileError(
-                f"alarm.false_alarms_per_month is {alarm.false_alarms_per_month:g}, but "
-                f"{opened.scored_by!r} promises nothing for {detector.machine!r}: export the "
-                "bundle again, enrol the machine again, or leave it out"
-            )
-        policy = policy_for(
-            alarm,
-            threshold=levels.threshold,
-            clear_threshold=levels.clear_threshold,
-            window_s=window_s,
-            hop_s=hop_s,
-        )
-        return Judge(opened, policy, explain)
-    at_hop = partial(_promised_policy, levels, promise, alarm, window_s)
-    policy, said = at_hop(hop_s)
-    return Judge(opened, policy, explain, said, at_hop)
-
-
-def _promised_policy(
-    levels: ThresholdSpec,
-    promise: PromiseSpec,
-    alarm: AlarmSettings,
-    window_s: float,
-    hop_s: float,
-) -> tuple[AlarmPolicy, str]:
-    """The policy that keeps a promise at a hop, and the promise in words."""
-    levels, promise = kept_on_device(levels, promise, alarm, window_s=window_s, hop_s=hop_s)
-    policy = policy_for(
-        alarm,
-        threshold=levels.threshold,
-        clear_threshold=levels.clear_threshold,
-        window_s=window_s,
-        hop_s=hop_s,
-        confirm=(promise.confirm_n, promise.confirm_m),
-        least_extreme=extreme_level(levels, promise),
-    )
-    return policy, sentence(levels, promise)
-
-
 def _judge_again(parts: Parts, hop_s: float) -> Judge:
     """Open the machine again after something was learned."""
     opened = parts.open_again()
     if opened.detector.window_samples != parts.opened.detector.window_samples:
         raise ControlError("its windows have another length; start the monitor again")
-    return _judge(opened, parts.profile.alarm, hop_s)
+    return judge_of(opened, parts.profile.alarm, hop_s)

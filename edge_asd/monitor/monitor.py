@@ -10,13 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from edge_asd import errors
-from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.audio.block import Block, Gap, Source
 from edge_asd.audio.level import level_dbfs
@@ -38,31 +34,15 @@ from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.latch import FaultLatch
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import StatusBoard
-from edge_asd.explain.explanation import Explanation
+from edge_asd.monitor.judge import Judge
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.scoring.stream import ScoredStream, ScoredWindow, SkippedWindow
 
-if TYPE_CHECKING:
-    from edge_asd.learn.opened_machine import OpenedMachine
-    from edge_asd.scoring.detector import WindowScore
-
-__all__ = ["Judge", "Monitor"]
+__all__ = ["Monitor"]
 
 _NUMBERS_AGAIN_S = 60.0  # of windows, after which the fault ``not_a_number`` is over
 _MOST_RELOADS = 4  # at once
-
-
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """What tells normal from abnormal; replaced as a whole by what is learned on site."""
-
-    opened: OpenedMachine
-    policy: AlarmPolicy
-    explain: Callable[[NDArray[np.float32], WindowScore], Explanation | None]
-    promise: str | None = None  # of the policy, in words; None: nothing is promised
-    # The policy and the promise at another hop; None: the policy is for every hop.
-    at_hop: Callable[[float], tuple[AlarmPolicy, str]] | None = None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from edge_asd.audio.block import Block, Gap, Source
 from edge_asd.audio.source import several
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import AudioError, DataError
-from edge_asd.learn.sound_progress import ShowSound, sound_progress
+from edge_asd.learn.sound_progress import ShowSound, say_band, sound_progress
 from edge_asd.recordings.clip_cutter import ClipCutter, CutClip, why_unusable
 from edge_asd.recordings.clip_name import SAMPLE_RATE_HZ
 from edge_asd.recordings.training_clips import TrainingClips
@@ -105,9 +105,11 @@ class ClipSession:
             raise self._nothing()
 
     def _hear(self, source: Source, stop: threading.Event, show: ShowSound) -> None:
+        told = False
         while not (stop.is_set() or self.complete) and (item := source.read()) is not None:
             self._take_in(item)
             if isinstance(item, Block) and item.n_frames:
+                told = told or say_band(source)
                 show(item.audio, self.n_clips, self._wrong)
 
     def _take_in(self, item: Block | Gap) -> None:

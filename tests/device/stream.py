@@ -89,7 +89,8 @@ class MadeSource:
 
     def __init__(self, items: Iterable[Block | Gap], sample_rate_hz: int = 100) -> None:
         self._items = iter(items)
-        self.sample_rate_hz = self.source_rate_hz = sample_rate_hz
+        self.sample_rate_hz = sample_rate_hz
+        self.source_rate_hz: int | None = sample_rate_hz
 
     def read(self) -> Block | Gap | None:
         return next(self._items, None)

@@ -71,6 +71,17 @@ def test_all_bad_files_are_named_before_anything_is_learned(
     assert "mono.wav has 1 channel, expected 2" in result.stderr
 
 
+def test_sound_without_its_upper_half_is_learned_with_a_warning(
+    mini_bundle: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    low = write(tmp_path / "low.wav", machine_sound(20, seed=1, rate_hz=8000), 8000)
+
+    result = enroll(mini_bundle, tmp_path / "state", "--input", low)
+
+    assert result.exit_code == 0, result.stderr
+    assert caplog.text.count("low.wav: 8000 Hz hold nothing above 4 kHz") == 1
+
+
 def test_the_bundle_is_not_touched(mini_bundle: Path, tmp_path: Path, normal: str) -> None:
     before = {path.name: path.read_bytes() for path in mini_bundle.iterdir()}
 

@@ -36,7 +36,8 @@ from edge_asd.events.event import (
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.events.watcher import Watcher
-from edge_asd.monitor.monitor import Judge, Monitor
+from edge_asd.monitor.judge import Judge
+from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock
 from edge_asd.monitor.timeline import Timeline

@@ -15,7 +15,8 @@ from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import FaultRaisedEvent, HopChangedEvent, NoticeEvent
 from edge_asd.events.watcher import Watcher
-from edge_asd.monitor.monitor import Judge, Monitor
+from edge_asd.monitor.judge import Judge
+from edge_asd.monitor.monitor import Monitor
 from edge_asd.signal.quality import SignalQuality
 
 

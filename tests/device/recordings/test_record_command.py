@@ -70,6 +70,16 @@ def test_bad_files_are_named_and_the_others_recorded(tmp_path: Path, sound: str)
     assert "z.wav is cut short" in result.stderr
 
 
+def test_files_without_their_upper_half_are_told_once_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    low = write(tmp_path / "low.wav", room(30, rate_hz=8000), 8000)
+
+    record(tmp_path / "out", "--input", low)
+
+    assert caplog.text.count("low.wav: 8000 Hz hold nothing above 4 kHz") == 1
+
+
 def test_the_same_command_goes_on(tmp_path: Path, sound: str) -> None:
     more = write(tmp_path / "morning.wav", room(16, seed=77))
     record(tmp_path / "out", "--input", sound, "--minutes", "0.5", "--clip-s", "5")
