@@ -14,6 +14,7 @@ _STRICT = range(79, 95)  # what VERIFY_X509_STRICT adds, as Python does from 3.1
 def certificate_problem(
     error: ssl.SSLCertVerificationError,
     *,
+    advice: str = "check ca_file",
     synchronised: bool | None = None,
     now: datetime | None = None,
 ) -> str:
@@ -21,6 +22,7 @@ def certificate_problem(
 
     Parameters
     ----------
+    advice : what to look at when its authority is not known
     synchronised : whether the clock of this device is right; None asks the system
     now : time of that clock; None asks it
     """
@@ -31,13 +33,13 @@ def certificate_problem(
             "as the guide shows under MQTT"
         )
     if error.verify_code not in (_NOT_YET_VALID, _EXPIRED):
-        return f"{found}; check ca_file"
+        return f"{found}; {advice}"
     if synchronised is None:
         from edge_asd.monitor.clock_watcher import clock_synchronised  # needs numpy
 
         synchronised = clock_synchronised()
     clock = f"by the clock of this device ({now or datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
     if synchronised:
-        advice = "renew the certificate; if it is new, the clock of its maker is wrong"
-        return f"{found} {clock}, which is synchronised: {advice}"
+        renewal = "renew the certificate; if it is new, the clock of its maker is wrong"
+        return f"{found} {clock}, which is synchronised: {renewal}"
     return f"{found} {clock}, which is not known to be right: set it, or renew the certificate"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge_asd.errors import OutputError, ReaderGoneError
 from edge_asd.events.event import Event
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.delivery import Transport
+
+if TYPE_CHECKING:
+    from edge_asd.outputs.delivery import Transport
 
 __all__ = ["Direct"]
 

@@ -41,6 +41,7 @@ from edge_asd.doctor.verdict import Verdict, problem
 from edge_asd.errors import EventRefusedError, OutputError, ProfileError
 from edge_asd.events.event import EVENT_NAMES
 from edge_asd.outputs import Envelope, Output
+from edge_asd.outputs.certificates import certificate_problem
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
 from edge_asd.settings import WaitSeconds
 
@@ -51,7 +52,9 @@ _PORTS = {"http": 80, "https": 443}
 _RETRIED = frozenset({401, 403, 407, 408, 425, 429})
 # A server that starts, or is replaced, may answer so until all of it is there.
 _REFUSED_FOR_S: Mapping[int, float] = {404: 86_400.0, 410: 86_400.0}
+_MAX_RETRY_AFTER_S = 86_400.0
 _MAX_ANSWER_BYTES = 65_536
+_MAX_LOOKED_AT_BYTES = 4096  # of it, for words to quote
 _MAX_QUOTED_CHARS = 200
 _LEAST_SECRET_CHARS = 3  # shorter parts of an address are none, and occur in any text
 
@@ -164,9 +167,7 @@ class WebhookTransport:
             if isinstance(error, TimeoutError) or time.monotonic() >= deadline_s:
                 said = f"{self._place} did not answer in {self._timeout_s:g} s"
                 raise OutputError(said) from None
-            # The text of an HTTPException may hold parts of the address.
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise OutputError(f"cannot reach {self._place}: {reason}") from None
+            raise OutputError(f"cannot reach {self._place}: {_reason(error)}") from None
         if not 200 <= status < 300:
             raise self._complaint(status, retry_after, content)
 
@@ -186,8 +187,13 @@ class WebhookTransport:
                 connection.request("POST", self._target, envelope.payload, headers)
                 answer = connection.getresponse()
                 said = b""
-                with suppress(OSError, HTTPException):  # the verdict is in the status already
-                    said = answer.read(_MAX_ANSWER_BYTES)  # so that the server can finish in peace
+                # The verdict is in the status already; read so that the server can finish in peace.
+                with suppress(OSError, HTTPException, ValueError):
+                    if answer.chunked:
+                        # http.client reads without end where the size of a chunk is negative.
+                        said = answer.fp.read1(_MAX_ANSWER_BYTES).partition(b"\r\n")[2]
+                    else:
+                        said = answer.read(_MAX_ANSWER_BYTES)
         return answer.status, answer.headers.get("Retry-After", ""), said
 
     def _connected(self) -> socket.socket:
@@ -207,8 +213,21 @@ class WebhookTransport:
         if 400 <= status < 500 and status not in _RETRIED:
             patience_s = _REFUSED_FOR_S.get(status, 0.0)
             return EventRefusedError(f"{answer} to an event", patience_s=patience_s)
-        seconds = float(retry_after) if retry_after.isascii() and retry_after.isdigit() else 0.0
+        plain = retry_after.isascii() and retry_after.isdigit()
+        seconds = min(float(retry_after), _MAX_RETRY_AFTER_S) if plain else 0.0
         return OutputError(answer, retry_after_s=seconds)
+
+
+def _reason(error: OSError | HTTPException) -> str:
+    """Why a server cannot be reached; never a text of http.client, which may hold the address."""
+    match error:
+        case ssl.SSLCertVerificationError():
+            advice = "put its authority among the system's certificates"
+            return certificate_problem(error, advice=advice)
+        case ssl.SSLError(reason=reason):
+            return f"TLS failed: {reason or 'it hung up'}; is https:// right for this port?"
+        case _:
+            return getattr(error, "strerror", None) or type(error).__name__
 
 
 @contextmanager
@@ -256,8 +275,9 @@ def _secrets(target: str, token: str) -> list[str]:
 
 def _quoted(said: bytes, secrets: Iterable[str]) -> str:
     """Return the beginning of an answer as one line of text without tags and secrets."""
-    text = " ".join(re.sub(r"<[^>]*>", " ", said.decode(errors="replace")).split())
+    text = said[:_MAX_LOOKED_AT_BYTES].decode(errors="replace")
+    text = " ".join(re.sub(r"<[^>]*>", " ", text).split())
+    text = "".join(character for character in text if character.isprintable())
     for secret in secrets:
         text = re.sub(re.escape(secret), "***", text, flags=re.IGNORECASE)
-    text = "".join(character for character in text if character.isprintable())
     return text if len(text) <= _MAX_QUOTED_CHARS else f"{text[:_MAX_QUOTED_CHARS]}..."

@@ -148,3 +148,16 @@ def talks_nonsense(handler: Handler) -> None:
     handler.content()
     handler.wfile.write(b"220 mail.example.org ESMTP /hook\r\n")
     handler.close_connection = True
+
+
+def says(answer: bytes, endless: bytes = b"") -> Behaviour:
+    """Send these bytes, then others again and again until the client hangs up."""
+
+    def behave(handler: Handler) -> None:
+        handler.content()
+        handler.close_connection = True
+        handler.wfile.write(answer)
+        while endless and not handler.server.released.is_set():
+            handler.wfile.write(endless)
+
+    return behave
