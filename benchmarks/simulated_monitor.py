@@ -18,6 +18,7 @@ from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Output
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.profile import Profile
 from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
@@ -60,6 +61,7 @@ def simulated_monitor(
     prepare(opened.detector)
     writer = stack.enter_context(closing(StateWriter(state.path)))
     faults = FaultReporter(state.fault_file, writer.put)
+    outbox = stack.enter_context(closing(Outbox(state.journal, faults.report)))
     source = LiveSource(
         "hw:1",
         profile.capture,
@@ -80,6 +82,7 @@ def simulated_monitor(
         recorded=None,
         state=state,
         writer=writer,
+        outbox=outbox,
         faults=faults,
         board=StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=time.utc())),
         stop=stop,

@@ -150,6 +150,17 @@ class Alarm:
         self.memory = replace(self.memory, shelved_until_s=None)
         return (Unshelved(time_s),)
 
+    def take_up(self, earlier: AlarmMemory) -> OpenAlarm | None:
+        """Go on from a memory that became known late; return the alarm that is over by that."""
+        earlier, now = _plausible(earlier, self._policy), self.memory
+        goes_on = now.open is None and now.shelved_until_s is None
+        self.memory = AlarmMemory(
+            earlier.open if goes_on else now.open,
+            earlier.holdoff_until_s if now.holdoff_until_s is None else now.holdoff_until_s,
+            earlier.shelved_until_s if now.shelved_until_s is None else now.shelved_until_s,
+        )
+        return None if goes_on else earlier.open
+
     def interrupt(self) -> None:
         """Begin anew after a gap: what leads to an alarm must follow it."""
         self._exceedances.forget()

@@ -1,15 +1,16 @@
-"""The alarm of one machine: its changes as events, its memory on disk."""
+"""The alarm of one machine: its changes as events, and its memory, which goes with them."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypedDict
 
 from edge_asd.alarm.change import Change, Cleared, Raised, Unshelved, Warned
-from edge_asd.alarm.life_cycle import Alarm, AlarmMemory
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, OpenAlarm
 from edge_asd.alarm.store import AlarmStore
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
@@ -20,14 +21,10 @@ from edge_asd.events.event import (
     AlarmWarningEvent,
     Event,
 )
-from edge_asd.events.fault import Report
-from edge_asd.events.latch import FaultLatch
 from edge_asd.events.moment import Moment
 from edge_asd.explain.explanation import Explanation
 
 __all__ = ["AlarmReporter", "WindowFacts"]
-
-_RETRY_S = 10.0  # of a disk that was full: the monitor waits for each attempt
 
 _log = logging.getLogger(__name__)
 
@@ -44,50 +41,53 @@ class WindowFacts(TypedDict):
 
 
 class AlarmReporter:
-    """Gives scores to the alarm, reports what changed, and saves what must survive a restart.
+    """Gives scores to the alarm, reports what changed, and says what must survive a restart.
+
+    Whoever takes events from here keeps what `unsaved` gives together with them.
 
     Parameters
     ----------
     store : None keeps the memory of the alarm in the process alone
     utc : time of day of a position in the stream
-    report : is given the fault ``disk`` when the memory cannot be written
     """
 
     def __init__(
-        self,
-        alarm: Alarm,
-        store: AlarmStore | None,
-        *,
-        utc: Callable[[float], datetime],
-        report: Report,
+        self, alarm: Alarm, store: AlarmStore | None, *, utc: Callable[[float], datetime]
     ) -> None:
         self.alarm = alarm
         self._store = store
         self._utc = utc
-        self._disk = FaultLatch(report, "disk", subject="alarm state")
-        self._saved = _essence(alarm.memory)
-        self._tried_s = 0.0  # second of the stream when it was written, or not, last
+        self._kept: AlarmMemory | None = None  # what `unsaved` gave last
+        self._facts: WindowFacts | None = None  # of the last window
 
     def window(
         self, at: Moment, facts: WindowFacts, explain: Callable[[], Explanation | None]
     ) -> list[Event]:
         """Take the score of a window that ends at `at`; return the events that follow from it.
 
-        The next `tick` saves the memory: a power cut between the two reports an alarm twice,
-        and the other order would report it never.
-
         Parameters
         ----------
         explain : asked only when an alarm is raised
         """
+        self._facts = facts
         changes = self.alarm.update(at.stream_time_s, facts["score"])
         return [_event(at, change, facts, explain) for change in changes]
 
     def tick(self, at: Moment) -> list[Event]:
-        """Let time pass: what expires, expires, and what changed is saved."""
+        """Let time pass: what expires, expires."""
+        late = self._store.late() if self._store else None
+        over = self.alarm.take_up(late) if late else None
         expired = self.alarm.tick(at.stream_time_s)
-        self._save(at)
-        return [AlarmUnshelvedEvent(**at.facts(), reason="expired") for _ in expired]
+        events: list[Event] = [self._closed(at, over)] if over else []
+        return events + [AlarmUnshelvedEvent(**at.facts(), reason="expired") for _ in expired]
+
+    def unsaved(self) -> dict[str, bytes]:
+        """Return the memory of the alarm if it has changed, by the name that it is kept under."""
+        essence = _essence(self.alarm.memory)
+        if self._store is None or essence == self._kept:
+            return {}
+        self._kept = essence
+        return self._store.content(self.alarm.memory)
 
     def acknowledge(self, at: Moment, note: str) -> AlarmAcknowledgedEvent:
         """Note that somebody has seen the alarm.
@@ -98,11 +98,12 @@ class AlarmReporter:
             When there is none.
         """
         alarm_id = self.alarm.acknowledge()
-        self._save(at)
         return AlarmAcknowledgedEvent(**at.facts(), alarm_id=alarm_id, note=note)
 
-    def shelve(self, at: Moment, until: datetime, note: str) -> AlarmShelvedEvent:
-        """Raise no alarm until a time of day.
+    def shelve(
+        self, at: Moment, until: datetime, note: str
+    ) -> tuple[AlarmClearedEvent | None, AlarmShelvedEvent]:
+        """Raise no alarm until a time of day; an alarm that is on is cleared.
 
         Raises
         ------
@@ -110,9 +111,31 @@ class AlarmReporter:
             When it has passed.
         """
         for_s = (until - at.time).total_seconds()
+        opened = self.alarm.memory.open
         closed = self.alarm.shelve(at.stream_time_s, at.stream_time_s + for_s)
-        self._save(at)
-        return AlarmShelvedEvent(**at.facts(), alarm_id=closed, until=until, note=note)
+        cleared = self._closed(at, opened) if opened else None
+        return cleared, AlarmShelvedEvent(**at.facts(), alarm_id=closed, until=until, note=note)
+
+    def _closed(self, at: Moment, opened: OpenAlarm) -> AlarmClearedEvent:
+        """The end of an alarm that no window has cleared."""
+        return AlarmClearedEvent(
+            **at.facts(),
+            **(self._facts or self._no_facts(at)),
+            alarm_id=opened.alarm_id,
+            duration_s=at.stream_time_s - opened.raised_at_s,
+            max_score=opened.max_score,
+        )
+
+    def _no_facts(self, at: Moment) -> WindowFacts:
+        """What is known before the first window."""
+        return WindowFacts(
+            window_start_s=at.stream_time_s,
+            score=math.nan,
+            threshold=self.alarm.policy.threshold,
+            clear_threshold=self.alarm.policy.clear_threshold,
+            branches={},
+            level_dbfs={},
+        )
 
     def unshelve(self, at: Moment) -> Event:
         """Raise alarms again.
@@ -123,7 +146,6 @@ class AlarmReporter:
             When nothing is shelved.
         """
         self.alarm.unshelve()
-        self._save(at)
         return AlarmUnshelvedEvent(**at.facts(), reason="requested")
 
     @property
@@ -131,25 +153,6 @@ class AlarmReporter:
         """When alarms are raised again, if they are not now."""
         until_s = self.alarm.memory.shelved_until_s
         return None if until_s is None else self._utc(until_s)
-
-    def _save(self, at: Moment) -> None:
-        """Write what changed; a full disk is a fault, and tried again after a while."""
-        memory = self.alarm.memory
-        essence = _essence(memory)
-        due = self._disk.active and at.stream_time_s - self._tried_s >= _RETRY_S
-        if self._store is None or (essence == self._saved and not due):
-            return
-        self._saved, self._tried_s = essence, at.stream_time_s
-        try:
-            self._store.save(memory)
-        except OSError as error:
-            self._disk.update(
-                True,
-                f"the state of the alarm cannot be written: {error.strerror}; free some space, "
-                "a restart would forget it",
-            )
-        else:
-            self._disk.update(False, "the state is on disk again")
 
 
 def _event(

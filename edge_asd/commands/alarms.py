@@ -174,11 +174,11 @@ def _story(record: dict[str, Any]) -> str:
 
 def _ended(record: dict[str, Any]) -> str:
     """Return when an alarm was cleared or closed by shelving, else whether it was seen."""
-    if record["cleared"]:
-        return f"cleared {_time(record['cleared'].get('time'))}"
     known = {str(note.get("event")): note for note in record["notes"]}
     if shelved := known.get("alarm_shelved"):
         return f"shelved {_time(shelved.get('time'))}"
+    if record["cleared"]:
+        return f"cleared {_time(record['cleared'].get('time'))}"
     return "not cleared, acknowledged" if "alarm_acknowledged" in known else "not cleared"
 
 

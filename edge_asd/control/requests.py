@@ -39,22 +39,24 @@ def serve(
     take_over : judges by what was learned since the start
     """
     reply: dict[str, Any] = {}
-    event: Event | None = None
+    events: list[Event] = []
     try:
         match request.command:
             case "status":
                 reply = {"status": status()}
             case "ack":
-                event = reporter.acknowledge(now, _text(request, "note"))
-                reply = {"alarm_id": event.alarm_id}
+                seen = reporter.acknowledge(now, _text(request, "note"))
+                events, reply = [seen], {"alarm_id": seen.alarm_id}
             case "shelve":
-                event = reporter.shelve(now, _time(request, "until"), _text(request, "note"))
-                reply = {"alarm_id": event.alarm_id, "until": utc_text(event.until)}
+                until, note = _time(request, "until"), _text(request, "note")
+                cleared, shelved = reporter.shelve(now, until, note)
+                events = [cleared, shelved] if cleared else [shelved]
+                reply = {"alarm_id": shelved.alarm_id, "until": utc_text(shelved.until)}
             case "unshelve":
-                event = reporter.unshelve(now)
+                events = [reporter.unshelve(now)]
             case "reload":
-                event = take_over()
-                reply = {"learned": event.to_dict()["text"]}
+                events = [take_over()]
+                reply = {"learned": events[0].to_dict()["text"]}
             case unknown:
                 raise ControlError(
                     f"the monitor knows no request {unknown!r}; are both one version?"
@@ -67,7 +69,7 @@ def serve(
         request.refuse(f"the monitor failed to do it: {type(error).__name__}: {error}")
         return []
     request.reply(reply)
-    return [event] if event else []
+    return events
 
 
 def _text(request: Request, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from edge_asd.events.event import Event
 from edge_asd.events.fault import Report, ended, noticed
 from edge_asd.events.watcher import Watcher
 from edge_asd.outputs import Output
+from edge_asd.outputs.outbox import Outbox
 
 __all__ = ["Dispatcher"]
 
@@ -35,6 +36,7 @@ class Dispatcher:
     ----------
     report : called when a part fails, and when it works again
     on_closed : called when the reader of an output has gone
+    outbox : writes durable events before outputs hear them; None: nothing is kept
     """
 
     def __init__(
@@ -44,25 +46,41 @@ class Dispatcher:
         *,
         report: Report,
         on_closed: Callable[[], None],
+        outbox: Outbox | None = None,
     ) -> None:
         self.watchers = watchers
         self._outputs = outputs
         self._report = report
         self._on_closed = on_closed
+        self._outbox = outbox or Outbox(None, report)
         self._closed: set[str] = set()  # outputs without a reader
         self._recent: deque[str] = deque(maxlen=50)  # ids of events
         self._failing: dict[str, set[str]] = {}  # by name of the part: the calls that fail
 
-    def emit(self, event: Event) -> None:
-        """Give an event to every watcher, then to every output.
+    def emit(self, *events: Event, memory: Mapping[str, bytes] | None = None) -> None:
+        """Give events to every watcher, then to every output; keep the memory with them.
 
         Of several events with one id the later ones get a later time, by which ids differ:
         repeats are known, and dropped, by their id.
+
+        Parameters
+        ----------
+        memory : what must survive a restart exactly when the events do, by name
         """
+        distinct = [self._distinct(event) for event in events]
+        for event in distinct:
+            self.ask("on_event", event)
+        with self._outbox.together(distinct, memory):
+            for event in distinct:
+                self._put_out(event)
+
+    def _distinct(self, event: Event) -> Event:
         while event.id in self._recent:
             event = replace(event, time=event.time + _CLOCK_TICK)
         self._recent.append(event.id)
-        self.ask("on_event", event)
+        return event
+
+    def _put_out(self, event: Event) -> None:
         for output in self._open:
             with self._watched("output", output.name, "emit"):
                 try:

@@ -44,6 +44,7 @@ from edge_asd.monitor.stop import Stop
 from edge_asd.monitor.stream_clock import FixedClock, LiveClock
 from edge_asd.monitor.timeline import Timeline
 from edge_asd.outputs import Output
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.patient_write import until
 from edge_asd.outputs.registry import open_outputs
@@ -74,6 +75,7 @@ class Parts:
     recorded: datetime | None  # when a recording began; None: sound that happens now
     state: StateFolder | None  # None: nothing survives the process
     writer: StateWriter | None  # of the files in `state`
+    outbox: Outbox  # of the events, and of what must survive with them
     faults: FaultReporter
     board: StatusBoard
     stop: Stop
@@ -106,7 +108,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
     hop = _hop(profile.detector, detector)
     hop_s = hop.hop_s  # a wider one, later, changes nothing about the alarm
     judge = judge_of(parts.opened, profile.alarm, hop_s)
-    store = AlarmStore(state.alarm_file, clock.utc) if state else None
+    store = AlarmStore(parts.outbox, clock.utc, state.alarm_file) if state else None
     alarm = Alarm(
         judge.policy,
         lambda time_s: f"{folder_name(machine)}-{compact_utc(clock.utc(time_s))}",
@@ -115,6 +117,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
     watchers = list(parts.watchers)
     if writer:
         watchers.append(DiskWatcher(report, "state", lambda: writer.problem))
+        watchers.append(DiskWatcher(report, "journal", lambda: parts.outbox.problem))
     usable = None
     if profile.signal.checks:
         quality = SignalQuality(
@@ -194,7 +197,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             status=lambda: parts.board.status,
             report=report,
             environment=parts.environment,
-            spool=state.spool if state else None,
+            outbox=parts.outbox,
             waits=None if live else until(parts.stop.is_set),
         ),
     )
@@ -207,13 +210,14 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         source=parts.source,
         judge=judge,
         stream=stream,
-        alarm=AlarmReporter(alarm, store, utc=clock.utc, report=report),
+        alarm=AlarmReporter(alarm, store, utc=clock.utc),
         faults=parts.faults,
         dispatcher=Dispatcher(
             watchers,
             [*parts.outputs, *outputs],
             report=report,
             on_closed=partial(parts.stop.end, "the output was closed"),
+            outbox=parts.outbox,
         ),
         timeline=Timeline(clock, machine, rate_hz, live=live, now_s=parts.now_s),
         board=parts.board,

@@ -7,7 +7,7 @@ Faults, requests and clips come from elsewhere and meet here, between two blocks
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -211,12 +211,12 @@ class Monitor:
                 faults=self.faults.names,
             )
         )
-        self._emit(changes)
+        self._emit(changes, self.alarm.unsaved())
         self._emit(watched)
 
     def _between_blocks(self) -> None:
         now = self.timeline.now()
-        self._emit(self.alarm.tick(now))
+        self._emit(self.alarm.tick(now), self.alarm.unsaved())
         self._emit(self.dispatcher.ask("on_tick", now))
         self._emit(self.faults.collect(now))
         self._keep_promise()
@@ -235,7 +235,8 @@ class Monitor:
     ) -> None:
         self._update_status()
         take_over = partial(self._take_over, learned)
-        self._emit(serve(request, self.alarm, now, self._known, take_over))
+        news = serve(request, self.alarm, now, self._known, take_over)
+        self._emit(news, self.alarm.unsaved())
 
     def _keep_promise(self) -> None:
         """Confirm by other numbers of windows where they follow each other at another hop."""
@@ -338,6 +339,5 @@ class Monitor:
             outputs=self.dispatcher.counters,
         )
 
-    def _emit(self, events: Iterable[Event]) -> None:
-        for event in events:
-            self.dispatcher.emit(event)
+    def _emit(self, events: Iterable[Event], memory: Mapping[str, bytes] | None = None) -> None:
+        self.dispatcher.emit(*events, memory=memory)

@@ -23,6 +23,7 @@ from edge_asd.monitor.assemble import Parts, assemble
 from edge_asd.monitor.golden_replay import replay_golden_windows
 from edge_asd.monitor.session import Session
 from edge_asd.monitor.standard_output import standard_output
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.scoring.detector import Detector
 from edge_asd.state.folder import StateFolder
 from edge_asd.state.start_record import StartRecord
@@ -69,6 +70,7 @@ def listen(
     board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=started))
     with ExitStack() as stack:
         stack.enter_context(_threads_that_end(faults.report))
+        outbox = stack.enter_context(closing(Outbox.below(folder, faults.report)))
         source = stack.enter_context(closing(_source(session, opened.detector, faults.report)))
         if isinstance(source, FileSource):
             source.require_window(opened.detector.window_samples)
@@ -79,6 +81,7 @@ def listen(
             as_json=session.as_json,
             live=recording is None,
             report=faults.report,
+            outbox=outbox,
         )
         monitor = assemble(
             Parts(
@@ -91,6 +94,7 @@ def listen(
                 recorded=recording.start if recording else None,
                 state=folder,
                 writer=writer,
+                outbox=outbox,
                 faults=faults,
                 board=board,
                 stop=session.stop,

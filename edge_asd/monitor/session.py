@@ -25,6 +25,7 @@ from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
 from edge_asd.monitor.log_lines import log_without_waiting
 from edge_asd.monitor.stop import Stop
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import OutputSettings
 from edge_asd.profile import Profile
@@ -175,20 +176,21 @@ class Session:
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder | None) -> None:
         """Tell the outputs of the profile that there is no monitor; what ended it is worth more."""
-        context = OutputContext(
-            machine=news.machine,
-            status=lambda: Status.of_failed_start(news),
-            report=lambda _: None,
-            environment=self.environment,
-            spool=folder.spool if folder else None,
-        )
-        for section in self._sinks(folder).sections:
-            try:
-                if section.enabled and (output := section.open(context)):
-                    with closing(output):
-                        output.emit(news)
-            except Exception as error:
-                _log.warning("%s could not be told: %s", section.name, reason(error))
+        with closing(Outbox.below(folder, lambda _: None)) as outbox:
+            context = OutputContext(
+                machine=news.machine,
+                status=lambda: Status.of_failed_start(news),
+                report=lambda _: None,
+                environment=self.environment,
+                outbox=outbox,
+            )
+            for section in self._sinks(folder).sections:
+                try:
+                    if section.enabled and (output := section.open(context)):
+                        with closing(output):
+                            output.emit(news)
+                except Exception as error:
+                    _log.warning("%s could not be told: %s", section.name, reason(error))
 
     def _sinks(self, folder: StateFolder | None) -> OutputSettings:
         """The outputs of the profile, or of the last one where nothing of it can be read."""

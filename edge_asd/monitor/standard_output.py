@@ -22,6 +22,7 @@ from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.direct import Direct
 from edge_asd.outputs.jsonl import PATIENCE_S, JsonlStream
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.patient_write import until
 
 __all__ = ["standard_output"]
@@ -35,6 +36,7 @@ def standard_output(
     as_json: bool,
     live: bool,
     report: Report,
+    outbox: Outbox,
 ) -> tuple[list[Watcher], list[Output]]:
     """Return what speaks to whoever started the program; `stack` ends it.
 
@@ -56,7 +58,8 @@ def standard_output(
     delivery = Delivery(
         reader,
         report=report,
-        spool=None,
+        outbox=outbox,
+        keeps=False,
         patience_s=PATIENCE_S,
         max_pause_s=PATIENCE_S,
     )

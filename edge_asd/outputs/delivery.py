@@ -1,29 +1,27 @@
 """Delivers events to one output at the pace of that output, without delaying the monitor.
 
-Durable events (alarms, faults, notices) are kept on disk and delivered in order, also after an
-outage or a restart, each at least once: an event whose acknowledgement was lost is delivered
-again, with the same ``id``. All other events wait in memory and are dropped, the oldest first,
-when too many wait.
+Durable events (alarms, faults, notices) are kept in an outbox, on disk, before they are delivered,
+in order, also after an outage or a restart, each at least once: an event whose acknowledgement was
+lost is delivered again, with the same ``id``. All other events wait in memory and are dropped, the
+oldest first, when too many wait.
 """
 
 from __future__ import annotations
 
 import logging
-import math
 import random
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.event import Event
 from edge_asd.events.fault import Report
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.journal import Journal
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.output_health import OutputHealth
 
 __all__ = ["Delivery", "Transport", "pauses_s"]
@@ -32,7 +30,6 @@ _log = logging.getLogger(__name__)
 
 _MAX_RETRY_AFTER_S = 300.0  # what the other side may ask for
 _AFTER_ERROR_S = 60.0
-_DISK_RETRY_S = 5.0
 
 
 class Transport(Protocol):
@@ -84,9 +81,11 @@ class Delivery:
     report : called with faults, from the thread of `emit` and from this output's own; it must
         neither wait nor call back
     accepts : whether an event is for this output
-    spool : database of durable events; None keeps them in memory only
+    outbox : keeps durable events; None: they are lost with the process
+    keeps : whether durable events wait for this output over a restart; else it only hears them
+        no earlier than all others
     capacity : how many other events may wait
-    max_spool_bytes : how much durable events may wait; beyond it the oldest is given up
+    max_durable_bytes : how much durable events may wait; beyond it the oldest is given up
     pause_s, max_pause_s : after the first failed attempt, and at most
     patience_s : so long an output may fail before that is a fault
     attempts : so often an event may be refused before it is given up
@@ -98,9 +97,10 @@ class Delivery:
         *,
         report: Report,
         accepts: Callable[[Event], bool] = lambda event: True,
-        spool: Path | None,
+        outbox: Outbox | None,
+        keeps: bool = True,
         capacity: int = 1000,
-        max_spool_bytes: int = 10_000_000,
+        max_durable_bytes: int = 10_000_000,
         pause_s: float = 1.0,
         max_pause_s: float = 60.0,
         patience_s: float = 30.0,
@@ -110,27 +110,29 @@ class Delivery:
         self._transport = transport
         self._accepts = accepts
         self._capacity = capacity
-        self._max_spool_bytes = max_spool_bytes
+        self._max_durable_bytes = max_durable_bytes
         self._attempts = attempts
         self._clock = clock
         self._new_pauses_s = partial(pauses_s, pause_s, max_pause_s)
         self._changed = threading.Condition()  # guards all of the following
         self._pauses_s = self._new_pauses_s()
         self._health = OutputHealth(transport.name, report, patience_s=patience_s)
-        self._journal = Journal(spool)
-        self._waiting = deque(self._journal.stored)  # in order
-        self._n_durable = len(self._waiting)
+        self._outbox = outbox or Outbox(None, report)
+        self._keeps = keeps
+        self._waiting: deque[Envelope] = deque()  # in order
+        self._n_durable = self._durable_bytes = 0
+        self._last_done = ""  # id of the event that was taken out last
         self._sent = self._dropped = self._lost = 0
         self._behind = False  # an attempt failed, and durable events still wait
         self._refused = ("", 0, 0.0)  # id of the event refused last, how often, since when
         self._resume_at_s = 0.0  # no attempt before
-        self._mend_at_s = -math.inf  # the journal is not mended before
         self._closing_at_s: float | None = None  # no attempt after
-        self._left = False  # whether the thread may no longer touch the journal
-        self._note_journal()
+        self._left = False  # whether the thread may no longer touch the outbox
+        self._take_up_stored()
         self._thread = threading.Thread(
             target=self._run, name=f"output-{transport.name}", daemon=True
         )
+        self._outbox.listen(self._wake)
         self._thread.start()
 
     @property
@@ -139,10 +141,11 @@ class Delivery:
         return self._transport.name
 
     def emit(self, event: Event) -> None:
-        """Queue the event; a durable one is on disk when this returns."""
+        """Queue the event."""
         with self._changed:
             if self._accepts(event):
-                self._queue(Envelope.of(event))
+                keeps = self._keeps and event.durable
+                self._queue(self._outbox.keep(self.name, event) if keeps else Envelope.of(event))
                 self._changed.notify_all()
             self._health.check(self._clock())
 
@@ -160,7 +163,7 @@ class Delivery:
             }
 
     def close(self, deadline_s: float = 5.0) -> None:
-        """Try to deliver what waits; leave the rest on disk for the next start.
+        """Try to deliver what waits; leave the rest to the outbox for the next start.
 
         Returns after `deadline_s` at the latest, also when the transport hangs.
         """
@@ -171,8 +174,6 @@ class Delivery:
         self._thread.join(deadline_s)
         with self._changed:
             self._left = True
-            self._mend_journal()
-            self._journal.close()
         if self._n_durable:
             _log.warning("%d events could not be delivered to %s yet", self._n_durable, self.name)
 
@@ -185,14 +186,22 @@ class Delivery:
         elif envelope not in self._waiting:
             self._waiting.append(envelope)
             self._n_durable += 1
-            self._journal.append(envelope)
-            while self._durable_bytes() > self._max_spool_bytes and self._n_durable > 1:
+            self._durable_bytes += len(envelope.payload)
+            while self._durable_bytes > self._max_durable_bytes and self._n_durable > 1:
                 self._take_out(self._first_durable())
                 self._lose(1, "too many have waited")
-            self._health.journal(self._journal.problem)
 
-    def _durable_bytes(self) -> int:
-        return sum(len(envelope.payload) for envelope in self._waiting if envelope.durable)
+    def _take_up_stored(self) -> None:
+        """Put what has waited since before the start in front."""
+        if self._keeps and (stored := self._outbox.stored(self.name)):
+            later, self._waiting = self._waiting, deque()
+            for envelope in stored:
+                self._queue(envelope)
+            self._waiting += later
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _lose(self, n_events: int, reason: str) -> None:
         self._lost += n_events
@@ -218,16 +227,19 @@ class Delivery:
     def _next(self) -> Envelope | None:
         """Wait for an event that is to be sent now; None at the end."""
         while not self._over():
+            self._take_up_stored()
+            envelope = self._first()
             now_s = self._clock()
-            pause_s = self._resume_at_s - now_s
-            if pause_s <= 0 and (envelope := self._first()) is not None:
+            wait_s = self._resume_at_s - now_s
+            if envelope is not None and envelope.durable and wait_s <= 0:
+                # The last one, too, else a repeat of it might come after this one.
+                wait_s = max(map(self._outbox.hold_s, (self._last_done, envelope.id)))
+            if envelope is not None and wait_s <= 0:
+                if not envelope.durable:
+                    self._waiting.remove(envelope)
                 self._health.trying(now_s)
                 return envelope
-            waits_s = [pause_s] if pause_s > 0 else []
-            waits_s += [_DISK_RETRY_S] if self._journal.problem else []
-            self._changed.wait(min(waits_s, default=None))
-            if self._clock() >= self._mend_at_s:
-                self._mend_journal()
+            self._changed.wait(wait_s if wait_s > 0 else None)
             self._health.check(self._clock())
         return None
 
@@ -237,28 +249,11 @@ class Delivery:
         failed = self._resume_at_s > 0
         return not self._waiting or failed or self._clock() >= self._closing_at_s
 
-    def _mend_journal(self) -> None:
-        """Write what the disk did not take."""
-        if self._journal.problem:
-            self._mend_at_s = self._clock() + _DISK_RETRY_S
-            late = self._journal.mend(event for event in self._waiting if event.durable)
-            self._waiting.extendleft(reversed(late))
-            self._n_durable += len(late)
-            self._note_journal()
-
-    def _note_journal(self) -> None:
-        """Tell what is wrong with the journal, and what it has lost."""
-        n_lost, self._journal.n_lost = self._journal.n_lost, 0
-        self._lose(n_lost, "their file was damaged")
-        self._health.journal(self._journal.problem)
-
     def _first(self) -> Envelope | None:
-        """Take the oldest event, or the oldest durable one to catch up after a failure."""
-        if not self._waiting:
-            return None
-        if self._n_durable and (self._behind or self._waiting[0].durable):
+        """The oldest event, or the oldest durable one to catch up after a failure."""
+        if self._behind and self._n_durable:
             return self._first_durable()
-        return self._waiting.popleft()
+        return self._waiting[0] if self._waiting else None
 
     def _first_durable(self) -> Envelope:
         return next(envelope for envelope in self._waiting if envelope.durable)
@@ -320,10 +315,11 @@ class Delivery:
         self._resume_at_s = 0.0
         if envelope.durable and envelope in self._waiting:  # it was not given up meanwhile
             self._take_out(envelope)
-            self._health.journal(self._journal.problem)
         self._behind = self._behind and self._n_durable > 0
 
     def _take_out(self, durable: Envelope) -> None:
         self._waiting.remove(durable)
         self._n_durable -= 1
-        self._journal.done(durable.id)
+        self._durable_bytes -= len(durable.payload)
+        self._last_done = durable.id
+        self._outbox.done(self.name, durable.id)

@@ -1,226 +1,279 @@
-"""Events that wait for one output, on disk.
+"""Durable events, and the memory that belongs to them, in one database on disk.
 
-The file is a SQLite database: what :meth:`Journal.append` was given survives a power cut right
-after the call. A disk that is full or broken raises nothing: it is the journal's
-:attr:`Journal.problem`, until :meth:`Journal.mend` could write what waits. A damaged file is set
-aside; what can be read of it is kept, and what cannot is counted.
+What one call of :meth:`Journal.write` was given is there as a whole or not at all, also when the
+power fails right after the call. A database that is damaged is never overwritten: what can be
+read of it goes into a new one, the old one stays beside it, and what is missing is counted.
 """
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import sqlite3
 import stat
 import zlib
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from edge_asd.outputs import Envelope
+from edge_asd.state.atomic import flush_to_disk
 
-__all__ = ["Journal"]
+__all__ = ["Content", "Journal", "Waiting", "is_damage", "name_aside", "readable_rows"]
 
 _log = logging.getLogger(__name__)
 
 # No write-ahead log: one damaged bit in it would take all that was written later with it.
+# What was deleted is overwritten, so that what a damaged file holds can be counted.
 _SCHEMA = """
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA journal_mode = TRUNCATE;
     PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
     CREATE TABLE IF NOT EXISTS events
-        (id BLOB PRIMARY KEY, event BLOB, payload BLOB, checksum INTEGER);
+        (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB UNIQUE, event BLOB, payload BLOB,
+        outputs BLOB, checksum INTEGER);
+    CREATE TABLE IF NOT EXISTS memory (name BLOB PRIMARY KEY, content BLOB, checksum INTEGER);
     CREATE TABLE IF NOT EXISTS room (filler BLOB);
 """
-_SELECT = "SELECT id, event, payload, checksum FROM events ORDER BY rowid"
-_INSERT = "INSERT OR IGNORE INTO events VALUES (?, ?, ?, ?)"
-_DELETE = "DELETE FROM events WHERE id = ?"
+_COLUMNS = "id, event, payload, outputs, checksum"
+_KEEP = f"""
+    INSERT INTO events ({_COLUMNS}) VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT (id) DO UPDATE SET outputs = excluded.outputs, checksum = excluded.checksum
+"""
 # Written before a problem of the disk counts as over: the events that tell so must fit, too.
 _ROOM_BYTES = 16_384
 _LEAST_BYTES = 512  # of a database: its smallest page
+_EVENT = re.compile(rb'\{"event": "[a-z_]+", "id": "((?:[^"\\]|\\.)+)"')
 # Errors that pass, or are the disk's; any other means that the file is not what it was.
 _OF_THE_SYSTEM = {
     *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY),
     *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM),
 }
 
+Waiting = tuple[Envelope, frozenset[str]]  # an event, and the outputs that have to deliver it
+
+
+@dataclass(slots=True)
+class Content:
+    """What a journal holds, the oldest event first."""
+
+    events: list[Waiting] = field(default_factory=list)
+    memory: dict[str, bytes] = field(default_factory=dict)
+    n_lost: int = 0  # events that could not be read, at least
+    aside: Path | None = None  # where the file is that they were in
+
 
 class Journal:
-    """The database; for one thread at a time.
+    """The database; for one thread.
+
+    Every method raises OSError or :class:`sqlite3.Error` when the disk does not do its part;
+    nothing is changed then, and the same call may be tried again.
 
     Parameters
     ----------
-    path : of the file, made when there is none; what an earlier version of the program has left
-        in the ``.jsonl`` file beside it is taken over. None: nothing is kept
+    path : of the file, made when there is none
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._database: sqlite3.Connection | None = None
-        self._loaded = path is None
-        self._done: list[str] = []  # ids that could not be taken out
-        self.n_lost = 0  # events that could not be read, at least
-        self.problem: str | None = None  # why nothing can be written
-        self.stored = self._load()  # what waited at the start, the oldest first
 
-    def append(self, envelope: Envelope) -> None:
-        """Keep an event; while there is a problem only `mend` writes."""
-        if self.problem is None:
-            self._change(lambda database: database.execute(_INSERT, _row(envelope)))
+    def load(self, *, give_up: bool = False) -> Content:
+        """Read everything; a damaged file is replaced by what could be read of it.
 
-    def done(self, event_id: str) -> None:
-        """Take an event out, because it was delivered or is given up."""
-        self._done.append(event_id)
-        if self.problem is None:
-            self._take_out()
-
-    def mend(self, waiting: Iterable[Envelope]) -> list[Envelope]:
-        """Write everything that waits, if something could not be written before.
-
-        Returns
-        -------
-        What had waited since before the start and could not be read until now.
+        Parameters
+        ----------
+        give_up : what the disk cannot read counts as damaged, for it has been tried before
         """
-        if self.problem is None:
-            return []
+        self.close()
+        fresh = self.path.with_suffix(".new")
+        if fresh.exists() and not self.path.exists():
+            fresh.replace(self.path)  # the power failed in `replace`
+        content = Content()
+        damage: Exception | None = None
+        try:
+            if self.path.exists() and 0 < self.path.stat().st_size < _LEAST_BYTES:
+                raise sqlite3.DatabaseError("the file is cut short")  # SQLite takes it for new
+            database = self._opened()
+            damage = _read(database, content)
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != b"ok" and damage is None:
+                damage = sqlite3.DatabaseError(_text(found))
+        except (OSError, sqlite3.Error) as error:
+            damage = damage or error
+        if damage is None:
+            return content
+        if not (give_up or is_damage(damage)):
+            raise damage
+        read = {found for event, _ in content.events for found in _EVENT.findall(event.payload)}
+        missing = len(_ids_in(self.path) - read)
+        content.n_lost = max(content.n_lost, missing, 1)
+        content.aside = self.replace(content.events, content.memory)
+        _log.warning("%s is damaged (%s) and kept as %s", self.path, damage, content.aside)
+        return content
 
-        def write(database: sqlite3.Connection) -> None:
-            database.executemany(_INSERT, map(_row, waiting))
-            database.execute("INSERT INTO room VALUES (zeroblob(?))", [_ROOM_BYTES])
+    def write(
+        self,
+        events: Iterable[Waiting],
+        gone: Iterable[str],
+        memory: Mapping[str, bytes],
+        *,
+        with_room: bool = False,
+    ) -> None:
+        """Keep events and memory, take out the events with the ids in `gone`.
 
-        self.problem = None
-        late = self._load()
-        if self.problem is None and self._change(write):
-            self._take_out()
-        return late
+        Parameters
+        ----------
+        with_room : succeed only when some more events will fit, too
+        """
+        try:
+            with self._opened() as database:
+                _write(database, events, gone, memory)
+                if with_room:
+                    database.execute("INSERT INTO room VALUES (zeroblob(?))", [_ROOM_BYTES])
+        except (OSError, sqlite3.Error):
+            self.close()
+            raise
+
+    def replace(self, events: Iterable[Waiting], memory: Mapping[str, bytes]) -> Path:
+        """Begin a new file with this content; return what the old one is called now."""
+        self.close()
+        fresh = self.path.with_suffix(".new")
+        for path in (fresh, _rollback_of(fresh)):
+            path.unlink(missing_ok=True)
+        with closing(_connected(fresh)) as database, database:
+            _write(database, events, (), memory)
+        _rollback_of(fresh).unlink(missing_ok=True)
+        aside = name_aside(self.path)
+        for old, new in ((self.path, aside), (_rollback_of(self.path), _rollback_of(aside))):
+            if old.exists():
+                old.rename(new)
+        fresh.rename(self.path)
+        flush_to_disk(self.path.parent)
+        return aside
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database; the next call opens it again."""
         if self._database is not None:
             with suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
 
-    def _load(self) -> list[Envelope]:
-        """Read what waits, once; what of a damaged file can be read goes into a new one."""
-        if self._path is None or self._loaded:
-            return []
-        stored: list[Envelope] = []
-        n_lost = 0
-        try:
-            if self._path.exists() and 0 < self._path.stat().st_size < _LEAST_BYTES:
-                raise sqlite3.DatabaseError("the file is cut short")  # SQLite takes it for new
-            database = self._opened(self._path)
-            for row in database.execute(_SELECT):
-                try:
-                    stored.append(_envelope(*row))
-                except (TypeError, ValueError, AttributeError):
-                    n_lost += 1
-            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            n_lost = max(n_lost, int(found != b"ok"))
-        except (OSError, sqlite3.Error) as error:
-            if not _is_damage(error):
-                self._fail(self._path, error)
-                return []
-            n_lost = max(n_lost, 1)
-        if n_lost:
-            self._set_aside(self._path)
-        self._loaded = True
-        old = self._path.with_suffix(".jsonl")
-        if n_lost or old.exists():
-            taken_over, n_unreadable = _read_old_spool(old)
-            stored += taken_over
-            n_lost += n_unreadable
-            if self._change(lambda database: database.executemany(_INSERT, map(_row, stored))):
-                old.unlink(missing_ok=True)
-        self.n_lost += n_lost
-        return stored
-
-    def _take_out(self) -> None:
-        def delete(database: sqlite3.Connection) -> None:
-            database.executemany(_DELETE, [(_key(event_id),) for event_id in self._done])
-            database.execute("DELETE FROM room")
-
-        if self._change(delete):
-            self._done.clear()
-
-    def _change(self, change: Callable[[sqlite3.Connection], object]) -> bool:
-        """Change the database, as a whole or not at all; a failure becomes the problem."""
-        if self._path is None:
-            return True
-        try:
-            with self._opened(self._path) as database:
-                change(database)
-        except (OSError, sqlite3.Error) as error:
-            self._fail(self._path, error)
-            return False
-        return True
-
-    def _opened(self, path: Path) -> sqlite3.Connection:
+    def _opened(self) -> sqlite3.Connection:
         if self._database is None:
-            path.parent.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, timeout=0, check_same_thread=False)
-            self._database.text_factory = bytes  # what is damaged may be no text
-            self._database.executescript(_SCHEMA)
+            self.path.parent.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+            self._database = _connected(self.path)
         return self._database
 
-    def _fail(self, path: Path, error: OSError | sqlite3.Error) -> None:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        self.problem = f"cannot write {path}: {reason}"
-        self.close()
-        if _is_damage(error):
-            self._set_aside(path)  # `mend` writes a new one: what waits is in memory
 
-    def _set_aside(self, path: Path) -> None:
-        self.close()
-        _log.warning("%s is damaged and set aside as %s", path, path.with_suffix(".damaged").name)
-        with suppress(OSError):
-            path.replace(path.with_suffix(".damaged"))
-        for name in ("-journal", "-wal", "-shm"):
-            with suppress(OSError):
-                path.with_name(path.name + name).unlink(missing_ok=True)
-
-
-def _is_damage(error: OSError | sqlite3.Error) -> bool:
-    if isinstance(error, OSError):
+def is_damage(error: Exception) -> bool:
+    """Whether an error is about the content of a database, and not about the disk below it."""
+    if not isinstance(error, sqlite3.Error):
         return False
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _OF_THE_SYSTEM
 
 
-def _read_old_spool(path: Path) -> tuple[list[Envelope], int]:
-    """Return the events in the journal of an earlier version, and how many cannot be read.
+def name_aside(path: Path) -> Path:
+    """Return a free name for a damaged file."""
+    names = (
+        path.with_suffix(f".damaged{suffix}") for suffix in chain([""], map("-{}".format, count(2)))
+    )
+    return next(name for name in names if not name.exists())
 
-    It has one line per event, the oldest first, and, once that was delivered, a line
-    ``{"done": "<id>"}``.
-    """
-    waiting: dict[str, Envelope] = {}
-    unreadable = 0
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+
+def readable_rows(
+    database: sqlite3.Connection, table: str, columns: str
+) -> tuple[list[tuple[Any, ...]], sqlite3.Error | None]:
+    """Return the rows of a table before and after what cannot be read of it, and the error."""
+    rows: list[list[tuple[Any, ...]]] = [[], []]
+    failure = None
+    for number, order in enumerate(("", "DESC")):
         try:
-            content = json.loads(line)
-            if "done" in content:
-                waiting.pop(content["done"], None)
-            else:
-                event_id = str(content["id"])
-                waiting[event_id] = Envelope(event_id, str(content["event"]), True, line)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            unreadable += 1
-    return list(waiting.values()), unreadable
+            select = f"SELECT {columns} FROM {table} ORDER BY rowid {order}"
+            rows[number] += database.execute(select)
+        except sqlite3.Error as error:
+            failure = failure or error
+        else:
+            break
+    return [*rows[0], *(row for row in reversed(rows[1]) if row not in rows[0])], failure
 
 
-def _row(envelope: Envelope) -> tuple[bytes, bytes, bytes, int]:
-    key, event = _key(envelope.id), _key(envelope.event)
-    return key, event, envelope.payload, _checksum(key, event, envelope.payload)
+def _connected(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=0)
+    try:
+        database.text_factory = bytes  # what is damaged may be no text
+        database.executescript(_SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
-def _envelope(key: bytes, event: bytes, payload: bytes, checksum: int) -> Envelope:
-    if checksum != _checksum(key, event, payload):
-        raise ValueError("the row is damaged")
-    return Envelope(_text(key), _text(event), True, payload)
+def _read(database: sqlite3.Connection, content: Content) -> Exception | None:
+    """Read all rows that are whole; return what was wrong with the others."""
+    rows, damage = readable_rows(database, "events", _COLUMNS)
+    for row in rows:
+        try:
+            content.events.append(_waiting(*row))
+        except (TypeError, ValueError, AttributeError) as error:
+            content.n_lost += 1
+            damage = damage or sqlite3.DatabaseError(str(error))
+    rows, failure = readable_rows(database, "memory", "name, content, checksum")
+    for name, remembered, checksum in rows:
+        try:
+            if checksum != _checksum(name, remembered):
+                raise ValueError("a row is damaged")
+            content.memory[_text(name)] = remembered
+        except (TypeError, ValueError, AttributeError) as error:
+            damage = damage or sqlite3.DatabaseError(str(error))
+    return damage or failure
 
 
-def _checksum(key: bytes, event: bytes, payload: bytes) -> int:
-    return zlib.crc32(b"\0".join((key, event, payload)))
+def _write(
+    database: sqlite3.Connection,
+    events: Iterable[Waiting],
+    gone: Iterable[str],
+    memory: Mapping[str, bytes],
+) -> None:
+    database.execute("DELETE FROM room")
+    database.executemany(_KEEP, map(_row, events))
+    database.executemany("DELETE FROM events WHERE id = ?", [(_key(name),) for name in gone])
+    database.executemany(
+        "INSERT OR REPLACE INTO memory VALUES (?, ?, ?)",
+        [(_key(name), told, _checksum(_key(name), told)) for name, told in memory.items()],
+    )
+
+
+def _ids_in(path: Path) -> set[bytes]:
+    """Ids, as they are in JSON, of the events whose beginning is somewhere in a file."""
+    with suppress(OSError):
+        return set(_EVENT.findall(path.read_bytes()))
+    return set()
+
+
+def _rollback_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-journal")
+
+
+def _row(waiting: Waiting) -> tuple[bytes, bytes, bytes, bytes, int]:
+    envelope, outputs = waiting
+    key, event, names = _key(envelope.id), _key(envelope.event), _key("\n".join(sorted(outputs)))
+    return key, event, envelope.payload, names, _checksum(key, event, envelope.payload, names)
+
+
+def _waiting(key: bytes, event: bytes, payload: bytes, names: bytes, checksum: int) -> Waiting:
+    if checksum != _checksum(key, event, payload, names):
+        raise ValueError("a row is damaged")
+    outputs = frozenset(_text(names).split("\n"))
+    return Envelope(_text(key), _text(event), True, payload), outputs
+
+
+def _checksum(*columns: bytes) -> int:
+    return zlib.crc32(b"\0".join(columns))
 
 
 def _key(text: str) -> bytes:

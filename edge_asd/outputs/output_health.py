@@ -28,7 +28,6 @@ class OutputHealth:
         self._trying_since_s: float | None = None
         self._reason = _SILENT
         self._outage = FaultLatch(report, "output", subject=name)
-        self._disk = FaultLatch(report, "disk", subject=name)
         self._late = 0  # durable events delivered since the outage began
         self._lost = 0  # events given up
 
@@ -73,11 +72,3 @@ class OutputHealth:
             self._lost += n_events
             detail = f"{self._name} never gets {self._lost} of the events: {reason}"
             self._report(noticed("events_lost", detail, subject=self._name, lost=self._lost))
-
-    def journal(self, problem: str | None) -> None:
-        """Report that events cannot be kept on disk, and why, or that they are again (None)."""
-        if problem is None:
-            self._disk.update(False, f"all events that wait for {self._name} are on disk")
-        else:
-            lost = f"events for {self._name} wait in memory and are lost by a restart"
-            self._disk.update(True, f"{problem}; {lost}")

@@ -20,6 +20,7 @@ from edge_asd.settings import Settings
 
 if TYPE_CHECKING:
     from edge_asd.outputs.delivery import Delivery, Transport
+    from edge_asd.outputs.outbox import Outbox
 
 __all__ = ["OutputContext", "OutputSection", "reach_server"]
 
@@ -34,7 +35,7 @@ class OutputContext:
     status: Callable[[], Status]  # of the monitor; called from the threads of the outputs
     report: Report  # for faults; called from the threads of the outputs
     environment: Mapping[str, str]  # where secrets may be
-    spool: Path | None  # folder where durable events wait; None keeps them in memory
+    outbox: Outbox | None  # where durable events wait; None keeps them in memory
     # How long a recording waits for a file or a pipe; None: sound that happens now never does.
     waits: Waits | None = None
 
@@ -49,12 +50,11 @@ class OutputContext:
         """Return an output that delivers through `transport` what it `accepts`."""
         from edge_asd.outputs.delivery import Delivery
 
-        spool = self.spool / f"{transport.name}.sqlite3" if self.spool else None
         return Delivery(
             transport,
             report=self.report,
             accepts=accepts,
-            spool=spool,
+            outbox=self.outbox,
             patience_s=patience_s,
             max_pause_s=max_pause_s,
         )

@@ -5,7 +5,7 @@
     <root>/<machine>/
         lock            held while a monitor runs
         control.sock    how other commands talk to it
-        alarm.json      state of the alarm
+        journal.sqlite3 events that some output still has to deliver, state of the alarm
         start.json      how the last start went
         faults.json     what was wrong with the monitor
         last_profile.json  the profile of the last start, for when the next one cannot be read
@@ -13,7 +13,6 @@
         condition.json  what came since the enrolment, and the condition of the last day
         commissioning/  windows of a commissioning that is under way
         events/         one folder per alarm: audio, picture, JSON
-        spool/          events that some output still has to deliver
         learned/        normal sound that was learned on site, in versions
 """
 
@@ -126,14 +125,15 @@ class StateFolder:
         self.machine = machine
         self.path = root / folder_name(machine)
         self.control_socket = self.path / "control.sock"
-        self.alarm_file = self.path / "alarm.json"
+        self.journal = self.path / "journal.sqlite3"
+        self.alarm_file = self.path / "alarm.json"  # of an earlier version
         self.daily_file = self.path / "daily.json"
         self.condition_file = self.path / "condition.json"
         self.start_file = self.path / "start.json"
         self.fault_file = self.path / "faults.json"
         self.profile_file = self.path / "last_profile.json"
         self.events = self.path / "events"
-        self.spool = self.path / "spool"
+        self.spool = self.path / "spool"  # of an earlier version
         self.learned = self.path / "learned"
 
     def make(self) -> None:

@@ -16,6 +16,7 @@ from edge_asd.control.requests import serve
 from edge_asd.events.event import Event, compact_utc
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.state.folder import StateFolder
 
 __all__ = ["LiveMonitor"]
@@ -40,11 +41,11 @@ class LiveMonitor:
         self._lock = self.folder.lock()
         self._server = ControlServer(self.folder.control_socket)
         self.alarm = Alarm(POLICY, lambda s: f"{machine}-{compact_utc(self._utc(s))}")
+        self._outbox = Outbox(self.folder.journal, lambda change: None)
         self._reporter = AlarmReporter(
             self.alarm,
-            AlarmStore(self.folder.alarm_file, self._utc),
+            AlarmStore(self._outbox, self._utc),
             utc=self._utc,
-            report=lambda change: None,
         )
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -54,6 +55,7 @@ class LiveMonitor:
         self._done.set()
         self._thread.join()
         self._server.close()
+        self._outbox.close()
         self._lock.close()
 
     def _run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from device.reports import a_notice
@@ -12,7 +12,8 @@ from device.reports import a_notice
 from edge_asd.errors import EventRefusedError, OutputError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.delivery import Delivery, Transport
+from edge_asd.outputs.outbox import Outbox
 
 
 class Mailbox:
@@ -44,16 +45,24 @@ class Mailbox:
 
 @contextmanager
 def delivery(
-    mailbox: Mailbox, news: list[FaultChange] | None = None, **options: Any
+    transport: Transport, news: list[FaultChange] | None = None, **options: Any
 ) -> Iterator[Delivery]:
-    """Deliver with short pauses; close quickly."""
-    settings: dict[str, Any] = {"spool": None, "pause_s": 0.005, "max_pause_s": 0.02} | options
-    output = Delivery(mailbox, report=(news if news is not None else []).append, **settings)
-    try:
-        yield output
-    finally:
-        mailbox.open.set()
-        output.close(1.0)
+    """Deliver with short pauses; close quickly.
+
+    Parameters
+    ----------
+    options : of the delivery; ``journal`` is the file of an outbox of its own
+    """
+    report = (news if news is not None else []).append
+    with closing(Outbox(options.pop("journal", None), report)) as outbox:
+        settings: dict[str, Any] = {"outbox": outbox, "pause_s": 0.005, "max_pause_s": 0.02}
+        output = Delivery(transport, report=report, **settings | options)
+        try:
+            yield output
+        finally:
+            if isinstance(transport, Mailbox):
+                transport.open.set()
+            output.close(1.0)
 
 
 def ignore(change: FaultChange) -> None:

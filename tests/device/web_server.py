@@ -12,6 +12,8 @@ from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from device.mailbox import delivery
+
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.webhook import WebhookTransport
@@ -77,13 +79,9 @@ def web_server(*script: Behaviour, port: int = 0) -> Iterator[WebServer]:
 def delivered_to(
     url: str, news: list[FaultChange] | None = None, *, timeout_s: float = 30.0, **options: Any
 ) -> Iterator[Delivery]:
-    settings: dict[str, Any] = {"spool": None, "pause_s": 0.002, "max_pause_s": 0.01} | options
-    transport = WebhookTransport(url, timeout_s=timeout_s)
-    output = Delivery(transport, report=(news if news is not None else []).append, **settings)
-    try:
+    pauses = {"pause_s": 0.002, "max_pause_s": 0.01}
+    with delivery(WebhookTransport(url, timeout_s=timeout_s), news, **(pauses | options)) as output:
         yield output
-    finally:
-        output.close(1.0)
 
 
 def answers(status: int, **headers: str) -> Behaviour:

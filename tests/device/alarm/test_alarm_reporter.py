@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import errno
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge_asd.alarm.life_cycle import Alarm, AlarmMemory
+from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import AlarmPolicy
 from edge_asd.alarm.reporter import AlarmReporter, WindowFacts
 from edge_asd.alarm.store import AlarmStore
-from edge_asd.events.event import AlarmRaisedEvent
-from edge_asd.events.fault import FaultChange
+from edge_asd.events.event import AlarmClearedEvent, AlarmRaisedEvent
 from edge_asd.events.moment import Moment
 from edge_asd.explain.explanation import Explanation
+from edge_asd.outputs.outbox import Outbox
 
 BEGIN = datetime(2026, 11, 22, 3, tzinfo=UTC)
 FACTS = WindowFacts(
@@ -26,18 +26,21 @@ FACTS = WindowFacts(
     level_dbfs={"near": -40.0, "far": -40.0},
 )
 
+QUIET = WindowFacts(**{**FACTS, "score": 0.0})
 
-class FullDisk(AlarmStore):
-    """A store whose disk takes nothing as long as it is full."""
 
-    def __init__(self) -> None:
-        self.full = True
-        self.attempts = 0
+def a_reporter(store: AlarmStore | None = None, memory: AlarmMemory | None = None) -> AlarmReporter:
+    names = iter(("pump-1", "pump-2"))
+    alarm = Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: next(names), memory)
+    return AlarmReporter(alarm, store, utc=utc)
 
-    def save(self, memory: AlarmMemory) -> None:
-        self.attempts += 1
-        if self.full:
-            raise OSError(errno.ENOSPC, "No space left on device")
+
+def utc(stream_time_s: float) -> datetime:
+    return BEGIN + timedelta(seconds=stream_time_s)
+
+
+def at(stream_time_s: float) -> Moment:
+    return Moment(utc(stream_time_s), stream_time_s, "pump")
 
 
 def test_an_alarm_that_cannot_be_explained_is_an_alarm_all_the_same(
@@ -46,57 +49,86 @@ def test_an_alarm_that_cannot_be_explained_is_an_alarm_all_the_same(
     def explain() -> Explanation:
         raise ValueError("need at least one array to stack")
 
-    reporter = AlarmReporter(
-        Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: "pump-1"),
-        None,
-        utc=lambda stream_time_s: BEGIN + timedelta(seconds=stream_time_s),
-        report=lambda _: None,
-    )
+    reporter = a_reporter()
 
-    (raised,) = reporter.window(Moment(BEGIN, 1.0, "pump"), FACTS, explain)
+    (raised,) = reporter.window(at(1.0), FACTS, explain)
 
     assert isinstance(raised, AlarmRaisedEvent)
     assert (raised.alarm_id, raised.explanation) == ("pump-1", None)
     assert "could not be explained" in caplog.text
 
 
-def test_an_alarm_is_on_disk_only_after_it_was_told() -> None:
-    store = FullDisk()
-    store.full = False
-    reporter = AlarmReporter(
-        Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: "pump-1"),
-        store,
-        utc=lambda stream_time_s: BEGIN + timedelta(seconds=stream_time_s),
-        report=lambda _: None,
-    )
+def test_an_alarm_and_its_memory_are_handed_over_together_and_once() -> None:
+    reporter = a_reporter(AlarmStore(Outbox(None, lambda _: None), utc))
+    reporter.unsaved()
 
-    reporter.window(Moment(BEGIN, 1.0, "pump"), FACTS, lambda: None)
-    while_told = store.attempts
-    reporter.tick(Moment(BEGIN, 1.1, "pump"))
+    before = reporter.unsaved()
+    reporter.window(at(1.0), FACTS, lambda: None)
+    memory = reporter.unsaved()
 
-    assert (while_told, store.attempts) == (0, 1)
+    assert before == {}
+    assert json.loads(memory["alarm"])["alarm_id"] == "pump-1"
+    assert reporter.unsaved() == {}
 
 
-def test_a_full_disk_is_tried_again_now_and_then_and_not_with_every_block() -> None:
-    store = FullDisk()
-    reports: list[FaultChange] = []
-    reporter = AlarmReporter(
-        Alarm(AlarmPolicy(1.0, 0.5, 0.0, 0.0), lambda _: "pump-1"),
-        store,
-        utc=lambda stream_time_s: BEGIN + timedelta(seconds=stream_time_s),
-        report=reports.append,
-    )
-    reporter.window(Moment(BEGIN, 1.0, "pump"), FACTS, lambda: None)
+def test_shelving_an_open_alarm_clears_it() -> None:
+    reporter = a_reporter()
+    reporter.window(at(1.0), FACTS, lambda: None)
 
-    for tick in range(600):
-        reporter.tick(Moment(BEGIN, 1.0 + tick / 10, "pump"))
-    attempts, store.full = store.attempts, False
-    for tick in range(600):
-        reporter.tick(Moment(BEGIN, 61.0 + tick / 10, "pump"))
+    cleared, shelved = reporter.shelve(at(61.0), utc(600.0), "cleaning")
 
-    assert 2 <= attempts <= 10
-    assert store.attempts == attempts + 1
-    assert [(change.key, change.active) for change in reports] == [
-        ("disk:alarm state", True),
-        ("disk:alarm state", False),
-    ]
+    assert cleared is not None
+    assert (cleared.event, cleared.alarm_id, cleared.max_score) == ("alarm_cleared", "pump-1", 2.0)
+    assert (cleared.duration_s, cleared.score) == (60.0, FACTS["score"])
+    assert shelved.alarm_id == "pump-1"
+    assert reporter.alarm.state == "shelved"
+
+
+def test_an_alarm_of_before_the_start_can_be_shelved_before_the_first_window() -> None:
+    reporter = a_reporter(memory=AlarmMemory(OpenAlarm("old", -20.0, 7.0)))
+
+    cleared, _ = reporter.shelve(at(1.0), utc(600.0), "")
+
+    assert cleared is not None
+    assert (cleared.alarm_id, cleared.duration_s) == ("old", 21.0)
+    assert cleared.to_dict()["score"] is None
+
+
+def test_shelving_without_an_alarm_clears_none() -> None:
+    cleared, shelved = a_reporter().shelve(at(1.0), utc(600.0), "")
+
+    assert cleared is None
+    assert shelved.alarm_id is None
+
+
+class LateStore(AlarmStore):
+    """A store whose disk answers after the start."""
+
+    def __init__(self, memory: AlarmMemory) -> None:
+        super().__init__(Outbox(None, lambda _: None), utc)
+        self._late: AlarmMemory | None = memory
+
+    def late(self) -> AlarmMemory | None:
+        late, self._late = self._late, None
+        return late
+
+
+def test_an_alarm_that_becomes_known_after_the_start_goes_on_under_its_id() -> None:
+    reporter = a_reporter(LateStore(AlarmMemory(OpenAlarm("old", -20.0, 7.0))))
+
+    assert reporter.tick(at(1.0)) == []
+    (cleared,) = reporter.window(at(2.0), QUIET, lambda: None)
+
+    assert isinstance(cleared, AlarmClearedEvent)
+    assert (cleared.alarm_id, cleared.duration_s) == ("old", 22.0)
+
+
+def test_an_alarm_that_another_has_replaced_meanwhile_is_cleared() -> None:
+    reporter = a_reporter(LateStore(AlarmMemory(OpenAlarm("old", -20.0, 7.0))))
+    reporter.window(at(1.0), FACTS, lambda: None)
+
+    (cleared,) = reporter.tick(at(1.5))
+
+    assert isinstance(cleared, AlarmClearedEvent)
+    assert cleared.alarm_id == "old"
+    assert reporter.alarm.alarm_id == "pump-1"

@@ -1,13 +1,12 @@
-"""The memory of an alarm on disk."""
+"""The memory of an alarm survives a restart."""
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,9 @@ import pytest
 from edge_asd.alarm.change import Cleared, Unshelved
 from edge_asd.alarm.life_cycle import Alarm, AlarmMemory, OpenAlarm
 from edge_asd.alarm.policy import AlarmPolicy
+from edge_asd.alarm.reporter import AlarmReporter
 from edge_asd.alarm.store import AlarmStore
+from edge_asd.outputs.outbox import Outbox
 
 START = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 MEMORY = AlarmMemory(OpenAlarm("pump-1", 10.25, 7.5, True), 20.000001, 3600.0)
@@ -28,9 +29,22 @@ def clock_from(start: datetime) -> Callable[[float], datetime]:
     return lambda time_s: start + timedelta(seconds=time_s)
 
 
-def store(path: Path, *, later_s: float = 0.0) -> AlarmStore:
-    """The store of a stream that begins so much later."""
-    return AlarmStore(path / "alarm.json", clock_from(START + timedelta(seconds=later_s)))
+@contextmanager
+def opened(folder: Path, start: datetime = START) -> Iterator[tuple[Outbox, AlarmStore]]:
+    """The outbox and the store of a stream that begins then."""
+    with closing(Outbox(folder / "journal.sqlite3", lambda _: None)) as outbox:
+        yield outbox, AlarmStore(outbox, clock_from(start), folder / "alarm.json")
+
+
+def save(folder: Path, memory: AlarmMemory, start: datetime = START) -> None:
+    with opened(folder, start) as (outbox, store), outbox.together(memory=store.content(memory)):
+        pass
+
+
+def load(folder: Path, *, later_s: float = 0.0) -> AlarmMemory | None:
+    """What a stream that begins so much later is told."""
+    with opened(folder, START + timedelta(seconds=later_s)) as (_, store):
+        return store.load()
 
 
 @pytest.mark.parametrize(
@@ -38,29 +52,28 @@ def store(path: Path, *, later_s: float = 0.0) -> AlarmStore:
     [MEMORY, AlarmMemory(), AlarmMemory(OpenAlarm("early", -3.25, 7.1, False), 1.5, 2.5)],
 )
 def test_what_was_saved_is_loaded(tmp_path: Path, memory: AlarmMemory) -> None:
-    store(tmp_path).save(memory)
+    save(tmp_path, memory)
 
-    assert store(tmp_path).load() == memory
+    assert load(tmp_path) == memory
 
 
 def test_a_score_without_bounds_can_be_remembered(tmp_path: Path) -> None:
-    store(tmp_path).save(AlarmMemory(OpenAlarm("pump-1", 0.0, math.inf)))
+    save(tmp_path, AlarmMemory(OpenAlarm("pump-1", 0.0, math.inf)))
 
-    restored = store(tmp_path).load()
+    restored = load(tmp_path)
 
     assert restored is not None and restored.open is not None
     assert restored.open.max_score > 1e300
 
 
 def test_without_a_file_there_is_no_memory(tmp_path: Path) -> None:
-    assert store(tmp_path).load() is None
+    assert load(tmp_path) is None
 
 
-def test_times_are_utc_in_the_file(tmp_path: Path) -> None:
+def test_times_are_kept_as_utc(tmp_path: Path) -> None:
     elsewhere = timezone(timedelta(hours=9))
-    AlarmStore(tmp_path / "alarm.json", clock_from(START.astimezone(elsewhere))).save(MEMORY)
-
-    content = json.loads((tmp_path / "alarm.json").read_text())
+    with opened(tmp_path, START.astimezone(elsewhere)) as (_, store):
+        content = json.loads(store.content(MEMORY)["alarm"])
 
     assert content["version"] == 1
     assert content["raised_at"] == "2026-11-22T08:30:10.250000+00:00"
@@ -68,9 +81,9 @@ def test_times_are_utc_in_the_file(tmp_path: Path) -> None:
 
 
 def test_time_counts_while_no_monitor_runs(tmp_path: Path) -> None:
-    store(tmp_path).save(MEMORY)
+    save(tmp_path, MEMORY)
 
-    memory = store(tmp_path, later_s=1000).load()
+    memory = load(tmp_path, later_s=1000)
 
     assert memory is not None
     assert memory.open == OpenAlarm("pump-1", -989.75, 7.5, True)
@@ -80,9 +93,9 @@ def test_time_counts_while_no_monitor_runs(tmp_path: Path) -> None:
 def test_an_alarm_outlives_a_restart_under_its_name(tmp_path: Path) -> None:
     alarm = Alarm(POLICY, lambda time_s: f"alarm-{time_s:g}")
     alarm.update(5, 9)
-    store(tmp_path).save(alarm.memory)
+    save(tmp_path, alarm.memory)
 
-    again = Alarm(POLICY, lambda time_s: "another", store(tmp_path, later_s=100).load())
+    again = Alarm(POLICY, lambda time_s: "another", load(tmp_path, later_s=100))
 
     assert (again.state, again.memory.open) == ("alarm", OpenAlarm("alarm-5", -95, 9))
     assert again.update(7, 0) == (Cleared(7, 0, "alarm-5", duration_s=102, max_score=9),)
@@ -91,9 +104,9 @@ def test_an_alarm_outlives_a_restart_under_its_name(tmp_path: Path) -> None:
 def test_shelving_that_expired_while_no_monitor_ran_is_over(tmp_path: Path) -> None:
     alarm = Alarm(POLICY, lambda time_s: "alarm")
     alarm.shelve(0, until_s=50)
-    store(tmp_path).save(alarm.memory)
+    save(tmp_path, alarm.memory)
 
-    again = Alarm(POLICY, lambda time_s: "alarm", store(tmp_path, later_s=100).load())
+    again = Alarm(POLICY, lambda time_s: "alarm", load(tmp_path, later_s=100))
 
     assert again.tick(0) == (Unshelved(0),)
 
@@ -102,9 +115,9 @@ def test_the_hold_off_goes_on_after_a_restart(tmp_path: Path) -> None:
     alarm = Alarm(POLICY, lambda time_s: "alarm")
     alarm.update(1, 9)
     alarm.update(2, 0)  # hold-off until 62
-    store(tmp_path).save(alarm.memory)
+    save(tmp_path, alarm.memory)
 
-    again = Alarm(POLICY, lambda time_s: "alarm", store(tmp_path, later_s=60).load())
+    again = Alarm(POLICY, lambda time_s: "alarm", load(tmp_path, later_s=60))
 
     assert again.update(1, 9) == ()
     assert len(again.update(2, 9)) == 1
@@ -126,7 +139,7 @@ def broken(**values: Any) -> str:
 def test_the_file_that_the_next_test_breaks_is_a_good_one(tmp_path: Path) -> None:
     (tmp_path / "alarm.json").write_text(broken())
 
-    assert store(tmp_path).load() == AlarmMemory(OpenAlarm("pump-1", 10, 7.5, True))
+    assert load(tmp_path) == AlarmMemory(OpenAlarm("pump-1", 10, 7.5, True))
 
 
 @pytest.mark.parametrize(
@@ -158,10 +171,10 @@ def test_a_broken_file_is_moved_aside_with_a_warning(
     (tmp_path / "alarm.json").write_text(content)
 
     with caplog.at_level(logging.WARNING):
-        memory = store(tmp_path).load()
+        memory = load(tmp_path)
 
     assert memory is None
-    assert [path.name for path in tmp_path.iterdir()] == ["alarm.json.broken"]
+    assert [path.name for path in tmp_path.glob("alarm*")] == ["alarm.json.broken"]
     assert len(caplog.records) == 1
     assert len(caplog.text.splitlines()) == 1
 
@@ -169,18 +182,30 @@ def test_a_broken_file_is_moved_aside_with_a_warning(
 def test_a_folder_in_place_of_the_file_does_not_stop_the_monitor(tmp_path: Path) -> None:
     (tmp_path / "alarm.json").mkdir()
 
-    assert store(tmp_path).load() is None
+    assert load(tmp_path) is None
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store(tmp_path).save(MEMORY)
+def test_the_file_of_an_earlier_version_is_taken_over_once(tmp_path: Path) -> None:
+    (tmp_path / "alarm.json").write_text(broken())
+    with opened(tmp_path) as (outbox, store):
+        reporter = AlarmReporter(
+            Alarm(POLICY, lambda _: "another", store.load()), store, utc=clock_from(START)
+        )
+        with outbox.together(memory=reporter.unsaved()):
+            pass
 
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    with opened(tmp_path) as (_, store):
+        memory = store.load()
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        store(tmp_path).save(AlarmMemory())
+    assert memory == AlarmMemory(OpenAlarm("pump-1", 0, 7.5, True))
+    assert not (tmp_path / "alarm.json").exists()
 
-    assert store(tmp_path).load() == MEMORY
-    assert [path.name for path in tmp_path.iterdir()] == ["alarm.json"]
+
+def test_a_memory_of_another_version_is_forgotten_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(tmp_path) as (outbox, _), outbox.together(memory={"alarm": b'{"version": 2}'}):
+        pass
+
+    assert load(tmp_path) is None
+    assert "the state of the alarm is forgotten" in caplog.text

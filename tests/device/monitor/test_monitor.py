@@ -107,9 +107,7 @@ def run(
         source=MadeSource(items),
         judge=Judge(opened, POLICY, lambda audio, result: None),
         stream=ScoredStream(opened.detector, hop_samples / 100, usable=usable),
-        alarm=AlarmReporter(
-            Alarm(POLICY, lambda _: "a"), None, utc=clock.utc, report=faults.report
-        ),
+        alarm=AlarmReporter(Alarm(POLICY, lambda _: "a"), None, utc=clock.utc),
         faults=faults,
         dispatcher=Dispatcher(
             watchers,

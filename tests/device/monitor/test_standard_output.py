@@ -20,12 +20,13 @@ from edge_asd.events.event import NoticeEvent
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
+from edge_asd.outputs.outbox import Outbox
 
 nothing = lambda *_: None
 with ExitStack() as stack:
     _, (sink,) = standard_output(
         StatusBoard(Status(machine="pump", started=datetime.now(UTC))), Stop(), stack,
-        as_json=True, live=True, report=nothing,
+        as_json=True, live=True, report=nothing, outbox=Outbox(None, nothing),
     )
     for number in range(20):
         sink.emit(NoticeEvent(

@@ -12,6 +12,7 @@ from device.reports import a_notice
 from device.waiting import wait_until
 
 from edge_asd.outputs.delivery import Delivery
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.output_health import OutputHealth
 
 
@@ -38,7 +39,7 @@ def test_what_the_lock_guards_is_changed_under_the_lock_alone(
     output = Watched(
         mailbox,
         report=ignore,
-        spool=tmp_path / "mailbox.sqlite3",
+        outbox=None,
         pause_s=0.005,
         max_pause_s=0.02,
     )
@@ -105,7 +106,7 @@ def test_an_output_hears_only_what_it_accepts() -> None:
 def test_emit_does_not_wait_for_an_output_that_hangs(tmp_path: Path) -> None:
     mailbox = Mailbox()
     mailbox.open.clear()
-    with delivery(mailbox, spool=tmp_path / "mailbox.sqlite3", capacity=100) as output:
+    with delivery(mailbox, journal=tmp_path / "mailbox.sqlite3", capacity=100) as output:
         output.emit(SCORE)
         wait_until(lambda: mailbox.attempts == 1)
         begin_s = time.monotonic()
@@ -137,7 +138,8 @@ def test_close_returns_in_time_while_the_output_hangs_and_events_stay_on_disk(
     journal = tmp_path / "mailbox.sqlite3"
     hanging = Mailbox()
     hanging.open.clear()
-    output = Delivery(hanging, report=ignore, spool=journal)
+    outbox = Outbox(journal, ignore)
+    output = Delivery(hanging, report=ignore, outbox=outbox)
     output.emit(a_notice(1))
     output.emit(a_notice(2))
     wait_until(lambda: hanging.attempts == 1)
@@ -145,11 +147,12 @@ def test_close_returns_in_time_while_the_output_hangs_and_events_stay_on_disk(
     begin_s = time.monotonic()
     output.close(0.1)
     took_s = time.monotonic() - begin_s
+    outbox.close()
 
     assert took_s < 60
     assert output.counters()["waiting"] == 2
     later = Mailbox()
-    with delivery(later, spool=journal):
+    with delivery(later, journal=journal):
         wait_until(lambda: len(later.taken) == 2)
         hanging.open.set()  # what returns too late touches nothing
         wait_until(lambda: hanging.closed)
@@ -159,7 +162,7 @@ def test_close_returns_in_time_while_the_output_hangs_and_events_stay_on_disk(
 def test_close_delivers_what_waits() -> None:
     mailbox = Mailbox()
     mailbox.open.clear()
-    output = Delivery(mailbox, report=ignore, spool=None)
+    output = Delivery(mailbox, report=ignore, outbox=None)
     for event in (a_notice(1), SCORE, a_notice(2)):
         output.emit(event)
     mailbox.open.set()
@@ -174,11 +177,11 @@ def test_close_tries_once_more_before_it_leaves_events_to_the_next_start(tmp_pat
     journal = tmp_path / "mailbox.sqlite3"
     mailbox = Mailbox()
     mailbox.away = True
-    output = Delivery(mailbox, report=ignore, spool=journal, pause_s=60.0)
-    output.emit(a_notice(1))
-    wait_until(lambda: mailbox.attempts == 1)
+    with delivery(mailbox, journal=journal, pause_s=60.0) as output:
+        output.emit(a_notice(1))
+        wait_until(lambda: mailbox.attempts == 1)
 
-    output.close(5.0)
+        output.close(5.0)
 
     assert mailbox.attempts == 2
     assert mailbox.closed
@@ -189,12 +192,12 @@ def test_after_a_restart_undelivered_events_come_first(tmp_path: Path) -> None:
     journal = tmp_path / "mailbox.sqlite3"
     away = Mailbox()
     away.away = True
-    with delivery(away, spool=journal) as output:
+    with delivery(away, journal=journal) as output:
         output.emit(a_notice(1))
         output.emit(a_notice(2))
     back = Mailbox()
     back.open.clear()
-    with delivery(back, spool=journal) as output:
+    with delivery(back, journal=journal) as output:
         assert output.counters()["waiting"] == 2
         output.emit(SCORE)
         output.emit(a_notice(3))

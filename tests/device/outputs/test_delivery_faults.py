@@ -10,13 +10,11 @@ import pytest
 from device.made_events import SCORE
 from device.mailbox import Mailbox, delivery, ids
 from device.reports import a_notice
-from device.small_disk import fill, small_disk
 from device.waiting import wait_until
 
 from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.journal import Journal
 
 
 def test_an_outage_is_one_fault_that_ends_with_the_number_of_late_events() -> None:
@@ -98,12 +96,12 @@ def test_an_event_that_breaks_the_program_does_not_end_the_output(
     assert error.__name__ in caplog.text
 
 
-def test_more_than_the_spool_may_hold_is_a_fault_and_never_silent(tmp_path: Path) -> None:
+def test_more_than_may_wait_is_a_fault_and_never_silent(tmp_path: Path) -> None:
     mailbox, news = Mailbox(), list[FaultChange]()
     mailbox.open.clear()
     room = 3 * len(a_notice(100).to_json())
-    spool = tmp_path / "mailbox.sqlite3"
-    with delivery(mailbox, news, spool=spool, max_spool_bytes=room) as output:
+    journal = tmp_path / "mailbox.sqlite3"
+    with delivery(mailbox, news, journal=journal, max_durable_bytes=room) as output:
         for number in range(100, 105):
             output.emit(a_notice(number))
 
@@ -117,69 +115,16 @@ def test_more_than_the_spool_may_hold_is_a_fault_and_never_silent(tmp_path: Path
 def test_the_newest_events_are_kept_beyond_the_cap_also_over_a_restart(tmp_path: Path) -> None:
     away = Mailbox()
     away.away = True
-    spool = tmp_path / "mailbox.sqlite3"
-    with delivery(away, spool=spool, max_spool_bytes=10) as output:
+    journal = tmp_path / "mailbox.sqlite3"
+    with delivery(away, journal=journal, max_durable_bytes=10) as output:
         output.emit(a_notice(1))  # larger than the cap
         assert output.counters()["waiting"] == 1
         output.emit(a_notice(2))
     back = Mailbox()
-    with delivery(back, spool=spool):
+    with delivery(back, journal=journal):
         wait_until(lambda: back.taken)
 
     assert back.taken == ids(2)
-
-
-def test_a_full_disk_is_a_fault_while_events_are_still_delivered(tmp_path: Path) -> None:
-    mailbox, news = Mailbox(), list[FaultChange]()
-    mailbox.away = True
-    with small_disk(tmp_path, size_kib=256) as disk:
-        with delivery(mailbox, news, spool=disk / "mailbox.sqlite3") as output:
-            filler = fill(disk)
-            for number in range(40):
-                output.emit(a_notice(number))
-            assert [change.key for change in news] == ["disk:mailbox"]
-            assert "database or disk is full" in news[0].detail
-
-            mailbox.away = False
-            wait_until(lambda: len(mailbox.taken) == 40)
-            filler.unlink()
-
-        assert mailbox.taken == ids(*range(40))
-        assert [(change.key, change.active) for change in news[1:]] == [("disk:mailbox", False)]
-
-
-def test_a_journal_that_cannot_be_written_is_not_tried_again_with_every_event(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attempts: list[None] = []
-    looks: list[None] = []
-
-    def mend(*_: object) -> list[Envelope]:
-        attempts.append(None)
-        return []
-
-    monkeypatch.setattr(Journal, "mend", mend)
-
-    def clock() -> float:
-        looks.append(None)
-        return 0.0
-
-    (tmp_path / "file").touch()
-    mailbox = Mailbox()
-    mailbox.away = True
-    with delivery(mailbox, spool=tmp_path / "file" / "mailbox.sqlite3", clock=clock) as output:
-        output.emit(a_notice(1))
-        wait_until(lambda: mailbox.attempts)
-        for _ in range(20):
-            before = len(looks)
-            output.emit(SCORE)  # looks at the clock, and so does the thread that it wakes
-            wait_until(partial(_looked_since, looks, before))
-
-        assert len(attempts) <= 2
-
-
-def _looked_since(looks: list[None], before: int) -> bool:
-    return len(looks) > before + 1
 
 
 def test_what_a_server_asks_for_is_waited_for_but_not_for_ever() -> None:

@@ -1,8 +1,7 @@
-"""Events that wait survive restarts, power cuts, full and broken disks."""
+"""Events and memory on disk survive restarts, power cuts, full and broken disks."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sqlite3
@@ -19,37 +18,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.journal import Journal
+from edge_asd.outputs.journal import Content, Journal, Waiting
 
-Open = Callable[..., Journal]
-
-
-def append(journal: Journal, *numbers: int) -> list[Envelope]:
-    """Keep notices; return them."""
-    envelopes = [Envelope.of(a_notice(number)) for number in numbers]
-    for envelope in envelopes:
-        journal.append(envelope)
-    return envelopes
+Open = Callable[[Path], Journal]
 
 
-def waiting(journal: Journal) -> list[str]:
-    """Ids of what waited when the journal was opened."""
-    return [envelope.id for envelope in journal.stored]
+def waiting(*numbers: int, outputs: tuple[str, ...] = ("webhook",)) -> list[Waiting]:
+    return [(Envelope.of(a_notice(number)), frozenset(outputs)) for number in numbers]
 
 
 def ids(*numbers: int) -> list[str]:
     return [a_notice(number).id for number in numbers]
 
 
+def ids_of(content: Content) -> list[str]:
+    return [envelope.id for envelope, _ in content.events]
+
+
 @pytest.fixture
 def open_journal() -> Iterator[Open]:
-    """Open a journal; what was opened before on the same path is left as after a crash."""
+    """Open a journal; what was opened before is left as after a crash."""
     opened: list[Journal] = []
 
-    def open_one(path: Path | None, **options: int) -> Journal:
+    def open_one(path: Path) -> Journal:
         for journal in opened:
             journal.close()
-        opened.append(Journal(path, **options))
+        opened.append(Journal(path))
         return opened[-1]
 
     yield open_one
@@ -59,57 +53,74 @@ def open_journal() -> Iterator[Open]:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "spool" / "webhook.sqlite3"
+    return tmp_path / "pump" / "journal.sqlite3"
 
 
 def test_events_come_out_in_the_order_in_which_they_went_in(path: Path, open_journal: Open) -> None:
-    envelopes = append(open_journal(path), 2, 1, 3)
+    open_journal(path).write(waiting(2, 1, 3), (), {})
 
-    assert open_journal(path).stored == envelopes
+    assert open_journal(path).load() == Content(waiting(2, 1, 3))
 
 
-def test_what_was_not_delivered_waits_for_the_next_start(path: Path, open_journal: Open) -> None:
+def test_what_is_still_to_be_delivered_by_some_output_keeps_its_place(
+    path: Path, open_journal: Open
+) -> None:
     journal = open_journal(path)
-    append(journal, 0, 1, 2)
-    journal.done(a_notice(0).id)
+    journal.write(waiting(0, 1, 2, outputs=("mqtt", "webhook")), (), {})
+    journal.write(waiting(1), ids(0), {})
 
-    again = open_journal(path)
+    content = open_journal(path).load()
 
-    assert waiting(again) == ids(1, 2)
-    assert again.n_lost == 0
+    assert content.events == [*waiting(1), *waiting(2, outputs=("mqtt", "webhook"))]
+    assert content.n_lost == 0
 
 
-def test_an_event_that_waits_already_is_not_kept_twice(path: Path, open_journal: Open) -> None:
-    append(open_journal(path), 1, 1)
-    append(open_journal(path), 1)
+def test_memory_is_kept_by_name_and_the_newest_counts(path: Path, open_journal: Open) -> None:
+    journal = open_journal(path)
+    journal.write((), (), {"alarm": b"on", "other": b"\0"})
+    journal.write((), (), {"alarm": b"off"})
 
-    assert waiting(open_journal(path)) == ids(1)
+    assert open_journal(path).load().memory == {"alarm": b"off", "other": b"\0"}
+
+
+def test_events_and_memory_are_written_together_or_not_at_all(
+    path: Path, open_journal: Open
+) -> None:
+    journal = open_journal(path)
+    journal.write(waiting(1), (), {"alarm": b"before"})
+
+    def fails() -> Iterator[Waiting]:
+        yield from waiting(2)
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(sqlite3.OperationalError):
+        journal.write(fails(), (), {"alarm": b"after"})
+
+    assert open_journal(path).load() == Content(waiting(1), {"alarm": b"before"})
 
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from device.outputs.test_journal import append, ids
+from device.outputs.test_journal import ids, waiting
 from edge_asd.outputs.journal import Journal
 journal = Journal(Path(sys.argv[1]))
-append(journal, 1, 2, 3)
-journal.done(*ids(2))
+journal.write(waiting(1, 2, 3), (), {"alarm": b"on"})
+journal.write((), ids(2), {})
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_was_appended_survives_a_process_that_is_killed(
-    path: Path, open_journal: Open
-) -> None:
+def test_what_was_written_survives_a_process_that_is_killed(path: Path, open_journal: Open) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", _KILLED, str(path)]
     killed = subprocess.run(command, env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
 
-    assert waiting(open_journal(path)) == ids(1, 3)
+    assert open_journal(path).load() == Content(waiting(1, 3), {"alarm": b"on"})
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     damage=st.sampled_from(["cut", "flip", "zero"]),
     place=st.integers(min_value=0, max_value=1_000_000),
@@ -117,9 +128,9 @@ def test_what_was_appended_survives_a_process_that_is_killed(
 def test_damage_at_any_byte_costs_what_it_hit_and_is_counted(
     damage: str, place: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    path = tmp_path_factory.mktemp("damage") / "webhook.sqlite3"
+    path = tmp_path_factory.mktemp("damage") / "journal.sqlite3"
     journal = Journal(path)
-    append(journal, *range(40))
+    journal.write(waiting(*range(40)), (), {"alarm": b"on"})
     journal.close()
     content = bytearray(path.read_bytes())
     place %= len(content)
@@ -133,195 +144,167 @@ def test_damage_at_any_byte_costs_what_it_hit_and_is_counted(
     path.write_bytes(content)
 
     again = Journal(path)
-    append(again, 99)
+    found = again.load()
+    again.write(waiting(99), (), {})
     again.close()
 
-    left = waiting(again)
+    left = ids_of(found)
     assert left == [event for event in ids(*range(40)) if event in left]
-    assert again.problem is None
-    assert again.n_lost > 0 or len(left) == 40 or not content
+    assert found.n_lost > 0 or len(left) == 40 or not content
+    assert found.aside is None or found.aside.read_bytes() == content
     third = Journal(path)
+    assert ids_of(third.load()) == left + ids(99)
     third.close()
-    assert waiting(third) == left + ids(99)
 
 
-@pytest.mark.parametrize("content", [b"no database " * 1000, None])
-def test_a_damaged_database_is_set_aside_and_told(
-    content: bytes | None, path: Path, open_journal: Open, caplog: pytest.LogCaptureFixture
+def test_the_events_in_a_file_that_cannot_be_used_are_counted(
+    path: Path, open_journal: Open, caplog: pytest.LogCaptureFixture
 ) -> None:
-    append(open_journal(path), *range(200))
-    open_journal(None)
-    content = content or path.read_bytes()[:8192] + bytes(path.stat().st_size - 8192)
+    open_journal(path).write(waiting(*range(5)), (), {})
+    open_journal(path).write((), ids(4), {})
+    open_journal(path).close()
+    content = b"no database here" + path.read_bytes()[16:]
     path.write_bytes(content)
 
-    journal = open_journal(path)
-    append(journal, 1000)
+    found = open_journal(path).load()
 
-    assert journal.n_lost > 0
-    assert journal.problem is None
-    assert "is damaged and set aside" in caplog.text
-    assert path.with_suffix(".damaged").read_bytes() == content
-    assert waiting(open_journal(path)) == waiting(journal) + ids(1000)
+    assert (found.events, found.n_lost) == ([], 4)
+    assert found.aside == path.with_suffix(".damaged")
+    assert found.aside.read_bytes() == content
+    assert "is damaged" in caplog.text
 
 
-def test_a_database_of_something_else_is_set_aside(path: Path, open_journal: Open) -> None:
+def test_a_second_damaged_file_takes_no_place_of_the_first(path: Path, open_journal: Open) -> None:
     path.parent.mkdir()
-    other = sqlite3.connect(path)
-    other.execute("CREATE TABLE events (a)")
-    other.close()
+    for content in (b"first " * 200, b"second " * 200):
+        path.write_bytes(content)
+        open_journal(path).load()
 
-    journal = open_journal(path)
-    append(journal, 1)
-
-    assert (journal.n_lost, journal.problem) == (1, None)
-    assert waiting(open_journal(path)) == ids(1)
+    kept = [name.read_bytes()[:5] for name in sorted(path.parent.glob("journal.damaged*"))]
+    assert kept == [b"first", b"secon"]
 
 
 def test_a_row_that_is_damaged_costs_no_other(path: Path, open_journal: Open) -> None:
-    append(open_journal(path), 1, 2, 3)
-    open_journal(None)
+    open_journal(path).write(waiting(1, 2, 3), (), {"alarm": b"on"})
+    open_journal(path).close()
     database = sqlite3.connect(path)
     with database:
-        database.execute("UPDATE events SET event = ? WHERE rowid = 2", [b"\xff"])
-        database.execute("INSERT INTO events VALUES (NULL, NULL, NULL, NULL)")
+        database.execute("UPDATE events SET event = ? WHERE number = 2", [b"\xff"])
+        database.execute("INSERT INTO events (id) VALUES (NULL)")
     database.close()
 
-    journal = open_journal(path)
+    found = open_journal(path).load()
 
-    assert waiting(journal) == ids(1, 3)
-    assert journal.n_lost == 2
-    assert waiting(open_journal(path)) == ids(1, 3)
+    assert (ids_of(found), found.n_lost) == (ids(1, 3), 2)
+    assert open_journal(path).load() == Content(waiting(1, 3), {"alarm": b"on"})
+
+
+class BadSector(Journal):
+    """A disk that cannot read the journal for some attempts."""
+
+    attempts = 1
+
+    def _opened(self) -> sqlite3.Connection:
+        if self.attempts > 0:
+            self.attempts -= 1
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR_READ
+            raise error
+        return super()._opened()
+
+
+def test_a_disk_that_cannot_read_changes_nothing(path: Path, open_journal: Open) -> None:
+    open_journal(path).write(waiting(1, 2), (), {"alarm": b"on"})
+    open_journal(path).close()
+    journal = BadSector(path)
+
+    with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
+        journal.load()
+    found = journal.load()
+    journal.close()
+
+    assert found == Content(waiting(1, 2), {"alarm": b"on"})
+    assert not list(path.parent.glob("*.damaged"))
+
+
+def test_a_file_that_the_disk_never_reads_is_kept_beside_a_new_one_and_counted(
+    path: Path, open_journal: Open
+) -> None:
+    open_journal(path).write(waiting(1, 2), (), {})
+    open_journal(path).close()
+    content = path.read_bytes()
+    journal = BadSector(path)
+
+    found = journal.load(give_up=True)
+    journal.close()
+
+    assert (found.events, found.n_lost) == ([], 2)
+    assert found.aside is not None
+    assert found.aside.read_bytes() == content
+
+
+def test_a_power_cut_while_a_damaged_file_is_replaced_costs_nothing(
+    path: Path, open_journal: Open
+) -> None:
+    open_journal(path).write(waiting(1, 2), (), {})
+    open_journal(path).close()
+    path.rename(path.with_suffix(".new"))
+
+    assert ids_of(open_journal(path).load()) == ids(1, 2)
 
 
 def test_the_database_does_not_grow_while_something_always_waits(
     path: Path, open_journal: Open
 ) -> None:
     journal = open_journal(path)
-    append(journal, 1000)
+    journal.write(waiting(1000), (), {})
     sizes = []
-    for number in range(1001, 1400):
-        append(journal, number)
-        journal.done(a_notice(number - 1).id)
+    for number in range(1001, 1300):
+        journal.write(waiting(number), ids(number - 1), {})
         sizes.append(sum(file.stat().st_size for file in path.parent.iterdir()))
 
-    assert max(sizes) < 2_000_000
-    assert waiting(open_journal(path)) == ids(1399)
+    assert max(sizes) < 200_000
+    assert ids_of(open_journal(path).load()) == ids(1299)
 
 
 def test_only_its_owner_may_read_the_database(path: Path, open_journal: Open) -> None:
-    append(open_journal(path), 1)
+    open_journal(path).write(waiting(1), (), {})
 
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def test_without_a_path_nothing_is_kept_and_nothing_fails(open_journal: Open) -> None:
-    journal = open_journal(None)
-    append(journal, 1)
-    journal.done(*ids(1))
-
-    assert journal.problem is None
-    assert journal.stored == []
-
-
-def test_a_full_disk_loses_nothing_and_everything_is_written_when_there_is_space(
-    tmp_path: Path, open_journal: Open
-) -> None:
+def test_a_full_disk_changes_nothing(tmp_path: Path, open_journal: Open) -> None:
     with small_disk(tmp_path, size_kib=256) as disk:
-        journal = open_journal(disk / "journal.sqlite3")
-        append(journal, 0)
+        path = disk / "journal.sqlite3"
+        journal = open_journal(path)
+        journal.write(waiting(0), (), {})
         filler = fill(disk)
-        envelopes = append(journal, *range(1, 40))
-        journal.done(a_notice(0).id)
-        assert journal.problem is not None
-        assert "database or disk is full" in journal.problem
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            journal.write(waiting(*range(1, 40)), ids(0), {})
+        assert ids_of(open_journal(path).load()) == ids(0)
 
         filler.unlink()
-        journal.mend(envelopes)
+        open_journal(path).write(waiting(*range(1, 40)), ids(0), {}, with_room=True)
 
-        assert journal.problem is None
-        assert waiting(open_journal(disk / "journal.sqlite3")) == ids(*range(1, 40))
-        open_journal(None)
-
-
-def test_a_queue_that_is_emptied_on_a_full_disk_does_not_end_the_problem(
-    tmp_path: Path, open_journal: Open
-) -> None:
-    with small_disk(tmp_path, size_kib=256) as disk:
-        journal = open_journal(disk / "webhook.sqlite3")
-        filler = fill(disk)
-        envelopes = append(journal, *range(40))
-        while envelopes:
-            journal.done(envelopes.pop(0).id)
-            journal.mend(envelopes)
-            assert journal.problem is not None
-
-        filler.unlink()
-        journal.mend(())
-
-        assert journal.problem is None
-        assert waiting(open_journal(disk / "webhook.sqlite3")) == []
-        open_journal(None)
+        assert ids_of(open_journal(path).load()) == ids(*range(1, 40))
+        open_journal(path).close()
 
 
-def test_what_was_on_a_disk_that_could_not_be_read_comes_back_with_it(
-    path: Path, open_journal: Open
-) -> None:
-    append(open_journal(path), 1)
-    open_journal(None)
-    hidden = path.parent.rename(path.parent.with_name("hidden"))
-    path.parent.write_text("a file where the folder should be")
-    journal = open_journal(path)
-    later = append(journal, 2)
-    assert journal.problem is not None
-    assert journal.stored == []
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "pump").write_text("a file where the folder should be")
 
-    path.parent.unlink()
-    hidden.rename(path.parent)
-    late = journal.mend(later)
-
-    assert [envelope.id for envelope in late] == ids(1)
-    assert journal.problem is None
-    assert waiting(open_journal(path)) == ids(1, 2)
-
-
-def test_a_folder_that_cannot_be_made_is_a_problem_and_not_an_end(
-    tmp_path: Path, open_journal: Open
-) -> None:
-    (tmp_path / "spool").write_text("a file where the folder should be")
-
-    journal = open_journal(tmp_path / "spool" / "webhook.sqlite3")
-    append(journal, 1)
-
-    assert journal.problem is not None
-    assert journal.stored == []
+    with pytest.raises(OSError, match="File exists"):
+        Journal(tmp_path / "pump" / "journal.sqlite3").write(waiting(1), (), {})
 
 
 def test_a_name_from_the_command_line_that_is_not_utf_8_survives(
     path: Path, open_journal: Open
 ) -> None:
     envelope = Envelope.of(replace(a_notice(1), machine="p\udcffmp"))
-    open_journal(path).append(envelope)
+    open_journal(path).write([(envelope, frozenset({"mqtt"}))], (), {})
 
     again = open_journal(path)
-    assert again.stored == [envelope]
-    again.done(envelope.id)
+    assert again.load().events == [(envelope, frozenset({"mqtt"}))]
+    again.write((), [envelope.id], {})
 
-    assert open_journal(path).stored == []
-
-
-def test_what_an_earlier_version_has_left_is_taken_up_once(path: Path, open_journal: Open) -> None:
-    old = path.with_suffix(".jsonl")
-    old.parent.mkdir()
-    lines = [a_notice(number).to_json() for number in (1, 2, 3)]
-    done = json.dumps({"done": a_notice(2).id})
-    torn = a_notice(4).to_json()[:40]
-    old.write_text("\n".join([*lines, done, "\0\0", '{"done": []}', torn]))
-
-    journal = open_journal(path)
-    append(journal, 5)
-
-    assert journal.n_lost == 3
-    assert not old.exists()
-    assert journal.stored == [Envelope.of(a_notice(1)), Envelope.of(a_notice(3))]
-    journal.done(a_notice(1).id)
-    assert waiting(open_journal(path)) == ids(3, 5)
+    assert open_journal(path).load().events == []

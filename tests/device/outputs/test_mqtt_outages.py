@@ -20,6 +20,7 @@ from edge_asd.errors import OutputError
 from edge_asd.events.fault import FaultChange
 from edge_asd.outputs.delivery import Delivery
 from edge_asd.outputs.mqtt import MqttTransport
+from edge_asd.outputs.outbox import Outbox
 
 
 @needs_mosquitto
@@ -120,11 +121,12 @@ def test_events_of_an_outage_arrive_in_order_and_none_is_lost(
     tmp_path: Path, broker: Broker, listener: Listener, wire: Wire
 ) -> None:
     changes: list[FaultChange] = []
+    outbox = Outbox(tmp_path / "journal.sqlite3", changes.append)
     delivery = Delivery(
         a_transport(wire.port),
         report=changes.append,
         accepts=lambda event: True,
-        spool=tmp_path / "mqtt.sqlite3",
+        outbox=outbox,
         pause_s=0.02,
         max_pause_s=0.1,
         patience_s=0.05,
@@ -148,6 +150,7 @@ def test_events_of_an_outage_arrive_in_order_and_none_is_lost(
     wait_until(lambda: len(in_order(listener)) >= 40, "everything arrives")
     wait_until(lambda: not changes[-1].active, "the fault ends")
     delivery.close()
+    outbox.close()
 
     assert in_order(listener) == [a_notice(number).id for number in range(40)]
     assert (changes[0].key, changes[0].active) == ("output:mqtt", True)

@@ -78,7 +78,7 @@ profile = f'[sinks.printer]\\npaper = "{folder}/paper"\\nowner = "Ada"\\npin_env
 installation = installation_of(folder, profile=profile, environment={"PIN": "1234"})
 environment = installation.environment
 context = OutputContext(
-    machine="pump", status=a_status, report=print, environment=environment, spool=None
+    machine="pump", status=a_status, report=print, environment=environment, outbox=None
 )
 outputs = open_outputs(installation.profile.sinks, context)
 for output in outputs:

@@ -65,14 +65,3 @@ def test_the_fault_of_an_output_ends_only_when_nothing_waits_any_more() -> None:
 
     assert [change.active for change in news] == [True, False]
     assert news[1].figures == {"delivered_late": 2}
-
-
-def test_a_disk_that_fails_is_told_once_until_it_works_again() -> None:
-    health, news = health_and_news()
-    for problem in (None, "disk full", "disk full", None, None):
-        health.journal(problem)
-
-    assert [(change.key, change.active) for change in news] == [
-        ("disk:mqtt", True),
-        ("disk:mqtt", False),
-    ]

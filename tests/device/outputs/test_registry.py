@@ -6,7 +6,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from device.web_server import answers, web_server
 from edge_asd.errors import ProfileError
 from edge_asd.events.fault import FaultChange, Report
 from edge_asd.outputs import Output
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.output_section import OutputContext
 from edge_asd.outputs.registry import open_outputs
 from edge_asd.profile import load_profile
@@ -28,18 +29,19 @@ from edge_asd.state.folder import StateFolder
 def opened(
     folder: Path, toml: str, *, state: StateFolder | None = None, **environment: str
 ) -> Iterator[dict[str, Output]]:
-    outputs = outputs_of(folder, toml, state, environment)
-    try:
-        yield {output.name: output for output in outputs}
-    finally:
-        for output in outputs:
-            output.close()
+    with closing(Outbox(state.journal if state else None, lambda _: None)) as outbox:
+        outputs = outputs_of(folder, toml, outbox, environment)
+        try:
+            yield {output.name: output for output in outputs}
+        finally:
+            for output in outputs:
+                output.close()
 
 
 def outputs_of(
     folder: Path,
     toml: str,
-    state: StateFolder | None = None,
+    outbox: Outbox | None = None,
     environment: Mapping[str, str] | None = None,
     report: Report = lambda _: None,
 ) -> list[Output]:
@@ -50,7 +52,7 @@ def outputs_of(
         status=a_status,
         report=report,
         environment=environment or {},
-        spool=state.spool if state else None,
+        outbox=outbox,
     )
     return open_outputs(load_profile(str(profile)).sinks, context)
 
@@ -114,7 +116,7 @@ def test_the_webhook_gets_the_events_that_the_profile_names_and_its_secrets(
     assert content["event"] == "notice"
 
 
-def test_undelivered_events_wait_in_the_state_folder_of_their_output(tmp_path: Path) -> None:
+def test_undelivered_events_wait_in_the_state_folder(tmp_path: Path) -> None:
     state = StateFolder(tmp_path / "state", "pump")
     with web_server(answers(500), answers(500)) as server:
         toml = f'[sinks.webhook]\nurl = "{server.url}"'
@@ -122,7 +124,7 @@ def test_undelivered_events_wait_in_the_state_folder_of_their_output(tmp_path: P
             outputs["webhook"].emit(a_notice(1))
             wait_until(lambda: server.requests)
 
-        journal = (state.spool / "webhook.sqlite3").read_bytes()
+        journal = state.journal.read_bytes()
         assert b"notice 1" in journal
 
         with opened(tmp_path, toml, state=state) as outputs:

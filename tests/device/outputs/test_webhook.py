@@ -186,7 +186,7 @@ def test_while_the_server_is_away_nothing_is_lost_repeated_or_delayed(tmp_path: 
         port = server.server_port
     # Now nobody listens there.
     with delivered_to(
-        f"http://127.0.0.1:{port}/", news, spool=tmp_path / "webhook.sqlite3", patience_s=0.05
+        f"http://127.0.0.1:{port}/", news, journal=tmp_path / "webhook.sqlite3", patience_s=0.05
     ) as output:
         begin_s = time.monotonic()
         for number in range(50):
@@ -229,10 +229,10 @@ def test_any_mixture_of_failures_and_restarts_delivers_every_event_once_and_in_o
     journal = tmp_path / "webhook.sqlite3"
     with web_server(*script) as server:
         for first in range(0, 60, 10):  # a restart after every ten
-            with delivered_to(server.url, spool=journal) as output:
+            with delivered_to(server.url, journal=journal) as output:
                 for number in range(first, first + 10):
                     output.emit(a_notice(number))
-        with delivered_to(server.url, spool=journal):
+        with delivered_to(server.url, journal=journal):
             wait_until(lambda: len(server.taken) == 60, deadline_s=30.0)
 
         assert server.taken == ids(*range(60))
@@ -243,12 +243,14 @@ import sys, threading
 from pathlib import Path
 from device.reports import a_notice
 from edge_asd.outputs.delivery import Delivery
-from edge_asd.outputs import Envelope
+from edge_asd.outputs.outbox import Outbox
 from edge_asd.outputs.webhook import WebhookTransport
 
-output = Delivery(WebhookTransport(sys.argv[1]), report=print, spool=Path(sys.argv[2]))
-for number in range(5):
-    output.emit(a_notice(number))
+outbox = Outbox(Path(sys.argv[2]), print)
+output = Delivery(WebhookTransport(sys.argv[1]), report=print, outbox=outbox)
+with outbox.together():
+    for number in range(5):
+        output.emit(a_notice(number))
 threading.Event().wait(600)
 """
 
@@ -267,7 +269,7 @@ def test_a_crash_right_after_delivery_repeats_this_one_event_and_no_other(tmp_pa
         child.append(subprocess.Popen(arguments, env=environment))
         assert child[0].wait(300) == -signal.SIGKILL
 
-        with delivered_to(server.url, spool=journal):
+        with delivered_to(server.url, journal=journal):
             wait_until(lambda: len(server.taken) == 6)
 
         assert server.taken == ids(0, 1, 2, 2, 3, 4)
@@ -346,7 +348,7 @@ def test_neither_address_nor_token_appears_in_logs_errors_or_faults(
     script = [answers(500), hangs, resets, talks_nonsense, *[answers(422)] * 3]
     with web_server(*script) as server:
         transport = WebhookTransport(f"{server.url}/pa55", token="t0ken", timeout_s=TIMEOUT_S)
-        output = Delivery(transport, report=news.append, spool=None, pause_s=0.01)
+        output = Delivery(transport, report=news.append, outbox=None, pause_s=0.01)
         output.emit(a_notice(1))
         wait_until(lambda: news)
         output.close()
