@@ -88,7 +88,7 @@ class MqttSettings(OutputSection):
 
     def open(self, context: OutputContext) -> Output:
         client_id = self.client_id or default_client_id(
-            machine_slug(context.machine), context.spool
+            machine_slug(context.machine), context.folder
         )
         transport = MqttTransport(
             self,

@@ -111,6 +111,11 @@ class Outbox:
         return cls(folder.journal, report, old_spool=folder.spool)
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of the journal."""
+        return self._path.parent if self._path else None
+
+    @property
     def problem(self) -> str | None:
         """Why something cannot be written, or is not; None: all is well. Thread: any."""
         return self._health.problem

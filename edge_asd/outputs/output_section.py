@@ -39,6 +39,11 @@ class OutputContext:
     # How long a recording waits for a file or a pipe; None: sound that happens now never does.
     waits: Waits | None = None
 
+    @property
+    def folder(self) -> Path | None:
+        """Where an output may keep files of its own, if anywhere."""
+        return self.outbox.folder if self.outbox else None
+
     def delivery(
         self,
         transport: Transport,

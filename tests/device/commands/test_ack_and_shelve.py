@@ -120,7 +120,9 @@ def test_shelve_raises_no_alarm_for_a_while_and_off_ends_it(
     assert result.stdout.endswith(f"; {alarm_id} is closed\n")
     assert monitor.alarm.state == "shelved"
     assert run("shelve", "--off").stdout == "alarms are raised again\n"
-    assert [event.event for event in monitor.events] == ["alarm_shelved", "alarm_unshelved"]
+    assert [event.event for event in monitor.events] == [
+        *("alarm_cleared", "alarm_shelved", "alarm_unshelved")
+    ]
 
 
 def test_shelve_takes_a_time_of_day(live: Callable[..., LiveMonitor]) -> None:
