@@ -176,7 +176,7 @@ class Alarm:
         """
         opened = self.memory.open
         if opened is None:
-            raise ControlError(f"no alarm is on, the state is {self.state}: nothing to acknowledge")
+            raise ControlError("no alarm is on: nothing to acknowledge")
         if opened.acknowledged:
             raise ControlError(f"alarm {opened.alarm_id} is acknowledged already")
         self.memory = replace(self.memory, open=replace(opened, acknowledged=True))

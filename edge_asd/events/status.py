@@ -125,7 +125,7 @@ class Status:
         Besides its fields it has
 
         - ``healthy``, ``deaf``, ``stale`` and ``state`` as the methods of these names;
-        - ``alarm``: whether an alarm is on, acknowledged or not;
+        - ``alarm``: whether an alarm is on, acknowledged or not; null while that is unknown;
         - ``status_age_s``, ``audio_age_s`` and ``score_age_s``: seconds since the monitor's last
           sign of life, since audio came and since a window was scored; null for never;
         - ``levels_dbfs`` with both channels, null where nothing was measured.
@@ -141,9 +141,10 @@ class Status:
             "deaf": self.deaf(now_s),
             "state": self.state(now_s),
         }
+        unknown = self.state(now_s) == "unknown"
         more = {
             "stale": self.stale(now_s),
-            "alarm": self.alarm_state in ("alarm", "acknowledged"),
+            "alarm": None if unknown else self.alarm_state in ("alarm", "acknowledged"),
             "status_age_s": _age_s(self.updated_s, now_s),
             "audio_age_s": _age_s(self.audio_at_s, now_s),
             "score_age_s": _age_s(self.score_at_s, now_s),

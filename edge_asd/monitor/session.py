@@ -57,6 +57,14 @@ class Recording:
     start: datetime  # of its first sample
 
 
+@dataclass(slots=True)
+class _Pause:
+    """Before the next start; as long as can be where no record says how many failed."""
+
+    seconds: float = LONGEST_PAUSE_S
+    noted: bool = False  # whether the end is in the record
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """What one run listens to, with what, and where it keeps its state."""
@@ -93,7 +101,7 @@ class Session:
         if self.recording is not None:
             return self._play(bundle or self._open(), machine)
         folder = StateFolder(state_root(self.state, self.profile, self.environment), machine)
-        failures = 0
+        pause = _Pause()
         try:
             with (
                 log_without_waiting(),
@@ -101,33 +109,40 @@ class Session:
                 folder.lock(),
                 closing(StateWriter(folder.path)) as writer,
             ):
-                utc = partial(datetime.now, UTC)
-                record = StartRecord(folder.start_file, machine, utc, write=writer.put)
-                try:
-                    return self._watch(bundle, machine, folder, writer, record)
-                except BaseException as error:
-                    if self._wanted(error):
-                        record.ended()
-                    elif news := record.failed(reason(error)):
-                        self._tell(news, folder)
-                    raise
-                finally:
-                    failures = record.failures
+                return self._noted(bundle, folder, writer, pause)
         except BaseException as error:
             if self._wanted(error):
                 raise
-            if not failures and not runs(folder):  # of a record that could not even be read
+            if not pause.noted and not runs(folder):
                 now = Moment(datetime.now(UTC), 0.0, machine)
                 self._tell(fault_raised(now, noticed("start", reason(error))), None)
-            self._wait(pause_s(failures) if failures else LONGEST_PAUSE_S, reason(error))
+            self._wait(pause.seconds, reason(error))
             if isinstance(error, SystemExit):  # of some library: not how this program ends
                 raise EdgeAsdError(f"it ended by {reason(error)}") from error
+            raise
+
+    def _noted(
+        self, bundle: Bundle | None, folder: StateFolder, writer: StateWriter, pause: _Pause
+    ) -> StoppedEvent:
+        """Watch the machine; note how that ends, and tell it unless it was wanted."""
+        utc = partial(datetime.now, UTC)
+        record = StartRecord(folder.start_file, folder.machine, utc, write=writer.put)
+        try:
+            return self._watch(bundle, folder, writer, record)
+        except BaseException as error:
+            if self._wanted(error):
+                record.ended()
+                raise
+            if news := record.failed(reason(error)):
+                self._tell(news, folder)
+            pause.noted = True
+            if writer.wait(_NOTED_WITHIN_S):  # else each end would be the first in a row
+                pause.seconds = pause_s(record.failures)
             raise
 
     def _watch(
         self,
         bundle: Bundle | None,
-        machine: str,
         folder: StateFolder,
         writer: StateWriter,
         record: StartRecord,
@@ -145,7 +160,7 @@ class Session:
         writer.put(folder.profile_file, self.profile.model_dump_json().encode())
         from edge_asd.monitor.one_run import listen
 
-        return listen(self, bundle or self._open(), machine, folder, writer, record)
+        return listen(self, bundle or self._open(), folder.machine, folder, writer, record)
 
     def _play(self, bundle: Bundle, machine: str) -> StoppedEvent:
         """Listen to a recording, which leaves no state unless asked to."""

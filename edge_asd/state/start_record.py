@@ -43,6 +43,7 @@ LONGEST_PAUSE_S = 300.0
 _ALIVE_EVERY_S = 15.0  # a write to a card that wears out; so exact is what was not heard
 _STEADY_S = 60.0  # of scores, after which a row of unwanted ends is over
 _AGAIN_AFTER = timedelta(hours=6)  # until what goes on is reported again
+_CRASHED_WITHIN = timedelta(seconds=150)  # less than WatchdogSec= of the unit
 _MOST_IN_A_ROW = 3  # restarts that are told before that
 _CLOCK_WAS_SET = 2020  # an earlier year is that of a clock without battery
 
@@ -63,6 +64,7 @@ class SavedStarts(StateRecord):
     running: bool = False  # since the last start; True at the next one: it did not end by itself
     stage: Literal["starting", "listening", "scoring"] = "starting"  # that the last run reached
     boot: str = ""  # of the system that the last run was on
+    begun: UtcTime | None = None  # when it started
     alive: UtcTime | None = None  # when it heard something last
     failures: int = 0  # unwanted ends in a row
     failing_since: UtcTime | None = None
@@ -118,7 +120,7 @@ class StartRecord(Watcher):
         self._scored_since_s: float | None = None
         self._saved = self.before
         alive = self.before.alive if self.before.failures else utc()
-        self._save(running=True, stage="starting", boot=self._boot, alive=alive)
+        self._save(running=True, stage="starting", boot=self._boot, begun=utc(), alive=alive)
 
     @property
     def failures(self) -> int:
@@ -127,9 +129,13 @@ class StartRecord(Watcher):
 
     @property
     def crashes_in_a_row(self) -> int:
-        """Starts right before this one of which the last ended without a word."""
-        silent = self.before.running and self.before.stage == "starting"
-        return self.before.failures if silent else 0
+        """Unwanted ends right before this start, if the last was a crash soon after its start.
+
+        A monitor that hears nothing is ended later, by its watchdog.
+        """
+        begun = self.before.begun
+        soon = begun is not None and abs(self._utc() - begun) < _CRASHED_WITHIN
+        return self.before.failures if self.before.running and soon else 0
 
     def crashed(self) -> FaultRaisedEvent | None:
         """Return the event of starts that ended without a word, unless one was given lately.

@@ -37,7 +37,7 @@ def test_ack_without_an_alarm_is_refused_by_the_monitor(live: Callable[..., Live
     result = run("ack")
 
     assert result.exit_code == 1
-    assert result.stderr == ("error: no alarm is on, the state is normal: nothing to acknowledge\n")
+    assert result.stderr == ("error: no alarm is on: nothing to acknowledge\n")
 
 
 @pytest.mark.parametrize("command", [["ack"], ["shelve", "--off"], ["shelve", "--for", "2h"]])

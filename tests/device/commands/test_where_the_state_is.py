@@ -58,7 +58,7 @@ def test_alarms_finds_it(there: list[str]) -> None:
 
 
 def test_ack_finds_it(there: list[str]) -> None:
-    assert "no alarm is on, the state is normal" in run("ack", *there).stderr
+    assert "no alarm is on" in run("ack", *there).stderr
 
 
 def test_shelve_finds_it(there: list[str]) -> None:

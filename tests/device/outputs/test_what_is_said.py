@@ -83,6 +83,7 @@ def metrics(status: Status, tmp_path: Path) -> str:
         for line in page.decode().splitlines()
         if line.startswith("edge_asd_alarm_state{") and line.endswith(" 1.0")
     ]
+    assert "edge_asd_alarm_active{" not in page.decode()
     return state
 
 

@@ -191,9 +191,17 @@ def test_starts_that_end_without_a_word_are_told_before_the_next_one_tries(tmp_p
     runs = [Run(tmp_path, 20.0 * i) for i in range(4)]
 
     assert [run.record.crashes_in_a_row for run in runs] == [0, 1, 2, 3]
+    assert Run(tmp_path, 3600.0).record.crashes_in_a_row == 0
     told = runs[-1].record.crashed()
     assert told is not None
     assert "it crashed" in told.detail
+
+
+@pytest.mark.parametrize("scores", [True, False])
+def test_crashes_at_the_first_scores_are_crashes_too(tmp_path: Path, scores: bool) -> None:
+    runs = [Run(tmp_path, 40.0 * i).go_on(12, scores=scores) for i in range(3)]
+
+    assert runs[-1].record.crashes_in_a_row == 2
 
 
 def test_the_pauses_between_starts_grow_to_five_minutes() -> None:
