@@ -68,6 +68,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)
         golden.require(agreement, manifest)
+        golden.require_banks(detector, arrays)
         yield Finding(
             f"golden windows of {machine}",
             f"{agreement.n_windows} windows, cosine at least {agreement.min_cosine:.6f}, "

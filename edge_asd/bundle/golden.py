@@ -9,6 +9,8 @@ One compressed npz holds, for every machine with n windows,
 ``embedding/<machine>/<branch>``     (n, n_segments, embedding_dim)  float32
 ``score/<machine>/<branch>``         (n,) score of one branch        float64
 ``score/<machine>``                  (n,) fused score                float64
+``bank/<machine>/<branch>/<domain>`` (n,) mean distance to all of it float64
+``level/<machine>``                  thresholds, then all levels     float64
 ===================================  ==============================  =======
 
 and once, for all, ``content`` (32,) uint8: the digest of all else in the bundle, as
@@ -21,7 +23,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +49,7 @@ __all__ = [
     "read_golden",
     "record",
     "require",
+    "require_banks",
     "tolerance",
 ]
 
@@ -67,6 +70,8 @@ class GoldenTolerance:
 # same scores on other processors".
 _FLOAT32 = GoldenTolerance(1 - 1e-6, 1e-4)
 _INT8 = GoldenTolerance(0.998, 0.03)
+# Relative, or absolute below one: what the golden embeddings themselves give.
+_SAME = {"score": _FLOAT32.max_score_difference, "bank": 1e-5, "level": 0.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +125,36 @@ def record(
     now_s : a clock
     """
     machine, begun_s = like or detector.machine, now_s()
-    embeddings, scores = [], []
+    embeddings: list[dict[str, NDArray[np.float32]]] = []
     for n_done, window in enumerate(windows):
         if n_done and (now_s() - begun_s) * (n_done + 1) / n_done > most_s:
             break
         embeddings.append(detector.embeddings(window))
-        scores.append(detector.score_embeddings(embeddings[-1]))
-    arrays: dict[str, NDArray[Any]] = {
-        f"audio/{machine}": np.stack(windows[: len(scores)]),
+    arrays: dict[str, NDArray[Any]] = {f"audio/{machine}": np.stack(windows[: len(embeddings)])}
+    for branch in embeddings[0]:
+        arrays[f"embedding/{machine}/{branch}"] = np.stack([rows[branch] for rows in embeddings])
+    return arrays | _judged(detector, embeddings, machine)
+
+
+def _judged(
+    detector: Detector, embeddings: Sequence[Mapping[str, NDArray[np.float32]]], machine: str
+) -> dict[str, NDArray[Any]]:
+    """What banks, fusion and levels make of embeddings."""
+    scores = [detector.score_embeddings(rows) for rows in embeddings]
+    means = [detector.mean_distances(rows) for rows in embeddings]
+    levels = detector.spec.threshold
+    arrays = {
         f"score/{machine}": np.array([score.score for score in scores]),
+        f"level/{machine}": np.array(
+            [levels.threshold, levels.clear_threshold, *(level for _, level in levels.levels)]
+        ),
     }
     for branch in scores[0].branches:
         arrays[f"score/{machine}/{branch}"] = np.array([score.branches[branch] for score in scores])
-        arrays[f"embedding/{machine}/{branch}"] = np.stack([rows[branch] for rows in embeddings])
+    for branch, domain in means[0]:
+        arrays[f"bank/{machine}/{branch}/{domain}"] = np.array(
+            [mean[branch, domain] for mean in means]
+        )
     return arrays
 
 
@@ -170,7 +192,7 @@ def compare(
     differences = [0.0]
     at_a_reference = False
     for name, values in found.items():
-        if like and name.startswith("score/"):
+        if name.startswith(("bank/", "level/")) or (like and name.startswith("score/")):
             continue
         whole = _output(golden, name)
         expected = whole[:n_windows] if whole.shape[:1] == windows.shape[:1] else whole
@@ -218,6 +240,39 @@ def _require_content(bundle_dir: Path, manifest: Manifest, golden: Arrays) -> No
 def tolerance(manifest: Manifest) -> GoldenTolerance:
     """Return what is allowed to graphs of the precision that a bundle has."""
     return _INT8 if _has_int8(manifest) else _FLOAT32
+
+
+def require_banks(detector: Detector, golden: Arrays) -> None:
+    """Check that banks, fusion and levels make of the golden embeddings what was recorded.
+
+    The graphs have no part in it, so that hardly anything is allowed. Golden windows of old
+    formats do not tell.
+
+    Parameters
+    ----------
+    golden : arrays that :func:`compare` has accepted
+
+    Raises
+    ------
+    BundleError
+        When a score, the mean distance to a bank, or a level is another.
+    """
+    if _CONTENT not in golden:
+        return
+    start = f"embedding/{detector.machine}/"
+    rows = {n.removeprefix(start): a for n, a in golden.items() if n.startswith(start)}
+    n_windows = len(_output(golden, f"audio/{detector.machine}"))
+    embeddings = [{name: own[i] for name, own in rows.items()} for i in range(n_windows)]
+    for name, found in _judged(detector, embeddings, detector.machine).items():
+        expected = _output(golden, name)
+        allowed = _SAME[name.partition("/")[0]]
+        alike = (expected.shape, expected.dtype) == (found.shape, found.dtype)
+        limit = allowed * np.maximum(np.abs(expected), 1.0) if alike else 0.0
+        if not (alike and np.all(np.abs(found - expected) <= limit)):
+            raise BundleError(
+                f"golden array {name!r} is {np.round(expected, 6)}, this bundle's banks and "
+                f"levels give {np.round(found, 6)}: copy or export the bundle again"
+            )
 
 
 def require(agreement: Agreement, manifest: Manifest) -> None:

@@ -121,6 +121,22 @@ class Detector:
         scorer = self._scorers[branch]
         return scorer.sizes if isinstance(scorer, BankScorer) else {}
 
+    def mean_distances(
+        self, embeddings: Mapping[str, NDArray[np.float32]]
+    ) -> dict[tuple[str, Domain], float]:
+        """Mean normalised distance to all references, by branch and domain.
+
+        Parameters
+        ----------
+        embeddings : of one window, from :meth:`embeddings`
+        """
+        return {
+            (branch, domain): mean
+            for branch, scorer in self._scorers.items()
+            if isinstance(scorer, BankScorer)
+            for domain, mean in scorer.mean_distances(embeddings[branch]).items()
+        }
+
     def neighbours(self, branch: str, audio: NDArray[np.float32], k: int) -> tuple[Neighbour, ...]:
         """References of a branch nearest to a window (2, window_samples), the nearest first.
 

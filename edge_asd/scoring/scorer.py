@@ -104,6 +104,19 @@ class BankScorer:
         ]
         return tuple(sorted(found, key=lambda neighbour: neighbour.distance)[:k])
 
+    def mean_distances(self, embeddings: Rows) -> dict[Domain, float]:
+        """Return the mean normalised distance from a window to all references of each domain.
+
+        Parameters
+        ----------
+        embeddings : as for :meth:`nearest`
+        """
+        queries = window_queries(embeddings, "embeddings", self._members)
+        return {
+            domain: float(np.mean([distance for _, distance in bank.nearest(queries, len(bank))]))
+            for domain, bank in self._banks.items()
+        }
+
 
 Scorer = BankScorer | DirectSpec  # scores the windows of one branch
 

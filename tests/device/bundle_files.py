@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_asd.bundle import golden
 from edge_asd.bundle.arrays import Arrays, read_arrays, write_arrays
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from edge_asd.bundle.manifest_file import DIGEST_NAME, content_digest, digest_line, write_manifest
@@ -31,7 +31,8 @@ def file_entries(folder: Path) -> dict[str, FileEntry]:
 def seal(folder: Path, manifest: Manifest, windows: Arrays) -> None:
     """Write golden windows that belong to a manifest, then the manifest."""
     path = folder / manifest.golden.file
-    write_arrays(path, {**windows, **golden.content(manifest)})
+    raw = manifest.model_dump(mode="json")
+    write_arrays(path, {**windows, **_bound_to(raw)})
     files = {**manifest.files, manifest.golden.file: FileEntry.of(path)}
     write_manifest(folder, manifest.model_copy(update={"files": files}))
 
@@ -52,12 +53,21 @@ def edit_manifest(folder: Path, change: Change, *, golden_too: bool = True) -> N
     change(raw)
     path = folder / "golden.npz"
     if golden_too:
-        content = np.frombuffer(content_digest(raw), np.uint8)
-        write_arrays(path, {**read_arrays(path, "golden windows"), "content": content})
+        write_arrays(path, {**read_arrays(path, "golden windows"), **_bound_to(raw)})
         raw["files"][path.name] = FileEntry.of(path).model_dump()
     text = json.dumps(raw).encode()
     (folder / MANIFEST_NAME).write_bytes(text)
     (folder / DIGEST_NAME).write_bytes(digest_line(text))
+
+
+def _bound_to(raw: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """What golden windows hold of a manifest, as JSON has it."""
+    arrays: dict[str, NDArray[Any]] = {"content": np.frombuffer(content_digest(raw), np.uint8)}
+    for machine, spec in raw["machines"].items():
+        own = spec["threshold"]
+        levels = [level for _, level in own.get("levels", [])]
+        arrays[f"level/{machine}"] = np.array([own["threshold"], own["clear_threshold"], *levels])
+    return arrays
 
 
 def reseal(folder: Path) -> None:

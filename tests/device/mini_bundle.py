@@ -132,7 +132,7 @@ def write_mini_bundle(
     levels = _levels(threshold, (highest + threshold) / 2)
     manifest = _write_manifest(folder, ThresholdSpec(**levels), n)
     windows = [machine_sound(1.0, seed=s) for s in (50, 51)]
-    seal(folder, manifest, golden.record(detector, windows))
+    seal(folder, manifest, golden.record(Bundle(folder, manifest).detector(), windows))
     return folder
 
 

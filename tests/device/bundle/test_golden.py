@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
 import onnxruntime
 import pytest
 from device.mini_bundle import MACHINE, machine_sound
+from device.reports import THRESHOLD
 from numpy.typing import NDArray
 
 from edge_asd.bundle import golden
@@ -28,6 +30,7 @@ class FakeDetector:
 
     def __init__(self, machine: str) -> None:
         self.machine = machine
+        self.spec = SimpleNamespace(threshold=THRESHOLD)
 
     def embeddings(self, audio: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         return {"near": audio[:1, :4], "far": audio[1:, :4]}
@@ -35,6 +38,9 @@ class FakeDetector:
     def score_embeddings(self, embeddings: Mapping[str, NDArray[np.float32]]) -> WindowScore:
         near, far = (float(embeddings[view].mean()) for view in ("near", "far"))
         return WindowScore(near + far, {"near": near, "far": far})
+
+    def mean_distances(self, embeddings: Mapping[str, NDArray[np.float32]]) -> dict[Any, float]:
+        return {}
 
 
 def test_one_golden_file_serves_machines_with_windows_of_different_length(tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ import pytest
 from device.bundle_files import edit_manifest, reseal
 from typer.testing import CliRunner
 
+from edge_asd.bundle import golden
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import check_bundle
+from edge_asd.bundle.manifest import Manifest
 from edge_asd.bundle.manifest_file import digest_line, read_manifest
 from edge_asd.cli import app
 from edge_asd.errors import BundleError
@@ -253,6 +255,42 @@ def test_content_with_digests_made_right_is_refused_by_the_golden_windows(
 
     with pytest.raises(BundleError, match=r"golden (scores|windows) "):
         list(check_bundle(bundle))
+
+
+@pytest.mark.parametrize(
+    ("change", "array"),
+    [
+        (threshold(levels=[]), "level/pump"),
+        (term(mean=1e-2), "score/pump"),
+        (lambda m: m["branches"][0]["scorer"].update(k_source=15), "score/pump"),
+    ],
+)
+def test_levels_and_fusion_are_those_that_were_recorded(
+    mini_bundle: Path, change: Change, array: str
+) -> None:
+    raw = json.loads((mini_bundle / "manifest.json").read_bytes())
+    windows = golden.read_golden(mini_bundle, read_manifest(mini_bundle))
+    change(raw)
+    changed = Bundle(mini_bundle, Manifest.model_validate(raw))
+
+    golden.require_banks(Bundle.open(mini_bundle).detector(), windows)
+    with pytest.raises(BundleError, match=f"golden array '{array}' is .* levels give"):
+        golden.require_banks(changed.detector(), windows)
+
+
+@pytest.mark.parametrize("row", [0, 11, 23])
+def test_a_reference_that_changes_no_golden_score_is_noticed(bundle: Path, row: int) -> None:
+    opened = Bundle.open(bundle)
+    windows = golden.read_golden(bundle, opened.manifest)
+    rows = np.load(bundle / "fkie@far.npy")
+    rows[row] = -rows[row]
+    np.save(bundle / "fkie@far.npy", rows)
+    changed = opened.detector()
+    scores = golden.record(changed, list(windows["audio/pump"]))
+    banks = {name: array for name, array in windows.items() if name.startswith("bank/")}
+
+    with pytest.raises(BundleError, match="golden array 'bank/pump/fkie@far/source'"):
+        golden.require_banks(changed, {**scores, **banks, "content": windows["content"]})
 
 
 def test_check_names_the_digest(bundle: Path) -> None:
