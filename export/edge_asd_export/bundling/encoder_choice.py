@@ -75,7 +75,7 @@ def export_network(
     report = compare_encoders(
         name, fp32, int8, list(_windows(frontends, check, scorings, read)),
         partial(_normal_scores, job, scorings, network, check, spec.members),
-        options.target, options.tolerance,
+        options.target, None if options.quantize == "int8-always" else options.tolerance,
     )  # fmt: skip
     if report.precision == "fp32":
         int8.unlink()

@@ -47,7 +47,7 @@ DEFAULT_WEIGHT_RULES: Mapping[str, str] = {"channels": "mostly-first", "models":
 Say = Callable[[str], None]
 Clips = Mapping[str, tuple[Clip, ...]]  # by machine
 DomainClips = Mapping[Domain, Sequence[Clip]]  # of one machine
-Quantize = Literal["int8", "none"]
+Quantize = Literal["int8", "int8-always", "none"]
 Target = Literal["x86-64", "arm64"]  # processor family of the device
 
 

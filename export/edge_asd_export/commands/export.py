@@ -38,7 +38,11 @@ def export(
         ),
     ] = None,
     quantize: Annotated[
-        Literal["int8", "none"], typer.Option(help="Precision of encoders.")
+        Literal["int8", "int8-always", "none"],
+        typer.Option(
+            help="Precision of encoders: `int8` where it is as good and not slower, `int8-always` "
+            "wherever a weight can be quantized, `none` for float32."
+        ),
     ] = "int8",
     target: Annotated[
         Literal["x86-64", "arm64"], typer.Option(help="Processor family of the device.")

@@ -156,6 +156,35 @@ def test_slower_encoder_is_refused_on_a_host_that_can_tell(
     assert "speed ratio" in str(report.refused_because)
 
 
+def test_a_measurement_that_leaves_it_open_which_is_faster_keeps_int8(
+    tmp_path: Path, int8: Path, windows: list, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of a busy computer: on the whole int8 takes as long as float32."""
+    monkeypatch.setattr(graph_check, "host_runs", lambda target: True)
+    luck = np.random.default_rng(0)
+    now_s = 0.0
+
+    def busy_clock() -> float:
+        nonlocal now_s
+        now_s += luck.lognormal(sigma=0.5)
+        return now_s
+
+    monkeypatch.setattr("time.thread_time", busy_clock)
+    reports = [compare(tmp_path, int8, windows, speed_ratio=1.0) for _ in range(20)]
+
+    assert {report.precision for report in reports} == {"int8"}
+    assert min(report.speed_ratio or 0 for report in reports) < 1.0
+
+
+def test_int8_can_be_forced(tmp_path: Path, int8: Path, windows: list) -> None:
+    write_encoder(tmp_path / "fp32.onnx", seed=7)
+
+    report = compare_encoders("fkie", tmp_path / "fp32.onnx", int8, windows, score, "x86-64", None)
+
+    assert report.precision == "int8"
+    assert report.cosine_mean < 0.9
+
+
 def test_speed_is_not_measured_on_another_processor_family(
     tmp_path: Path, int8: Path, windows: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
