@@ -206,6 +206,11 @@ def several(errors: Sequence[AudioError], n_files: int) -> AudioError:
     return AudioError("\n  ".join(lines))
 
 
+def _is_recording(path: Path) -> bool:
+    """Whether a file counts in a folder; macOS leaves `._name` twins behind."""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
+
+
 def audio_files(paths: Iterable[Path]) -> list[Path]:
     """Return the files named, and those in the folders named, sorted.
 
@@ -218,7 +223,7 @@ def audio_files(paths: Iterable[Path]) -> list[Path]:
     for path in paths:
         inside = [path]
         if path.is_dir():
-            inside = sorted(one for one in path.iterdir() if one.suffix.lower() in _SUFFIXES)
+            inside = sorted(one for one in path.iterdir() if _is_recording(one))
         if not inside:
             raise AudioError(f"{path} holds no {' or '.join(_SUFFIXES)} files")
         files += inside

@@ -89,7 +89,7 @@ def enroll(
     from edge_asd.bundle.proof import open_proven
     from edge_asd.commands.commissioning import begin_commissioning
     from edge_asd.control.monitors import reload_monitor
-    from edge_asd.learn.enrolment import SiteGoal, base_for, enrol
+    from edge_asd.learn.enrolment import SiteGoal, base_for, deciding_windows, enrol
     from edge_asd.learn.listening import EnrolmentPlan
     from edge_asd.learn.opened_machine import reach_warning
     from edge_asd.learn.store import LearnedStore
@@ -145,6 +145,9 @@ def enroll(
         version = store.add(learned)
     if said := reach_warning(opened, learned):
         typer.echo(f"warning: {machine}: {said}", err=True)
+    if found := deciding_windows(opened, learned, domain):
+        where = sound.where(found.windows.tolist(), plan.rate_hz)
+        typer.echo(f"warning: {machine}: {where} {found.text}", err=True)
     _report(learned, version, domain, reload_monitor(folder), as_json=as_json)
 
 

@@ -26,7 +26,14 @@ from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 from edge_asd.learn.calibration import WindowPlace
 from edge_asd.learn.commissioning import STRETCH_S, CommissioningFolder, CommissioningPlan
-from edge_asd.learn.enrolment import SiteGoal, base_for, enrol, like_machine, untouched
+from edge_asd.learn.enrolment import (
+    SiteGoal,
+    base_for,
+    deciding_windows,
+    enrol,
+    like_machine,
+    untouched,
+)
 from edge_asd.learn.opened_machine import (
     OpenedMachine,
     bundle_stamp,
@@ -258,11 +265,12 @@ class Commissioner(Watcher):
             raise StateError(f"it is not on the disk: {self._writer.problem or 'that is slow'}")
         store = LearnedStore(self._state)
         with store.writing():
+            heard = self._folder.heard(plan.heard_s)
             learned = enrol(
                 self._bundle,
                 base_for(self._bundle, plan.machine, plan.like, "source", None),
                 "source",
-                self._folder.heard(plan.heard_s),
+                heard,
                 origin=plan.origin,
                 utc=self._utc(),
                 goal=SiteGoal(plan.false_alarms_per_month, plan.false_alarm_rate),
@@ -278,6 +286,9 @@ class Commissioner(Watcher):
         )
         if warning := reach_warning(self._bundle, learned):
             self._news += f"; {warning}"
+        if found := deciding_windows(self._bundle, learned, "source"):
+            where = heard.where(found.windows.tolist(), self._bundle.manifest.sample_rate_hz)
+            self._news += f"; {where} {found.text}"
         ask(self._state.control_socket, "reload")
 
     def _after_failing(self, plan: CommissioningPlan) -> None:

@@ -32,6 +32,7 @@ from edge_asd.learn.learned import Enrolled, Learned, LearnedSound, SiteRecord
 from edge_asd.learn.opened_machine import bundle_stamp, require_same_bundle
 from edge_asd.learn.recording import HeardSound
 from edge_asd.scoring.bank import JoinedBank
+from edge_asd.scoring.deciding_take import DecidingTake, deciding_take
 from edge_asd.scoring.density import Floats
 from edge_asd.scoring.ensemble import ReferenceSet, normalisations
 from edge_asd.scoring.fusion import fuse
@@ -45,6 +46,7 @@ __all__ = [
     "SiteGoal",
     "base_for",
     "calibrated",
+    "deciding_windows",
     "enrol",
     "like_machine",
     "untouched",
@@ -218,6 +220,21 @@ def calibrated(bundle: Bundle, learned: Learned, goal: SiteGoal | None = None) -
     if "source" not in learned.enrolled and bundled.threshold.threshold > threshold.threshold:
         threshold, promise = bundled.threshold, bundled.promise
     return learned.with_site({"threshold": threshold, "promise": promise})
+
+
+def deciding_windows(bundle: Bundle, learned: Learned, domain: Domain) -> DecidingTake | None:
+    """Return the take of a domain's windows that decides the threshold, if one does."""
+    takes, threshold = _takes(learned), learned.site.threshold
+    bundled = bundle.manifest.machines[learned.site.like].threshold
+    if takes is None or threshold == bundled:
+        return None
+    scores = _fused(bundle, learned.untaught)
+    found = deciding_take(scores, takes, threshold.false_alarm_rate)
+    before = sum(len(learned.enrolled[d].levels_dbfs) for d in learned.enrolled if d < domain)
+    own = len(learned.enrolled[domain].levels_dbfs)
+    if found is None or not before <= found.windows[0] < before + own:
+        return None
+    return replace(found, windows=found.windows - before)
 
 
 def _chosen(bundle: Bundle, learned: Learned, goal: SiteGoal) -> tuple[float, PromiseSpec]:

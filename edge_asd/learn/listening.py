@@ -73,8 +73,8 @@ class EnrolmentPlan:
         samples = round(60 * minutes * self.rate_hz)
         return n_windows(samples, self._detector.window_samples, self._hop_samples)
 
-    def recording(self, takes: Sequence[int] = ()) -> SiteRecording:
-        """Begin a recording; `takes` are those of :class:`SiteRecording`."""
+    def recording(self, takes: Sequence[int] = (), names: Sequence[str] = ()) -> SiteRecording:
+        """Begin a recording; parameters are those of :class:`SiteRecording`."""
         return SiteRecording(
             self._detector,
             hop_samples=self._hop_samples,
@@ -82,6 +82,7 @@ class EnrolmentPlan:
             accept_faults=self._accept_faults,
             on_fault=say_fault,
             takes=takes,
+            names=names,
         )
 
 
@@ -131,7 +132,7 @@ def hear_files(
     seconds = require_usable(files, plan.window_samples, plan.rate_hz, stop)
     found = takes_of_files(files, seconds, plan.rate_hz, stop)
     order = sorted(range(len(files)), key=lambda i: found[i])
-    recording = plan.recording([found[i] for i in order])
+    recording = plan.recording([found[i] for i in order], [str(files[i]) for i in order])
     with sound_progress("windows", plan.limit) as show:
         for path in (files[i] for i in order):
             with closing(FileSource(path, sample_rate_hz=plan.rate_hz)) as source:

@@ -8,7 +8,7 @@ be scored is known at once, to a tenth of a second.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +43,7 @@ class SignalQuality(Watcher):
     reference : how the signal was when enrolled; without, neither levels nor the order of
         the channels are checked
     faults : that are looked for in each second
+    on_chunk : is given what each second says
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class SignalQuality(Watcher):
         sample_rate_hz: int,
         reference: SignalReference | None,
         faults: Sequence[SignalFault[Chunk]] = CHUNK_FAULTS,
+        on_chunk: Callable[[Chunk], None] = lambda chunk: None,
     ) -> None:
         self._report = report
+        self._on_chunk = on_chunk
         self._settings = settings
         self._rate_hz = sample_rate_hz
         n_samples = chunk_samples(sample_rate_hz)
@@ -113,6 +116,7 @@ class SignalQuality(Watcher):
 
     def _judge(self, window: Window) -> None:
         chunk = measure_chunk(window.audio)
+        self._on_chunk(chunk)
         self._mark(window.start_sample, chunk)
         self._update(self._latches, chunk)
         if self._comparison is None or not chunk.alive or chunk.gain is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +23,7 @@ from edge_asd.bundle.manifest_file import write_manifest
 from edge_asd.bundle.system import system_named
 from edge_asd.explain.normal_spectra import write_spectra
 from edge_asd.scoring.bank_files import write_banks
+from edge_asd.scoring.deciding_take import DecidingTake
 from edge_asd.scoring.extractor import Extractor
 from edge_asd.scoring.kinds import ReferenceSpec
 from edge_asd_export.atomic_folder import atomic_folder
@@ -49,7 +50,7 @@ from edge_asd_export.calibration.calibration import (
     calibrate,
     require_labels,
 )
-from edge_asd_export.calibration.scoring import scorings_of
+from edge_asd_export.calibration.scoring import clips_by_domain, scorings_of
 from edge_asd_export.data.clips import Clip
 from edge_asd_export.training.run import Run
 
@@ -143,6 +144,9 @@ def write_bundle(
             labelled=labelled,
             labelled_scores=labelled_scores,
         )
+        for machine, numbers in calibration.items():
+            if numbers.deciding:
+                progress.say(f"warning: {machine}: {_deciding(clips[machine], numbers.deciding)}")
         progress.say("writing banks and normal spectra")
         machines = {
             machine: _write_machine(job, machine, own, calibration[machine], staging)
@@ -160,6 +164,14 @@ def write_bundle(
         manifest = manifest.model_copy(update={"files": _file_entries(staging)})
         write_manifest(staging, manifest)
     return WrittenBundle(out, manifest, {name: own.report for name, own in graphs.items()})
+
+
+def _deciding(clips: Sequence[Clip], found: DecidingTake) -> str:
+    """Name the training clips of a take that decides a threshold, and say what they do."""
+    scored = [clip for own in clips_by_domain(clips).values() for clip in own]
+    first, *others = (scored[i] for i in found.windows.tolist())
+    more = f" (and {len(others)} clips of its take)" if others else ""
+    return f"{first.path}{more} {found.text}"
 
 
 def _write_machine(

@@ -12,6 +12,7 @@ from edge_asd.alarm.promise import FALSE_ALARMS_PER_MONTH, with_promise
 from edge_asd.bundle.manifest import FusionSpec, PromiseSpec, ThresholdSpec
 from edge_asd.bundle.system import System
 from edge_asd.errors import DataError
+from edge_asd.scoring.deciding_take import DecidingTake, deciding_take
 from edge_asd.scoring.fusion import fuse
 from edge_asd.scoring.threshold import normal_threshold
 from edge_asd_export.calibration.fit_fusion import (
@@ -52,6 +53,7 @@ class Calibration:
     fusion: FusionSpec
     threshold: ThresholdSpec
     promise: PromiseSpec | None = None
+    deciding: DecidingTake | None = None  # of the takes that are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,9 @@ def calibrate(
                 false_alarms_per_month=goal.false_alarms_per_month,
                 false_alarm_rate=false_alarm_rate,
             )
-        calibrations[machine] = Calibration(fusion, threshold, promise)
+        rate = threshold.false_alarm_rate
+        deciding = None if of is None else deciding_take(fused, of, rate)
+        calibrations[machine] = Calibration(fusion, threshold, promise, deciding)
     return calibrations
 
 

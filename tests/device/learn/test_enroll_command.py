@@ -172,7 +172,11 @@ def test_several_files_and_folders_are_recordings_of_their_own(
         (["--input", "{normal}", "--like", "fan"], 2, "knows: pump"),
         (["--input", "missing.wav"], 1, "no audio file at missing.wav"),
         (["--input", "{folder}"], 1, "holds no .flac or .wav files"),
-        (["--input", "{short}"], 1, "heard 3 windows of usable sound, expected at least 20"),
+        (
+            ["--input", "{short}"],
+            1,
+            "heard 3 windows of usable sound, of 1 s each",
+        ),
         (["--input", "{mono}"], 1, "the same signal"),
     ],
 )
