@@ -83,6 +83,15 @@ class Connection(Client):
 
     def run(self, keepalive_s: int) -> None:
         """Connect, and return when the connection has ended."""
+        try:
+            self._run(keepalive_s)
+        finally:
+            # Cycles would keep its sockets open until the garbage collector comes by.
+            self.on_connect = self.on_disconnect = None
+            if self.failure is not None:
+                self.failure.__traceback__ = self.failure.__context__ = None
+
+    def _run(self, keepalive_s: int) -> None:
         wishes = None
         if self.protocol == MQTTProtocolVersion.MQTTv5:
             wishes = Properties(PacketTypes.CONNECT)
@@ -158,7 +167,7 @@ class Connection(Client):
         try:
             if bufsize > _MAX_INCOMING_BYTES:
                 self.has_choked = True
-                raise ConnectionError(f"a message of {bufsize} bytes came")
+                raise ConnectionError(f"a message of more than {_MAX_INCOMING_BYTES} bytes came")
             return super()._sock_recv(bufsize)
         except BlockingIOError:
             raise

@@ -39,7 +39,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _NEWEST, _OLDER = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 _MAX_REFUSALS = 200
+_DAY_S = 86_400.0  # until then somebody may have changed the broker's settings
 _LOOKS = 10  # how often who waits for an answer looks whether it still can come
+_BUSY = ("Server unavailable", "Server busy", "Server shutting down")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -267,8 +269,8 @@ class Link:
     def _reason(self, connection: Connection) -> str:
         """Say why a connection ended, or was none."""
         if connection.refusal is not None:
-            advice = "check username, password, client_id"
-            return f"it refuses the connection: {connection.refusal}; {advice}"
+            advice = "" if connection.refusal in _BUSY else "; check username, password, client_id"
+            return f"it refuses the connection: {connection.refusal}{advice}"
         if connection.farewell is not None:
             return f"it ended the connection: {connection.farewell}"
         if connection.has_choked:
@@ -307,7 +309,8 @@ class Link:
         if fitting is None:
             raise EventRefusedError(
                 f"{self._place} takes {connection.limits.packet_bytes} bytes at most, less than a "
-                "message needs"
+                "message needs",
+                patience_s=_DAY_S,
             )
         info = connection.send(topic, fitting, qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from device.made_events import NOTICE, RAISED
-from device.mosquitto import Broker, Listener, Wire, needs_mosquitto
-from device.mqtt_transports import ids, send, send_until_taken
+from device.mosquitto import Broker, Listener, Wire, free_port, needs_mosquitto
+from device.mqtt_transports import QUICK, ids, send, send_until_taken
 from device.reports import a_status
 from device.waiting import wait_until
 
@@ -20,6 +21,7 @@ from edge_asd.outputs.mqtt import MqttTransport
 from edge_asd.outputs.mqtt_limits import BrokerLimits, packet_bytes, shortened
 
 ALARM = replace(RAISED, branches={f"fkie@{number}": 1.0 for number in range(100)})
+FILES = Path("/proc/self/fd")  # that this process has opened
 TOPIC = "edge-asd/pump/event"
 
 
@@ -186,3 +188,19 @@ def test_births_without_end_are_answered_now_and_then(
     now_s[0] += 10
 
     wait_until(lambda: len(listener.payloads("/score/config")) == 2, "the last is answered, too")
+
+
+def test_connections_that_end_leave_no_file_open(connect: Callable[..., MqttTransport]) -> None:
+    wire = Wire(free_port())  # nobody is behind it
+    gc.disable()
+    try:
+        transport = connect(wire.port, patience=replace(QUICK, retry_max_s=0.02))
+        wait_until(lambda: wire.n_connections > 3, "some attempts are over")
+        before = len([*FILES.iterdir()])
+        wait_until(lambda: wire.n_connections > 60, "many attempts are over")
+
+        assert len([*FILES.iterdir()]) < before + 20
+    finally:
+        gc.enable()
+    transport.close()
+    wire.close()
