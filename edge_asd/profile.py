@@ -49,6 +49,10 @@ class CaptureSettings(Settings):
     """The microphone."""
 
     device: str
+    channels: (
+        Annotated[list[Annotated[int, Field(ge=1, le=64)]], Field(min_length=2, max_length=2)]
+        | (Literal["auto"])
+    )
     block_s: Annotated[float, Field(ge=0.005, le=2)]
     ring_s: Annotated[float, Field(ge=0.1, le=600)]
     stall_timeout_s: PositiveSeconds
@@ -58,6 +62,17 @@ class CaptureSettings(Settings):
     retry_max_s: PositiveSeconds
     healthy_after_s: PositiveSeconds
     max_drift_ppm: Annotated[float, Field(gt=0, le=1_000_000)]
+
+    @property
+    def near_far(self) -> list[int] | None:
+        """Numbers of the near and the far channel, counted from 1; None: nobody chose."""
+        return None if self.channels == "auto" else self.channels
+
+    @model_validator(mode="after")
+    def _channels_differ(self) -> Self:
+        if self.near_far and self.near_far[0] == self.near_far[1]:
+            raise ValueError(f"channels {self.near_far} name one channel for near and far")
+        return self
 
     @model_validator(mode="after")
     def _pauses_are_ordered(self) -> Self:

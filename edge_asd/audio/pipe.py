@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio.block import N_CHANNELS
+from edge_asd.audio.channels import NearFar, rows_of
 from edge_asd.audio.magic import MAGIC_BYTES, format_of, is_iff
 from edge_asd.audio.pcm import PcmFormat
-from edge_asd.audio.source import RecordedSource, require_two
+from edge_asd.audio.source import RecordedSource
 from edge_asd.audio.wav import Reader, WavHeader, is_chunk, wav_header
 from edge_asd.errors import AudioError, UsageError
 
@@ -48,6 +49,7 @@ class PipeSource(RecordedSource):
     source_rate_hz : of raw PCM; None: it must be WAV
     sample_rate_hz : of the blocks
     block_s : length of a block
+    channels : which are near and far; raw PCM has two
     stall_timeout_s : after so long without audio the other end counts as dead
     clock : seconds that never run backwards
     """
@@ -60,12 +62,15 @@ class PipeSource(RecordedSource):
         sample_rate_hz: int,
         block_s: float,
         stall_timeout_s: float,
+        channels: NearFar = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__("stdin", source_rate_hz, sample_rate_hz)
         self._descriptor = descriptor
         self._block_s = block_s
         self._stall_timeout_s = stall_timeout_s
+        self._channels = channels
+        self._rows: list[int] = []
         self._clock = clock
         self._heard_at_s: float | None = None
         self._held = bytearray()  # that arrived and was not used yet
@@ -130,6 +135,8 @@ class PipeSource(RecordedSource):
                 "give --input-rate-hz"
             )
         else:
+            raw = f"raw PCM on {self.name}"
+            self._rows = rows_of(raw, N_CHANNELS, self._channels)
             self._pcm = PcmFormat(N_CHANNELS, self.source_rate_hz)
             self._left = _ENDLESS
         return True
@@ -148,7 +155,7 @@ class PipeSource(RecordedSource):
     def _heard_header(self, header: WavHeader) -> None:
         pcm, rate_hz = header.pcm, self.source_rate_hz
         if self._pcm is None:
-            require_two(self.name, pcm.n_channels)
+            self._rows = rows_of(self.name, pcm.n_channels, self._channels)
             if rate_hz not in (None, pcm.sample_rate_hz):
                 _log.warning(
                     "%s: its WAV header says %d Hz; the %d Hz of --input-rate-hz are not used",
@@ -194,7 +201,7 @@ class PipeSource(RecordedSource):
             return None
         if self._left < _ENDLESS:
             self._left -= whole
-        return pcm.decode(self._take(whole))
+        return pcm.decode(self._take(whole))[self._rows]
 
     def _take(self, n_bytes: int) -> bytes:
         taken = bytes(self._held[:n_bytes])
@@ -203,7 +210,12 @@ class PipeSource(RecordedSource):
 
 
 def standard_input(
-    source_rate_hz: int | None, *, sample_rate_hz: int, block_s: float, stall_timeout_s: float
+    source_rate_hz: int | None,
+    *,
+    sample_rate_hz: int,
+    block_s: float,
+    stall_timeout_s: float,
+    channels: NearFar = None,
 ) -> PipeSource:
     """Return the sound on standard input; see :class:`PipeSource`.
 
@@ -220,4 +232,5 @@ def standard_input(
         sample_rate_hz=sample_rate_hz,
         block_s=block_s,
         stall_timeout_s=stall_timeout_s,
+        channels=channels,
     )

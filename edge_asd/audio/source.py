@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.audio.audio_file import Say
-from edge_asd.audio.block import N_CHANNELS, Block, Gap
+from edge_asd.audio.block import Block, Gap
+from edge_asd.audio.channels import NearFar, rows_of
 from edge_asd.audio.decode import open_audio, require_finite
 from edge_asd.audio.resample import Resampler
 from edge_asd.errors import AudioError
@@ -23,7 +24,6 @@ __all__ = [
     "FileSource",
     "RecordedSource",
     "audio_files",
-    "require_two",
     "require_usable",
     "several",
 ]
@@ -96,12 +96,13 @@ class FileSource(RecordedSource):
     ----------
     sample_rate_hz : of the blocks
     block_s : length of a block
+    channels : which are near and far
     say : is told how the file differs from its header
 
     Raises
     ------
     AudioError
-        When the file cannot be used, or does not have two channels.
+        When the file cannot be used, or does not have these channels.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class FileSource(RecordedSource):
         *,
         sample_rate_hz: int,
         block_s: float = 0.1,
+        channels: NearFar = None,
         say: Say = _log.warning,
     ) -> None:
         self._file = open_audio(path, say)
@@ -117,7 +119,7 @@ class FileSource(RecordedSource):
         self._block_frames = max(1, round(block_s * self._file.sample_rate_hz))
         self._ahead: deque[NDArray[np.float32]] = deque()  # read, and not handed on yet
         try:
-            require_two(path, self._file.n_channels)
+            self._rows = rows_of(path, self._file.n_channels, channels)
         except AudioError:
             self.close()
             raise
@@ -126,7 +128,7 @@ class FileSource(RecordedSource):
         audio = self._ahead.popleft() if self._ahead else self._file.read(self._block_frames)
         if not audio.shape[1]:
             return None
-        return require_finite(audio, self.name)
+        return require_finite(audio[self._rows], self.name)
 
     def require_window(self, window_samples: int) -> None:
         """Check that the file holds a window of so many samples at the rate of the blocks.
@@ -151,23 +153,12 @@ class FileSource(RecordedSource):
         self._file.close()
 
 
-def require_two(name: object, n_channels: int) -> None:
-    """Check that a recording has a near and a far channel.
-
-    Raises
-    ------
-    AudioError
-        When it has not.
-    """
-    if n_channels != N_CHANNELS:
-        raise AudioError(
-            f"{name} has {n_channels} channel{'s' * (n_channels != 1)}, expected 2: "
-            "the near and the far microphone"
-        )
-
-
 def require_usable(
-    files: Sequence[Path], window_samples: int, sample_rate_hz: int, stop: threading.Event
+    files: Sequence[Path],
+    window_samples: int,
+    sample_rate_hz: int,
+    stop: threading.Event,
+    channels: NearFar = None,
 ) -> float:
     """Read files to their ends; return how many seconds of sound they hold.
 
@@ -175,6 +166,7 @@ def require_usable(
     ----------
     window_samples : that each must hold, at this rate
     stop : set to leave the rest out
+    channels : which are near and far
 
     Raises
     ------
@@ -185,7 +177,11 @@ def require_usable(
     for path in files:
         try:
             source = FileSource(
-                path, sample_rate_hz=sample_rate_hz, block_s=1.0, say=lambda line: None
+                path,
+                sample_rate_hz=sample_rate_hz,
+                block_s=1.0,
+                channels=channels,
+                say=lambda line: None,
             )
             with closing(source):
                 source.require_window(window_samples)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import atexit
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.block import N_CHANNELS
 from edge_asd.capture.arrival_rate import ArrivalCounts, RunawayDetector
 from edge_asd.capture.ring import Arrival, BlockRing
 from edge_asd.capture.sound_device import (
     DeviceChoice,
     InputDevice,
+    channel_counts,
     input_devices,
     load_sounddevice,
     refusal,
@@ -31,13 +31,20 @@ from edge_asd.capture.sound_device import (
 from edge_asd.errors import AudioError
 from edge_asd.profile import CaptureSettings
 
-__all__ = ["Microphone", "OpenedMicrophone", "never_wait_for_portaudio", "open_microphone"]
+__all__ = [
+    "Microphone",
+    "OpenedMicrophone",
+    "never_wait_for_portaudio",
+    "open_microphone",
+]
 
 # PulseAudio delivers in bursts of 2 s; a card that is silent for longer lost audio.
 _STALL_S = 3.0
 # A device at its end fills any burst within a few milliseconds; a block that is this old
 # and was not followed by a runaway is real.
 _RUNAWAY_CHECK_S = 0.1
+
+_FIRST_TWO = (1, 2)
 
 _OVERFLOW = "the sound card reports an overflow"
 _STALL = "the sound card delivered nothing for a while"
@@ -87,7 +94,9 @@ class Microphone:
         sounddevice = load_sounddevice()
         device = choice.device
         self.choice = choice
-        self.sample_rate_hz = _supported_rate_hz(device, preferred_rate_hz)
+        near_far = settings.near_far or list(_FIRST_TWO)
+        self.sample_rate_hz, n_channels = _opened_as(device, near_far, preferred_rate_hz)
+        self._columns = [number - 1 for number in near_far]
         block_frames = max(1, round(settings.block_s * self.sample_rate_hz))
         self._block_s = block_frames / self.sample_rate_hz
         self._ring = BlockRing(max(2, round(settings.ring_s / self._block_s)))
@@ -97,7 +106,7 @@ class Microphone:
         try:
             self._stream: Any = sounddevice.InputStream(
                 device=device.index,
-                channels=N_CHANNELS,
+                channels=n_channels,
                 dtype="float32",
                 samplerate=self.sample_rate_hz,
                 blocksize=block_frames,
@@ -165,7 +174,7 @@ class Microphone:
             lost_frames = late_frames if gap_reason and late_frames > n_frames else 0
         n_gaps = counts.n_gaps + (gap_reason is not None)
         self._counts = ArrivalCounts(now_s, counts.n_frames + n_frames, n_gaps)
-        self._ring.write(frames, gap_reason, lost_frames, at_s=now_s)
+        self._ring.write(frames[:, self._columns], gap_reason, lost_frames, at_s=now_s)
 
 
 def open_microphone(
@@ -200,12 +209,24 @@ def never_wait_for_portaudio() -> None:
         atexit.unregister(sounddevice._exit_handler)
 
 
-def _supported_rate_hz(device: InputDevice, preferred_rate_hz: int) -> int:
+def _opened_as(
+    device: InputDevice, near_far: Sequence[int], preferred_rate_hz: int
+) -> tuple[int, int]:
+    """Return the rate at which a device records, and with how many channels.
+
+    Raises
+    ------
+    UsageError
+        When it has fewer channels than those that are wanted.
+    AudioError
+        When it does not record at all.
+    """
     refusals = []
-    for rate_hz in (device.default_rate_hz, preferred_rate_hz, 48000, 44100):
-        if (error := refusal(device, rate_hz)) is None:
-            return rate_hz
-        refusals.append(error)
+    for n_channels in channel_counts(device, near_far):
+        for rate_hz in (device.default_rate_hz, preferred_rate_hz, 48000, 44100):
+            if (error := refusal(device, rate_hz, n_channels)) is None:
+                return rate_hz, n_channels
+            refusals.append(error)
     raise _cannot_open(device.name, refusals[0])
 
 

@@ -21,6 +21,7 @@ from edge_asd.errors import AudioError, DeviceNotFoundError, UsageError
 __all__ = [
     "DeviceChoice",
     "InputDevice",
+    "channel_counts",
     "input_devices",
     "lasting_name",
     "load_sounddevice",
@@ -28,6 +29,7 @@ __all__ = [
     "resolve",
 ]
 
+_MOST_CHANNELS = 64  # converting devices claim any number
 _FORMS = "hw:1, hw:1,0, plughw:1, hw:<card id>, usb:VID:PID[:SERIAL], an exact name, an index"
 _ALSA_QUERY = re.compile(r"(?:plug)?hw:(?:CARD=)?(?P<card>[\w-]+)(?:,(?:DEV=)?(?P<device>\d+))?")
 _ALSA_NAME = re.compile(r"(?:^|\()hw:(?P<card>\w+),(?P<device>\d+)\)?$")
@@ -171,12 +173,34 @@ def load_sounddevice() -> Any:
     return sounddevice
 
 
-def refusal(device: InputDevice, rate_hz: int) -> Exception | None:
-    """Return why a device does not record two channels at a sample rate; None: it does."""
+def channel_counts(device: InputDevice, near_far: Sequence[int]) -> list[int]:
+    """Return with how many channels a device may be opened to hear two of them, the best first.
+
+    Parameters
+    ----------
+    near_far : numbers of the channels, counted from 1
+
+    Raises
+    ------
+    UsageError
+        When it has fewer.
+    """
+    wanted = max(near_far)
+    if wanted > device.n_channels:
+        raise UsageError(
+            f"sound device {device.name!r} has {device.n_channels} channels, capture.channels = "
+            f"{list(near_far)} asks for more"
+        )
+    # Some cards record all of their channels or none.
+    return list(dict.fromkeys((wanted, min(device.n_channels, _MOST_CHANNELS))))
+
+
+def refusal(device: InputDevice, rate_hz: int, n_channels: int = N_CHANNELS) -> Exception | None:
+    """Return why a device does not record so many channels at a sample rate; None: it does."""
     sounddevice = load_sounddevice()
     try:
         sounddevice.check_input_settings(
-            device=device.index, channels=N_CHANNELS, dtype="float32", samplerate=rate_hz
+            device=device.index, channels=n_channels, dtype="float32", samplerate=rate_hz
         )
     except sounddevice.PortAudioError as error:
         return cast(Exception, error)

@@ -17,7 +17,8 @@ def devices(
 ) -> None:
     """List the sound devices that can record, and how to name them in a profile.
 
-    A device is usable when it has two channels or more: the near and the far microphone.
+    A device is usable when it has two channels or more: the near and the far microphone. Where
+    it has more, `capture.channels` of a profile says which two, such as `[3, 5]`.
     Index and card number may change with the next boot; the lasting name does not. It is
     the USB vendor and product, with the serial number where two are alike, or the card's id.
 
@@ -67,3 +68,5 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
         )
     tables.plain_console(pipe_width=200).print(table)
     typer.echo("* the system's default; the lasting name belongs in a profile", err=True)
+    if any(row["n_channels"] > 2 for row in rows):
+        typer.echo("of more than two channels, capture.channels of a profile chooses two", err=True)

@@ -113,12 +113,18 @@ def _recording(
     def at_rate(target_hz: int) -> FileSource | PipeSource:
         capture = profile.capture
         if path != "-":
-            return FileSource(Path(path), sample_rate_hz=target_hz, block_s=capture.block_s)
+            return FileSource(
+                Path(path),
+                sample_rate_hz=target_hz,
+                block_s=capture.block_s,
+                channels=capture.near_far,
+            )
         return standard_input(
             rate_hz,
             sample_rate_hz=target_hz,
             block_s=capture.block_s,
             stall_timeout_s=capture.stall_timeout_s,
+            channels=capture.near_far,
         )
 
     return Recording(at_rate, start)

@@ -167,10 +167,13 @@ def _sources(
             sample_rate_hz=SAMPLE_RATE_HZ,
             block_s=capture.block_s,
             stall_timeout_s=capture.stall_timeout_s,
+            channels=capture.near_far,
         )
     elif paths:
         for path in audio_files(map(Path, paths)):
-            yield partial(FileSource, path, sample_rate_hz=SAMPLE_RATE_HZ)
+            yield partial(
+                FileSource, path, sample_rate_hz=SAMPLE_RATE_HZ, channels=capture.near_far
+            )
     else:
         yield partial(
             LiveSource,

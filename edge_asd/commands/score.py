@@ -88,6 +88,7 @@ def score(
                     detector,
                     hop_s,
                     block_s=settings.capture.block_s,
+                    channels=settings.capture.near_far,
                     signal=settings.signal,
                     reference=opened.reference,
                 )

@@ -14,29 +14,40 @@ from edge_asd.errors import AudioError
 __all__ = ["record", "sound_card", "speed"]
 
 _RATES_HZ = (16000, 32000, 44100, 48000, 96000)
-_N_CHANNELS = 2
 
 
-def sound_card(device: str, root: str) -> dict[str, Any]:
-    """Which card `device` means, why, and the rates at which it records two channels."""
-    from edge_asd.capture.sound_device import input_devices, refusal, resolve
+def sound_card(device: str, root: str, near_far: list[int]) -> dict[str, Any]:
+    """Which card `device` means, why, and the rates at which it records two of its channels."""
+    from edge_asd.capture.sound_device import channel_counts, input_devices, refusal, resolve
 
     choice = resolve(device, input_devices(Path(root)))
     rates_hz = sorted({*_RATES_HZ, choice.device.default_rate_hz})
-    refusals = {rate_hz: refusal(choice.device, rate_hz) for rate_hz in rates_hz}
-    errors = [error for error in refusals.values() if error]
+    for n_channels in channel_counts(choice.device, near_far):
+        refusals = {hz: refusal(choice.device, hz, n_channels) for hz in rates_hz}
+        errors = [error for error in refusals.values() if error]
+        if len(errors) < len(refusals):
+            break
     return {
         "index": choice.device.index,
         "name": choice.device.name,
         "reason": choice.reason,
         "lasting_name": choice.lasting_name,
+        "n_channels": n_channels,
         "default_rate_hz": choice.device.default_rate_hz,
         "rates_hz": [rate_hz for rate_hz, error in refusals.items() if not error],
         "trouble": str(errors[-1].args[0]) if len(errors) == len(refusals) else "",
     }
 
 
-def record(index: int, rate_hz: int, seconds: float, warmup_s: float, file: str) -> dict[str, Any]:
+def record(
+    index: int,
+    rate_hz: int,
+    n_channels: int,
+    near_far: list[int],
+    seconds: float,
+    warmup_s: float,
+    file: str,
+) -> dict[str, Any]:
     """Record two channels to a .npy file (2, n) float32, without the first `warmup_s`."""
     from edge_asd.capture.sound_device import load_sounddevice
 
@@ -46,14 +57,15 @@ def record(index: int, rate_hz: int, seconds: float, warmup_s: float, file: str)
         frames: NDArray[np.float32] = sounddevice.rec(
             n_frames,
             samplerate=rate_hz,
-            channels=_N_CHANNELS,
+            channels=n_channels,
             dtype="float32",
             device=index,
             blocking=True,
         )
     except sounddevice.PortAudioError as error:
         raise AudioError(str(error.args[0])) from error
-    np.save(file, frames[round(warmup_s * rate_hz) :].T.copy())
+    columns = [number - 1 for number in near_far]
+    np.save(file, frames[round(warmup_s * rate_hz) :, columns].T.copy())
     return {"frames": n_frames}
 
 

@@ -37,6 +37,7 @@ def sound_card(installation: Installation) -> Iterator[Verdict]:
         timeout_s=_PROBE_TIMEOUT_S,
         device=installation.device,
         root=str(installation.root),
+        near_far=_near_far(installation),
     )
     if listening := in_use(card.get("trouble", ""), installation):
         yield listening
@@ -89,6 +90,8 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
             timeout_s=_OPEN_TIMEOUT_S + warmup_s + seconds,
             index=card["index"],
             rate_hz=rate_hz,
+            n_channels=card["n_channels"],
+            near_far=_near_far(installation),
             seconds=seconds,
             warmup_s=warmup_s,
             file=str(file),
@@ -101,6 +104,10 @@ def _recording(installation: Installation, card: dict[str, Any]) -> Iterator[Ver
     yield ok("recording", f"{seconds:g} s at {rate_hz} Hz")
     monitor_rate_hz = _monitor_rate_hz(installation.bundle)
     yield from recording.verdicts(audio, rate_hz, monitor_rate_hz=monitor_rate_hz)
+
+
+def _near_far(installation: Installation) -> list[int]:
+    return installation.profile.capture.near_far or [1, 2]
 
 
 def _monitor_rate_hz(bundle: Path | None) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_asd.audio.block import Block
+from edge_asd.audio.channels import NearFar
 from edge_asd.audio.source import FileSource
 from edge_asd.audio.takes import Audio, find_takes
 
@@ -20,7 +21,11 @@ _MOST_MINUTES = 100.0  # 100 MB and half a minute of a processor
 
 
 def takes_of_files(
-    files: Sequence[Path], seconds: float, rate_hz: int, stop: threading.Event
+    files: Sequence[Path],
+    seconds: float,
+    rate_hz: int,
+    stop: threading.Event,
+    channels: NearFar = None,
 ) -> list[int]:
     """Return the take of each file: those that share sound have the same number.
 
@@ -30,6 +35,7 @@ def takes_of_files(
     ----------
     seconds : of sound in all of them
     rate_hz : at which they are compared
+    channels : which are near and far
     stop : set to leave the files that follow out, each a take
 
     Raises
@@ -39,12 +45,15 @@ def takes_of_files(
     """
     if len(files) < 2 or seconds > 60 * _MOST_MINUTES:
         return list(range(len(files)))
-    return find_takes((() if stop.is_set() else _parts(path, rate_hz) for path in files), rate_hz)
+    return find_takes(
+        (() if stop.is_set() else _parts(path, rate_hz, channels) for path in files), rate_hz
+    )
 
 
-def _parts(path: Path, rate_hz: int) -> Iterator[Audio]:
+def _parts(path: Path, rate_hz: int, channels: NearFar) -> Iterator[Audio]:
     n_part, held, n_held = round(_PART_S * rate_hz), [], 0
-    with closing(FileSource(path, sample_rate_hz=rate_hz, say=lambda _: None)) as source:
+    file = FileSource(path, sample_rate_hz=rate_hz, channels=channels, say=lambda _: None)
+    with closing(file) as source:
         while (item := source.read()) is not None:
             if not isinstance(item, Block):
                 continue

@@ -129,13 +129,15 @@ def hear_files(
     DataError
         When most of the sound is unusable.
     """
-    seconds = require_usable(files, plan.window_samples, plan.rate_hz, stop)
-    found = takes_of_files(files, seconds, plan.rate_hz, stop)
+    channels = plan.capture.near_far
+    seconds = require_usable(files, plan.window_samples, plan.rate_hz, stop, channels)
+    found = takes_of_files(files, seconds, plan.rate_hz, stop, channels)
     order = sorted(range(len(files)), key=lambda i: found[i])
     recording = plan.recording([found[i] for i in order], [str(files[i]) for i in order])
     with sound_progress("windows", plan.limit) as show:
         for path in (files[i] for i in order):
-            with closing(FileSource(path, sample_rate_hz=plan.rate_hz)) as source:
+            file = FileSource(path, sample_rate_hz=plan.rate_hz, channels=channels)
+            with closing(file) as source:
                 _hear(source, recording, plan.limit, stop, show)
             recording.next_recording()
     if len(files) == 1:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge_asd.audio.band import missing_band
 from edge_asd.audio.block import Block
+from edge_asd.audio.channels import NearFar
 from edge_asd.audio.source import FileSource
 from edge_asd.errors import AudioError
 from edge_asd.events.fault import FaultChange
@@ -85,6 +86,7 @@ def score_recording(
     hop_s: float,
     *,
     block_s: float = 1.0,
+    channels: NearFar = None,
     signal: SignalSettings | None = None,
     reference: SignalReference | None = None,
 ) -> RecordingScore:
@@ -93,6 +95,7 @@ def score_recording(
     Parameters
     ----------
     block_s : that `listen` reads at a time: a window is skipped for what is known at its end
+    channels : which are near and far
     signal : how the signal is checked; windows whose sound the monitor would not score are
         skipped. None: all windows are scored
     reference : how the signal was when enrolled
@@ -112,7 +115,9 @@ def score_recording(
     stream = ScoredStream(detector, hop_s, usable=quality.usable if quality else None)
     windows: list[tuple[float, WindowScore]] = []
     n_skipped = 0
-    file = FileSource(path, sample_rate_hz=rate_hz, block_s=block_s, say=said.append)
+    file = FileSource(
+        path, sample_rate_hz=rate_hz, block_s=block_s, channels=channels, say=said.append
+    )
     with closing(file) as source:
         source.require_window(detector.window_samples)
         if missing := missing_band(source.source_rate_hz, rate_hz):

@@ -32,7 +32,7 @@ BLOCK_FRAMES = 4800  # 0.1 s, what `listen` asks for by default
 
 _ALSA_CONF = Path("/usr/share/alsa/alsa.conf")
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
-_PIPE_BYTES = 1 << 16
+_PIPE_FRAMES = 1 << 14
 
 _HW = """<{alsa_conf}>
 pcm.!hw {{
@@ -51,7 +51,7 @@ pcm.!hw {{
     }}
     format S16_LE
     rate {rate_hz}
-    channels 2
+    channels {n_channels}
   }}
 }}
 """
@@ -70,12 +70,13 @@ def require_portaudio() -> None:
 class FakeCards:
     """A set of cards in a folder; give `environment` to the program under test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, n_channels: int = 2) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._conf = folder / "alsa.conf"
         self._conf.write_text(
-            _HW.format(alsa_conf=_ALSA_CONF, folder=folder, rate_hz=RATE_HZ), encoding="utf-8"
+            _HW.format(alsa_conf=_ALSA_CONF, folder=folder, rate_hz=RATE_HZ, n_channels=n_channels),
+            encoding="utf-8",
         )
 
     @property
@@ -83,7 +84,7 @@ class FakeCards:
         return {"ALSA_CONFIG_PATH": str(self._conf)}
 
     def add_file(self, card: int, audio: NDArray[np.float32]) -> None:
-        """A card that repeats `audio` (2, n) at 48 kHz, faster than real time."""
+        """A card that repeats `audio` (n_channels, n) at 48 kHz, faster than real time."""
         self._list(card)
         self._path(card).write_bytes(_pcm16(audio))
 
@@ -127,6 +128,7 @@ class Feeder:
         self, fifo: Path, audio: NDArray[np.float32], *, ppm: float = 0.0, repeat: bool = False
     ) -> None:
         self._data = _pcm16(audio)
+        self._frame_bytes = 2 * len(audio)
         self._fifo = fifo
         self._block_s = BLOCK_FRAMES / RATE_HZ / (1 + ppm * 1e-6)
         self._repeat = repeat
@@ -158,7 +160,7 @@ class Feeder:
 
     def _open(self) -> None:
         self._descriptor = os.open(self._fifo, os.O_RDWR)
-        fcntl.fcntl(self._descriptor, _F_SETPIPE_SZ, _PIPE_BYTES)
+        fcntl.fcntl(self._descriptor, _F_SETPIPE_SZ, _PIPE_FRAMES * self._frame_bytes)
 
     def _quit(self) -> None:
         if self._descriptor >= 0:
@@ -188,7 +190,7 @@ class Feeder:
         self.exhausted.set()
 
     def _blocks(self) -> Iterator[bytes]:
-        block_bytes = BLOCK_FRAMES * 4
+        block_bytes = BLOCK_FRAMES * self._frame_bytes
         starts = range(0, len(self._data), block_bytes)
         for start in itertools.cycle(starts) if self._repeat else starts:
             yield self._data[start : start + block_bytes]
