@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from edge_asd.errors import ProfileError
+from edge_asd.errors import ProfileError, UsageError
 from edge_asd.outputs.registry import OutputSettings
 from edge_asd.settings import Bytes, PositiveSeconds, Seconds, Settings
 
@@ -149,8 +149,18 @@ class Profile(Settings):
     sinks: OutputSettings
 
     def with_values(self, **sections: Mapping[str, Any]) -> Self:
-        """Return a profile with other values, section by section; None changes nothing."""
-        return self.model_validate(_merged(self.model_dump(), _given(sections)))
+        """Return a profile with other values, section by section; None changes nothing.
+
+        Raises
+        ------
+        UsageError
+            When a value is impossible.
+        """
+        own = self.model_dump()
+        try:
+            return self.model_validate(_merged(own, _given(sections)))
+        except ValidationError as error:
+            raise UsageError(f"the command line asks for {_wrong(error, own)}") from None
 
 
 def load_profile(name_or_path: str = _DEFAULT) -> Profile:
@@ -257,16 +267,19 @@ def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) 
     try:
         return Profile.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "extra_forbidden":
-            raise ProfileError(f"profile {path}: {_unknown(first['loc'], default)}") from None
-        key = _known_part(first["loc"], default)
-        message = first["msg"].removeprefix("Value error, ")
-        raise ProfileError(
-            f"profile {path}: {key} is {_shown(first['input'])}: {message[:1].lower()}{message[1:]}"
-            if not isinstance(first["input"], dict)
-            else f"profile {path}: {key}: {message}"
-        ) from None
+        raise ProfileError(f"profile {path}: {_wrong(error, default)}") from None
+
+
+def _wrong(error: ValidationError, default: Mapping[str, Any]) -> str:
+    """Name the first thing that is wrong: which key, its value, what it should be."""
+    first = error.errors()[0]
+    if first["type"] == "extra_forbidden":
+        return _unknown(first["loc"], default)
+    key = _known_part(first["loc"], default)
+    message = first["msg"].removeprefix("Value error, ")
+    if isinstance(first["input"], dict):
+        return f"{key}: {message}"
+    return f"{key} is {_shown(first['input'])}: {message[:1].lower()}{message[1:]}"
 
 
 def _set_back(

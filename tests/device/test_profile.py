@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from places import ROOT
 
-from edge_asd.errors import ProfileError
+from edge_asd.errors import ProfileError, UsageError
 from edge_asd.profile import builtin_profiles, load_profile
 
 FOLDER = ROOT / "firmware_config"
@@ -92,6 +92,11 @@ def test_a_profile_that_cannot_be_obeyed_is_refused(
     assert "site.toml" in str(raised.value)
     assert str(raised.value).isprintable()
     assert len(str(raised.value)) < 400
+
+
+def test_a_value_of_the_command_line_has_the_same_range() -> None:
+    with pytest.raises(UsageError, match=r"command line asks for capture\.wait_s is 1e\+300: "):
+        load_profile().with_values(capture={"wait_s": 1e300})
 
 
 def test_an_unknown_name_lists_the_built_in_ones() -> None:
