@@ -70,6 +70,7 @@ class AlarmMemory:
     open: OpenAlarm | None = None
     holdoff_until_s: float | None = None
     shelved_until_s: float | None = None
+    shelved_for_s: float | None = None  # in all, as somebody asked for it
 
 
 class Alarm:
@@ -147,7 +148,7 @@ class Alarm:
         until_s = self.memory.shelved_until_s
         if until_s is None or time_s < until_s - SAME_TIME_S:
             return ()
-        self.memory = replace(self.memory, shelved_until_s=None)
+        self.memory = replace(self.memory, shelved_until_s=None, shelved_for_s=None)
         return (Unshelved(time_s),)
 
     def take_up(self, earlier: AlarmMemory) -> OpenAlarm | None:
@@ -157,9 +158,33 @@ class Alarm:
         self.memory = AlarmMemory(
             earlier.open if goes_on else now.open,
             earlier.holdoff_until_s if now.holdoff_until_s is None else now.holdoff_until_s,
-            earlier.shelved_until_s if now.shelved_until_s is None else now.shelved_until_s,
+            *(
+                (earlier.shelved_until_s, earlier.shelved_for_s)
+                if now.shelved_until_s is None
+                else (now.shelved_until_s, now.shelved_for_s)
+            ),
         )
         return None if goes_on else earlier.open
+
+    def place_again(self, before: AlarmMemory, after: AlarmMemory) -> None:
+        """Take over times from before a restart, which a step of the clock has moved.
+
+        What came since the restart stays as it is.
+
+        Parameters
+        ----------
+        before, after : what was known at the restart, by the clock as it was and as it is
+        """
+        before, after = _plausible(before, self._policy), _plausible(after, self._policy)
+        now = self.memory
+        if now.shelved_until_s == before.shelved_until_s:
+            now = replace(now, shelved_until_s=after.shelved_until_s)
+        if now.holdoff_until_s == before.holdoff_until_s:
+            now = replace(now, holdoff_until_s=after.holdoff_until_s)
+        if now.open and before.open and after.open and now.open.alarm_id == before.open.alarm_id:
+            opened = replace(now.open, raised_at_s=after.open.raised_at_s)
+            now = replace(now, open=opened)
+        self.memory = now
 
     def interrupt(self) -> None:
         """Begin anew after a gap: what leads to an alarm must follow it."""
@@ -195,7 +220,9 @@ class Alarm:
         if until_s > time_s + LONGEST_SHELVING_S + _AHEAD_S:
             raise ControlError("alarms can be shelved for at most 30 days; name an earlier time")
         closed = self.alarm_id
-        self.memory = replace(self.memory, open=None, shelved_until_s=until_s)
+        self.memory = replace(
+            self.memory, open=None, shelved_until_s=until_s, shelved_for_s=until_s - time_s
+        )
         return closed
 
     def unshelve(self) -> None:
@@ -208,7 +235,7 @@ class Alarm:
         """
         if self.memory.shelved_until_s is None:
             raise ControlError("alarms are not shelved")
-        self.memory = replace(self.memory, shelved_until_s=None)
+        self.memory = replace(self.memory, shelved_until_s=None, shelved_for_s=None)
 
     def _held_off(self, time_s: float) -> bool:
         until_s = self.memory.holdoff_until_s
@@ -255,12 +282,13 @@ class Alarm:
 
 
 def _plausible(memory: AlarmMemory, policy: AlarmPolicy) -> AlarmMemory:
-    """Return a memory that silences no longer than it may, should a clock have been set back."""
+    """Return a memory that silences no longer than was asked for, should a clock be behind."""
     opened = memory.open and replace(memory.open, raised_at_s=min(memory.open.raised_at_s, 0.0))
     return AlarmMemory(
         opened,
         _at_most(memory.holdoff_until_s, policy.holdoff_s),
-        _at_most(memory.shelved_until_s, LONGEST_SHELVING_S),
+        _at_most(memory.shelved_until_s, memory.shelved_for_s or LONGEST_SHELVING_S),
+        memory.shelved_for_s,
     )
 
 

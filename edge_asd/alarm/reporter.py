@@ -81,6 +81,12 @@ class AlarmReporter:
         events: list[Event] = [self._closed(at, over)] if over else []
         return events + [AlarmUnshelvedEvent(**at.facts(), reason="expired") for _ in expired]
 
+    def clock_was_set(self) -> None:
+        """Place what was known before a restart anew, and keep all times by the clock of now."""
+        if self._store and (placed := self._store.placed_again()):
+            self.alarm.place_again(*placed)
+        self._kept = None
+
     def unsaved(self) -> dict[str, bytes]:
         """Return the memory of the alarm if it has changed, by the name that it is kept under."""
         essence = _essence(self.alarm.memory)

@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -23,6 +23,7 @@ __all__ = ["AlarmStore"]
 
 _log = logging.getLogger(__name__)
 
+_CLOCKS_ARE_SET_FROM = datetime(2020, 1, 1, tzinfo=UTC)  # a clock before it was never set
 _NAME = "alarm"  # of the memory in the outbox
 
 
@@ -36,6 +37,7 @@ class SavedAlarm(StateRecord):
     acknowledged: bool
     holdoff_until: UtcTime | None
     shelved_until: UtcTime | None
+    shelved_for_s: Finite | None = None
 
     @model_validator(mode="after")
     def _open_alarm_is_complete(self) -> Self:
@@ -60,6 +62,7 @@ class AlarmStore:
         self._outbox = outbox
         self._utc = utc
         self._old_file = old_file
+        self._carried: tuple[SavedAlarm, AlarmMemory] | None = None  # from before the restart
 
     def load(self) -> AlarmMemory | None:
         """Return the memory in seconds of this stream, or None when there is none to be had."""
@@ -69,6 +72,14 @@ class AlarmStore:
         """Return once what `load` would have returned, had the disk answered then."""
         content = self._outbox.late_memory(_NAME)
         return None if content is None else self._memory(_read(content))
+
+    def placed_again(self) -> tuple[AlarmMemory, AlarmMemory] | None:
+        """Return what was loaded, as it was given then and by the clock as it is now."""
+        if self._carried is None:
+            return None
+        saved, before = self._carried
+        after = self._memory(saved)
+        return None if after is None else (before, after)
 
     def content(self, memory: AlarmMemory) -> dict[str, bytes]:
         """Return the memory as the outbox keeps it."""
@@ -82,6 +93,7 @@ class AlarmStore:
             acknowledged=opened.acknowledged if opened else False,
             holdoff_until=self._time(memory.holdoff_until_s),
             shelved_until=self._time(memory.shelved_until_s),
+            shelved_for_s=memory.shelved_for_s,
         )
         return {_NAME: saved.to_bytes()}
 
@@ -99,11 +111,18 @@ class AlarmStore:
             return None
         opened = None
         raised_at_s = self._seconds(saved.raised_at)
+        if saved.raised_at is not None and saved.raised_at < _CLOCKS_ARE_SET_FROM:
+            raised_at_s = 0.0
         if saved.alarm_id is not None and raised_at_s is not None and saved.max_score is not None:
             opened = OpenAlarm(saved.alarm_id, raised_at_s, saved.max_score, saved.acknowledged)
-        return AlarmMemory(
-            opened, self._seconds(saved.holdoff_until), self._seconds(saved.shelved_until)
+        memory = AlarmMemory(
+            opened,
+            self._seconds(saved.holdoff_until),
+            self._seconds(saved.shelved_until),
+            saved.shelved_for_s,
         )
+        self._carried = saved, memory
+        return memory
 
     def _time(self, time_s: float | None) -> datetime | None:
         return None if time_s is None else self._utc(time_s)

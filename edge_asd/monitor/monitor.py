@@ -159,6 +159,7 @@ class Monitor:
     def _advance(self, item: Block | Gap) -> None:
         step_s = self.timeline.advance(item, self.source.backlog_s)
         if step_s is not None:
+            self.alarm.clock_was_set()
             self.dispatcher.emit(
                 NoticeEvent(
                     **self.timeline.now().facts(),
