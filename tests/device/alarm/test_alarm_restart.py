@@ -52,7 +52,12 @@ def shifted(memory: AlarmMemory, by_s: float) -> AlarmMemory:
         return None if time_s is None else time_s + by_s
 
     opened = memory.open and replace(memory.open, raised_at_s=memory.open.raised_at_s + by_s)
-    return AlarmMemory(opened, moved(memory.holdoff_until_s), moved(memory.shelved_until_s))
+    return AlarmMemory(
+        opened,
+        moved(memory.holdoff_until_s),
+        moved(memory.shelved_until_s),
+        memory.shelved_for_s,
+    )
 
 
 def since_start(change: Change, by_s: float) -> Change:
