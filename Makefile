@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-slow test-runtimes lint check bench soak clean
+.PHONY: help setup setup-tests demo test test-slow test-runtimes lint check bench soak kills clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench: setup $(DEMO)/bundle/manifest.json  ## time the demo's bundle on this mac
 soak: setup $(DEMO)/bundle/manifest.json  ## 24 hours of sound through the monitor, about ten minutes
 	$(BIN)/python -m benchmarks.soak --bundle $(DEMO)/bundle --data $(DEMO)/recordings \
 		--machine synthetic-valve --json $(DEMO)/soak.json
+
+kills: setup-tests  ## 400 kills of a monitor while three outputs listen, about three minutes
+	$(BIN)/pytest -m slow --timeout 1800 tests/device/monitor/test_kills.py
 
 clean:  ## remove what the tools and the demo made, keep .venv
 	rm -rf $(DEMO) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

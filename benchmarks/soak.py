@@ -3,7 +3,7 @@
     python -m benchmarks.soak --bundle demo/bundle --data demo/recordings --machine synthetic-valve
 
 Sound is real files in simulated time (`simulated_card.py`); the bundle, the capture with
-its watchdogs, the monitor, the event folders, the spool and the MQTT broker are real. The
+its watchdogs, the monitor, the event folders, the journal and the MQTT broker are real. The
 card is unplugged and stalls, the broker goes away, the disk runs full. At the end every
 alarm must have reached the broker once and in order, and memory, threads and open files
 must not have grown. Needs mosquitto; a disk that runs full also needs root.

@@ -8,6 +8,7 @@ read of it goes into a new one, the old one stays beside it, and what is missing
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sqlite3
 import stat
@@ -46,6 +47,7 @@ _KEEP = f"""
 """
 # Written before a problem of the disk counts as over: the events that tell so must fit, too.
 _ROOM_BYTES = 16_384
+_PAGE_BYTES = 4096
 _LEAST_BYTES = 512  # of a database: its smallest page
 _EVENT = re.compile(rb'\{"event": "[a-z_]+", "id": "((?:[^"\\]|\\.)+)"')
 # Errors that pass, or are the disk's; any other means that the file is not what it was.
@@ -93,22 +95,17 @@ class Journal:
         fresh = self.path.with_suffix(".new")
         if fresh.exists() and not self.path.exists():
             fresh.replace(self.path)  # the power failed in `replace`
-        content = Content()
-        damage: Exception | None = None
-        try:
-            if self.path.exists() and 0 < self.path.stat().st_size < _LEAST_BYTES:
-                raise sqlite3.DatabaseError("the file is cut short")  # SQLite takes it for new
-            database = self._opened()
-            damage = _read(database, content)
-            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
-            if found != b"ok" and damage is None:
-                damage = sqlite3.DatabaseError(_text(found))
-        except (OSError, sqlite3.Error) as error:
-            damage = damage or error
+        content, damage = self._read()
+        if damage is not None:
+            # A disk that failed once makes SQLite call the file malformed, too.
+            self.close()
+            content, damage = self._read()
         if damage is None:
             return content
-        if not (give_up or is_damage(damage)):
-            raise damage
+        if not give_up:
+            if not is_damage(damage):
+                raise damage
+            self.path.read_bytes()  # raises when it is the disk
         read = {found for event, _ in content.events for found in _EVENT.findall(event.payload)}
         missing = len(_ids_in(self.path) - read)
         content.n_lost = max(content.n_lost, missing, 1)
@@ -162,6 +159,22 @@ class Journal:
             with suppress(sqlite3.Error):
                 self._database.close()
             self._database = None
+
+    def _read(self) -> tuple[Content, Exception | None]:
+        """Read what can be read; return also why the rest cannot."""
+        content = Content()
+        damage: Exception | None = None
+        try:
+            if self.path.exists() and 0 < self.path.stat().st_size < _LEAST_BYTES:
+                raise sqlite3.DatabaseError("the file is cut short")  # SQLite takes it for new
+            database = self._opened()
+            damage = _read(database, content)
+            (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+            if found != b"ok":
+                damage = damage or sqlite3.DatabaseError(" ".join(_text(found).split()))
+        except (OSError, sqlite3.Error) as error:
+            damage = damage or error
+        return content, damage
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
@@ -249,10 +262,14 @@ def _write(
 
 
 def _ids_in(path: Path) -> set[bytes]:
-    """Ids, as they are in JSON, of the events whose beginning is somewhere in a file."""
-    with suppress(OSError):
-        return set(_EVENT.findall(path.read_bytes()))
-    return set()
+    """Ids, as they are in JSON, of the events whose beginning can be read in a file."""
+    content = bytearray(path.stat().st_size)
+    with path.open("rb", buffering=0) as file:
+        for place in range(0, len(content), _PAGE_BYTES):
+            with suppress(OSError):
+                page = os.pread(file.fileno(), _PAGE_BYTES, place)
+                content[place : place + len(page)] = page
+    return set(_EVENT.findall(content))
 
 
 def _rollback_of(path: Path) -> Path:

@@ -76,7 +76,7 @@ class Outbox:
         self._old_spool = OldSpool(old_spool)
         self._patience_s = patience_s
         self._clock = clock
-        self._health = DiskHealth()
+        self._health = DiskHealth(clock=clock)
         self._changed = threading.Condition()  # guards all of the following
         self._entries: dict[str, _Entry] = {}  # by id, the oldest first
         self._dirty: dict[str, float] = {}  # ids that are not on disk as they are, since when
@@ -350,8 +350,8 @@ def _lost(content: Content) -> FaultChange:
     where = f"; what could not be read is in {content.aside}" if content.aside else ""
     return noticed(
         "events_lost",
-        f"{content.n_lost} events of before the start{what} may be missing in every output: "
-        f"their file was damaged{where}",
+        f"at least {content.n_lost} events of before the start{what} may be missing in every "
+        f"output: their file was damaged{where}",
         subject=_SUBJECT,
         lost=content.n_lost,
     )

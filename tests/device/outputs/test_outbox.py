@@ -29,6 +29,7 @@ class Disk(Journal):
         super().__init__(path)
         self.answers = threading.Event()  # while it is not set, nothing is written
         self.answers.set()
+        self.asked = threading.Event()  # to write something
         self.broken: Exception | None = None
         self.failures = 0  # this many attempts to read fail
         self.writes: list[list[str]] = []  # ids of what was written at once
@@ -50,6 +51,7 @@ class Disk(Journal):
         *,
         with_room: bool = False,
     ) -> None:
+        self.asked.set()
         assert self.answers.wait(600)
         if self.broken is not None:
             raise self.broken
@@ -181,6 +183,26 @@ def test_a_disk_that_fails_is_told_and_everything_is_written_when_it_works_again
     assert content.memory == {"alarm": b"on"}
 
 
+def test_a_disk_that_hangs_is_a_problem_until_it_answers(disk: Disk) -> None:
+    now_s = [0.0]
+    outbox = Outbox(disk.path, ignore, journal=lambda _: disk, clock=lambda: now_s[0])
+    disk.answers.clear()
+    outbox.keep("webhook", a_notice(1))
+    wait_until(disk.asked.is_set)
+    assert outbox.hold_s(a_notice(1).id) == 2.0
+    now_s[0] = 2.0
+    assert outbox.hold_s(a_notice(1).id) == 0.0
+    assert outbox.problem is None
+    now_s[0] = 9.0
+    outbox.keep("webhook", a_notice(2))
+
+    assert "the disk hangs" in (outbox.problem or "")
+    assert outbox.hold_s(a_notice(2).id) == 0.0
+    disk.answers.set()
+    wait_until(lambda: outbox.problem is None)
+    outbox.close()
+
+
 def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     mailbox = Mailbox()
     mailbox.away = True
@@ -229,12 +251,18 @@ def test_a_file_that_cannot_be_read_is_kept_and_what_is_missing_is_a_fault(disk:
 
     (change,) = news
     assert (change.key, change.active, change.figures) == ("events_lost:journal", True, {"lost": 5})
-    assert "5 events of before the start and the state of the alarm may be missing" in change.detail
+    assert (
+        "at least 5 events of before the start and the state of the alarm may be missing"
+        in change.detail
+    )
     assert disk.path.with_suffix(".damaged").read_bytes() == content
     assert [envelope.id for envelope, _ in on_disk(disk.path).events] == ids(9)
 
 
-def test_what_could_not_be_read_at_the_start_is_delivered_when_it_can(disk: Disk) -> None:
+def test_what_could_not_be_read_at_the_start_is_delivered_when_it_can(
+    disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_asd.outputs.outbox._RETRIES_S", (0.01, 0.01, 0.1))
     with closing(an_outbox(disk)) as outbox, outbox.together(memory={"alarm": b"old"}):
         outbox.keep("mailbox", a_notice(1))
     mailbox = Mailbox()

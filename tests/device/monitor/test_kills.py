@@ -1,0 +1,34 @@
+"""A kill at any moment costs no event that was told, and no alarm its identity."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from device.kills import World, a_world
+from device.mosquitto import needs_mosquitto
+
+
+def check(world: World) -> None:
+    """Nothing is missing in any output; alarms are raised and cleared by turns, under one id."""
+    told = world.of_the_file()
+    assert set(world.of_the_server()) == set(told) == set(world.of_the_broker())
+    alarms = [content for content in told.values() if content["event"].startswith("alarm_")]
+    alarms = [content for content in alarms if content["event"] != "alarm_warning"]
+    kinds = [content["event"] for content in alarms]
+    assert kinds == ["alarm_raised", "alarm_cleared"] * (len(alarms) // 2)
+    raised, cleared = alarms[::2], alarms[1::2]
+    assert [content["alarm_id"] for content in raised] == [c["alarm_id"] for c in cleared]
+    assert len(raised) >= world.kills / 4
+
+
+@needs_mosquitto
+@pytest.mark.parametrize("kills", [10, pytest.param(400, marks=pytest.mark.slow)])
+def test_an_alarm_is_told_exactly_as_far_as_it_was_lived(
+    kills: int, mini_bundle: Path, tmp_path: Path
+) -> None:
+    with a_world(mini_bundle, tmp_path, seed=kills) as world:
+        world.kill(kills)
+        world.end_well()
+
+        check(world)
