@@ -29,7 +29,7 @@ from edge_asd.state.folder import StateFolder
 from edge_asd.state.start_record import StartRecord
 from edge_asd.state.writer import StateWriter
 
-__all__ = ["listen"]
+__all__ = ["listen", "threads_that_end"]
 
 
 def listen(
@@ -69,7 +69,7 @@ def listen(
     started = datetime.now(UTC)
     board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=started))
     with ExitStack() as stack:
-        stack.enter_context(_threads_that_end(faults.report))
+        stack.enter_context(threads_that_end(faults.report))
         outbox = stack.enter_context(closing(Outbox.below(folder, faults.report)))
         source = stack.enter_context(closing(_source(session, opened.detector, faults.report)))
         if isinstance(source, FileSource):
@@ -128,7 +128,7 @@ def _source(session: Session, detector: Detector, report: Report) -> Source:
 
 
 @contextmanager
-def _threads_that_end(report: Report) -> Iterator[None]:
+def threads_that_end(report: Report) -> Iterator[None]:
     """Report a thread that ends with an error, whichever it is, within this context."""
 
     def ended(thread: threading.ExceptHookArgs) -> None:

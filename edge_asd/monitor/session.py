@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Recording", "Session"]
 
+_NO_NAME = "unknown"  # of a machine that nobody named, and no bundle could
 _NOTED_WITHIN_S = 2.0  # that a start began, before anything can crash; the disk may hang
 _MOST_PROFILE_BYTES = 1_000_000
 
@@ -92,29 +93,33 @@ class Session:
         EdgeAsdError
             When something cannot be opened, or nothing could be scored.
         """
-        if self.mistake and (self.recording is not None or self.machine is None):
-            raise self.mistake
-        bundle, machine = None, self.machine
-        if machine is None:
-            bundle = self._open()
-            machine = bundle.resolve_machine(None)
         if self.recording is not None:
-            return self._play(bundle or self._open(), machine)
-        folder = StateFolder(state_root(self.state, self.profile, self.environment), machine)
+            if self.mistake:
+                raise self.mistake
+            bundle = self._open()
+            return self._play(bundle, self.machine or bundle.resolve_machine(None))
+        folder: StateFolder | None = None
         pause = _Pause()
         try:
+            known, machine = None, self.machine
+            if machine is None:
+                if self.mistake:
+                    raise self.mistake
+                known = self._open()
+                machine = known.resolve_machine(None)
+            folder = StateFolder(state_root(self.state, self.profile, self.environment), machine)
             with (
                 log_without_waiting(),
                 acting_as_owner(folder.path),
                 folder.lock(),
                 closing(StateWriter(folder.path)) as writer,
             ):
-                return self._noted(bundle, folder, writer, pause)
+                return self._noted(known, folder, writer, pause)
         except BaseException as error:
             if self._wanted(error):
                 raise
-            if not pause.noted and not runs(folder):
-                now = Moment(datetime.now(UTC), 0.0, machine)
+            if not pause.noted and not (folder and runs(folder)):
+                now = Moment(datetime.now(UTC), 0.0, self.machine or _NO_NAME)
                 self._tell(fault_raised(now, noticed("start", reason(error))), None)
             self._wait(pause.seconds, reason(error))
             if isinstance(error, SystemExit):  # of some library: not how this program ends

@@ -216,12 +216,13 @@ class StartRecord(Watcher):
         return fault_raised(Moment(now, 0.0, self._machine), change)
 
     def _over(self, at: Moment) -> FaultClearedEvent:
-        since, failures = self._saved.failing_since or at.time, self._saved.failures
+        since, failures = self._saved.failing_since, self._saved.failures
+        known = since is not None and since.year >= _CLOCK_WAS_SET
         return FaultClearedEvent(
             **at.facts(),
             fault="start",
             detail=f"it listens again after {failures} starts or runs that failed",
-            duration_s=max((at.time - since).total_seconds(), 0.0),
+            duration_s=max((at.time - since).total_seconds(), 0.0) if since and known else 0.0,
             figures={"failures": failures},
         )
 

@@ -16,6 +16,7 @@ import pytest
 from device.listening import ENVIRONMENT, Events, of, parse, run
 
 from edge_asd.errors import AudioError, EdgeAsdError
+from edge_asd.events.fault import FaultChange
 from edge_asd.monitor import one_run
 from edge_asd.monitor.session import Session
 from edge_asd.monitor.stop import Stop
@@ -242,6 +243,31 @@ def test_a_second_monitor_of_a_machine_is_refused_and_the_first_is_not_said_to_f
         device.start(ends_well)
 
     assert device.told == []
+
+
+def test_a_bundle_that_cannot_be_opened_is_told_without_a_name_of_the_machine(
+    device: Device,
+) -> None:
+    args = ["--device", "hw:1", "--profile", str(device.profile)]
+
+    exit_code, _, _ = run(device.bundle.parent / "nothing", args)
+
+    assert exit_code == 1
+    assert (device.told[0]["machine"], device.told[0]["fault"]) == ("unknown", "start")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_ends_with_an_error_is_a_fault() -> None:
+    reports: list[FaultChange] = []
+    thread = threading.Thread(target=lambda: 1 / 0, name="http")
+
+    with one_run.threads_that_end(reports.append):
+        thread.start()
+        thread.join()
+
+    assert [(change.key, change.detail) for change in reports] == [
+        ("part:http", "it ended: ZeroDivisionError: division by zero")
+    ]
 
 
 def test_it_waits_before_it_is_started_again_says_so_and_ends_when_asked(tmp_path: Path) -> None:
