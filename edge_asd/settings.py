@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import unicodedata
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "Bytes",
@@ -32,3 +33,12 @@ class Settings(BaseModel):
     """One section; unknown keys and values of another type are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, str_max_length=4096)
+
+    @field_validator("*")
+    @classmethod
+    def _is_one_line(cls, value: Any) -> Any:
+        """Refuse control characters, which would reach logs and terminals."""
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any(unicodedata.category(mark) == "Cc" for mark in text):
+                raise ValueError("control characters are not allowed")
+        return value

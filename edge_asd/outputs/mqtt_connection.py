@@ -125,6 +125,8 @@ class Connection(Client):
         while len(self._unproven) >= _MAX_QUEUED:
             self._unproven.pop(next(iter(self._unproven)), None)
         self._unproven[info.mid] = qos, packet_bytes(topic, payload), time.monotonic()
+        if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS and info.is_published():
+            self.acknowledge(info.mid)  # the answer was quicker
         return info
 
     def acknowledge(self, mid: int) -> None:
@@ -161,6 +163,8 @@ class Connection(Client):
     ) -> None:
         if flags.is_disconnect_packet_from_server:
             self.farewell = reason
+        elif reason == "Keep alive timeout":
+            self.failure = TimeoutError()
 
     def _sock_recv(self, bufsize: int) -> bytes:
         # paho asks for a whole packet at once, and keeps the reasons of failures to itself.

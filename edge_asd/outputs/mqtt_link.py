@@ -371,5 +371,5 @@ def _may_be_too_new(connection: Connection) -> bool:
     """Whether a broker that is older than MQTT 5 ends a connection like this."""
     if connection.refusal is not None:
         return str(connection.refusal) == "Unsupported protocol version"
-    hung_up = connection.failure is None or isinstance(connection.failure, ConnectionError)
-    return connection.greeted_s is None and connection.is_under_way and hung_up
+    wordless = isinstance(connection.failure, ConnectionError | TimeoutError | None)
+    return connection.greeted_s is None and connection.is_under_way and wordless

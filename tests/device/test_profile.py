@@ -78,6 +78,11 @@ def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
         ("[alarm]\nconfirm = " + 50 * "[" + 50 * "]", "alarm.confirm is [[[["),
         ("[alarm]\nconfirm = " + 500 * "[" + 500 * "]", "arrays or tables within each other"),
         (".".join(10_000 * ["a"]) + " = 1", "a line of more than 2000 characters"),
+        (
+            '[sinks.mqtt]\nhost = "a\\u001b[2J"',
+            "sinks.mqtt.host is 'a\\x1b[2J': control",
+        ),
+        ('[site]\nstate_dir = """a\nb"""', r"site.state_dir is 'a\nb': control characters"),
         ("# much\n" * 10_000, "more than 65536 bytes"),
         ('"a\\u001b[31m\\n" = 1', r"unknown key 'a\x1b[31m\n'"),
     ],

@@ -8,6 +8,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from device.mosquitto import PATH, Broker, Listener, free_port, needs_mosquitto
 from device.mqtt_transports import (
     HASTY,
     PASSWORD,
+    QUICK,
     a_transport,
     ids,
     send,
@@ -65,6 +67,17 @@ def test_an_open_door_without_an_answer_is_told_as_such(
         transport = connect(dumb.getsockname()[1], patience=HASTY)
 
         with pytest.raises(OutputError, match="no answer yet"):
+            send(transport, NOTICE)
+
+
+def test_a_door_that_stays_open_without_an_answer_is_left_with_a_hint(
+    connect: Callable[..., MqttTransport],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as dumb:
+        patience = replace(QUICK, keepalive_s=1, acknowledge_s=60.0)
+        transport = connect(dumb.getsockname()[1], patience=patience)
+
+        with pytest.raises(OutputError, match="no answer; check host, port and tls"):
             send(transport, NOTICE)
 
 
