@@ -37,7 +37,7 @@ __all__ = [
 
 MONTH_S = 365.25 / 12 * 86_400
 MOST_WINDOWS = 1000  # windows that an alarm may look back at
-LONGEST_WINDOW_S = 3600.0
+LONGEST_WINDOW_S = 600.0
 
 _CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
 _SAME_SUM = 1e-6

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_asd.alarm.promise import out_of_reach, sentence
 from edge_asd.bundle import golden
+from edge_asd.bundle.agreement import require
 from edge_asd.bundle.arrays import read_array
 from edge_asd.bundle.bundle import UNCOVERED, Bundle, open_extractors
 from edge_asd.bundle.manifest import BankSpec
@@ -67,7 +68,7 @@ def check_bundle(path: Path, *, threads: int = 1) -> Iterator[Finding]:
     for machine in manifest.machines:
         detector = bundle.detector(machine, extractors=extractors)
         agreement = golden.compare(detector, arrays)
-        golden.require(agreement, manifest)
+        require(agreement, manifest)
         golden.require_banks(detector, arrays)
         yield Finding(
             f"golden windows of {machine}",

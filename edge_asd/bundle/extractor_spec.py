@@ -40,7 +40,7 @@ class EncoderSpec(Record):
 
     file: str
     precision: Literal["fp32", "int8"]
-    opset: Positive
+    opset: Annotated[int, Field(ge=1, le=1000)]
 
 
 class SegmentSpec(Record):
@@ -64,12 +64,12 @@ class ExtractorSpec(Record):
 
     network: str  # what was trained: the extractor's name, or a variant of it
     n_samples: Positive  # fixed input length; shorter windows are tiled, longer ones cut
-    n_channels: Positive
+    n_channels: Annotated[int, Field(ge=1, le=2)]
     features: Annotated[tuple[FeatureSpec, ...], Field(min_length=1)]
     segments: SegmentSpec | None = None  # None: the whole window is one segment
     encoder: EncoderSpec
-    embedding_dim: Positive  # of each member
-    members: Positive = 1
+    embedding_dim: Annotated[int, Field(ge=1, le=65_536)]  # of each member
+    members: Annotated[int, Field(ge=1, le=64)] = 1
 
     @model_validator(mode="after")
     def _features_fit(self) -> Self:

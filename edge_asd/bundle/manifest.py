@@ -218,6 +218,9 @@ class Manifest(Record):
         names = {branch.name for branch in self.branches}
         if len(names) < len(self.branches):
             raise ValueError("a branch is listed twice")
+        for name, extractor in self.extractors.items():
+            if extractor.n_samples > LONGEST_WINDOW_S * self.sample_rate_hz:
+                raise ValueError(f"extractor {name!r} takes {extractor.n_samples} samples")
         with_banks = sorted(self.reference_scorers)
         for machine, spec in self.machines.items():
             self._require_times(machine, spec)

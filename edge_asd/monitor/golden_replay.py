@@ -7,6 +7,7 @@ The monitor runs all the same, since an alarm may still be right, but nothing is
 from __future__ import annotations
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.agreement import require
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import EdgeAsdError, one_line
 from edge_asd.events.fault import Report, noticed
@@ -30,6 +31,6 @@ def replay_golden_windows(bundle: Bundle, opened: OpenedMachine, report: Report)
             like=like if opened.own_references else None,
             most_s=MOST_S,
         )
-        golden.require(agreement, manifest)
+        require(agreement, manifest)
     except EdgeAsdError as error:
         report(noticed("scores", one_line(error)))

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from edge_asd.bundle.record import Domain, Positive, PositiveFloat, Record
+from edge_asd.bundle.record import Domain, Record
 from edge_asd.errors import DataError
 from edge_asd.scoring.bank import ScoreNormalisation
 from edge_asd.scoring.density import (
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 Banks = Mapping[Domain, Rows]  # (n_d, dim) by domain
+Neighbours = Annotated[int, Field(ge=1, le=10_000)]
 Normaliser = Callable[[Floats], ScoreNormalisation]  # of densities (..., n)
 
 _EQUAL = 1e-9  # relative spread of densities that is rounding, and would make alpha arbitrary
@@ -150,7 +151,9 @@ class _DensitySpec(ReferenceSpec):
     """A kind that looks at how far the neighbours of a reference are."""
 
     aggregate: Literal["mean", "sum"] = "mean"
-    density_floor: PositiveFloat = 0.1  # fraction of the bank's median density
+    density_floor: Annotated[float, Field(gt=0, le=10)] = (
+        0.1  # fraction of the bank's median density
+    )
 
     def _neighbourhood(self, k: int) -> Neighbourhood:
         return Neighbourhood(k, self.distance, self.aggregate, self.density_floor)
@@ -160,8 +163,8 @@ class DldnSpec(_DensitySpec):
     """The distance to a reference, over the density around it."""
 
     kind: Literal["dldn"] = "dldn"
-    k_source: Positive = 16  # neighbours behind a density
-    k_target: Positive = 9
+    k_source: Neighbours = 16  # neighbours behind a density
+    k_target: Neighbours = 9
 
     def neighbourhood(self, domain: Domain) -> Neighbourhood:
         return self._neighbourhood(self.k_source if domain == "source" else self.k_target)
@@ -171,7 +174,7 @@ class VarminSpec(_DensitySpec):
     """The distance to a reference, less a share of the density around it."""
 
     kind: Literal["varmin"] = "varmin"
-    k_varmin: Positive = 4  # neighbours behind a density, in both domains
+    k_varmin: Neighbours = 4  # neighbours behind a density, in both domains
 
     def neighbourhood(self, domain: Domain) -> Neighbourhood:
         return self._neighbourhood(self.k_varmin)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from edge_asd.bundle.golden import processor_family
+from edge_asd.bundle.agreement import processor_family
 from edge_asd.scoring.graph import open_session
 from edge_asd.scoring.scorer import normalise_rows
 from edge_asd_export.bundling.quantize import Features, float_weight_bytes, n_quantized_weights

@@ -15,14 +15,15 @@ from device.reports import THRESHOLD
 from numpy.typing import NDArray
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.agreement import Agreement, require, tolerance
 from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Manifest
 from edge_asd.errors import BundleError
 from edge_asd.scoring.detector import Detector, WindowScore
 
-WRONG_SCORES = golden.Agreement("fan", 1, 1.0, 0.04)
-WRONG_EMBEDDINGS = golden.Agreement("fan", 1, 0.9, 0.0)
+WRONG_SCORES = Agreement("fan", 1, 1.0, 0.04)
+WRONG_EMBEDDINGS = Agreement("fan", 1, 0.9, 0.0)
 
 
 class FakeDetector:
@@ -113,9 +114,9 @@ def changed(manifest: Manifest, *, precision: str = "fp32", **update: Any) -> Ma
     return manifest.model_copy(update={"extractors": extractors, **update})
 
 
-def refusal(agreement: golden.Agreement, manifest: Manifest) -> str:
+def refusal(agreement: Agreement, manifest: Manifest) -> str:
     with pytest.raises(BundleError) as caught:
-        golden.require(agreement, manifest)
+        require(agreement, manifest)
     return str(caught.value)
 
 
@@ -131,17 +132,15 @@ def refusal(agreement: golden.Agreement, manifest: Manifest) -> str:
 def test_an_agreement_outside_the_bundle_s_limits_is_refused(
     manifest: Manifest, min_cosine: float, max_score_difference: float, found: str
 ) -> None:
-    agreement = golden.Agreement("fan", 1, min_cosine, max_score_difference)
+    agreement = Agreement("fan", 1, min_cosine, max_score_difference)
 
     assert found in refusal(agreement, manifest)
 
 
 def test_an_agreement_at_the_bundle_s_limits_is_accepted(manifest: Manifest) -> None:
-    allowed = golden.tolerance(manifest)
+    allowed = tolerance(manifest)
 
-    golden.require(
-        golden.Agreement("fan", 1, allowed.min_cosine, allowed.max_score_difference), manifest
-    )
+    require(Agreement("fan", 1, allowed.min_cosine, allowed.max_score_difference), manifest)
 
 
 @pytest.mark.parametrize("agreement", [WRONG_SCORES, WRONG_EMBEDDINGS])
@@ -167,7 +166,7 @@ def test_an_agreement_at_the_bundle_s_limits_is_accepted(manifest: Manifest) -> 
     ],
 )
 def test_advice_is_what_has_not_been_done_yet(
-    manifest: Manifest, agreement: golden.Agreement, update: dict[str, Any], advice: str
+    manifest: Manifest, agreement: Agreement, update: dict[str, Any], advice: str
 ) -> None:
     message = refusal(agreement, changed(manifest, **update))
 

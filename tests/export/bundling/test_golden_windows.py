@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from edge_asd.bundle import golden
+from edge_asd.bundle.agreement import require, tolerance
 from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.errors import BundleError
@@ -75,7 +76,7 @@ def test_a_clip_alone_in_its_domain_gives_another_sound(small_clips: Clips) -> N
 def test_tolerances_are_those_of_the_precision(
     small_bundle: WrittenBundle, float_bundle: WrittenBundle
 ) -> None:
-    int8, float32 = (golden.tolerance(one.manifest) for one in (small_bundle, float_bundle))
+    int8, float32 = (tolerance(one.manifest) for one in (small_bundle, float_bundle))
 
     assert 1 - float32.min_cosine < (1 - int8.min_cosine) / 100
     assert float32.max_score_difference < int8.max_score_difference / 100
@@ -120,7 +121,7 @@ def test_a_wrong_kernel_is_found(
     )
 
     with pytest.raises(BundleError, match="differ on this computer"):
-        golden.require(agreement, bundle.manifest)
+        require(agreement, bundle.manifest)
 
 
 def spoil(encoder: Path, kernel: Callable[[Weights], Weights]) -> None:

@@ -40,6 +40,8 @@ def bundles(
     options = ExportOptions(quantize="none")
     written = write_bundle(small_run, small_clips, folder / "float32", options, SILENT)
     ensemble = write_mini_bundle(folder / "ensemble", mixings(3))
+    (fkie,) = small_bundle.manifest.extractors.values()
+    assert fkie.encoder.precision == "int8"
     return {"int8": small_bundle.path, "float32": written.path, "ensemble": ensemble}
 
 
