@@ -209,7 +209,7 @@ class Session:
                     if section.enabled and (output := section.open(context)):
                         with closing(output):
                             output.emit(news)
-                except Exception as error:
+                except (Exception, SystemExit) as error:
                     _log.warning("%s could not be told: %s", section.name, reason(error))
 
     def _sinks(self, folder: StateFolder | None) -> OutputSettings:

@@ -108,11 +108,11 @@ class ScoredStream:
 
     def _scored(self, window: Window) -> ScoredWindow | SkippedWindow:
         end_sample = window.start_sample + window.audio.shape[1]
+        if not np.isfinite(window.audio).all():
+            return SkippedWindow(window.start_sample, end_sample, "samples")
         rate_hz = self.detector.sample_rate_hz
         if self._usable and not self._usable(window.start_sample / rate_hz, end_sample / rate_hz):
             return SkippedWindow(window.start_sample, end_sample)
-        if not np.isfinite(window.audio).all():
-            return SkippedWindow(window.start_sample, end_sample, "samples")
         begun_s = self._clock()
         result = self.detector.score(window.audio)
         if not np.isfinite(result.score):
