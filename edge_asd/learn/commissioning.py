@@ -24,8 +24,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from edge_asd.bundle.arrays import read_arrays
 from edge_asd.bundle.manifest import FileEntry
-from edge_asd.errors import DataError
+from edge_asd.bundle.record import Rate
+from edge_asd.errors import BundleError, DataError
 from edge_asd.explain.normal_spectra import DomainSpectra
 from edge_asd.learn.calibration import WindowPlace
 from edge_asd.learn.recording import HeardSound, WindowSound
@@ -43,6 +45,7 @@ MOST_WINDOWS = 2048  # references that a window is compared with: a few millisec
 STRETCH_S = 900.0
 
 _PLAN = "plan.json"
+_LONGEST_S = 10 * 366 * 86_400.0
 _log = logging.getLogger(__name__)
 
 
@@ -53,11 +56,11 @@ class CommissioningPlan(StateRecord):
     machine: str
     like: str  # machine of the bundle
     bundle_sha256: str
-    watch_s: Annotated[Finite, Field(gt=0)]  # of usable sound
-    false_alarms_per_month: Annotated[Finite, Field(gt=0)]
-    false_alarm_rate: Annotated[Finite, Field(gt=0, lt=1)] | None = None  # None: as these allow
+    watch_s: Annotated[Finite, Field(gt=0, le=_LONGEST_S)]  # of usable sound
+    false_alarms_per_month: Annotated[Finite, Field(gt=0, le=10_000)]
+    false_alarm_rate: Rate | None = None  # None: as these allow
     begun: UtcTime
-    heard_s: Annotated[Finite, Field(ge=0)] = 0.0
+    heard_s: Annotated[Finite, Field(ge=0, le=10 * _LONGEST_S)] = 0.0
     run: Annotated[int, Field(ge=0)] = 0  # how often the monitor was started
     origin: str = ""  # the sound card
 
@@ -186,17 +189,21 @@ def _read(path: Path) -> HeardSound | None:
     try:
         if FileEntry.of(file) != kept.arrays:
             raise ValueError("it is not what was written")
-        with np.load(file, allow_pickle=False) as content:
-            arrays = dict(content)
-    except (OSError, ValueError) as error:
+        arrays = read_arrays(file, "windows")
+        levels = {name: arrays.pop(name) for name in ("mean_db", "spread_db", "levels_dbfs")}
+        n = len(kept.places)
+        if any(one.shape[:1] != (n,) for one in (*arrays.values(), *levels.values())):
+            raise ValueError(f"it does not hold {n} windows")
+        if not all(np.isfinite(one).all() for one in arrays.values()):
+            raise ValueError("an embedding is not finite")
+    except (OSError, ValueError, KeyError, BundleError) as error:
         _log.warning("%s is left out: %s", file, error)
         return None
-    start = "embeddings/"
     return HeardSound(
-        {n.removeprefix(start): a for n, a in arrays.items() if n.startswith(start)},
+        {name.removeprefix("embeddings/"): rows for name, rows in arrays.items()},
         tuple(WindowPlace(*place) for place in kept.places),
-        DomainSpectra(arrays["mean_db"], arrays["spread_db"]),
-        arrays["levels_dbfs"],
+        DomainSpectra(levels["mean_db"], levels["spread_db"]),
+        levels["levels_dbfs"],
         kept.reference,
         kept.cancelling,
         0.0,

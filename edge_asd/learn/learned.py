@@ -292,7 +292,7 @@ def _read_sound(folder: Path, site: SiteRecord, name: str) -> LearnedSound:
         sound.require_plausible(site.sounds[name])
     except OSError as error:
         raise StateError(f"{name}: {error.strerror}") from error
-    except (BundleError, KeyError, ValueError) as error:
+    except (BundleError, LookupError, TypeError, ValueError) as error:
         raise StateError(f"{name} holds what nobody learned ({error})") from error
     return sound
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from device.rig import Rig, sound_of
 from numpy.typing import NDArray
 
 from benchmarks.simulated_card import Outage, SimulatedTime
+from edge_asd.bundle.arrays import read_arrays, write_arrays
+from edge_asd.bundle.manifest import FileEntry
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import (
     AlarmClearedEvent,
@@ -30,6 +33,8 @@ from edge_asd.learn.store import LearnedStore
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.scoring.detector import WindowScore
 from edge_asd.state.folder import StateFolder
+
+NEAR = "embeddings/fkie@near"
 
 
 def patient(monitor: Monitor, _time: SimulatedTime) -> None:
@@ -113,6 +118,33 @@ def test_a_damaged_file_of_windows_is_left_out(tmp_path: Path, mini_bundle: Path
     whole = len(folder.heard(40.0))
 
     (folder.path / "00001-00001.npz").write_bytes(b"no arrays")
+
+    assert len(folder.heard(40.0)) == whole // 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop("mean_db"),
+        lambda arrays: arrays.update({NEAR: arrays[NEAR] * np.float32(np.nan)}),
+        lambda arrays: arrays.update({NEAR: arrays[NEAR][1:]}),
+        lambda arrays: arrays.update({NEAR: np.float32(1.0)}),
+    ],
+)
+def test_windows_that_nobody_kept_are_left_out_though_the_digest_is_right(
+    tmp_path: Path, mini_bundle: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    folder = begin(mini_bundle, tmp_path, 1000.0)
+    for _ in range(2):
+        Rig(mini_bundle, tmp_path).run(20.0)
+    whole = len(folder.heard(40.0))
+    file = folder.path / "00001-00001.npz"
+    arrays = read_arrays(file, "windows")
+    change(arrays)
+    write_arrays(file, arrays)
+    record = file.with_suffix(".json")
+    kept = json.loads(record.read_text()) | {"arrays": FileEntry.of(file).model_dump()}
+    record.write_text(json.dumps(kept))
 
     assert len(folder.heard(40.0)) == whole // 2
 

@@ -189,6 +189,8 @@ def test_a_record_that_programs_read_differently_is_refused(
         ("mean_db", lambda mean: mean[:, :1]),
         ("levels_dbfs", lambda levels: levels * np.nan),
         ("mean_db", None),
+        ("scale/fkie@near", lambda scale: np.float64(1.0)),
+        ("rows/fkie@near", lambda rows: np.float32(1.0)),
     ],
 )
 def test_sound_that_nobody_learned_is_refused_though_its_digests_are_right(
