@@ -9,7 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -17,13 +17,18 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.alarm.life_cycle import AlarmMemory, OpenAlarm
 from edge_asd.outputs.outbox import Outbox
-from edge_asd.state.record import Finite, StateRecord, UtcTime, first_problem
+from edge_asd.state.record import (
+    CLOCKS_ARE_SET_FROM,
+    Finite,
+    StateRecord,
+    UtcTime,
+    first_problem,
+)
 
 __all__ = ["AlarmStore"]
 
 _log = logging.getLogger(__name__)
 
-_CLOCKS_ARE_SET_FROM = datetime(2020, 1, 1, tzinfo=UTC)  # a clock before it was never set
 _NAME = "alarm"  # of the memory in the outbox
 
 
@@ -111,7 +116,7 @@ class AlarmStore:
             return None
         opened = None
         raised_at_s = self._seconds(saved.raised_at)
-        if saved.raised_at is not None and saved.raised_at < _CLOCKS_ARE_SET_FROM:
+        if saved.raised_at is not None and saved.raised_at < CLOCKS_ARE_SET_FROM:
             raised_at_s = 0.0
         if saved.alarm_id is not None and raised_at_s is not None and saved.max_score is not None:
             opened = OpenAlarm(saved.alarm_id, raised_at_s, saved.max_score, saved.acknowledged)

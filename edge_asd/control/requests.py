@@ -12,6 +12,7 @@ from edge_asd.control.control_socket import Request
 from edge_asd.errors import ControlError, EdgeAsdError, one_line
 from edge_asd.events.event import Event, utc_text
 from edge_asd.events.moment import Moment
+from edge_asd.state.record import within_the_calendar
 
 __all__ = ["Requests", "serve"]
 
@@ -81,7 +82,7 @@ def _text(request: Request, name: str) -> str:
 
 def _time(request: Request, name: str) -> datetime:
     try:
-        time = datetime.fromisoformat(_text(request, name))
+        time = within_the_calendar(datetime.fromisoformat(_text(request, name)))
     except ValueError:
         time = None
     if time is None or time.tzinfo is None:

@@ -20,7 +20,7 @@ from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, ut
 from edge_asd.events.fault import FaultChange, Figures
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import FaultStatus
-from edge_asd.state.record import StateRecord
+from edge_asd.state.record import CLOCKS_ARE_SET_FROM, StateRecord, within_the_calendar
 from edge_asd.state.writer import Write
 
 __all__ = ["FaultReporter", "fault_raised"]
@@ -41,7 +41,7 @@ class SavedFaults(StateRecord):
     @model_validator(mode="after")
     def _times_have_zones(self) -> Self:
         for status in self.faults:
-            if datetime.fromisoformat(status.since).tzinfo is None:
+            if within_the_calendar(datetime.fromisoformat(status.since)).tzinfo is None:
                 raise ValueError(f"{status.since!r} is not a time with a zone")
         return self
 
@@ -161,4 +161,7 @@ def _cleared(
 
 def _lasted_s(status: FaultStatus, at: Moment) -> float:
     """How long ago a fault began, by the time of day: a restart leaves no other."""
-    return max((at.time - datetime.fromisoformat(status.since)).total_seconds(), 0.0)
+    since = datetime.fromisoformat(status.since)
+    if since < CLOCKS_ARE_SET_FROM:  # unknown
+        return 0.0
+    return max((at.time - since).total_seconds(), 0.0)

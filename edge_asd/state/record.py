@@ -23,7 +23,17 @@ from edge_asd.errors import StateError
 from edge_asd.state.atomic import write_atomically
 from edge_asd.state.trust import read_regular
 
-__all__ = ["Decibels", "Finite", "StateRecord", "UtcTime", "first_problem"]
+__all__ = [
+    "CLOCKS_ARE_SET_FROM",
+    "Decibels",
+    "Finite",
+    "StateRecord",
+    "UtcTime",
+    "first_problem",
+    "within_the_calendar",
+]
+
+CLOCKS_ARE_SET_FROM = datetime(2020, 1, 1, tzinfo=UTC)  # a clock before it was never set
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Decibels = Annotated[float, Field(ge=-1000, le=1000, allow_inf_nan=False)]
@@ -33,8 +43,14 @@ def _utc_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
 
 
-def _within_the_calendar(time: datetime) -> datetime:
-    """Refuse a time that leaves the calendar in another zone."""
+def within_the_calendar(time: datetime) -> datetime:
+    """Return a time; refuse one that leaves the calendar in another zone.
+
+    Raises
+    ------
+    ValueError
+        When it does.
+    """
     if not 1900 <= time.year <= 2900:
         raise ValueError(f"the year {time.year} is not one of this device")
     return time
@@ -43,7 +59,7 @@ def _within_the_calendar(time: datetime) -> datetime:
 # ISO 8601 with a zone in the file, which is UTC when this program writes it.
 UtcTime = Annotated[
     AwareDatetime,
-    AfterValidator(_within_the_calendar),
+    AfterValidator(within_the_calendar),
     PlainSerializer(_utc_text, when_used="json"),
 ]
 

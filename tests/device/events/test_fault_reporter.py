@@ -64,6 +64,8 @@ def test_a_fault_that_was_seen_again_is_not_over_with_a_window(tmp_path: Path) -
         {"faults": [GOOD | {"detail": None}]},
         {"faults": [GOOD | {"since": "yesterday"}]},
         {"faults": [GOOD | {"since": "2026-11-22T08:30:00"}]},
+        {"faults": [GOOD | {"since": "0001-01-01T00:00:00+23:59"}]},
+        {"faults": [GOOD | {"since": "9999-12-31T23:59:59-23:59"}]},
     ],
 )
 def test_a_damaged_file_is_forgotten_and_new_faults_are_told(
@@ -75,6 +77,18 @@ def test_a_damaged_file_is_forgotten_and_new_faults_are_told(
     assert reporter.settle(LATER, 120.0) == []
     told = reporter.take(noticed("disk", "it is full"), LATER)
     assert [event.event for event in told] == ["fault_raised"]
+
+
+def test_a_fault_that_a_clock_that_nobody_set_has_dated_lasted_since_the_restart(
+    tmp_path: Path,
+) -> None:
+    content = {"faults": [GOOD | {"since": "1970-01-01T00:05:00Z"}]}
+    reporter = reporter_after(tmp_path, content)
+
+    (cleared,) = reporter.settle(LATER, 120.0)
+
+    assert isinstance(cleared, FaultClearedEvent)
+    assert cleared.duration_s == 0.0
 
 
 def test_only_sound_shows_that_a_fault_is_over_and_not_the_time_without_a_card(
