@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from device.made_events import NOTICE, RAISED
@@ -161,8 +162,10 @@ def test_two_monitors_with_one_client_id_are_a_fault_that_names_it(
 ) -> None:
     changes: list[FaultChange] = []
     wires = [Wire(broker.port, refuses_mqtt_5=b"" if is_old else None) for _ in range(2)]
+    patience = replace(QUICK, retry_min_s=0.4, retry_max_s=0.4)  # each has time to settle
     for wire, machine in zip(wires, ("pump", "fan"), strict=True):
-        connect(wire.port, machine=machine, client_id="twin", report=changes.append)
+        options: dict[str, Any] = {"machine": machine, "patience": patience}
+        connect(wire.port, client_id="twin", report=changes.append, **options)
 
     wait_until(lambda: len(changes) >= 2, "both notice")
 
