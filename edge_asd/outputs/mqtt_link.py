@@ -126,7 +126,7 @@ class Link:
         limits = self._connection.limits
         parts = {
             f"takes packets of {limits.packet_bytes} bytes at most, so that long messages lose "
-            "what they can spare": self._is_cut,
+            "what they can spare, or are left out": self._is_cut,
             "acknowledges nothing (no QoS 1), so that events may be lost": limits.qos == 0,
             "retains nothing, so that who comes late misses the state": not limits.retain,
         }
@@ -146,13 +146,16 @@ class Link:
     def write(self, topic: str, payload: bytes) -> None:
         """Publish at most once; return when the message was written to the connection.
 
+        A message that no packet of the broker holds is left out, as :attr:`limited` says.
+
         Raises
         ------
         OutputError
             When there is no connection.
         """
         connection = self._required()
-        self._wait(connection, self._publish(connection, topic, payload, qos=0))
+        with suppress(EventRefusedError):
+            self._wait(connection, self._publish(connection, topic, payload, qos=0))
 
     def deliver(self, key: str, topic: str, payload: bytes) -> None:
         """Publish at least once; return when the broker has the message.
