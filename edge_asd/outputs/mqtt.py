@@ -189,9 +189,12 @@ class MqttTransport:
             self._link.write(f"{self._base}/{topic}", envelope.payload)
 
     def close(self) -> None:
-        """Say ``offline`` and disconnect."""
+        """Leave a state that nobody takes for a present one, say ``offline`` and disconnect."""
         self._closing.set()
         self._thread.join()
+        if self._link.connected:
+            last = self._status().to_dict(math.inf)
+            self._link.retain({f"{self._base}/state": strict_json(last)})
         self._link.close()
 
     def _introduce(self) -> None:

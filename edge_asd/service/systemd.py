@@ -15,6 +15,7 @@ __all__ = ["UnitState", "enabled_instances", "parse_show", "run", "running", "un
 
 _TIMEOUT_S = 60
 _CLD_EXITED = 1
+_ENDED = ("auto-restart", "auto-restart-queued", "dead", "failed")
 
 
 class UnitState(BaseModel):
@@ -110,5 +111,7 @@ def parse_show(text: str, instance: str, *, installed: bool, enabled: bool) -> U
     """Read what ``systemctl show`` prints."""
     shown = {name: value for name, _, value in (line.partition("=") for line in text.splitlines())}
     known = {name: value for name, value in shown.items() if value}
+    if known.get("SubState") in _ENDED:
+        known.pop("StatusText", None)  # what a process said that is no more
     facts = {"instance": instance, "installed": installed, "enabled": enabled}
     return UnitState.model_validate(known | facts)

@@ -58,6 +58,19 @@ def test_an_event_that_may_be_lost_is_sent_at_most_once(
 
 
 @needs_mosquitto
+def test_a_monitor_that_ended_leaves_no_state_that_is_said_to_be_normal(broker: Broker) -> None:
+    transport = a_transport(broker.port)
+    send(transport, NOTICE)
+    transport.close()
+
+    late = Listener(broker.port)
+    state = json.loads(late.last("edge-asd/pump/state"))
+    late.close()
+
+    assert (state["state"], state["healthy"], state["stale"]) == ("unknown", False, True)
+
+
+@needs_mosquitto
 def test_who_comes_late_hears_the_state_and_that_the_monitor_is_there(
     broker: Broker, connect: Callable[..., MqttTransport]
 ) -> None:

@@ -73,8 +73,16 @@ WatchdogUSec=3min
 
     assert (state.active, state.sub, state.since) == ("activating", "auto-restart", None)
     assert (state.exit_code, state.restarts, state.result) == (75, 12, "watchdog")
-    assert state.says == "pump: normal; the sound card is not there"
     assert not state.healthy
+
+
+@pytest.mark.parametrize(("sub", "says"), [("auto-restart", None), ("running", "pump: normal")])
+def test_what_a_process_said_that_is_no_more_is_not_repeated(sub: str, says: str | None) -> None:
+    shown = f"ActiveState=activating\nSubState={sub}\nStatusText=pump: normal\n"
+
+    state = systemd.parse_show(shown, "pump", installed=True, enabled=True)
+
+    assert state.says == says
 
 
 def test_a_running_enabled_service_is_healthy() -> None:
