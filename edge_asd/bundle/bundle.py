@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["UNCOVERED", "Bundle", "open_extractors"]
 
 # Of a manifest of an old format.
-UNCOVERED = (
-    "no digest covers its manifest: a damaged threshold would not be noticed; export it again"
-)
+UNCOVERED = "no digest covers its manifest: a damaged threshold would not be noticed"
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +60,7 @@ class Bundle:
         bundle = cls(path, read_manifest(path))
         if verify:
             if not bundle.manifest.covered:
-                _log.warning("%s: %s", path, UNCOVERED)
+                _log.warning("%s: %s; export it again", path, UNCOVERED)
             bundle.verify(bundle.manifest.files.keys() - bundle.manifest.derived_files())
         return bundle
 

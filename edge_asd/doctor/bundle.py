@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from edge_asd.bundle.bundle import UNCOVERED
 from edge_asd.bundle.proof import check_in_child
 from edge_asd.child_process import ask_child
 from edge_asd.doctor import child
@@ -52,6 +53,8 @@ def _checked(bundle: Path, threads: int) -> Verdict:
         findings = list(check_in_child(bundle, threads=threads))
     except BundleError as error:
         return problem("bundle", str(error), "mend it as said, then: edge-asd check")
+    if any(one.detail.endswith(UNCOVERED) for one in findings):
+        return warning("bundle", f"{bundle}: {UNCOVERED}", "export the bundle again")
     golden = [one.detail for one in findings if one.what.startswith("golden")]
     return ok("bundle", f"{bundle} is whole; golden windows: {'; '.join(golden) or 'none'}")
 

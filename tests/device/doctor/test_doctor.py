@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from device.bundle_files import edit_manifest
 from device.fake_card import FakeCards, require_portaudio
 from device.installations import installation_of, states, written
 from device.mini_bundle import machine_sound
@@ -138,6 +140,18 @@ def test_the_hop_of_the_profile_counts() -> None:
 
     assert verdict.state == "problem"
     assert "real-time factor 0.500 at a hop of 0.2 s" in verdict.found
+
+
+def test_a_bundle_whose_manifest_has_no_digest_is_a_warning(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    old = shutil.copytree(mini_bundle, tmp_path / "old")
+    edit_manifest(old, lambda manifest: manifest.update(format_version=3))
+    (old / "manifest.sha256").unlink()
+
+    verdict = next(bundle.bundle(installation_of(tmp_path, bundle=old)))
+
+    assert (verdict.state, verdict.advice) == ("warning", "export the bundle again")
 
 
 def test_a_damaged_bundle_is_a_problem_and_not_timed(tmp_path: Path) -> None:
