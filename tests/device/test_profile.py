@@ -5,13 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from places import ROOT
 
 from edge_asd.errors import ProfileError, UsageError
-from edge_asd.profile import builtin_profiles, load_profile
+from edge_asd.profile import Profile, builtin_profiles, load_profile
 
 FOLDER = ROOT / "firmware_config"
 
@@ -121,3 +123,28 @@ def test_reading_a_profile_loads_no_library_of_the_outputs() -> None:
 
     heavy = {"numpy", "paho", "prometheus_client", "sqlite3"}
     assert heavy & set(done.stdout.split()) == set()
+
+
+def test_every_number_and_every_list_of_a_profile_is_bounded() -> None:
+    schema = Profile.model_json_schema()
+    kinds = list(_kinds(schema))
+    numbers = [kind for kind in kinds if kind["type"] in ("integer", "number")]
+    lists = [kind for kind in kinds if kind["type"] == "array"]
+
+    assert len(numbers) > 30
+    for kind in numbers:
+        assert {"minimum", "exclusiveMinimum"} & kind.keys(), kind
+        assert "maximum" in kind, kind
+    for kind in lists:
+        assert "maxItems" in kind, kind
+
+
+def _kinds(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every type in a JSON schema."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("type"), str):
+            yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for below in schema:
+            yield from _kinds(below)
