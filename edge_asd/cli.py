@@ -14,6 +14,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import getdoc
+from io import TextIOWrapper
 from types import TracebackType
 from typing import Annotated
 
@@ -71,6 +72,7 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; an unexpected error is one line, too."""
     _fill_closed_descriptors()
+    _speak_utf8()
     sys.excepthook = _report_internal_error
     # Calling `app` itself would put Typer's hook in place of this one.
     typer.main.get_command(app)(prog_name=program())
@@ -86,6 +88,19 @@ def _fill_closed_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
+
+
+def _speak_utf8() -> None:
+    """See to it that names, paths and output are UTF-8, even where the locale is another.
+
+    Python decides on its encoding before the first line of a program, so it begins again.
+    """
+    if sys.getfilesystemencoding().lower() != "utf-8":
+        arguments = [sys.executable, "-X", "utf8", *sys.orig_argv[1:]]
+        os.execv(sys.executable, arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # names of files may hold any bytes
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _print_version(wanted: bool) -> None:

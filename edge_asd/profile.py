@@ -19,7 +19,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from edge_asd.errors import ProfileError, UsageError
 from edge_asd.outputs.registry import OutputSettings
-from edge_asd.settings import Bytes, PositiveSeconds, Seconds, Settings
+from edge_asd.settings import Bytes, FilePath, PositiveSeconds, Seconds, Settings
+from edge_asd.toml_file import toml_text
 
 __all__ = [
     "AlarmSettings",
@@ -122,7 +123,7 @@ class DriftSettings(Settings):
 class SiteSettings(Settings):
     """The place."""
 
-    state_dir: str
+    state_dir: FilePath
 
 
 class ClipSettings(Settings):
@@ -163,8 +164,12 @@ class Profile(Settings):
             raise UsageError(f"the command line asks for {_wrong(error, own)}") from None
 
 
-def load_profile(name_or_path: str = _DEFAULT) -> Profile:
+def load_profile(name_or_path: str = _DEFAULT, home: Path | None = None) -> Profile:
     """Return a built-in profile by name, or the one in a TOML file.
+
+    Parameters
+    ----------
+    home : what ``~`` is in its paths; None: the home folder of this process
 
     Raises
     ------
@@ -182,7 +187,7 @@ def load_profile(name_or_path: str = _DEFAULT) -> Profile:
                 f"{', '.join(builtin_profiles())}; or give the path of a .toml file"
             )
         path = folder / f"{name_or_path}.toml"
-    return _validated(_merged(default, _read(path)), default, path)
+    return _validated(_merged(default, _read(path)), default, path, home)
 
 
 def readable_profile(name_or_path: str) -> tuple[Profile, ProfileError | None]:
@@ -223,10 +228,11 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
-        text = content.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ProfileError(f"cannot read profile {path}: {reason}") from error
+        text = toml_text(content)
+    except OSError as error:
+        raise ProfileError(f"cannot read profile {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ProfileError(f"profile {path} {error}") from error
     if len(content) > _MAX_BYTES or any(len(line) > _MAX_LINE for line in text.splitlines()):
         raise ProfileError(
             f"profile {path} has more than {_MAX_BYTES} bytes, or a line of more than "
@@ -263,9 +269,11 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _validated(content: dict[str, Any], default: Mapping[str, Any], path: Path) -> Profile:
+def _validated(
+    content: dict[str, Any], default: Mapping[str, Any], path: Path, home: Path | None
+) -> Profile:
     try:
-        return Profile.model_validate(content)
+        return Profile.model_validate(content, context={"home": home})
     except ValidationError as error:
         raise ProfileError(f"profile {path}: {_wrong(error, default)}") from None
 

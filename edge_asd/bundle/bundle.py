@@ -18,6 +18,7 @@ from edge_asd.bundle.manifest import (
 from edge_asd.bundle.manifest_file import read_manifest
 from edge_asd.errors import BundleError, UsageError
 from edge_asd.explain.normal_spectra import NormalSpectra, read_spectra
+from edge_asd.machine_name import machine_name
 from edge_asd.scoring.bank import Bank
 from edge_asd.scoring.bank_files import Search, open_banks
 from edge_asd.scoring.detector import Detector
@@ -98,6 +99,9 @@ class Bundle:
                 f"{self.path} knows {len(self.manifest.machines)} machines: "
                 f"choose one with --machine ({known})"
             )
+        spelled = {machine_name(own): own for own in self.manifest.machines}
+        if name not in self.manifest.machines:
+            name = spelled.get(machine_name(name), name)
         if name not in self.manifest.machines:
             raise UsageError(f"{self.path} was not made for machine {name!r}; it knows: {known}")
         return name

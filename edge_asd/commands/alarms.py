@@ -34,7 +34,8 @@ _EXPLANATION_CHARACTERS = 1000
 
 def alarms(
     machine: Annotated[
-        str | None, typer.Option(help="One machine; all of this device if left out.")
+        str | None,
+        typer.Option(callback=options.name_of, help="One machine; all of this device if left out."),
     ] = None,
     profile: options.Profile = "default",
     state: options.State = None,

@@ -24,7 +24,9 @@ __all__ = ["enroll"]
 
 
 def enroll(
-    machine: Annotated[str, typer.Option(help="Name of the machine that is learned.")],
+    machine: Annotated[
+        str, typer.Option(callback=options.name_of, help="Name of the machine that is learned.")
+    ],
     device: options.Device = None,
     input_paths: Annotated[
         list[Path] | None,

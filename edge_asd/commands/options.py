@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from edge_asd.errors import UsageError
+from edge_asd.machine_name import machine_name
 
 __all__ = [
     "LATEST_BUNDLE",
@@ -29,6 +30,7 @@ __all__ = [
     "State",
     "Threads",
     "known_state_roots",
+    "name_of",
     "require_pipe_rate",
     "seconds_of",
     "utc_time",
@@ -39,10 +41,18 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 LATEST_BUNDLE = Path("bundles/latest")
 
 Bundle = Annotated[Path, typer.Option("--bundle", help="Bundle: what normal sounds like.")]
+
+
+def name_of(machine: str | None) -> str | None:
+    """One spelling of the machine that a command line names."""
+    return None if machine is None else machine_name(machine)
+
+
 Machine = Annotated[
     str | None,
     typer.Option(
         "--machine",
+        callback=name_of,
         help="Machine of the bundle, or one that was enrolled here; may be left out where there "
         "is only one.",
     ),

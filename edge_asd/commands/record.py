@@ -29,7 +29,9 @@ _INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 
 
 def record(
-    machine: Annotated[str, typer.Option(help="Name of the machine, and of its folder.")],
+    machine: Annotated[
+        str, typer.Option(callback=options.name_of, help="Name of the machine, and of its folder.")
+    ],
     device: options.Device = None,
     input_paths: Annotated[
         list[str] | None,

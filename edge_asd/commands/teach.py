@@ -45,7 +45,8 @@ def teach(
     clip_s: options.ClipSeconds = None,
     bundle: options.Bundle = options.LATEST_BUNDLE,
     machine: Annotated[
-        str | None, typer.Option(help="Only look among the alarms of this machine.")
+        str | None,
+        typer.Option(callback=options.name_of, help="Only look among the alarms of this machine."),
     ] = None,
     profile: options.Profile = "default",
     state: options.State = None,

@@ -104,7 +104,7 @@ def secrets_in(installation: Installation) -> set[str]:
     known = {getattr(section, key, "") for section in sinks.sections for key in section.secrets}
     for secret in sinks.secrets:
         if secret.file:
-            known.add(first_line(Path(secret.file).expanduser()).strip())
+            known.add(first_line(Path(secret.file)).strip())
         known |= {environment.get(secret.variable, "") for environment in environments}
     guessed = {
         value

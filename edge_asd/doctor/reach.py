@@ -36,7 +36,7 @@ def secret_verdict(secret: Secret, environment: Mapping[str, str]) -> Verdict:
         secret.read(environment)
     except ProfileError as error:
         return problem(key, str(error), "let the user who runs the monitor read it")
-    if secret.file and Path(secret.file).expanduser().stat().st_mode & stat.S_IROTH:
+    if secret.file and Path(secret.file).stat().st_mode & stat.S_IROTH:
         found = f"every user can read {secret.file}"
         return warning(key, found, f"chmod o-rwx {secret.file}")
     return ok(key, f"is in {secret.file or secret.variable}")

@@ -25,6 +25,7 @@ from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.direct import Direct
 from edge_asd.outputs.output_section import OutputContext, OutputSection
 from edge_asd.outputs.patient_write import Waits, for_ever, never, open_to_append, write_some
+from edge_asd.settings import FilePath
 
 __all__ = ["PATIENCE_S", "JsonlFile", "JsonlSettings", "JsonlStream"]
 
@@ -36,7 +37,7 @@ class JsonlSettings(OutputSection):
 
     name: ClassVar[str] = "jsonl"
 
-    path: str
+    path: FilePath
     max_bytes: Annotated[int, Field(ge=10_000, le=2**53)]
     backups: Annotated[int, Field(ge=0, le=1000)]
 
@@ -51,7 +52,7 @@ class JsonlSettings(OutputSection):
     def open(self, context: OutputContext) -> Output:
         waits = context.waits
         file = JsonlFile(
-            Path(self.path).expanduser(),
+            Path(self.path),
             max_bytes=self.max_bytes,
             backups=self.backups,
             waits=waits or for_ever,

@@ -40,7 +40,7 @@ from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.home_assistant import BIRTH, birth_topic, discovery, removal
 from edge_asd.outputs.mqtt_client_id import default_client_id
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
-from edge_asd.settings import Port, TopicPrefix
+from edge_asd.settings import FilePath, Port, TopicPrefix
 
 if TYPE_CHECKING:
     from edge_asd.outputs.mqtt_link import Patience
@@ -66,12 +66,12 @@ class MqttSettings(OutputSection):
     host: str
     port: Port
     username: str
-    password_file: str
+    password_file: FilePath
     password_env: str
     tls: bool
-    ca_file: str
-    cert_file: str
-    key_file: str
+    ca_file: FilePath
+    cert_file: FilePath
+    key_file: FilePath
     topic: TopicPrefix
     client_id: str
     discovery: bool

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_asd.errors import OutputError
@@ -45,13 +44,13 @@ def tls_context(settings: MqttSettings) -> ssl.SSLContext | None:
     if settings.key_file and not settings.cert_file:
         raise OutputError("sinks.mqtt.key_file is set, but cert_file is not; name both or none")
     try:
-        context = ssl.create_default_context(cafile=_expanded(settings.ca_file))
+        context = ssl.create_default_context(cafile=settings.ca_file or None)
     except OSError as error:
         raise OutputError(f"sinks.mqtt.ca_file {settings.ca_file}: {explained(error)}") from error
-    if certificate := _expanded(settings.cert_file):
+    if certificate := settings.cert_file:
         try:
             # A password keeps OpenSSL from asking for one on the terminal.
-            context.load_cert_chain(certificate, _expanded(settings.key_file), password="")
+            context.load_cert_chain(certificate, settings.key_file or None, password="")
         except OSError as error:
             raise OutputError(
                 f"sinks.mqtt.cert_file {settings.cert_file} with key_file "
@@ -94,7 +93,3 @@ def _alert(reason: str) -> str:
         return f"it ended TLS: {complaint}; check port, tls and the certificates"
     advice = "check cert_file and key_file, and the clock of the broker"
     return f"it does not accept the certificate of this device: {complaint}; {advice}"
-
-
-def _expanded(path: str) -> Path | None:
-    return Path(path).expanduser() if path else None

@@ -55,8 +55,8 @@ class Secret:
 
 def _first_line(key: str, path: Path) -> str:
     try:
-        with path.expanduser().open(encoding="ascii") as file:
-            mode = path.expanduser().stat().st_mode
+        with path.open(encoding="ascii") as file:
+            mode = path.stat().st_mode
             line = file.readline(_MAX_CHARACTERS)
     except UnicodeDecodeError:
         raise ProfileError(f"{key}: the first line of {path} is not plain ASCII") from None

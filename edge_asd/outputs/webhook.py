@@ -43,7 +43,7 @@ from edge_asd.events.event import EVENT_NAMES
 from edge_asd.outputs import Envelope, Output
 from edge_asd.outputs.certificates import certificate_problem
 from edge_asd.outputs.output_section import OutputContext, OutputSection, reach_server
-from edge_asd.settings import WaitSeconds
+from edge_asd.settings import FilePath, WaitSeconds
 
 __all__ = ["WebhookSettings", "WebhookTransport"]
 
@@ -67,11 +67,11 @@ class WebhookSettings(OutputSection):
     private: ClassVar[tuple[str, ...]] = ("url",)
 
     url: Annotated[str, Field(pattern=r"^(https?://[^\s/?#@]+[^\s@]*)?$")]
-    url_file: str
+    url_file: FilePath
     url_env: str
     events: Annotated[list[str], Field(max_length=100)]
     timeout_s: WaitSeconds
-    token_file: str
+    token_file: FilePath
     token_env: str
 
     @property

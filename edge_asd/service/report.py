@@ -12,7 +12,7 @@ from edge_asd.profile import load_profile
 from edge_asd.service.plan import UNIT
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
 from edge_asd.state.folder import StateFolder, folder_name
-from edge_asd.state.places import SERVICE_CONFIG, below, service_root, states_in
+from edge_asd.state.places import SERVICE_CONFIG, SERVICE_STATE, below, service_root, states_in
 from edge_asd.state.start_record import last_end_of
 
 __all__ = ["ServicePage", "report", "service_lines"]
@@ -65,7 +65,7 @@ def report(
     else:
         instances = enabled_instances(root)
         if profile is not None or state is not None:
-            place = state or service_root(load_profile(profile or "default"), root)
+            place = state or service_root(load_profile(profile or "default", SERVICE_STATE), root)
             instances += [found.path.name for found in states_in([place])]
     return [_page(instance, root, profile, state) for instance in dict.fromkeys(instances)]
 
@@ -120,7 +120,8 @@ def _page(instance: str, root: Path, profile: str | None, state: Path | None) ->
     monitor, trouble, last_end = None, "", ""
     try:
         installed = below(root, SERVICE_CONFIG / f"{instance}.toml")
-        settings = load_profile(profile or (str(installed) if installed.is_file() else "default"))
+        source = profile or (str(installed) if installed.is_file() else "default")
+        settings = load_profile(source, SERVICE_STATE)
         folder = StateFolder(state or service_root(settings, root), instance)
         last_end = last_end_of(folder.start_file)
         monitor = status_of(folder)

@@ -19,7 +19,7 @@ from edge_asd.profile import builtin_folder, builtin_profiles, load_profile
 from edge_asd.service import plan, systemd
 from edge_asd.service.plan import PlannedFile, Setup
 from edge_asd.state.atomic import write_atomically
-from edge_asd.state.places import below
+from edge_asd.state.places import SERVICE_STATE, below
 
 __all__ = ["Step", "edge_asd_command", "install", "next_commands", "require_reach", "uninstall"]
 
@@ -51,7 +51,7 @@ def install(setup: Setup, *, profile: str | None, root: Path, start: bool) -> It
     """
     installed = below(root, setup.profile)
     source = profile or (str(installed) if installed.is_file() else "default")
-    settings = load_profile(source)
+    settings = load_profile(source, _home_of(setup.user))
     builtin = builtin_folder() / f"{source}.toml" if source in builtin_profiles() else None
     text = (builtin or Path(source)).read_text(encoding="utf-8")
     env = _read(below(root, setup.env)) or ""
@@ -157,6 +157,14 @@ def _link(setup: Setup, root: Path) -> None:
 
 def _command(*command: str) -> Step:
     return Step(f"run {' '.join(command)}", lambda: systemd.run(*command))
+
+
+def _home_of(user: str) -> Path:
+    """Home folder of a service's user, who may not be there yet."""
+    try:
+        return Path(pwd.getpwnam(user).pw_dir)
+    except KeyError:
+        return SERVICE_STATE
 
 
 def _users() -> set[str]:

@@ -127,4 +127,4 @@ def _service_roots(system: Path) -> Iterator[Path]:
     """Places that the installed profiles name, as far as these can be read."""
     for path in sorted(below(system, SERVICE_CONFIG).glob("*.toml")):
         with suppress(ProfileError):
-            yield service_root(load_profile(str(path)), system)
+            yield service_root(load_profile(str(path), SERVICE_STATE), system)

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from edge_asd.bundle.record import Record
 from edge_asd.bundle.system import system_named
 from edge_asd.errors import UsageError
+from edge_asd.toml_file import toml_text
 from edge_asd_export.data.folds import N_FOLDS
 from edge_asd_export.extractors.autoencoder.learner import AutoencoderSettings
 from edge_asd_export.extractors.beats.learner import BeatsSettings
@@ -68,8 +69,14 @@ def read_settings(
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            text = toml_text(file.read_bytes())
+        except OSError as error:
+            raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise UsageError(f"{file} {error}") from error
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
             raise UsageError(f"{file} is not valid TOML: {error}") from error
     values |= {key: value for key, value in overrides.items() if value is not None}
     for name in (name for name, default in TrainConfig() if isinstance(default, FitSettings)):
