@@ -198,16 +198,8 @@ def _monitor(report: MonitorReport) -> Text:
     if not report.status:
         return Text(_plain(report.trouble), "bold red")
     if report.status.get("deaf"):
-        return Text(f"DEAF ({_plain(_why_deaf(report.status))})", "bold red")
+        return Text(f"DEAF ({_plain(report.status.get('why_deaf'))})", "bold red")
     return Text("hears") if report.status.get("healthy") else Text("impaired", "yellow")
-
-
-def _why_deaf(status: dict[str, Any]) -> object:
-    if status.get("capture") not in ("healthy", "degraded"):
-        return status.get("capture")
-    if any(fault.get("severity") == "deaf" for fault in status.get("faults", ())):
-        return "see its faults"
-    return "no score yet" if status.get("score_age_s") is None else "no scores"
 
 
 def _plain(value: object, most_characters: int = 200) -> str:

@@ -49,8 +49,10 @@ def monitor_verdict(machine: str, status: dict[str, Any]) -> Verdict:
     faults = [f"{fault.get('fault')}: {fault.get('detail')}" for fault in status.get("faults", [])]
     found = "; ".join([f"alarm state {status.get('state')}", *faults])
     if status.get("deaf"):
-        capture = f"capture {status.get('capture')}; {found}"
-        return problem(check, capture, "it hears nothing: look after the sound card")
+        why = f"it hears nothing: {status.get('why_deaf')}; {found}"
+        return problem(
+            check, why, "look after the sound card; after a start, ask again in a minute"
+        )
     if faults:
         return warning(check, found, "see what each fault means in the user guide")
     return ok(check, found)

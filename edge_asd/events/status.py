@@ -99,16 +99,26 @@ class Status:
         return "unknown" if unknown else self.alarm_state
 
     def deaf(self, now_s: float) -> bool:
-        """Whether nothing is heard at a monotonic time, or nothing of it scored.
+        """Whether nothing is heard at a monotonic time, or nothing of it scored."""
+        return self.why_deaf(now_s) is not None
+
+    def why_deaf(self, now_s: float) -> str | None:
+        """Why nothing is heard or scored at a monotonic time, in a few words; None: it is.
 
         So it is before the first window, and when sound, scores or the monitor's own signs of
         life stay away.
         """
-        hears = self.capture in ("healthy", "degraded") and not self.stale(now_s)
-        score_age_s = _age_s(self.score_at_s, now_s)
-        latest_s = self.window_s + _LATE_HOPS * self.hop_s + _LATE_S
-        scores = score_age_s is not None and score_age_s <= latest_s
-        return not (hears and scores) or any(fault.severity == "deaf" for fault in self.faults)
+        if self.stale(now_s):
+            return "it hangs"
+        if self.capture not in ("healthy", "degraded"):
+            return self.capture
+        for fault in self.faults:
+            if fault.severity == "deaf":
+                return fault.fault
+        if self.score_at_s is None:
+            return "no score yet"
+        late_s = self.window_s + _LATE_HOPS * self.hop_s + _LATE_S
+        return "no scores" if now_s - self.score_at_s > late_s else None
 
     def healthy(self, now_s: float) -> bool:
         """Whether its silence can be trusted: it hears, and nothing is impaired."""
@@ -124,7 +134,7 @@ class Status:
 
         Besides its fields it has
 
-        - ``healthy``, ``deaf``, ``stale`` and ``state`` as the methods of these names;
+        - ``healthy``, ``deaf``, ``why_deaf``, ``stale`` and ``state``, as the methods say;
         - ``alarm``: whether an alarm is on, acknowledged or not; null while that is unknown;
         - ``status_age_s``, ``audio_age_s`` and ``score_age_s``: seconds since the monitor's last
           sign of life, since audio came and since a window was scored; null for never;
@@ -139,6 +149,7 @@ class Status:
         verdict = {
             "healthy": self.healthy(now_s),
             "deaf": self.deaf(now_s),
+            "why_deaf": self.why_deaf(now_s),
             "state": self.state(now_s),
         }
         unknown = self.state(now_s) == "unknown"

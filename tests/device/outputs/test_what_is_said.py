@@ -155,6 +155,20 @@ def test_what_people_and_alarms_said_stays_true_while_nothing_is_heard(alarm_sta
     assert a_status(capture="lost", alarm_state=alarm_state).state(NOW_S) == alarm_state
 
 
+@pytest.mark.parametrize(
+    ("condition", "why"),
+    [
+        ("before the first window", "no score yet"),
+        ("the card was unplugged", "lost"),
+        ("digital silence", "signal_silent"),
+        ("sound comes, but no scores", "no scores"),
+        ("the monitor hangs", "it hangs"),
+    ],
+)
+def test_a_deaf_monitor_says_why(condition: str, why: str) -> None:
+    assert DEAF[condition].to_dict(NOW_S)["why_deaf"] == why
+
+
 def test_a_hop_of_minutes_is_not_taken_for_silence() -> None:
     slow = a_status(window_s=10.0, hop_s=300.0, score_at_s=NOW_S - 600)
 
