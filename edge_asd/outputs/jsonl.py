@@ -207,6 +207,8 @@ class JsonlFile(_Lines):
             file, size = self._opened(never), 0
         try:
             self._go_on(file.fileno(), envelope)
+            if envelope.durable and size is not None:
+                os.fsync(file.fileno())  # else a power cut takes what nobody delivers again
         except TimeoutError:
             raise
         except OSError:

@@ -23,7 +23,7 @@ def check(world: World) -> None:
 
 
 @needs_mosquitto
-@pytest.mark.parametrize("kills", [10, pytest.param(400, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [8, pytest.param(400, marks=pytest.mark.slow)])
 def test_an_alarm_is_told_exactly_as_far_as_it_was_lived(
     kills: int, mini_bundle: Path, tmp_path: Path
 ) -> None:

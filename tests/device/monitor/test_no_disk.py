@@ -16,7 +16,6 @@ from device.mini_bundle import MACHINE
 from device.rig import Rig, sound_of
 
 from benchmarks.simulated_card import Outage, SimulatedTime
-from edge_asd.alarm.store import AlarmStore
 from edge_asd.control.control_socket import Request
 from edge_asd.events.event import AlarmClearedEvent, AlarmRaisedEvent, NoticeEvent
 from edge_asd.learn import commissioner
@@ -60,7 +59,6 @@ WITNESS = Witness()
 @pytest.fixture
 def witness(monkeypatch: pytest.MonkeyPatch) -> Witness:
     """With the calls that Python does not audit."""
-    monkeypatch.setattr(AlarmStore, "save", lambda self, memory: None)
     for name in _FLUSHES:
         monkeypatch.setattr(os, name, _noted(name, getattr(os, name)))
     WITNESS.seen.clear()

@@ -104,6 +104,23 @@ def test_a_line_that_a_power_cut_tore_does_not_spoil_the_next(path: Path) -> Non
     assert path.read_text() == f'{{"event": "sco\n{SCORE.to_json()}\n'
 
 
+def test_a_durable_event_that_the_disk_does_not_keep_is_not_acknowledged(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with opened(path) as file:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", fails)
+            with pytest.raises(OutputError, match="Input/output error"):
+                file.emit(a_notice(1))
+        assert path.read_bytes() == b""
+        file.emit(a_notice(1))
+
+    assert path.read_text() == a_notice(1).to_json() + "\n"
+
+
 def test_a_full_file_is_renamed_and_no_line_is_split(path: Path) -> None:
     with opened(path, max_bytes=3 * LINE_BYTES, backups=2) as file:
         for number in range(10, 22):
