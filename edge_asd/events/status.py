@@ -64,6 +64,7 @@ class Status:
     # what came, and what was promised; empty where no state is kept
     since_enrolment: dict[str, Any] = field(default_factory=dict)
     faults: tuple[FaultStatus, ...] = ()
+    unwanted_ends: int = 0  # of runs before this one, ever: errors, crashes, kills, power cuts
     audio_s: float = 0.0  # length of the stream, gaps included
     windows: int = 0
     skipped_windows: int = 0

@@ -67,7 +67,14 @@ def listen(
     faults = FaultReporter(folder.fault_file if folder else None, writer.put if writer else None)
     replay_golden_windows(bundle, opened, faults.report)
     started = datetime.now(UTC)
-    board = StatusBoard(Status(machine=machine, bundle=opened.bundle_name, started=started))
+    board = StatusBoard(
+        Status(
+            machine=machine,
+            bundle=opened.bundle_name,
+            started=started,
+            unwanted_ends=record.before.unwanted_ends if record else 0,
+        )
+    )
     with ExitStack() as stack:
         stack.enter_context(threads_that_end(faults.report))
         outbox = stack.enter_context(closing(Outbox.below(folder, faults.report)))

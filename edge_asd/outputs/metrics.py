@@ -161,6 +161,8 @@ _FIGURES = (
     _Figure(_GAUGE, "hop_seconds", "From one window to the next", "hop_s"),
     _Figure(_GAUGE, "backlog_seconds", "Audio that waits to be scored", "backlog_s"),
     _Figure(_COUNTER, "alarms", "Alarms raised", "alarms"),
+    _Figure(_COUNTER, "unwanted_ends", "Runs that ended by an error, a crash or a kill, ever",
+            "unwanted_ends"),
     _Figure(_COUNTER, "output_sent", "Events that an output has delivered",
             _of_outputs("sent"), "output"),
     _Figure(_COUNTER, "output_dropped", "Events that an output never will deliver",

@@ -66,6 +66,7 @@ class SavedStarts(StateRecord):
     boot: str = ""  # of the system that the last run was on
     begun: UtcTime | None = None  # when it started
     alive: UtcTime | None = None  # when it heard something last
+    unwanted_ends: int = 0  # ever
     failures: int = 0  # unwanted ends in a row
     failing_since: UtcTime | None = None
     told: UtcTime | None = None  # when the fault ``start`` was reported, while it is there
@@ -154,6 +155,7 @@ class StartRecord(Watcher):
         news = saved.error and error != saved.error
         self._save(
             running=False,
+            unwanted_ends=saved.unwanted_ends + 1,
             failures=saved.failures + 1,
             failing_since=saved.failing_since or now,
             told=None if news else saved.told,
@@ -199,6 +201,7 @@ class StartRecord(Watcher):
         same_boot = saved.boot in ("", self._boot)
         return saved.model_copy(
             update={
+                "unwanted_ends": saved.unwanted_ends + 1,
                 "failures": saved.failures + 1,
                 "failing_since": saved.failing_since or self._utc(),
                 "error": "it was killed, by its watchdog or for want of memory, or it crashed"

@@ -177,6 +177,14 @@ def test_runs_that_score_and_end_soon_are_told_and_counted(tmp_path: Path) -> No
     assert run.record.failures == 6
 
 
+def test_every_unwanted_end_is_counted_for_ever(tmp_path: Path) -> None:
+    Run(tmp_path).go_on(100)
+    Run(tmp_path, 200).go_on(100).record.failed("RuntimeError")
+    Run(tmp_path, 400).go_on(100).end()
+
+    assert Run(tmp_path, 600).record.before.unwanted_ends == 2
+
+
 def test_a_minute_of_scores_ends_the_row(tmp_path: Path) -> None:
     for i in range(5):
         Run(tmp_path, 100.0 * i).go_on(10).record.failed("RuntimeError")
