@@ -35,6 +35,9 @@ __all__ = [
 
 _FULL_SCALE = np.float32(32768)
 _PIECE = 4096  # frames
+_LARGE = 1 << 30  # bytes
+_MOST_HOLLOW = 100  # a file system that compresses does not do so much to sound
+_MOST_SAMPLES = 1 << 28  # of a recording that is held in memory, 1 GB
 
 
 def read_audio(path: PathLike[str] | str) -> tuple[NDArray[np.float32], int]:
@@ -58,10 +61,16 @@ def whole_audio(file: AudioFile) -> NDArray[np.float32]:
     Raises
     ------
     AudioError
-        When the file is damaged, cut short, or not finite.
+        When the file is damaged, cut short, not finite, or too long to be held in memory.
     """
-    pieces = [file.read(_PIECE)]
+    pieces, n_frames = [file.read(_PIECE)], 0
     while pieces[-1].shape[1]:
+        n_frames += pieces[-1].shape[1]
+        if n_frames * file.n_channels > _MOST_SAMPLES:
+            raise AudioError(
+                f"{file.name} is longer than {n_frames / file.sample_rate_hz / 60:.0f} min, too "
+                "much to be read as a whole: cut it into shorter ones"
+            )
         pieces.append(file.read(_PIECE))
     return rounded_to_16_bits(require_finite(np.concatenate(pieces, axis=1), file.name))
 
@@ -106,6 +115,12 @@ def _require_file(path: Path) -> None:
         raise AudioError(f"no audio file at {path}")
     if not path.is_file():
         raise AudioError(f"{path} is no file; sound from a pipe is read with '--input -'")
+    about = path.stat()
+    on_disk = about.st_blocks * 512
+    if about.st_size > max(_MOST_HOLLOW * on_disk, _LARGE):
+        raise AudioError(
+            f"{path} is hollow: of {about.st_size} bytes {on_disk} are on the disk; copy it again"
+        )
 
 
 def _opened(path: Path, file: BinaryIO, say: Say) -> AudioFile:
@@ -123,7 +138,7 @@ def _opened(path: Path, file: BinaryIO, say: Say) -> AudioFile:
         raise AudioError(f"{path} cannot be decoded as WAV or FLAC: {what}")
     raise AudioError(
         f"{path} is {found or 'MP3'}, expected WAV or FLAC: record it as such, or convert it with "
-        f"'ffmpeg -i {path.name} {path.stem}.wav'"
+        f"'ffmpeg -i {path.name} {path.stem}{'.wav' if path.suffix == '.flac' else '.flac'}'"
     )
 
 

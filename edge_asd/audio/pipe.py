@@ -193,9 +193,7 @@ class PipeSource(RecordedSource):
         whole = min(len(self._held), self._left) // pcm.frame_bytes * pcm.frame_bytes
         if self._closed and not whole:
             if self._held:
-                _log.warning(
-                    "%s ends within a frame: %d bytes are left out", self.name, len(self._held)
-                )
+                _log.warning("%s ends %d bytes into a frame: left out", self.name, len(self._held))
             if self._header and self._header.data_bytes is not None and self._left < _ENDLESS:
                 _log.warning("%s ends before the sound that its WAV header says", self.name)
             return None

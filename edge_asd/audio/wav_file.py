@@ -57,7 +57,7 @@ class WavFile(AudioFile):
             promised = header.data_bytes and header.data_bytes // pcm.frame_bytes
             self._say_length(promised, self._n_frames)
         if partial:
-            say(f"{path}: its last {partial} bytes are no whole frame and left out")
+            say(f"{path}: {partial} byte{'s' * (partial > 1)} at its end, no whole frame, left out")
         self._left = self._n_frames
         file.seek(self._sound_at)
 

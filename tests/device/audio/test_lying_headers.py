@@ -15,6 +15,7 @@ from device.wav_bytes import chunk, header, pcm16, wav
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_asd.audio import decode
 from edge_asd.audio.decode import open_audio, read_audio
 from edge_asd.errors import AudioError
 
@@ -122,7 +123,7 @@ def test_bytes_that_are_no_whole_frame_are_left_out_and_told(tmp_path: Path, n_m
     found, told = heard(tmp_path / "a.wav")
 
     assert found.shape == (2, 16_000)
-    assert f"its last {n_more} bytes are no whole frame" in told[-1]
+    assert f"{n_more} byte" in told[-1] and "no whole frame, left out" in told[-1]
 
 
 def test_a_chunk_of_odd_size_may_end_the_file(tmp_path: Path) -> None:
@@ -243,6 +244,25 @@ def test_folders_and_pipes_are_no_files(tmp_path: Path) -> None:
         open_audio(tmp_path / "x.wav")
     with pytest.raises(AudioError, match=r"y\.wav is no file.*--input -"):
         open_audio(tmp_path / "y.wav")
+
+
+def test_a_file_of_terabytes_that_are_not_on_the_disk_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "x.wav").open("wb") as file:
+        file.write(header(0))
+        file.truncate(1 << 42)
+
+    with pytest.raises(AudioError, match=r"x\.wav is hollow: of 4398046511104 bytes"):
+        open_audio(tmp_path / "x.wav")
+
+
+def test_more_than_memory_should_hold_is_not_read_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "_MOST_SAMPLES", 30_000)
+    (tmp_path / "x.wav").write_bytes(wav(AUDIO))
+
+    with pytest.raises(AudioError, match=r"x\.wav is longer than 0 min.*cut it"):
+        read_audio(tmp_path / "x.wav")
 
 
 @given(

@@ -219,8 +219,8 @@ def test_sound_that_the_header_does_not_count_is_heard_and_told(
     ("content", "told"),
     [
         (wav(AUDIO)[:-6], "ends before the sound that its WAV header says"),
-        (wav(AUDIO, 0) + b"\0", "ends within a frame: 1 bytes"),
-        (pcm16(AUDIO) + b"\0\0\0", "ends within a frame: 3 bytes"),
+        (wav(AUDIO, 0) + b"\0", "ends 1 bytes into a frame"),
+        (pcm16(AUDIO) + b"\0\0\0", "ends 3 bytes into a frame"),
     ],
 )
 def test_an_end_in_the_middle_is_told(
