@@ -138,7 +138,7 @@ def _opened(path: Path, file: BinaryIO, say: Say) -> AudioFile:
         raise AudioError(f"{path} cannot be decoded as WAV or FLAC: {what}")
     raise AudioError(
         f"{path} is {found or 'MP3'}, expected WAV or FLAC: record it as such, or convert it with "
-        f"'ffmpeg -i {path.name} {path.stem}{'.wav' if path.suffix == '.flac' else '.flac'}'"
+        "'ffmpeg -i OLD NEW.flac'"
     )
 
 
