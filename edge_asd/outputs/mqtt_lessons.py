@@ -64,6 +64,7 @@ class Lessons:
             taken_over = str(connection.farewell) == "Session taken over"
         else:
             taken_over = lasted_s < self._healthy_s and not _suspect_bytes(connection)
+            taken_over &= not isinstance(connection.failure, TimeoutError)  # the network's silence
         if taken_over:
             self._rivals.append(time.monotonic())
 

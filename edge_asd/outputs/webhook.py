@@ -180,7 +180,7 @@ class WebhookTransport:
         headers = self._headers | {"Idempotency-Key": key}
         connection = HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         with closing(connection):
-            connection.sock = self._connected()
+            connection.sock = self._connected(deadline_s)
             with _ended_at(connection.sock, deadline_s):
                 if isinstance(connection.sock, ssl.SSLSocket):
                     connection.sock.do_handshake()
@@ -196,13 +196,34 @@ class WebhookTransport:
                         said = answer.read(_MAX_ANSWER_BYTES)
         return answer.status, answer.headers.get("Retry-After", ""), said
 
-    def _connected(self) -> socket.socket:
-        plain = socket.create_connection((self._host, self._port), self._timeout_s)
+    def _connected(self, deadline_s: float) -> socket.socket:
+        plain = self._reached(deadline_s)
         if self._tls is None:
             return plain
         return self._tls.wrap_socket(
             plain, server_hostname=self._host, do_handshake_on_connect=False
         )
+
+    def _reached(self, deadline_s: float) -> socket.socket:
+        """Connect to the first address that answers: one time for all that the name has."""
+        problem: OSError = TimeoutError()
+        for *kind, _, address in socket.getaddrinfo(
+            self._host, self._port, type=socket.SOCK_STREAM
+        ):
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                break
+            plain = socket.socket(*kind)
+            plain.settimeout(left_s)
+            try:
+                plain.connect(address)
+            except OSError as error:
+                plain.close()
+                problem = error
+                continue
+            plain.settimeout(self._timeout_s)
+            return plain
+        raise problem
 
     def _complaint(self, status: int, retry_after: str, said: bytes) -> OutputError:
         answer = f"{self._place} answered {status} {responses.get(status, '')}".rstrip()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import resource
+import socket
 import time
 
 import pytest
@@ -18,6 +19,7 @@ NOT_FOUND = b"HTTP/1.1 404 Not Found\r\n"
 CHUNKED = NOT_FOUND + b"Transfer-Encoding: chunked\r\n\r\n"
 FLOOD = b"x" * 1_000_000
 MAX_MIB = 200
+LOOPBACK = "127.0.0.1"
 
 
 def error_of(behaviour: Behaviour, timeout_s: float = 0.5) -> OutputError:
@@ -93,3 +95,26 @@ def test_an_address_of_https_for_a_port_without_is_told_as_such() -> None:
     ):
         url = server.url.replace("http:", "https:")
         WebhookTransport(url, timeout_s=5.0).send(Envelope.of(a_notice(1)))
+
+
+def test_a_name_of_many_addresses_that_do_not_answer_has_one_time_for_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server((LOOPBACK, 0), backlog=0) as server:
+        address = server.getsockname()
+        crowd = [socket.socket() for _ in range(3)]
+        for client in crowd:  # the queue is full: who connects now waits
+            client.setblocking(False)
+            client.connect_ex(address)
+        found = (socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: 500 * [found])
+        before_s = time.monotonic()
+
+        with pytest.raises(OutputError, match=r"did not answer in 0\.3 s"):
+            WebhookTransport(f"http://crowded.example:{address[1]}/", timeout_s=0.3).send(
+                Envelope.of(a_notice(1))
+            )
+
+        assert time.monotonic() - before_s < 60
+        for client in crowd:
+            client.close()
