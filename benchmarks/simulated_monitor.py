@@ -15,6 +15,7 @@ from edge_asd.events.watcher import Watcher
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.assemble import Parts, assemble
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Output
@@ -72,7 +73,8 @@ def simulated_monitor(
         opener=card.open,
         sleep=time.advance,
     )
-    stack.enter_context(closing(source))
+    ending = stack.enter_context(closing(Ending()))
+    ending.add(source)
     parts = Parts(
         profile=profile,
         bundle=bundle,
@@ -93,4 +95,4 @@ def simulated_monitor(
         now_s=time,
         utc=time.utc,
     )
-    return assemble(parts, stack)
+    return assemble(parts, ending)

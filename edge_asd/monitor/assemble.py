@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -37,6 +36,7 @@ from edge_asd.learn.commissioner import Commissioner
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.judge import Judge, judge_of, wanted_hop_s
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.rate_watcher import RateWatcher
@@ -89,8 +89,8 @@ class Parts:
     utc: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
-def assemble(parts: Parts, stack: ExitStack) -> Monitor:
-    """Make the monitor; `stack` closes what is opened for it.
+def assemble(parts: Parts, ending: Ending) -> Monitor:
+    """Make the monitor; `ending` closes what is opened for it.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
             ),
         ]
     for watcher in watchers:
-        stack.callback(_close, watcher)
+        ending.add(watcher)
     outputs = open_outputs(
         profile.sinks,
         OutputContext(
@@ -202,10 +202,10 @@ def assemble(parts: Parts, stack: ExitStack) -> Monitor:
         ),
     )
     for output in outputs:
-        stack.callback(_close, output)
+        ending.add(output)
     requests = None
     if live and state:
-        requests = stack.enter_context(closing(ControlServer(state.control_socket)))
+        requests = ending.add(ControlServer(state.control_socket))
     return Monitor(
         source=parts.source,
         judge=judge,
@@ -236,14 +236,6 @@ def _usable(quality: SignalQuality, report: Report, start_s: float, end_s: float
         detail = f"usable failed: {type(error).__name__}: {error}"
         report(noticed("part", detail, subject=type(quality).__name__))
         return True
-
-
-def _close(part: Watcher | Output) -> None:
-    """Close a part; one that fails keeps no other from being closed."""
-    try:
-        part.close()
-    except Exception:
-        _log.exception("%s could not be closed", type(part).__name__)
 
 
 def _hop(settings: DetectorSettings, detector: Detector) -> AdaptiveHop:

@@ -18,7 +18,7 @@ from edge_asd.outputs.patient_write import for_ever, write_some
 __all__ = ["LogLines", "log_without_waiting"]
 
 _MOST_LINES = 1000  # that wait
-_DEADLINE_S = 1.0
+_DEADLINE_S = 0.5
 
 
 class LogLines(logging.Handler):
@@ -48,7 +48,7 @@ class LogLines(logging.Handler):
             self._changed.notify()
 
     def close(self) -> None:
-        """Write what waits, within a second."""
+        """Write what waits, within half a second."""
         with self._changed:
             self._records.append(None)
             self._changed.notify()

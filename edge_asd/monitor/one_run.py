@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 
@@ -20,6 +20,7 @@ from edge_asd.events.status import Status, StatusBoard
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.golden_replay import replay_golden_windows
 from edge_asd.monitor.session import Session
 from edge_asd.monitor.standard_output import standard_output
@@ -75,16 +76,18 @@ def listen(
             unwanted_ends=record.before.unwanted_ends if record else 0,
         )
     )
-    with ExitStack() as stack:
-        stack.enter_context(threads_that_end(faults.report))
-        outbox = stack.enter_context(closing(Outbox.below(folder, faults.report)))
-        source = stack.enter_context(closing(_source(session, opened.detector, faults.report)))
+    with (
+        threads_that_end(faults.report),
+        closing(Outbox.below(folder, faults.report)) as outbox,
+        closing(Ending()) as ending,
+    ):
+        source = ending.add(_source(session, opened.detector, faults.report))
         if isinstance(source, FileSource):
             source.require_window(opened.detector.window_samples)
         watchers, outputs = standard_output(
             board,
             session.stop,
-            stack,
+            ending,
             as_json=session.as_json,
             live=recording is None,
             report=faults.report,
@@ -111,7 +114,7 @@ def listen(
                 environment=session.environment,
                 starts_in_vain=record.failures if record else 0,
             ),
-            stack,
+            ending,
         )
         stopped = monitor.run()
     if not stopped.windows and not session.stop.is_set() and session.duration_s is None:

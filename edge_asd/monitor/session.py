@@ -23,6 +23,7 @@ from edge_asd.events.fault import noticed
 from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.log_lines import log_without_waiting
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.outbox import Outbox
@@ -196,7 +197,10 @@ class Session:
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder | None) -> None:
         """Tell the outputs of the profile that there is no monitor; what ended it is worth more."""
-        with closing(Outbox.below(folder, lambda _: None)) as outbox:
+        with (
+            closing(Outbox.below(folder, lambda _: None)) as outbox,
+            closing(Ending()) as ending,
+        ):
             context = OutputContext(
                 machine=news.machine,
                 status=lambda: Status.of_failed_start(news),
@@ -207,8 +211,7 @@ class Session:
             for section in self._sinks(folder).sections:
                 try:
                     if section.enabled and (output := section.open(context)):
-                        with closing(output):
-                            output.emit(news)
+                        ending.add(output).emit(news)
                 except (Exception, SystemExit) as error:
                     _log.warning("%s could not be told: %s", section.name, reason(error))
 

@@ -6,7 +6,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
 from functools import partial
 from typing import TextIO
 
@@ -16,6 +15,7 @@ from edge_asd.errors import ReaderGoneError
 from edge_asd.events.fault import Report
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Envelope, Output
@@ -31,14 +31,14 @@ __all__ = ["standard_output"]
 def standard_output(
     board: StatusBoard,
     stop: Stop,
-    stack: ExitStack,
+    ending: Ending,
     *,
     as_json: bool,
     live: bool,
     report: Report,
     outbox: Outbox,
 ) -> tuple[list[Watcher], list[Output]]:
-    """Return what speaks to whoever started the program; `stack` ends it.
+    """Return what speaks to whoever started the program; `ending` closes it.
 
     Live sound does not wait for a reader that is slow; a recording does.
 
@@ -51,7 +51,7 @@ def standard_output(
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
         console = Console(file=_stream_apart(sys.stdout))
-        return [stack.enter_context(closing(Meter(console, board, clock)))], []
+        return [ending.add(Meter(console, board, clock))], []
     if not live:
         return [], [Direct(JsonlStream(sys.stdout, waits=until(stop.is_set)))]
     reader = _Reader(JsonlStream(sys.stdout), partial(stop.end, "the output was closed"))
@@ -63,7 +63,7 @@ def standard_output(
         patience_s=PATIENCE_S,
         max_pause_s=PATIENCE_S,
     )
-    return [], [stack.enter_context(closing(delivery))]
+    return [], [ending.add(delivery)]
 
 
 class _Reader:

@@ -190,7 +190,7 @@ class Outbox:
         with self._changed:
             self._listeners.append(listener)
 
-    def close(self, deadline_s: float = 5.0) -> None:
+    def close(self, deadline_s: float = 1.5) -> None:
         """Write what is not on disk; returns after `deadline_s` at the latest."""
         if self._path is None:
             return

@@ -40,6 +40,7 @@ __all__ = [
 ]
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
+_STRAY = re.compile(r"\..+\.\d+")  # of edge_asd.state.atomic.atomic_file
 _CLAIM_TIMEOUT_S = 1.0
 _LONGEST_NAME = 100  # of a machine, in characters
 _MOST_BYTES = 200  # of the same in UTF-8: file names have 255, and hold more than the name
@@ -176,7 +177,15 @@ class StateFolder:
                 f"another monitor of {self.machine!r} is running ({self.path} is locked); "
                 "end it first, or name another folder with --state"
             )
+        self._remove_strays()
         return stack
+
+    def _remove_strays(self) -> None:
+        """Remove what a monitor left behind that was ended by force while it wrote."""
+        with suppress(OSError):
+            for path in self.path.iterdir():
+                if _STRAY.fullmatch(path.name) and not path.is_dir():
+                    path.unlink()
 
     def _unusable(self, error: OSError) -> StateError:
         return StateError(

@@ -24,7 +24,7 @@ Write: TypeAlias = Callable[[Path, bytes], None]
 _RETRY_S = 10.0
 _LOOK_S = 2.0
 _MOST_WAITING_BYTES = 32_000_000
-_DEADLINE_S = 5.0
+_DEADLINE_S = 2.0
 
 _log = logging.getLogger(__name__)
 

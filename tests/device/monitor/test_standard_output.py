@@ -13,19 +13,20 @@ from device.listening import ENVIRONMENT
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 _PROGRAM = """
 import sys
-from contextlib import ExitStack
+from contextlib import closing
 from datetime import UTC, datetime
 
 from edge_asd.events.event import NoticeEvent
+from edge_asd.monitor.ending import Ending
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.outbox import Outbox
 
 nothing = lambda *_: None
-with ExitStack() as stack:
+with closing(Ending()) as ending:
     _, (sink,) = standard_output(
-        StatusBoard(Status(machine="pump", started=datetime.now(UTC))), Stop(), stack,
+        StatusBoard(Status(machine="pump", started=datetime.now(UTC))), Stop(), ending,
         as_json=True, live=True, report=nothing, outbox=Outbox(None, nothing),
     )
     for number in range(20):

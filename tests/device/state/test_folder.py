@@ -80,3 +80,16 @@ def test_a_stranger_cannot_keep_a_monitor_from_starting(tmp_path: Path) -> None:
 
         state.lock().close()
         stranger.terminate()
+
+
+def test_what_a_killed_monitor_was_writing_is_removed_at_the_start(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path, "pump")
+    state.make()
+    for name in (".alarm.json.4711", ".faults.json.1", "alarm.json", ".hidden"):
+        (state.path / name).write_text("{}")
+    (state.path / ".folder.12").mkdir()
+
+    state.lock().close()
+
+    kept = {path.name for path in state.path.iterdir()}
+    assert kept == {"alarm.json", ".hidden", ".folder.12", "lock"}
