@@ -15,7 +15,7 @@ from edge_asd.events.watcher import Watcher
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.assemble import Parts, assemble
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Output
@@ -73,7 +73,7 @@ def simulated_monitor(
         opener=card.open,
         sleep=time.advance,
     )
-    ending = stack.enter_context(closing(Ending()))
+    ending = stack.enter_context(closing(RunEnd()))
     ending.add(source)
     parts = Parts(
         profile=profile,

@@ -58,7 +58,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("output_limited", "minor", "an output takes less than it is sent"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),
             Fault("part", "impaired", "a part of the monitor failed unexpectedly"),
-            Fault("disk", "impaired", "the disk is full or cannot be written"),
+            Fault("disk", "impaired", "the disk is full, cannot be written, or hangs"),
             Fault("clock", "minor", "the clock is not set; times may be wrong"),
         )
     }

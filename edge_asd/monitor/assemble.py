@@ -36,7 +36,7 @@ from edge_asd.learn.commissioner import Commissioner
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
 from edge_asd.monitor.clock_watcher import ClockWatcher
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.judge import Judge, judge_of, wanted_hop_s
 from edge_asd.monitor.monitor import Monitor
 from edge_asd.monitor.rate_watcher import RateWatcher
@@ -89,7 +89,7 @@ class Parts:
     utc: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
-def assemble(parts: Parts, ending: Ending) -> Monitor:
+def assemble(parts: Parts, ending: RunEnd) -> Monitor:
     """Make the monitor; `ending` closes what is opened for it.
 
     Raises

@@ -12,9 +12,9 @@ import threading
 import time
 from typing import Protocol, TypeVar
 
-__all__ = ["Ending"]
+__all__ = ["RunEnd"]
 
-_WITHIN_S = 6.0
+_WITHIN_S = 5.5
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class _Closable(Protocol):
 Part = TypeVar("Part", bound=_Closable)
 
 
-class Ending:
+class RunEnd:
     """Closes what was opened for a run.
 
     Parameters

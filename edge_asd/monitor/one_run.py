@@ -20,7 +20,7 @@ from edge_asd.events.status import Status, StatusBoard
 from edge_asd.learn.commissioner import open_or_commission
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.monitor.assemble import Parts, assemble
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.golden_replay import replay_golden_windows
 from edge_asd.monitor.session import Session
 from edge_asd.monitor.standard_output import standard_output
@@ -79,7 +79,7 @@ def listen(
     with (
         threads_that_end(faults.report),
         closing(Outbox.below(folder, faults.report)) as outbox,
-        closing(Ending()) as ending,
+        closing(RunEnd()) as ending,
     ):
         source = ending.add(_source(session, opened.detector, faults.report))
         if isinstance(source, FileSource):

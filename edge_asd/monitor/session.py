@@ -23,7 +23,7 @@ from edge_asd.events.fault import noticed
 from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.log_lines import log_without_waiting
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.outbox import Outbox
@@ -199,7 +199,7 @@ class Session:
         """Tell the outputs of the profile that there is no monitor; what ended it is worth more."""
         with (
             closing(Outbox.below(folder, lambda _: None)) as outbox,
-            closing(Ending()) as ending,
+            closing(RunEnd()) as ending,
         ):
             context = OutputContext(
                 machine=news.machine,

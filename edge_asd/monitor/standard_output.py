@@ -15,7 +15,7 @@ from edge_asd.errors import ReaderGoneError
 from edge_asd.events.fault import Report
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.meter import Meter
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs import Envelope, Output
@@ -31,7 +31,7 @@ __all__ = ["standard_output"]
 def standard_output(
     board: StatusBoard,
     stop: Stop,
-    ending: Ending,
+    ending: RunEnd,
     *,
     as_json: bool,
     live: bool,

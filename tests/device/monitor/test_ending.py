@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 
 
 class Part:
@@ -24,7 +24,7 @@ class Part:
 
 
 def test_parts_end_at_the_same_time() -> None:
-    ending = Ending(within_s=60.0)
+    ending = RunEnd(within_s=60.0)
     first = ending.add(Part("first"))
     ending.add(Part("second", waits_for=first.closed))
     ending.add(Part("third", waits_for=first.closed))
@@ -35,7 +35,7 @@ def test_parts_end_at_the_same_time() -> None:
 
 
 def test_a_part_that_hangs_is_left_behind_and_named(caplog: pytest.LogCaptureFixture) -> None:
-    ending, never = Ending(within_s=0.05), threading.Event()
+    ending, never = RunEnd(within_s=0.05), threading.Event()
     ending.add(Part("mqtt", waits_for=never))
     other = ending.add(Part("webhook"))
 
@@ -47,7 +47,7 @@ def test_a_part_that_hangs_is_left_behind_and_named(caplog: pytest.LogCaptureFix
 
 
 def test_each_part_is_closed_once() -> None:
-    ending = Ending()
+    ending = RunEnd()
     part = ending.add(Part("part"))
     ending.close()
     part.closed.clear()

@@ -17,14 +17,14 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from edge_asd.events.event import NoticeEvent
-from edge_asd.monitor.ending import Ending
+from edge_asd.monitor.ending import RunEnd
 from edge_asd.monitor.standard_output import standard_output
 from edge_asd.events.status import Status, StatusBoard
 from edge_asd.monitor.stop import Stop
 from edge_asd.outputs.outbox import Outbox
 
 nothing = lambda *_: None
-with closing(Ending()) as ending:
+with closing(RunEnd()) as ending:
     _, (sink,) = standard_output(
         StatusBoard(Status(machine="pump", started=datetime.now(UTC))), Stop(), ending,
         as_json=True, live=True, report=nothing, outbox=Outbox(None, nothing),
