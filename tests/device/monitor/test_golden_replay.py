@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from device.bundle_files import edit_manifest, reseal
+from device.bundle_files import edit_manifest, reseal, seal
 from device.listening import of, run_in_process, write
 from device.mini_bundle import MACHINE, machine_day, machine_sound
 from device.site_sounds import enrolled
@@ -67,6 +67,17 @@ def test_other_scores_are_a_fault_and_alarms_are_raised_all_the_same(
     assert of(events, "alarm_raised")
     (kept,) = (tmp_path / "state").glob("*/faults.json")
     assert [one["fault"] for one in json.loads(kept.read_text())["faults"]] == ["scores"]
+
+
+def test_golden_windows_that_are_references_are_compared_by_their_embeddings(bundle: Path) -> None:
+    opened = Bundle.open(bundle)
+    reference = golden.record(opened.detector(), [machine_sound(1.0, seed=0)])
+    reference["score/pump"] += 0.1  # as rounding near zero does
+    seal(bundle, opened.manifest, reference)
+
+    assert faults(bundle) == []
+    shift(bundle, "embedding/pump/fkie@near")
+    assert "golden embeddings of pump differ" in faults(bundle)[0].detail
 
 
 def test_content_that_was_changed_with_its_digests_is_a_fault(bundle: Path) -> None:
