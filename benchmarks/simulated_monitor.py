@@ -61,8 +61,9 @@ def simulated_monitor(
     opened = open_again()
     prepare(opened.detector)
     writer = stack.enter_context(closing(StateWriter(state.path)))
-    faults = FaultReporter(state.fault_file, writer.put)
+    faults = FaultReporter()
     outbox = stack.enter_context(closing(Outbox(state.journal, faults.report)))
+    faults.go_on_from(outbox)
     source = LiveSource(
         "hw:1",
         profile.capture,

@@ -42,7 +42,7 @@ def profile_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 DEFAULTS = tomllib.loads((ROOT / "firmware_config/default.toml").read_text(encoding="utf-8"))
 
 
-FILES = {"journal.damaged", "faults.json.broken"}
+FILES = {"journal.damaged", "start.json.broken"}
 
 
 def row_of(document: str, first_cell: str) -> str:

@@ -21,10 +21,12 @@ from typing import Any
 from edge_asd.clips.folder import AUDIO_FILE, EVENT_FILE, PICTURE_FILE
 from edge_asd.doctor.installation import Installation
 from edge_asd.errors import EdgeAsdError, StateError
+from edge_asd.outputs.journal import memory_in
 from edge_asd.profile import Profile
 from edge_asd.service import systemd
 from edge_asd.service.plan import read_env
 from edge_asd.state.atomic import atomic_file
+from edge_asd.state.folder import JOURNAL
 from edge_asd.state.places import SERVICE_CONFIG, below
 from edge_asd.state.trust import read_regular
 from edge_asd.system_files import first_line, read_text
@@ -41,9 +43,9 @@ _COMMENT_SIGNS = re.compile(r"^[#;\s]+", re.MULTILINE)  # an old secret is one, 
 _MAX_EVENTS = 20
 _MAX_MACHINES = 32
 _MAX_TEXT_BYTES = 4 << 20
-_MAX_SOUND_BYTES = 64 << 20
+_MAX_JOURNAL_BYTES = _MAX_SOUND_BYTES = 64 << 20
 _N_LOG_LINES = 2000
-_STATE_TEXTS = ("alarm.json", "condition.json", "daily.json", "faults.json", "start.json")
+_STATE_TEXTS = ("condition.json", "daily.json", "start.json")
 _SOUNDS = (AUDIO_FILE, PICTURE_FILE)
 
 
@@ -131,6 +133,10 @@ def _texts(installation: Installation, findings: dict[str, Any]) -> Iterator[tup
     yield "packages.txt", _packages()
     yield from _logs(installation)
     for machine in _machines(installation):
+        about = machine.relative_to(installation.state)
+        journal = _content(machine / JOURNAL, _MAX_JOURNAL_BYTES) or b""
+        for remembered, content in memory_in(journal).items():
+            yield f"{about}/{Path(remembered).name}.json", content.decode(errors="replace")
         events = [event / EVENT_FILE for event in _events(machine)]
         for path in (*(machine / name for name in _STATE_TEXTS), *events):
             if text := _content(path, _MAX_TEXT_BYTES):

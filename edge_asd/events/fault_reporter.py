@@ -9,19 +9,25 @@ from __future__ import annotations
 import logging
 import queue
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from edge_asd.events.event import Event, FaultClearedEvent, FaultRaisedEvent, utc_text
 from edge_asd.events.fault import FaultChange, Figures
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import FaultStatus
-from edge_asd.state.record import CLOCKS_ARE_SET_FROM, StateRecord, within_the_calendar
-from edge_asd.state.writer import Write
+from edge_asd.outputs.outbox import Outbox
+from edge_asd.state.record import (
+    CLOCKS_ARE_SET_FROM,
+    StateRecord,
+    first_problem,
+    within_the_calendar,
+)
 
 __all__ = ["FaultReporter", "fault_raised"]
 
@@ -29,11 +35,13 @@ __all__ = ["FaultReporter", "fault_raised"]
 # an average level, which is known after 20 s and must be wrong for another 60 s.
 _SETTLED_S = 120.0
 
+_NAME = "faults"  # of the memory in the outbox
+
 _log = logging.getLogger(__name__)
 
 
 class SavedFaults(StateRecord):
-    """Content of ``faults.json``."""
+    """The memory as JSON; an earlier version of the program wrote it to a file."""
 
     version: Literal[1] = 1
     faults: tuple[FaultStatus, ...] = ()
@@ -51,20 +59,43 @@ class FaultReporter:
 
     Parameters
     ----------
-    file : where faults are remembered; None: nowhere
-    write : writes that file
+    old_file : that an earlier version of the program may have left; taken over once
     """
 
-    def __init__(self, file: Path | None = None, write: Write | None = None) -> None:
-        self._file = file
-        self._write = write
+    def __init__(self, old_file: Path | None = None) -> None:
+        self._outbox: Outbox | None = None
+        self._kept: tuple[FaultStatus, ...] = ()  # what `unsaved` gave last
+        self._old_file = old_file
         self._reports: queue.SimpleQueue[FaultChange] = queue.SimpleQueue()
         self._active: dict[str, FaultStatus] = {}
         self._began_s: dict[str, float] = {}  # in the stream; negative: before a restart
-        saved = SavedFaults.load_or_set_aside(file) if file else None
+        saved = SavedFaults.load_or_set_aside(old_file) if old_file else None
         # From before a restart, not seen again yet.
         self._carried = {status.fault: status for status in saved.faults} if saved else {}
         self._heard_s = 0.0  # since the restart, as long as that matters
+
+    def go_on_from(self, outbox: Outbox) -> None:
+        """Take up what an outbox remembers; :meth:`unsaved` is kept there from now on."""
+        self._outbox = outbox
+        content = outbox.memory(_NAME)
+        if content is None:
+            return
+        self._carried = _faults_in(content)
+        self._kept = self.status
+        if self._old_file is not None:
+            with suppress(OSError):
+                self._old_file.unlink(missing_ok=True)  # it was taken over at an earlier start
+
+    def unsaved(self) -> dict[str, bytes]:
+        """Return what is wrong now if that has changed, by the name that it is kept under.
+
+        Whoever takes events from here keeps it together with them.
+        """
+        status = self.status
+        if [(now.fault, now.since) for now in status] == [(o.fault, o.since) for o in self._kept]:
+            return {}
+        self._kept = status
+        return {_NAME: SavedFaults(faults=status).to_bytes()}
 
     @property
     def names(self) -> list[str]:
@@ -82,6 +113,10 @@ class FaultReporter:
 
     def collect(self, at: Moment) -> list[Event]:
         """Take what was reported; return what to say about it."""
+        late = self._outbox.late_memory(_NAME) if self._outbox else None
+        if late is not None:
+            known = self._carried | self._active
+            self._carried |= {key: old for key, old in _faults_in(late).items() if key not in known}
         changes = [self._reports.get() for _ in range(self._reports.qsize())]
         return [event for change in changes for event in self.take(change, at)]
 
@@ -112,7 +147,6 @@ class FaultReporter:
         if not faults:
             return []
         self._carried = {key: old for key, old in self._carried.items() if key not in faults}
-        self._save()
         return [_cleared(at, key, detail, _lasted_s(old, at), {}) for key, old in faults.items()]
 
     def _began(self, change: FaultChange, at: Moment) -> list[Event]:
@@ -122,21 +156,24 @@ class FaultReporter:
         status = FaultStatus(change.key, change.fault.severity, change.detail, since)
         self._active[change.key] = status
         self._began_s[change.key] = at.stream_time_s - (_lasted_s(status, at) if carried else 0.0)
-        self._save()
         if carried:
             return []
         return [fault_raised(at, change)]
 
     def _ended(self, change: FaultChange, at: Moment) -> list[Event]:
         del self._active[change.key]
-        self._save()
         duration_s = max(at.stream_time_s - self._began_s.pop(change.key), 0.0)
         _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
         return [_cleared(at, change.key, change.detail, duration_s, change.figures)]
 
-    def _save(self) -> None:
-        if self._file is not None and self._write is not None:
-            self._write(self._file, SavedFaults(faults=self.status).to_bytes())
+
+def _faults_in(content: bytes) -> dict[str, FaultStatus]:
+    try:
+        saved = SavedFaults.model_validate_json(content)
+    except ValidationError as error:
+        _log.warning("what was wrong is forgotten: %s", first_problem(error))
+        return {}
+    return {status.fault: status for status in saved.faults}
 
 
 def fault_raised(at: Moment, change: FaultChange) -> FaultRaisedEvent:

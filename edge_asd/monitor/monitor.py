@@ -140,7 +140,8 @@ class Monitor:
             return
         at = self.timeline.at(block.end_frame)
         self._emit(self.dispatcher.ask("on_block", at, block.audio))
-        self._emit(self.faults.settle(at, block.n_frames / self.timeline.sample_rate_hz))
+        over = self.faults.settle(at, block.n_frames / self.timeline.sample_rate_hz)
+        self._emit(over, self.faults.unsaved())
         for window in self.stream.push(block):
             if isinstance(window, SkippedWindow):
                 self._on_skipped(window)
@@ -175,7 +176,7 @@ class Monitor:
         near, far = level_dbfs(window.audio).tolist()
         levels_dbfs = {"near": round(near, 1), "far": round(far, 1)}
         alarm, score = self.alarm.alarm, window.result.score
-        self._emit(self.faults.scored(at))
+        self._emit(self.faults.scored(at), self.faults.unsaved())
         self._not_a_number.update(
             False, "all samples and scores are numbers again", duration_s=self.stream.hop_s
         )
@@ -219,7 +220,7 @@ class Monitor:
         now = self.timeline.now()
         self._emit(self.alarm.tick(now), self.alarm.unsaved())
         self._emit(self.dispatcher.ask("on_tick", now))
-        self._emit(self.faults.collect(now))
+        self._emit(self.faults.collect(now), self.faults.unsaved())
         self._keep_promise()
         while self.requests and (request := self.requests.poll()):
             if request.command == "reload" and self.reload and len(self._reloads) < _MOST_RELOADS:

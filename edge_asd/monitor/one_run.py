@@ -65,7 +65,7 @@ def listen(
         state=folder,
     )
     opened = open_it()
-    faults = FaultReporter(folder.fault_file if folder else None, writer.put if writer else None)
+    faults = FaultReporter(folder.fault_file if folder else None)
     replay_golden_windows(bundle, opened, faults.report)
     started = datetime.now(UTC)
     board = StatusBoard(
@@ -81,6 +81,7 @@ def listen(
         closing(Outbox.below(folder, faults.report)) as outbox,
         closing(RunEnd()) as ending,
     ):
+        faults.go_on_from(outbox)
         source = ending.add(_source(session, opened.detector, faults.report))
         if isinstance(source, FileSource):
             source.require_window(opened.detector.window_samples)

@@ -23,7 +23,7 @@ from typing import Any
 from edge_asd.outputs import Envelope
 from edge_asd.state.atomic import flush_to_disk
 
-__all__ = ["Content", "Journal", "Waiting", "is_damage", "name_aside", "readable_rows"]
+__all__ = ["Content", "Journal", "Waiting", "is_damage", "memory_in", "name_aside", "readable_rows"]
 
 _log = logging.getLogger(__name__)
 
@@ -181,6 +181,18 @@ class Journal:
             self.path.parent.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
             self._database = _connected(self.path)
         return self._database
+
+
+def memory_in(copy: bytes) -> dict[str, bytes]:
+    """Return the memory in a copy of a journal, which may be in use; only what can be read."""
+    content = Content()
+    if not copy:
+        return {}
+    with closing(sqlite3.connect(":memory:")) as database, suppress(sqlite3.Error):
+        database.text_factory = bytes
+        database.deserialize(copy)
+        _read(database, content)
+    return content.memory
 
 
 def is_damage(error: Exception) -> bool:

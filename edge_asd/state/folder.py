@@ -5,9 +5,8 @@
     <root>/<machine>/
         lock            held while a monitor runs
         control.sock    how other commands talk to it
-        journal.sqlite3 events that some output still has to deliver, state of the alarm
+        journal.sqlite3 events that some output still has to deliver, state of the alarm, faults
         start.json      how the last start went
-        faults.json     what was wrong with the monitor
         last_profile.json  the profile of the last start, for when the next one cannot be read
         daily.json      daily summaries of normal scores and levels
         condition.json  what came since the enrolment, and the condition of the last day
@@ -33,11 +32,14 @@ from edge_asd.control.unix_socket import peer_uid
 from edge_asd.errors import StateError, UsageError
 
 __all__ = [
+    "JOURNAL",
     "StateFolder",
     "folder_name",
     "lock_file",
     "require_name",
 ]
+
+JOURNAL = "journal.sqlite3"  # in the folder of a machine
 
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,62}")
 _STRAY = re.compile(r"\..+\.\d+")  # of edge_asd.state.atomic.atomic_file
@@ -126,12 +128,12 @@ class StateFolder:
         self.machine = machine
         self.path = root / folder_name(machine)
         self.control_socket = self.path / "control.sock"
-        self.journal = self.path / "journal.sqlite3"
+        self.journal = self.path / JOURNAL
         self.alarm_file = self.path / "alarm.json"  # of an earlier version
         self.daily_file = self.path / "daily.json"
         self.condition_file = self.path / "condition.json"
         self.start_file = self.path / "start.json"
-        self.fault_file = self.path / "faults.json"
+        self.fault_file = self.path / "faults.json"  # of an earlier version
         self.profile_file = self.path / "last_profile.json"
         self.events = self.path / "events"
         self.spool = self.path / "spool"  # of an earlier version

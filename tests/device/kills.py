@@ -29,7 +29,7 @@ from device.rig import sound_of
 from device.waiting import wait_until
 from device.web_server import WebServer, web_server
 
-from benchmarks.simulated_card import SimulatedCard, SimulatedTime, openings_between
+from benchmarks.simulated_card import Outage, SimulatedCard, SimulatedTime, openings_between
 from benchmarks.simulated_monitor import simulated_monitor
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.events.event import Event
@@ -159,12 +159,13 @@ def live(life: Life) -> None:
         HOOKS[life.hook](Killer(life.countdown))
     simulated = SimulatedTime(FIRST_DAY + timedelta(days=life.number))
     phase_s = random.Random(life.number).uniform(2.0, 5.0)
+    outages = [Outage(at_s, 3.0, unplugged=True) for at_s in (6.0, 18.0) if life.faulty]
     sound = sound_of(lambda now_s: life.faulty and int(now_s / phase_s) % 2 == 1)
     with ExitStack() as stack:
         monitor = simulated_monitor(
             stack,
             simulated,
-            SimulatedCard(simulated, openings_between((), simulated), sound),
+            SimulatedCard(simulated, openings_between(outages, simulated), sound),
             bundle=Bundle.open(life.bundle),
             machine=MACHINE,
             root=life.folder / "state",

@@ -19,6 +19,7 @@ from edge_asd.doctor.examination import to_dict
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import problem
 from edge_asd.errors import StateError
+from edge_asd.outputs.journal import Journal
 
 SECRETS = (
     "p4ssw0rd-in-file",
@@ -38,7 +39,9 @@ def leaky(tmp_path: Path) -> Installation:
     event = tmp_path / "state/pump/events/20261122T000000000Z"
     written(event / "event.json", json.dumps({"note": everything, "score": 1.0}))
     written(event / "audio.flac", "sound")
-    written(tmp_path / "state/pump/alarm.json", json.dumps({"note": everything}))
+    journal = Journal(tmp_path / "state/pump/journal.sqlite3")
+    journal.write((), (), {"alarm": json.dumps({"note": everything}).encode()})
+    journal.close()
     return installation_of(
         tmp_path,
         profile=f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from edge_asd.events.event import FaultClearedEvent
 from edge_asd.events.fault import ended, noticed
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.moment import Moment
+from edge_asd.outputs.outbox import Outbox
 
 HOUR = "2026-11-22T08:30:00.000Z"
 GOOD = {"fault": "disk", "severity": "impaired", "detail": "it is full", "since": HOUR}
@@ -129,3 +131,35 @@ def test_the_status_says_what_is_the_matter_now() -> None:
 
     assert reporter.take(noticed("capture_lost", "the sound card is busy"), LATER) == []
     assert [status.detail for status in reporter.status] == ["the sound card is busy"]
+
+
+def test_a_fault_is_remembered_with_its_event_and_not_told_again(tmp_path: Path) -> None:
+    (tmp_path / "faults.json").write_text(json.dumps({"faults": [GOOD]}))
+    path = tmp_path / "journal.sqlite3"
+    with closing(Outbox(path, lambda _: None)) as outbox:
+        reporter = FaultReporter(tmp_path / "faults.json")
+        reporter.go_on_from(outbox)
+        told = reporter.take(noticed("clock", "not set"), LATER)
+        with outbox.together(told, reporter.unsaved()):
+            pass
+        assert reporter.unsaved() == {}
+
+    with closing(Outbox(path, lambda _: None)) as outbox:
+        again = FaultReporter(tmp_path / "faults.json")
+        again.go_on_from(outbox)
+    assert again.names == ["disk", "clock"]
+    assert again.take(noticed("clock", "not set"), LATER) == []
+    assert not (tmp_path / "faults.json").exists()
+
+
+def test_faults_that_become_known_after_the_start_are_over_when_they_do_not_come_back() -> None:
+    class Late(Outbox):
+        def late_memory(self, name: str) -> bytes | None:
+            return json.dumps({"faults": [GOOD]}).encode()
+
+    reporter = FaultReporter()
+    reporter.go_on_from(Late(None, lambda _: None))
+
+    assert reporter.collect(LATER) == []
+    assert reporter.names == ["disk"]
+    assert [event.event for event in reporter.settle(LATER, 120.0)] == ["fault_cleared"]

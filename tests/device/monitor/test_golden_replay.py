@@ -21,6 +21,7 @@ from edge_asd.events.fault import FaultChange
 from edge_asd.learn.opened_machine import open_machine
 from edge_asd.learn.store import LearnedStore
 from edge_asd.monitor.golden_replay import replay_golden_windows
+from edge_asd.outputs.journal import memory_in
 from edge_asd.state.folder import StateFolder
 
 
@@ -65,8 +66,9 @@ def test_other_scores_are_a_fault_and_alarms_are_raised_all_the_same(
     assert (fault["fault"], fault["severity"]) == ("scores", "deaf")
     assert "of pump differ on this computer" in fault["detail"]
     assert of(events, "alarm_raised")
-    (kept,) = (tmp_path / "state").glob("*/faults.json")
-    assert [one["fault"] for one in json.loads(kept.read_text())["faults"]] == ["scores"]
+    (kept,) = (tmp_path / "state").glob("*/journal.sqlite3")
+    saved = json.loads(memory_in(kept.read_bytes())["faults"])
+    assert [one["fault"] for one in saved["faults"]] == ["scores"]
 
 
 def test_golden_windows_that_are_references_are_compared_by_their_embeddings(bundle: Path) -> None:

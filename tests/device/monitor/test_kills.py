@@ -10,7 +10,7 @@ from device.mosquitto import needs_mosquitto
 
 
 def check(world: World) -> None:
-    """Nothing is missing in any output; alarms are raised and cleared by turns, under one id."""
+    """Nothing is missing in any output; alarms and faults begin and end by turns."""
     told = world.of_the_file()
     assert set(world.of_the_server()) == set(told) == set(world.of_the_broker())
     alarms = [content for content in told.values() if content["event"].startswith("alarm_")]
@@ -20,6 +20,9 @@ def check(world: World) -> None:
     raised, cleared = alarms[::2], alarms[1::2]
     assert [content["alarm_id"] for content in raised] == [c["alarm_id"] for c in cleared]
     assert len(raised) >= world.kills / 4
+    for fault in {content["fault"] for content in told.values() if "fault" in content}:
+        kinds = [content["event"] for content in told.values() if content.get("fault") == fault]
+        assert kinds == (["fault_raised", "fault_cleared"] * len(kinds))[: len(kinds)]
 
 
 @needs_mosquitto

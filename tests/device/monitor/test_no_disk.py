@@ -126,7 +126,7 @@ def test_an_eventful_day_touches_no_disk(
     assert rig.kept.of(AlarmRaisedEvent)
     assert rig.kept.of(AlarmClearedEvent)
     assert {"clock_step", "learned"} <= {event.notice for event in rig.kept.of(NoticeEvent)}
-    assert (tmp_path / "state" / MACHINE / "faults.json").exists()
+    assert (tmp_path / "state" / MACHINE / "journal.sqlite3").exists()
     assert witness.seen == []
 
 
