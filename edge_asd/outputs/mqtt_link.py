@@ -283,7 +283,8 @@ class Link:
             return "the connection was lost"
         hung_up = isinstance(connection.failure, ConnectionError) and connection.is_under_way
         if connection.failure is None or hung_up:
-            return "it hung up without a greeting; check port and tls"
+            places = "port, tls and cert_file" if self._tls else "port and tls"
+            return f"it hung up without a greeting; check {places}"
         return explained(connection.failure)
 
     def _unanswered(self) -> OutputError:
