@@ -25,6 +25,7 @@ __all__ = ["PipeSource", "standard_input"]
 _POLL_S = 0.2  # how soon a silent pipe lets its reader notice a request to stop
 _ENDLESS = 1 << 62  # bytes
 _LEAST_MAGIC_BYTES = 4
+_LONG_BYTES = 1 << 20
 # What may be seen at the start of a pipe by mistake, and how to decode it. Anything else there is
 # raw: samples may begin with the marks of other formats by chance.
 _DECODERS = {
@@ -180,7 +181,7 @@ class PipeSource(RecordedSource):
         known = self._header.data_bytes is not None
         if format_of(magic) == "WAV":
             self._expect_header()
-        elif not magic or (known and is_chunk(magic[:4])):
+        elif not magic or (known and is_chunk(magic[:4]) and _is_short(magic[4:8])):
             return False
         else:
             if known:
@@ -232,3 +233,8 @@ def standard_input(
         stall_timeout_s=stall_timeout_s,
         channels=channels,
     )
+
+
+def _is_short(size: bytes) -> bool:
+    """Whether that is the size of a chunk of words, as there are behind the sound."""
+    return min(int.from_bytes(size, "little"), int.from_bytes(size, "big")) < _LONG_BYTES

@@ -85,20 +85,29 @@ class WavFile(AudioFile):
 
     def _sound_bytes(self, header: WavHeader, there: int) -> int:
         """Return how many bytes are sound, of those that are behind the header."""
-        promised = header.data_bytes
+        promised, end = header.data_bytes, self._sound_at + there
         if promised is None:
-            return there
+            empty = header.size == 0 and self._behind_chunks(self._sound_at, end) == end
+            return 0 if empty else there
         if there + 1 < promised:  # one byte may be missing: a chunk's padding
             raise cut_short(self.name, there, promised, "bytes of audio")
         if there <= promised + promised % 2:
             return min(there, promised)
-        return there if self._goes_on(promised, there) else promised
+        start = self._sound_at + promised + promised % 2
+        at = self._behind_chunks(start, end)
+        if at == end:
+            return promised
+        self._file.seek(at)
+        tagged = self._file.read(8).startswith(_TAGS)
+        seconds = (end - at) / self._pcm.frame_bytes / self._pcm.sample_rate_hz
+        if at == start and seconds >= _LEAST_SOUND_S and not tagged:
+            return there
+        self._say(f"{self.name}: the {end - at} bytes behind its sound are no sound and left out")
+        return promised
 
-    def _goes_on(self, promised: int, there: int) -> bool:
-        """Whether the sound goes on behind what the header promises."""
-        end = self._sound_at + there
+    def _behind_chunks(self, at: int, end: int) -> int:
+        """Return where the chunks end that begin at a byte; it is `end` when all are whole."""
         order: Literal["big", "little"] = "big" if self._pcm.big_endian else "little"
-        start = at = self._sound_at + promised + promised % 2
         while at < end:
             self._file.seek(at)
             head = self._file.read(8)
@@ -110,14 +119,7 @@ class WavFile(AudioFile):
             if len(head) < 8 or not is_chunk(head[:4]) or at + 8 + size > end:
                 break
             at += 8 + size + size % 2
-        else:
-            return False
-        rest = end - at
-        seconds = rest / self._pcm.frame_bytes / self._pcm.sample_rate_hz
-        if at == start and seconds >= _LEAST_SOUND_S and not head.startswith(_TAGS):
-            return True
-        self._say(f"{self.name}: the {rest} bytes behind its sound are no sound and left out")
-        return False
+        return min(at, end)
 
 
 def _header(path: Path, file: BinaryIO) -> WavHeader:

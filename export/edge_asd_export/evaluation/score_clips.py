@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from edge_asd.scoring.stream import WindowDetector
 
 __all__ = ["STATED_RATES", "ScoredBundle", "score_bundle", "score_machine", "stated_levels"]
+
+_log = logging.getLogger(__name__)
 
 STATED_RATES = (0.01, 0.05, 0.1)  # of windows above a level, which reports compare with clips
 
@@ -99,7 +102,10 @@ def score_machine(
     scores, errors = [], list[AudioError]()
     for clip in test_set.clips:
         try:
-            scores.append(score_recording(clip.path, detector, hop_s).mean)
+            result = score_recording(clip.path, detector, hop_s)
+            scores.append(result.mean)
+            for line in result.warnings:
+                _log.warning(line)
         except AudioError as error:
             errors.append(error)
         advance()

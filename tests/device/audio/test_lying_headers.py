@@ -212,6 +212,7 @@ def test_samples_that_are_no_pcm_are_refused_with_the_name_of_the_codec(
     ("content", "complaint"),
     [
         (header(0), "has no samples"),
+        (header(0) + chunk(b"LIST", b"INFO" + bytes(600)), "has no samples"),
         (header(0)[:30], "ends within its WAV header"),
         (header(0)[:-8], "ends within its WAV header"),
         (b"RIFF\0\0\0\0AVI LIST", "cannot be decoded as WAV or FLAC"),
