@@ -3,7 +3,7 @@ BIN := .venv/bin
 DEMO := demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test test-slow test-runtimes lint check bench soak kills clean
+.PHONY: help setup setup-tests demo test test-slow test-runtimes lint check bench soak kills fuzz clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ soak: setup $(DEMO)/bundle/manifest.json  ## 24 hours of sound through the monit
 kills: setup-tests  ## 400 kills of a monitor while three outputs listen, about three minutes
 	$(BIN)/pytest -m slow --timeout 1800 tests/device/monitor/test_kills.py
 
+fuzz: setup-tests  ## 3,000 damaged and hostile bundles, a few minutes
+	PYTHONPATH=.:tests $(BIN)/python -m benchmarks.fuzz_bundles --count 3000 --log fuzz.jsonl
+
 clean:  ## remove what the tools and the demo made, keep .venv
-	rm -rf $(DEMO) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(DEMO) fuzz.jsonl build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
