@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from edge_asd.bundle.limits import WINDOW_ELEMENTS
 from edge_asd.bundle.record import Positive, Record
 
 __all__ = ["EncoderSpec", "ExtractorSpec", "FeatureSpec", "SegmentSpec"]
@@ -78,6 +80,7 @@ class ExtractorSpec(Record):
         names = [feature.name for feature in self.features]
         if len(set(names)) < len(names):
             raise ValueError(f"features {names} need different names")
+        self._require_small()
         spectrum = (self.n_channels, self.n_samples // 2)
         for feature in self.features:
             if feature.kind == "spectrum" and feature.shape != spectrum:
@@ -94,6 +97,19 @@ class ExtractorSpec(Record):
             if len(set(counts)) > 1:
                 raise ValueError(f"features {names} have {counts} segments, expected equally many")
         return self
+
+    def _require_small(self) -> None:
+        """Refuse sizes that would take all memory for one window."""
+        sizes = {"audio": math.prod(self.audio_shape), "embedding": math.prod(self.embedding_shape)}
+        for feature in self.features:
+            n_segments = self.segments.count(feature.shape[-1]) if self.segments else 1
+            sizes[feature.name] = math.prod(feature.shape)
+            sizes[f"{n_segments} segments of {feature.name}"] = n_segments * math.prod(
+                self.encoder_shape(feature)
+            )
+        for what, size in sizes.items():
+            if size > WINDOW_ELEMENTS:
+                raise ValueError(f"{what}: {size} numbers, at most {WINDOW_ELEMENTS}")
 
     @property
     def audio_shape(self) -> tuple[int, int]:

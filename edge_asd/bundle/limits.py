@@ -16,6 +16,7 @@ __all__ = [
     "N_ARRAYS",
     "N_FILES",
     "TENSOR_DIMENSION",
+    "WINDOW_ELEMENTS",
 ]
 
 MANIFEST_BYTES = 4 * 2**20  # a bundle of two machines and four branches has 20 kB
@@ -29,3 +30,4 @@ GRAPH_FIELDS = (
     500_000  # numbers, names, nodes and weights in an ONNX file; three layers of BEATs have 8,000
 )
 TENSOR_DIMENSION = 2**31 - 1
+WINDOW_ELEMENTS = 2**28  # numbers in the audio, a feature, or all segments of one window

@@ -26,7 +26,7 @@ from edge_asd.bundle.calibration_spec import (
     require_levels,
 )
 from edge_asd.bundle.extractor_spec import EncoderSpec, ExtractorSpec, FeatureSpec, SegmentSpec
-from edge_asd.bundle.limits import FILE_BYTES
+from edge_asd.bundle.limits import FILE_BYTES, WINDOW_ELEMENTS
 from edge_asd.bundle.record import Domain, HopSeconds, Positive, Record
 from edge_asd.bundle.system import Branch
 from edge_asd.errors import BundleError
@@ -160,7 +160,8 @@ class BranchSpec(Record):
 class MachineSpec(Record):
     """What is known of one machine's normal sound."""
 
-    window_samples: Positive  # one analysis window = one clip of its training data
+    # One analysis window = one clip of its training data; of two channels.
+    window_samples: Annotated[int, Field(gt=0, le=WINDOW_ELEMENTS // 2)]
     banks: dict[str, dict[Domain, BankSpec]]  # by branch name, then domain; none without references
     # Where an extractor was trained for this machine alone: its entry in the manifest's
     # extractors, by the name that the branches use.

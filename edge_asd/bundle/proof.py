@@ -31,7 +31,9 @@ _PROVEN = "proven"  # file in the state folder of the user
 _KEPT = 50  # lines of it
 _MAX_BYTES = 100_000
 _BASE_S, _S_PER_MIB, _S_PER_MACHINE = 20.0, 2.0, 5.0  # a hundred times what a server takes
+_MOST_S = 240.0  # below TimeoutStartSec= of the unit
 _BASE_BYTES, _TIMES_BUNDLE = 2**31, 8  # of memory: libraries, and a graph in every form
+_MOST_MEMORY = 0.6  # of the computer's; the unit's MemoryMax= is above it
 
 
 def open_proven(path: Path, *, threads: int = 1) -> Bundle:
@@ -69,11 +71,13 @@ def _child(
     """What a task prints of a bundle, as a child process with limits."""
     n_bytes = sum(entry.bytes for entry in bundle.manifest.files.values())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    n_machines = len(bundle.manifest.machines)
+    wanted_s = (
+        _BASE_S + _S_PER_MIB * n_bytes / 2**20 + _S_PER_MACHINE * len(bundle.manifest.machines)
+    )
     ending = run_task(
         task,
-        timeout_s=_BASE_S + _S_PER_MIB * n_bytes / 2**20 + _S_PER_MACHINE * n_machines,
-        memory_bytes=min(_BASE_BYTES + _TIMES_BUNDLE * n_bytes, memory),
+        timeout_s=min(wanted_s, _MOST_S),
+        memory_bytes=min(_BASE_BYTES + _TIMES_BUNDLE * n_bytes, int(_MOST_MEMORY * memory)),
         bundle=str(bundle.path),
         threads=threads,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,6 @@ settings.register_profile(
     "busy-computer", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("busy-computer")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Where this process keeps what it proved of bundles; each is proven once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state-home")))
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -38,10 +38,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON in
 
 def open_bundles(paths: Sequence[Path]) -> dict[str, Bundle]:
     """Verified bundles by what tells them apart."""
-    from edge_asd.bundle.bundle import Bundle
+    from edge_asd.bundle.proof import open_proven
     from edge_asd_export.evaluation.test_sets import name_bundles
 
-    return {name: Bundle.open(path) for name, path in name_bundles(paths).items()}
+    return {name: open_proven(path) for name, path in name_bundles(paths).items()}
 
 
 def score(
