@@ -71,8 +71,8 @@ def read_manifest(bundle_dir: Path) -> Manifest:
     if version not in READABLE_VERSIONS:
         *others, newest = map(str, READABLE_VERSIONS)
         raise BundleError(
-            f"{path} has format version {version!r:.60}, this program reads {', '.join(others)} and "
-            f"{newest}: export the bundle again, or install the edge-asd that wrote it"
+            f"{path} has format version {version!r:.60}, this program reads {', '.join(others)} "
+            f"and {newest}: export the bundle again, or install the edge-asd that wrote it"
         )
     try:
         manifest = Manifest.model_validate(raw)

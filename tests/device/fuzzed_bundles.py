@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from device.bundle_files import file_entries, replace_manifest
+from device.bundle_files import file_entries, seal
 from device.mini_bundle import BRANCHES, MACHINE, N_BANDS, machine_sound, mixings, write_mini_bundle
 from device.parts_bundle import write_parts_bundle
 
+from edge_asd.bundle import golden
+from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import MachineSpec
 from edge_asd.bundle.manifest_file import read_manifest
 from edge_asd.explain.normal_spectra import NormalSpectra, measure_spectra, write_spectra
@@ -54,7 +56,9 @@ def _change(folder: Path, **changes: object) -> Path:
     manifest = read_manifest(folder)
     machine: MachineSpec = manifest.machines[MACHINE].model_copy(update=changes)
     more = {"machines": {MACHINE: machine}, "files": file_entries(folder)}
-    replace_manifest(folder, manifest.model_copy(update=more))
+    changed = manifest.model_copy(update=more)
+    windows = [machine_sound(1.0, seed=seed) for seed in (50, 51)]
+    seal(folder, changed, golden.record(Bundle(folder, changed).detector(), windows))
     return folder
 
 
