@@ -113,7 +113,7 @@ def extractor(raw: dict[str, Any]) -> Any:
     ("change", "message"),
     [
         (lambda raw: extractor(raw).update(n_samples=2**31 - 1), "audio: 2147483647 numbers"),
-        (lambda raw: extractor(raw).update(embedding_dim=2**31 - 1), "embedding: 2147483647"),
+        (lambda raw: extractor(raw).update(embedding_dim=2**31 - 1), "embedding_dim"),
         (lambda raw: extractor(raw)["features"][0].update(shape=[2**20, 2**20]), "energy: 1099"),
         (
             lambda raw: extractor(raw).update(
