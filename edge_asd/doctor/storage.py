@@ -8,8 +8,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from edge_asd.capture.abandonable_call import AbandonableCall
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
 from edge_asd.state.trust import acting_as_owner
@@ -24,6 +26,7 @@ _RECORD_BYTES = 512  # an event in the journal
 _MIN_FREE_BYTES = 50 << 20  # alarms are still kept below the reserve, but not without end
 _SLOW_BYTES_PER_S = 1e6
 _SLOW_SYNC_S = 1.0
+_ANSWERS_WITHIN_S = 60.0
 _IN_MEMORY = {"tmpfs", "ramfs", "overlay"}
 
 
@@ -35,8 +38,13 @@ class WriteSpeed:
     sync_s: float  # to write and fsync one event, the slowest of some
 
 
-def disk(installation: Installation) -> Iterator[Verdict]:
-    """Look at the folder, or at the one in which it will be made."""
+def disk(installation: Installation, within_s: float = _ANSWERS_WITHIN_S) -> Iterator[Verdict]:
+    """Look at the folder, or at the one in which it will be made.
+
+    Parameters
+    ----------
+    within_s : after so long a disk hangs
+    """
     folder = installation.state
     while not folder.is_dir() and folder != folder.parent:
         folder = folder.parent
@@ -48,8 +56,15 @@ def disk(installation: Installation) -> Iterator[Verdict]:
         return
     try:
         with acting_as_owner(folder / "machine"):
-            speed = measure_write(folder, time.perf_counter)
-        yield write_speed(speed, folder)
+            measuring = AbandonableCall(partial(measure_write, folder, time.perf_counter))
+            answers = measuring.has_returned(within_s)
+        if answers:
+            yield write_speed(measuring.result(), folder)
+        else:
+            found = f"the disk below {folder} does not answer within {within_s:g} s"
+            yield problem(
+                "write speed", found, "it hangs: look at the card, and at the kernel's log"
+            )
     except OSError as error:
         advice = "give it to the user who runs the monitor, or set site.state_dir"
         yield problem("write speed", f"cannot write to {folder}: {error.strerror}", advice)

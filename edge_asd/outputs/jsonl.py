@@ -12,6 +12,7 @@ import stat
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from io import FileIO, UnsupportedOperation
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Annotated, ClassVar, TextIO
 
 from pydantic import Field
 
+from edge_asd.capture.abandonable_call import AbandonableCall
 from edge_asd.doctor.verdict import Verdict, ok, problem
 from edge_asd.errors import OutputError, ReaderGoneError
 from edge_asd.outputs import Envelope, Output
@@ -29,6 +31,7 @@ from edge_asd.settings import FilePath
 
 __all__ = ["PATIENCE_S", "JsonlFile", "JsonlSettings", "JsonlStream"]
 
+_OPENS_WITHIN_S = 5.0
 PATIENCE_S = 8.0  # so long a file or a reader of this computer may take nothing
 
 
@@ -166,7 +169,8 @@ class JsonlFile(_Lines):
     Raises
     ------
     OutputError
-        When it cannot be opened; a pipe that nobody reads is no error before it is written.
+        When it cannot be opened. A pipe that nobody reads, and a disk that hangs, are no errors
+        before an event is written.
     """
 
     def __init__(
@@ -185,8 +189,10 @@ class JsonlFile(_Lines):
         self._backups = backups
         self._opens_within = opens_within
         self._file: FileIO | None = None
+        opening = AbandonableCall(partial(self._opened, never))
         try:
-            self._opened(never)
+            if opening.has_returned(_OPENS_WITHIN_S):
+                opening.result()
         except OSError as error:
             if error.errno != errno.ENXIO:
                 raise self._error(error) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -160,6 +161,18 @@ def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path: Path) 
 
     assert set(verdicts) == {"disk", "lasting", "write speed"}
     assert not (tmp_path / "not").exists()
+
+
+def test_a_disk_that_hangs_is_a_problem_and_does_not_stop_the_doctor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(storage, "measure_write", lambda folder, clock: answers.wait())
+
+    verdicts = states(storage.disk(installation_of(tmp_path), within_s=0.01))
+    answers.set()
+
+    assert verdicts["write speed"] == "problem"
 
 
 @pytest.mark.parametrize(

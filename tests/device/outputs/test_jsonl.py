@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -19,6 +20,7 @@ from device.reports import a_notice
 from device.small_disk import fill, small_disk
 
 from edge_asd.errors import OutputError
+from edge_asd.outputs import jsonl
 from edge_asd.outputs.direct import Direct
 from edge_asd.outputs.jsonl import JsonlFile, JsonlStream
 
@@ -83,6 +85,32 @@ def test_a_reader_that_has_gone_is_told_apart_from_other_failures(path: Path) ->
     with pytest.raises(BrokenPipeError), os.fdopen(writing, "w", closefd=False) as stream:
         Direct(JsonlStream(stream)).emit(SCORE)
     os.close(writing)
+
+
+def test_a_pipe_that_nobody_reads_is_opened_again_when_somebody_does(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with opened(tmp_path / "pipe") as pipe:
+        with pytest.raises(OutputError, match=r"pipe: nobody reads it$"):
+            pipe.emit(a_notice(1))
+        for number in (2, 3):
+            reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+            pipe.emit(a_notice(number))
+            assert json.loads(os.read(reading, 4096))["text"] == f"notice {number}"
+            os.close(reading)
+            with pytest.raises(BrokenPipeError):
+                pipe.emit(a_notice(0))
+
+
+def test_a_disk_that_hangs_keeps_no_output_from_being_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(jsonl, "_OPENS_WITHIN_S", 0.01)
+    monkeypatch.setattr(jsonl, "open_to_append", lambda path, waits: answers.wait() and None)
+
+    JsonlFile(path)  # returns, or the test never ends
+
+    answers.set()
 
 
 def test_a_file_is_continued(path: Path) -> None:
