@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from edge_asd.events.event import FaultRaisedEvent, plain, utc_text
+from edge_asd.events.fault import FAULTS
 
 __all__ = ["MACHINE_STATES", "FaultStatus", "Status", "StatusBoard"]
 
@@ -36,6 +37,12 @@ class FaultStatus:
     severity: str
     detail: str
     since: str  # UTC
+
+    @property
+    def meaning(self) -> str:
+        """One line for people; the name of a fault that only another version knows."""
+        known = FAULTS.get(self.fault.partition(":")[0])
+        return known.meaning if known else self.fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

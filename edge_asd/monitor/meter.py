@@ -37,9 +37,8 @@ from edge_asd.events.event import (
     StartedEvent,
     StoppedEvent,
 )
-from edge_asd.events.fault import FAULTS
 from edge_asd.events.moment import Moment, duration
-from edge_asd.events.status import FaultStatus, StatusBoard
+from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
 
 __all__ = ["Meter", "sparkline"]
@@ -211,7 +210,7 @@ class Meter(Watcher):
             state = Text()
         impaired = [fault for fault in status.faults if fault.severity != "minor"]
         if impaired and not deaf:
-            state.append(f" {', '.join(map(_meaning, impaired))} ", _DEAF_STYLE)
+            state.append(f" {', '.join(fault.meaning for fault in impaired)} ", _DEAF_STYLE)
         where = "" if self._window_s is None else f"{status.machine} on {status.source}  "
         state.append(
             f"  {where}{status.audio_s:.0f} s  lag {status.backlog_s:.1f} s  gaps {status.gaps}",
@@ -224,16 +223,12 @@ class Meter(Watcher):
         status = self._board.status
         for fault in status.faults:
             if fault.severity == "deaf":
-                return _meaning(fault)
+                return fault.meaning
         if self._now_s and status.audio_at_s is not None:
             silent_s = self._now_s() - status.audio_at_s
             if silent_s > _DEAF_AFTER_S:
                 return f"no sound for {silent_s:.0f} s"
         return None
-
-
-def _meaning(status: FaultStatus) -> str:
-    return FAULTS[status.fault.partition(":")[0]].meaning
 
 
 def sparkline(scores: Iterable[float], threshold: float) -> str:

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_asd.events.event import Event, StoppedEvent
-from edge_asd.events.fault import FAULTS
 from edge_asd.events.latch import Latch
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import StatusBoard
@@ -119,7 +118,7 @@ class ServiceNotifier(Watcher):
     def tell(self) -> None:
         """Send what changed. Thread: any."""
         status = self._board.status
-        faults = [FAULTS[fault.fault.partition(":")[0]].meaning for fault in status.faults]
+        faults = [fault.meaning for fault in status.faults]
         text = f"{status.machine}: {'; '.join([status.state(self._clock()), *faults])}"
         with self._lock:
             if self._stopping.is_set():

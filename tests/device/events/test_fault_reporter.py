@@ -35,6 +35,14 @@ def test_a_fault_that_does_not_come_back_after_a_restart_is_over(tmp_path: Path)
     assert reporter.names == []
 
 
+def test_a_fault_that_only_another_version_knows_has_its_name_for_a_meaning(
+    tmp_path: Path,
+) -> None:
+    reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD | {"fault": "tides:low"}]})
+
+    assert [status.meaning for status in reporter.status] == ["tides:low"]
+
+
 def test_a_scored_window_ends_what_made_it_deaf_before_the_restart(tmp_path: Path) -> None:
     deaf = GOOD | {"fault": "capture_missing", "severity": "deaf"}
     reporter = reporter_after(tmp_path, {"version": 1, "faults": [GOOD, deaf]})
