@@ -288,6 +288,7 @@ class Delivery:
         now_s = self._clock()
         if event_id != envelope.id:
             refusals, since_s = 0, now_s
+            _log.warning("event %s is refused: %s", envelope.id, refusal)
         self._refused = (envelope.id, refusals + 1, since_s)
         return refusals + 1 >= self._attempts and now_s - since_s >= refusal.patience_s
 

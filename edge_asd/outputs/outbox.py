@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -128,7 +128,8 @@ class Outbox:
         with self._changed:
             self._gathering = True
             for event in events:
-                self._entry(event)
+                with suppress(Exception):  # each output will say that it cannot be written
+                    self._entry(event)
             if memory and self._path is not None:
                 self._memory.update(memory)
                 self._unsaved.update(memory)

@@ -13,7 +13,9 @@ from edge_asd.outputs.webhook import WebhookTransport
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_a_server_that_is_being_replaced_costs_no_event(status: int) -> None:
+def test_a_server_that_is_being_replaced_costs_no_event(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with web_server(*[answers(status)] * 20) as server:
         with delivered_to(server.url) as output:
             output.emit(a_notice(1))
@@ -21,6 +23,8 @@ def test_a_server_that_is_being_replaced_costs_no_event(status: int) -> None:
             wait_until(lambda: len(server.taken) == 2)
 
         assert server.taken == [a_notice(1).id, a_notice(2).id]
+    refused = f"is refused: http://127.0.0.1:{server.server_port} answered {status}"
+    assert caplog.text.count(refused) == 1
 
 
 def test_an_event_that_nobody_wanted_for_a_day_is_given_up() -> None:
