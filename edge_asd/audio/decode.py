@@ -157,7 +157,8 @@ def require_finite(audio: NDArray[np.float32], path: object) -> NDArray[np.float
 
 def rounded_to_16_bits(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the same audio in steps of 1 / 32768; what is beyond full scale stays there."""
-    rounded: NDArray[np.float32] = np.rint(audio * _FULL_SCALE) / _FULL_SCALE
+    with np.errstate(over="ignore"):  # what a float file may hold becomes infinite
+        rounded: NDArray[np.float32] = np.rint(audio * _FULL_SCALE) / _FULL_SCALE
     return rounded
 
 

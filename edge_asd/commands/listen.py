@@ -39,7 +39,7 @@ def listen(
     ] = None,
     block_s: Annotated[
         float | None,
-        typer.Option(min=0.005, max=2, help="Audio per block, in seconds."),
+        typer.Option(min=0.005, max=2, help="Audio per block of a card or a pipe, in seconds."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option(help="Also append every event to this file, as JSON lines.")
@@ -113,12 +113,8 @@ def _recording(
     def at_rate(target_hz: int) -> FileSource | PipeSource:
         capture = profile.capture
         if path != "-":
-            return FileSource(
-                Path(path),
-                sample_rate_hz=target_hz,
-                block_s=capture.block_s,
-                channels=capture.near_far,
-            )
+            # In its own blocks, whatever those of cards are: `score` hears the same.
+            return FileSource(Path(path), sample_rate_hz=target_hz, channels=capture.near_far)
         return standard_input(
             rate_hz,
             sample_rate_hz=target_hz,

@@ -87,7 +87,6 @@ def score(
                     path,
                     detector,
                     hop_s,
-                    block_s=settings.capture.block_s,
                     channels=settings.capture.near_far,
                     signal=settings.signal,
                     reference=opened.reference,

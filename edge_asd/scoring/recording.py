@@ -85,7 +85,6 @@ def score_recording(
     detector: WindowDetector,
     hop_s: float,
     *,
-    block_s: float = 1.0,
     channels: NearFar = None,
     signal: SignalSettings | None = None,
     reference: SignalReference | None = None,
@@ -94,7 +93,6 @@ def score_recording(
 
     Parameters
     ----------
-    block_s : that `listen` reads at a time: a window is skipped for what is known at its end
     channels : which are near and far
     signal : how the signal is checked; windows whose sound the monitor would not score are
         skipped. None: all windows are scored
@@ -115,9 +113,7 @@ def score_recording(
     stream = ScoredStream(detector, hop_s, usable=quality.usable if quality else None)
     windows: list[tuple[float, WindowScore]] = []
     n_skipped = 0
-    file = FileSource(
-        path, sample_rate_hz=rate_hz, block_s=block_s, channels=channels, say=said.append
-    )
+    file = FileSource(path, sample_rate_hz=rate_hz, channels=channels, say=said.append)
     with closing(file) as source:
         source.require_window(detector.window_samples)
         if missing := missing_band(source.source_rate_hz, rate_hz):

@@ -156,7 +156,9 @@ def measure_chunk(audio: NDArray[np.float32]) -> Chunk:
     """Return what a chunk (2, n) says; n is a multiple of `SLICES`."""
     slices = audio.reshape(2, SLICES, -1)
     flat = _is_flat(slices)
-    if not np.isfinite(audio.sum()):
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = audio.sum()
+    if not np.isfinite(total):
         audio = np.where(np.isfinite(audio), audio, np.float32(0))
         slices = audio.reshape(2, SLICES, -1)
     means = slices.mean(axis=-1, dtype=np.float64)

@@ -191,6 +191,17 @@ def test_the_rate_of_the_header_counts(caplog: pytest.LogCaptureFixture) -> None
     assert "its WAV header says 8000 Hz; the 48000 Hz" in caplog.text
 
 
+def test_samples_that_are_no_numbers_pass_as_those_of_a_card_do() -> None:
+    audio = AUDIO.copy()
+    audio[0, [10, 20, 30]] = np.nan, np.inf, 3e38
+    content = io.BytesIO()
+    soundfile.write(content, audio.T, 16_000, "FLOAT", format="WAV")
+
+    found = heard([content.getvalue()])
+
+    assert np.isfinite(found).sum() == audio.size - 3
+
+
 def test_a_chunk_behind_the_sound_is_not_heard() -> None:
     found = heard([wav(AUDIO, behind=chunk(b"LIST", b"INFO" + bytes(4000)))])
 

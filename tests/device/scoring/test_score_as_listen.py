@@ -94,15 +94,25 @@ def test_whatever_a_file_is_like_both_say_the_same(
     assert_alike(mini_bundle, str(path), "--hop-s", str(rng.choice([0.25, 0.5, 1.7])))
 
 
-def test_the_profile_decides_for_both(tmp_path: Path, mini_bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("profile", "n_windows", "n_skipped"),
+    [
+        ("[signal]\nchecks = false\n[detector]\nhop_s = 2.0\n", 4, 0),
+        ("[capture]\nblock_s = 2.0\n[detector]\nhop_s = 2.0\n", 2, 2),
+        ("[capture]\nblock_s = 0.013\n[detector]\nhop_s = 2.0\n", 2, 2),
+    ],
+)
+def test_the_profile_decides_for_both(
+    tmp_path: Path, mini_bundle: Path, profile: str, n_windows: int, n_skipped: int
+) -> None:
     half = np.concatenate([machine_sound(4, seed=1), silent(machine_sound(4, seed=2))], axis=1)
     path = write(tmp_path / "half.wav", half)
-    profile = tmp_path / "site.toml"
-    profile.write_text("[signal]\nchecks = false\n[detector]\nhop_s = 2.0\n", encoding="utf-8")
+    site = tmp_path / "site.toml"
+    site.write_text(profile, encoding="utf-8")
 
-    assert_alike(mini_bundle, path, "--profile", str(profile))
-    _, (row,), _ = score(mini_bundle, path, "--profile", str(profile))
-    assert (row["n_windows"], row["n_skipped"]) == (4, 0)
+    assert_alike(mini_bundle, path, "--profile", str(site))
+    _, (row,), _ = score(mini_bundle, path, "--profile", str(site))
+    assert (row["n_windows"], row["n_skipped"]) == (n_windows, n_skipped)
 
 
 def test_windows_that_are_skipped_are_told_with_the_reason(
