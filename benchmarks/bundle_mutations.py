@@ -32,7 +32,8 @@ __all__ = ["MUTATIONS", "Mutation", "mutate", "prepare", "reseal"]
 Mutation = Callable[[Path, Random], str]
 
 _LARGE_BYTES = 2**26
-_BOMB_BYTES = (2**26, 2**29 + 2**20)  # unpacked: below and above what a bundle may hold
+_BOMBS = 0.1  # of changes of an npz
+_BOMB_BYTES = (2**24, 2**29 + 2**20)  # unpacked: below and above what a bundle may hold
 _NUMBERS = [0, 1, -1, 2, 7, 127, 128, 255, 1e-9, 0.5, 1e6, 2**31 - 1, 2**31, 2**40, 2**63, 2**70]
 _VALUES: list[Any] = [
     *(None, True, False, "", "x", "../../../etc/passwd", "/dev/zero", "x" * 100_000, [], {}, [[]]),
@@ -179,10 +180,11 @@ def _replace_by_other_kind(folder: Path, random: Random) -> str:
 
 
 def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where each value of a JSON text is."""
     found = [path]
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in items if isinstance(value, dict | list) else ():
-        found += _leaves(inner, (*path, key))
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            found += _leaves(inner, (*path, key))
     return found
 
 
@@ -271,7 +273,9 @@ def _other_values(array: NDArray[Any], random: Random) -> tuple[NDArray[Any], st
 
 
 def _edit_zip(folder: Path, random: Random) -> str:
-    """A number of an npz's directory: methods, sizes, offsets, counts."""
+    """A number of an npz's directory, of methods, sizes, offsets, counts; or a bomb."""
+    if random.random() < _BOMBS:
+        return _bomb(folder, random)
     path = _file(folder, random, ".npz")
     content = bytearray(path.read_bytes())
     mark = random.choice((b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"))
@@ -327,6 +331,5 @@ MUTATIONS: Mapping[str, Mutation] = {
     "npy header": _edit_npy_header,
     "values": _edit_values,
     "zip": _edit_zip,
-    "bomb": _bomb,
     "graph": _edit_graph,
 }

@@ -262,6 +262,7 @@ def _main() -> int:
     parser.add_argument("--keep", type=Path, help="work below this folder, which is left")
     parser.add_argument("--log", type=Path, default=os.devnull, help="a line of JSON for each")
     wanted = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     outcomes: list[Outcome] = []
     fast = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with (
