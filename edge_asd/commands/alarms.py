@@ -29,7 +29,7 @@ _STATE_STYLES = {
     "normal": "green",
     "commissioning": "cyan",
 }
-_EXPLANATION_CHARACTERS = 1000
+_TEXT_CHARACTERS = 1000
 
 
 def alarms(
@@ -86,6 +86,10 @@ def _print(reports: list[MonitorReport]) -> None:
     ]
     for sentence in filter(None, map(_condition, reports)):
         console.print("", sentence, sep="\n")
+    for report in reports:
+        if not report.running and report.trouble:
+            machine, trouble = _plain(report.machine), _plain(report.trouble, _TEXT_CHARACTERS)
+            console.print("", f"{machine}: {trouble}", sep="\n")
     if faults:
         console.print("", _table(("machine", "fault", "since", "detail"), faults), sep="\n")
     for report in reports:
@@ -170,7 +174,7 @@ def _story(record: dict[str, Any]) -> str:
     explanation = raised.get("explanation")
     if not isinstance(explanation, dict):
         return times
-    return f"{times}\n{_plain(explanation.get('text'), _EXPLANATION_CHARACTERS)}"
+    return f"{times}\n{_plain(explanation.get('text'), _TEXT_CHARACTERS)}"
 
 
 def _ended(record: dict[str, Any]) -> str:

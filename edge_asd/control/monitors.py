@@ -17,6 +17,7 @@ from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
 from edge_asd.state.folder import StateFolder, folder_name
 from edge_asd.state.places import states_in
+from edge_asd.state.start_record import last_end_of
 from edge_asd.state.trust import acting_as_owner
 
 __all__ = [
@@ -124,6 +125,9 @@ def report_on(folder: StateFolder) -> MonitorReport:
         trouble = str(error)
     with acting_as_owner(folder.path):
         alarms = list(recent_alarms(folder.events))
+        with suppress(StateError, OSError):
+            if not running and (why := last_end_of(folder.start_file)):
+                trouble = f"it does not run; its last run ended: {why}"
     machine = status.get("machine") or folder.machine
     return MonitorReport(machine, str(folder.path), running, status, trouble, alarms)
 

@@ -20,6 +20,7 @@ from edge_asd.control import monitors
 from edge_asd.control.control_socket import ControlServer
 from edge_asd.errors import ControlError
 from edge_asd.events.status import FaultStatus
+from edge_asd.state.start_record import SavedStarts
 
 UNPLUGGED = FaultStatus(
     "capture_lost", "deaf", "hw:1 is gone; plug it in again", "2026-11-22T08:30:00.000Z"
@@ -140,6 +141,19 @@ def test_a_monitor_that_does_not_run_is_said_not_to_run(root: Path) -> None:
 
     assert run("alarms").exit_code == 0
     assert row_of("pump") == ["pump", "unknown", "not running"]
+
+
+def test_a_monitor_that_cannot_start_is_said_to_and_why(root: Path) -> None:
+    monitor = LiveMonitor(root, "pump")
+    monitor.close()
+    SavedStarts(failures=3, error="profile site.toml: unknown key 'alarm.holdof_s'").save(
+        monitor.folder.start_file
+    )
+
+    shown = " ".join(run("alarms").stdout.split())
+
+    assert "pump: it does not run; its last run ended: profile site.toml: unknown key" in shown
+    assert "(3 such ends in a row)" in shown
 
 
 def test_a_monitor_that_was_killed_is_said_not_to_run(
