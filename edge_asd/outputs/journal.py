@@ -7,6 +7,7 @@ read of it goes into a new one, the old one stays beside it, and what is missing
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -83,6 +84,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._database: sqlite3.Connection | None = None
+        self._file: os.stat_result | None = None  # of the open database
 
     def load(self, *, give_up: bool = False) -> Content:
         """Read everything; a damaged file is replaced by what could be read of it.
@@ -128,6 +130,7 @@ class Journal:
         with_room : succeed only when some more events will fit, too
         """
         try:
+            self._require_file()
             with self._opened() as database:
                 _write(database, events, gone, memory)
                 if with_room:
@@ -158,7 +161,7 @@ class Journal:
         if self._database is not None:
             with suppress(sqlite3.Error):
                 self._database.close()
-            self._database = None
+            self._database = self._file = None
 
     def _read(self) -> tuple[Content, Exception | None]:
         """Read what can be read; return also why the rest cannot."""
@@ -176,10 +179,21 @@ class Journal:
             damage = damage or error
         return content, damage
 
+    def _require_file(self) -> None:
+        """Notice that the file was removed: SQLite would go on with what nobody finds again."""
+        if self._file is not None:
+            try:
+                there = os.path.samestat(self._file, self.path.stat())
+            except FileNotFoundError:
+                there = False
+            if not there:
+                raise FileNotFoundError(errno.ENOENT, "it was removed")
+
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
             self.path.parent.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
             self._database = _connected(self.path)
+            self._file = self.path.stat()
         return self._database
 
 

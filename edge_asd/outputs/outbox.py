@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 2.0  # so long outputs wait for the disk
 _OPENING_S = 10.0  # so long a start waits for what is on disk
-_RETRIES_S = (0.2, 0.5, 5.0)  # pauses after failures in a row; the last one from then on
+_RETRIES_S = (0.0, 0.2, 0.5, 5.0)  # pauses after failures in a row; the last one from then on
 _SUBJECT = "journal"
 
 
@@ -321,8 +321,6 @@ class Outbox:
             self._busy_since_s = None
             self._begin_anew = self._loaded and is_damage(error)
             pause_s = _RETRIES_S[min(self._failures, len(_RETRIES_S) - 1)]
-            if self._begin_anew and self._failures == 0:
-                pause_s = 0.0
             self._failures += 1
             self._retry_at_s = self._clock() + pause_s
             if self._loaded:

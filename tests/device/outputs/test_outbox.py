@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
 import time
@@ -291,6 +292,20 @@ def test_a_file_that_is_damaged_while_it_is_used_costs_nothing(disk: Disk) -> No
 
     assert [envelope.id for envelope, _ in on_disk(disk.path).events] == ids(1, 2)
     assert disk.path.with_suffix(".damaged").exists()
+
+
+def test_a_file_that_was_removed_is_written_again_with_everything(tmp_path: Path) -> None:
+    path = tmp_path / "pump" / "journal.sqlite3"
+    with closing(Outbox(path, ignore)) as outbox:
+        with outbox.together([], {"alarm": b"on"}):
+            outbox.keep("webhook", a_notice(1))
+        wait_until(lambda: not outbox.hold_s(a_notice(1).id))
+        shutil.rmtree(path.parent)
+        outbox.keep("webhook", a_notice(2))
+
+    content = on_disk(path)
+    assert [envelope.id for envelope, _ in content.events] == ids(1, 2)
+    assert content.memory == {"alarm": b"on"}
 
 
 def test_an_event_is_out_of_the_file_once_every_output_has_it(disk: Disk) -> None:
