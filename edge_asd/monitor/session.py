@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from edge_asd.control.monitors import runs
 from edge_asd.errors import EdgeAsdError, reason
 from edge_asd.events.event import FaultRaisedEvent, StoppedEvent
-from edge_asd.events.fault import noticed
+from edge_asd.events.fault import FaultChange, noticed
 from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.status import Status
@@ -197,8 +197,9 @@ class Session:
 
     def _tell(self, news: FaultRaisedEvent, folder: StateFolder | None) -> None:
         """Tell the outputs of the profile that there is no monitor; what ended it is worth more."""
+        lost: list[FaultChange] = []
         with (
-            closing(Outbox.below(folder, lambda _: None)) as outbox,
+            closing(Outbox.below(folder, lost.append)) as outbox,
             closing(RunEnd()) as ending,
         ):
             context = OutputContext(
@@ -208,10 +209,14 @@ class Session:
                 environment=self.environment,
                 outbox=outbox,
             )
+            at = Moment(news.time, news.stream_time_s, news.machine)
+            told = [*(fault_raised(at, change) for change in lost), news]
             for section in self._sinks(folder).sections:
                 try:
                     if section.enabled and (output := section.open(context)):
-                        ending.add(output).emit(news)
+                        ending.add(output)
+                        for event in told:
+                            output.emit(event)
                 except (Exception, SystemExit) as error:
                     _log.warning("%s could not be told: %s", section.name, reason(error))
 

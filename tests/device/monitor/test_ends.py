@@ -107,6 +107,17 @@ def test_every_error_is_a_fault_that_outputs_hear_and_the_record_keeps(
     assert (device.record["running"], device.record["error"]) == (False, detail)
 
 
+def test_a_damaged_journal_is_told_by_a_start_that_fails_too(device: Device) -> None:
+    journal = StateFolder(device.state, "pump").journal
+    journal.parent.mkdir(parents=True)
+    journal.write_bytes(b"no database " * 100)
+
+    with pytest.raises(RuntimeError):
+        device.start(fails_with(RuntimeError("broken")))
+
+    assert [told["fault"] for told in device.told] == ["events_lost:journal", "start"]
+
+
 @pytest.mark.parametrize("code", [0, 1])
 def test_a_part_that_exits_the_program_fails_it(device: Device, code: int) -> None:
     with pytest.raises(EdgeAsdError, match="it ended by SystemExit"):
