@@ -104,10 +104,11 @@ class Journal:
             content, damage = self._read()
         if damage is None:
             return content
-        if not give_up:
+        if not (give_up and _is_of_the_disk(damage)):
             if not is_damage(damage):
                 raise damage
-            self.path.read_bytes()  # raises when it is the disk
+            if not give_up:
+                self.path.read_bytes()  # raises when it is the disk
         read = {found for event, _ in content.events for found in _EVENT.findall(event.payload)}
         missing = len(_ids_in(self.path) - read)
         content.n_lost = max(content.n_lost, missing, 1)
@@ -214,6 +215,13 @@ def is_damage(error: Exception) -> bool:
     if not isinstance(error, sqlite3.Error):
         return False
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in _OF_THE_SYSTEM
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether the disk could not read, and not somebody else's lock or rights kept it from that."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EIO
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
 
 
 def name_aside(path: Path) -> Path:

@@ -89,7 +89,7 @@ class Outbox:
         self._loaded = path is None
         self._started = False
         self._gathering = False  # what belongs together is not complete
-        self._busy_since_s: float | None = None  # when the disk was asked
+        self._asked_at_s: float | None = None  # what the disk has not done yet
         self._failures = 0  # in a row
         self._retry_at_s = 0.0
         self._begin_anew = False  # the file was damaged while it was in use
@@ -165,10 +165,10 @@ class Outbox:
         """For how long at most to wait until what is known of an event is on disk."""
         with self._changed:
             since_s = self._dirty.get(event_id, self._writing.get(event_id))
-            if since_s is None or self._failures:
+            if since_s is None:
                 return 0.0
-            if self._busy_since_s is not None:
-                since_s = min(since_s, self._busy_since_s)
+            if self._asked_at_s is not None:
+                since_s = min(since_s, self._asked_at_s)
             return max(since_s + self._patience_s - self._clock(), 0.0)
 
     def stored(self, output: str) -> list[Envelope]:
@@ -250,7 +250,8 @@ class Outbox:
                 if self._closing and not (waits and wait_s <= 0):
                     return None
                 self._changed.wait(wait_s if wait_s > 0 else None)
-            self._busy_since_s = self._clock()
+            if self._asked_at_s is None:
+                self._asked_at_s = self._clock()
             return self._change() if self._loaded else _Change([], [], {})
 
     def _change(self) -> _Change:
@@ -309,7 +310,7 @@ class Outbox:
                 self._report(_lost(content))
 
     def _succeeded(self) -> None:
-        self._busy_since_s = None
+        self._asked_at_s = None
         self._failures = 0
         self._health.reason = None
         self._changed.notify_all()
@@ -318,7 +319,6 @@ class Outbox:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         with self._changed:
             self._dirty, self._writing = self._writing | self._dirty, {}
-            self._busy_since_s = None
             self._begin_anew = self._loaded and is_damage(error)
             pause_s = _RETRIES_S[min(self._failures, len(_RETRIES_S) - 1)]
             self._failures += 1

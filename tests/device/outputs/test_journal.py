@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -256,6 +257,15 @@ def test_a_file_that_the_disk_never_reads_is_kept_beside_a_new_one_and_counted(
     assert (found.events, found.n_lost) == ([], 2)
     assert found.aside is not None
     assert found.aside.read_bytes() == content
+
+
+def test_a_file_that_somebody_else_has_locked_is_never_replaced(
+    path: Path, open_journal: Open
+) -> None:
+    open_journal(path).write(waiting(1), (), {})
+
+    with closing(Journal(path)) as other, pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.load(give_up=True)
 
 
 def test_a_power_cut_while_a_damaged_file_is_replaced_costs_nothing(

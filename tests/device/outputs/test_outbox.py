@@ -163,16 +163,29 @@ def test_nothing_that_hands_over_waits_for_a_disk_that_hangs(disk: Disk) -> None
     assert time.monotonic() - begin_s < 60
 
 
+def test_an_error_that_passes_lets_no_output_hear_an_event_too_early(disk: Disk) -> None:
+    with closing(an_outbox(disk, patience_s=600.0)) as outbox:
+        disk.broken = OSError(5, "Input/output error")
+        outbox.keep("webhook", a_notice(1))
+        wait_until(lambda: outbox.problem)
+        assert outbox.hold_s(a_notice(1).id) > 0.0
+
+        disk.broken = None
+        wait_until(lambda: outbox.hold_s(a_notice(1).id) == 0.0)
+
+    assert disk.writes == [ids(1)]
+
+
 def test_a_disk_that_fails_is_told_and_everything_is_written_when_it_works_again(
     disk: Disk,
 ) -> None:
-    with closing(an_outbox(disk)) as outbox:
+    with closing(an_outbox(disk, patience_s=0.05)) as outbox:
         disk.broken = OSError(5, "Input/output error")
         outbox.keep("webhook", a_notice(1))
         wait_until(lambda: outbox.problem)
         assert outbox.problem is not None
         assert "Input/output error" in outbox.problem
-        assert outbox.hold_s(a_notice(1).id) == 0.0
+        wait_until(lambda: outbox.hold_s(a_notice(1).id) == 0.0)
         with outbox.together([a_notice(2)], {"alarm": b"on"}):
             outbox.keep("webhook", a_notice(2))
 
@@ -209,7 +222,10 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     mailbox.away = True
     with small_disk(tmp_path, size_kib=256) as disk:
         path = disk / "journal.sqlite3"
-        with closing(Outbox(path, ignore)) as outbox, closing(an_output(outbox, mailbox)) as output:
+        with (
+            closing(Outbox(path, ignore, patience_s=0.05)) as outbox,
+            closing(an_output(outbox, mailbox)) as output,
+        ):
             filler = fill(disk)
             for number in range(40):
                 output.emit(a_notice(number))
