@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from edge_asd.errors import EdgeAsdError
@@ -55,10 +56,16 @@ class Ending:
 
 
 def run_python(arguments: list[str], *, timeout_s: float) -> Ending:
-    """Run this interpreter again, and wait for its end or the deadline."""
+    """Run this interpreter again, and wait for its end or the deadline.
+
+    It finds modules where this program is, and none in the folder that the user is in, which may
+    be that of a bundle from elsewhere.
+    """
+    paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, "-P", *arguments],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -82,6 +82,19 @@ def test_what_check_verified_is_proven(mini_bundle: Path, monkeypatch: pytest.Mo
     assert {"files", "graphs of fkie", "golden windows of pump"} <= set(found)
 
 
+def test_a_child_runs_no_code_of_the_folder_that_the_user_is_in(
+    mini_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = shutil.copytree(mini_bundle, tmp_path / "bundle")
+    for name in ("json.py", "numpy.py", "edge_asd.py", "onnxruntime.py"):
+        (bundle / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    monkeypatch.chdir(bundle)
+
+    list(check_in_child(Path()))
+
+    assert not (tmp_path / "ran").exists()
+
+
 def test_one_machine_is_replayed_for_each_set_of_networks(tmp_path: Path) -> None:
     manifest = read_manifest(write_parts_bundle(tmp_path / "parts"))
     shared = manifest.model_copy(
