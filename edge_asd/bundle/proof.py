@@ -34,6 +34,7 @@ _BASE_S, _S_PER_MIB, _S_PER_MACHINE = 20.0, 2.0, 5.0  # a hundred times what a s
 _MOST_S = 240.0  # below TimeoutStartSec= of the unit
 _BASE_BYTES, _TIMES_BUNDLE = 2**31, 8  # of memory: libraries, and a graph in every form
 _MOST_MEMORY = 0.6  # of the computer's; the unit's MemoryMax= is above it
+_LEAST_BYTES = 384 * 2**20  # on any: libraries alone take half of it
 
 
 def open_proven(path: Path, *, threads: int = 1) -> Bundle:
@@ -77,7 +78,9 @@ def _child(
     ending = run_task(
         task,
         timeout_s=min(wanted_s, _MOST_S),
-        memory_bytes=min(_BASE_BYTES + _TIMES_BUNDLE * n_bytes, int(_MOST_MEMORY * memory)),
+        memory_bytes=max(
+            _LEAST_BYTES, min(_BASE_BYTES + _TIMES_BUNDLE * n_bytes, int(_MOST_MEMORY * memory))
+        ),
         bundle=str(bundle.path),
         threads=threads,
     )
