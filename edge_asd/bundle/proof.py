@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import numpy as np
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.check import Finding, check_bundle
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from edge_asd.capture.abandonable_call import AbandonableCall
 from edge_asd.child_process import run_task
 from edge_asd.errors import BundleError
 from edge_asd.state.atomic import write_atomically
@@ -29,6 +32,7 @@ __all__ = ["check_in_child", "open_proven"]
 
 _PROVEN = "proven"  # file in the state folder of the user
 _KEPT = 50  # lines of it
+_KEPT_WITHIN_S = 2.0
 _MAX_BYTES = 100_000
 _BASE_S, _S_PER_MIB, _S_PER_MACHINE = 20.0, 2.0, 5.0  # a hundred times what a server takes
 _MOST_S = 240.0  # below TimeoutStartSec= of the unit
@@ -141,9 +145,12 @@ def _proven() -> list[str]:
 def _remember(path: Path) -> None:
     """Keep that a bundle was proven; where nothing can be kept, it will be proven again."""
     lines = list(dict.fromkeys([*_proven(), _proof(path)]))[-_KEPT:]
-    folder = usual_root(os.environ)
-    try:
+    content = "".join(f"{line}\n" for line in lines)
+    # A disk that hangs keeps no monitor from starting.
+    AbandonableCall(partial(_keep, usual_root(os.environ), content)).has_returned(_KEPT_WITHIN_S)
+
+
+def _keep(folder: Path, content: str) -> None:
+    with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / _PROVEN, "".join(f"{line}\n" for line in lines))
-    except OSError:
-        return
+        write_atomically(folder / _PROVEN, content)

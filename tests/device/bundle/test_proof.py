@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,19 @@ def test_a_bundle_is_proven_once(mini_bundle: Path, children: list[str]) -> None
         open_proven(mini_bundle)
 
     assert len(children) == 1
+
+
+@pytest.mark.usefixtures("children")
+def test_a_disk_that_hangs_keeps_no_monitor_from_starting(
+    mini_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(proof, "_KEPT_WITHIN_S", 0.01)
+    monkeypatch.setattr(proof, "write_atomically", lambda path, content: answers.wait())
+
+    open_proven(mini_bundle)  # returns, or the test never ends
+
+    answers.set()
 
 
 def test_what_check_verified_is_proven(mini_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
