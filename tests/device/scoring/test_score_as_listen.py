@@ -140,6 +140,9 @@ def test_a_file_without_one_usable_window_is_refused_with_the_reason(
 
     assert (code, [row["file"] for row in rows]) == (1, [good])
     assert f"error: {path}: 9 of 9 windows cannot be scored: both channels" in stderr
+    listened, _, said = run_in_process(mini_bundle, "--input", path)
+    assert listened == 1
+    assert "before one window of 1 s was scored: the sound of all 9 cannot be used" in said
 
 
 def test_clipping_is_scored_and_told(tmp_path: Path, mini_bundle: Path) -> None:
