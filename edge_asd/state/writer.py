@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -63,7 +64,7 @@ class StateWriter:
         self._changed = threading.Condition()  # guards all of the following
         self._waiting: dict[Path, bytes] = {}
         self._failed: dict[Path, tuple[str, float]] = {}  # why, and when it is tried again
-        self._closing = False
+        self._closing = self._ended = False
         self._thread = threading.Thread(target=self._run, name="state", daemon=True)
         self._thread.start()
 
@@ -94,13 +95,18 @@ class StateWriter:
             return self._changed.wait_for(lambda: not self._waiting, timeout_s)
 
     def close(self, deadline_s: float = _DEADLINE_S) -> None:
-        """Write what waits, each file once more; give up, with a warning, after `deadline_s`."""
+        """Write what waits, each file once more.
+
+        Give up, with a warning, after `deadline_s` in which no file was written.
+        """
+        left = -1
         with self._changed:
             self._closing = True
             self._failed = {path: (why, 0.0) for path, (why, _) in self._failed.items()}
             self._changed.notify_all()
-        self._thread.join(deadline_s)
-        with self._changed:
+            while not self._ended and left != len(self._waiting):
+                left = len(self._waiting)
+                self._changed.wait_for(partial(self._written, left), deadline_s)
             if self._waiting:
                 names = ", ".join(path.name for path in self._waiting)
                 _log.warning("%s could not be written in %s", names, self._folder)
@@ -113,9 +119,16 @@ class StateWriter:
             if path is not None:
                 self._write_one(path, content)
             elif closing:
-                return
+                break
             else:
                 self._ask()
+
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _written(self, left: int) -> bool:
+        return self._ended or len(self._waiting) < left
 
     def _next(self) -> tuple[Path | None, bytes]:
         """Wait for the next file, at most until the disk is to be asked."""
