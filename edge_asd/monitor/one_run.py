@@ -119,9 +119,11 @@ def listen(
         )
         stopped = monitor.run()
     if not stopped.windows and not session.stop.is_set() and session.duration_s is None:
+        n_skipped = stopped.skipped_windows
+        why = f": the sound of all {n_skipped} cannot be used" if n_skipped else ""
         raise AudioError(
             f"{source.name} ended after {stopped.seconds:g} s, before one window of "
-            f"{opened.detector.window_samples / source.sample_rate_hz:g} s was scored"
+            f"{opened.detector.window_samples / source.sample_rate_hz:g} s was scored{why}"
         )
     return stopped
 
