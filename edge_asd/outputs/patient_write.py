@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import select
+import stat
 import time
 from collections.abc import Callable
 from io import FileIO
@@ -77,6 +78,8 @@ def write_some(descriptor: int, content: bytes, waits: Waits) -> int:
     while not poll.poll(_POLL_MS):
         if not waits():
             raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.write(descriptor, content)
     # A pipe that is ready takes so much at once, which never waits for its reader.
     return os.write(descriptor, content[: select.PIPE_BUF])
 
