@@ -17,7 +17,7 @@ import os
 import queue
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +84,8 @@ class ControlServer:
     ----------
     path : of the socket; readable by its owner alone, like its folder
     reply_timeout_s : how long a client waits for a monitor that does not poll
+    settled : waits until what a request has changed will survive; called before the answer is sent,
+        by a thread that nobody else waits for
 
     Raises
     ------
@@ -97,10 +99,12 @@ class ControlServer:
         *,
         request_timeout_s: float = _REQUEST_TIMEOUT_S,
         reply_timeout_s: float = _REPLY_TIMEOUT_S,
+        settled: Callable[[], object] = lambda: None,
     ) -> None:
         self._path = path
         self._request_timeout_s = request_timeout_s
         self._reply_timeout_s = reply_timeout_s
+        self._settled = settled
         self._users = frozenset({_ROOT_UID, os.geteuid()})
         self._waiting: queue.Queue[Request] = queue.Queue(_MOST_REQUESTS)
         self._free = threading.BoundedSemaphore(_MOST_REQUESTS)
@@ -201,7 +205,10 @@ class ControlServer:
             return {"error": str(error)}
         except queue.Full:
             return {"error": "too many requests wait for the monitor, which is busy; try again"}
-        return request._wait(self._reply_timeout_s)
+        answer = request._wait(self._reply_timeout_s)
+        if request.command != "status":
+            self._settled()
+        return answer
 
 
 def ask(

@@ -31,13 +31,15 @@ def serve(
     now: Moment,
     status: Callable[[], dict[str, Any]],
     take_over: Callable[[], Event],
-) -> list[Event]:
-    """Answer one request; return what happened because of it.
+    emit: Callable[[list[Event]], object],
+) -> None:
+    """Do what one request asks for, and answer it.
 
     Parameters
     ----------
     status : how the monitor is, :meth:`edge_asd.events.status.Status.to_dict`
     take_over : judges by what was learned since the start
+    emit : is given what happened because of the request, before it is answered
     """
     reply: dict[str, Any] = {}
     events: list[Event] = []
@@ -64,13 +66,13 @@ def serve(
                 )
     except (EdgeAsdError, OSError) as error:  # OSError: what was learned cannot be read
         request.refuse(one_line(error))
-        return []
+        return
     except Exception as error:  # a mistake in answering is none in listening
         _log.exception("the request %r failed", request.command)
         request.refuse(f"the monitor failed to do it: {type(error).__name__}: {error}")
-        return []
+        return
+    emit(events)
     request.reply(reply)
-    return events
 
 
 def _text(request: Request, name: str) -> str:

@@ -205,7 +205,7 @@ def assemble(parts: Parts, ending: RunEnd) -> Monitor:
         ending.add(output)
     requests = None
     if live and state:
-        requests = ending.add(ControlServer(state.control_socket))
+        requests = ending.add(ControlServer(state.control_socket, settled=parts.outbox.settled))
     return Monitor(
         source=parts.source,
         judge=judge,

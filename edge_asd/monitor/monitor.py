@@ -213,12 +213,12 @@ class Monitor:
                 faults=self.faults.names,
             )
         )
-        self._emit(changes, self.alarm.unsaved())
+        self._emit_with_alarm(changes)
         self._emit(watched)
 
     def _between_blocks(self) -> None:
         now = self.timeline.now()
-        self._emit(self.alarm.tick(now), self.alarm.unsaved())
+        self._emit_with_alarm(self.alarm.tick(now))
         self._emit(self.dispatcher.ask("on_tick", now))
         self._emit(self.faults.collect(now), self.faults.unsaved())
         self._keep_promise()
@@ -237,8 +237,10 @@ class Monitor:
     ) -> None:
         self._update_status()
         take_over = partial(self._take_over, learned)
-        news = serve(request, self.alarm, now, self._known, take_over)
-        self._emit(news, self.alarm.unsaved())
+        serve(request, self.alarm, now, self._known, take_over, self._emit_with_alarm)
+
+    def _emit_with_alarm(self, events: Iterable[Event]) -> None:
+        self._emit(events, self.alarm.unsaved())
 
     def _keep_promise(self) -> None:
         """Confirm by other numbers of windows where they follow each other at another hop."""

@@ -171,6 +171,14 @@ class Outbox:
                 since_s = min(since_s, self._asked_at_s)
             return max(since_s + self._patience_s - self._clock(), 0.0)
 
+    def settled(self) -> bool:
+        """Wait until everything is on disk, as long as outputs would; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: not (self._dirty or self._unsaved) and self._asked_at_s is None,
+                self._patience_s,
+            )
+
     def stored(self, output: str) -> list[Envelope]:
         """Return once what an output has had to deliver since before the start."""
         with self._changed:

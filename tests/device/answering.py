@@ -12,7 +12,11 @@ from edge_asd.control.control_socket import ControlServer, Request
 
 @contextmanager
 def monitor(
-    path: Path, answer: Callable[[Request], object], *, request_timeout_s: float = 0.5
+    path: Path,
+    answer: Callable[[Request], object],
+    *,
+    request_timeout_s: float = 0.5,
+    settled: Callable[[], object] = lambda: None,
 ) -> Iterator[ControlServer]:
     """A monitor that answers between two blocks, until the block ends."""
     done = threading.Event()
@@ -22,7 +26,9 @@ def monitor(
             while (request := server.poll()) is not None:
                 answer(request)
 
-    with closing(ControlServer(path, request_timeout_s=request_timeout_s)) as server:
+    with closing(
+        ControlServer(path, request_timeout_s=request_timeout_s, settled=settled)
+    ) as server:
         thread = threading.Thread(target=poll, args=(server,))
         thread.start()
         try:

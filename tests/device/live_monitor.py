@@ -61,7 +61,10 @@ class LiveMonitor:
     def _run(self) -> None:
         while not self._done.wait(0.005):
             while (request := self._server.poll()) is not None:
-                self.events += serve(request, self._reporter, self._now(), self._known, self._now)
+                serve(
+                    *(request, self._reporter, self._now(), self._known, self._now),
+                    emit=self.events.extend,
+                )
 
     def _now(self) -> Any:
         time_s = (datetime.now(UTC) - self.start).total_seconds()

@@ -312,3 +312,20 @@ def test_a_listener_that_fails_is_told_once_and_tried_again(
     assert [record.message for record in caplog.records] == [
         "requests of other commands cannot be heard: [Errno 24] Too many open files"
     ]
+
+
+def test_what_was_asked_for_is_answered_once_it_will_survive_and_a_status_at_once(
+    path: Path,
+) -> None:
+    on_disk = threading.Event()
+    answers: list[dict[str, Any]] = []
+    with monitor(path, echo, settled=lambda: on_disk.wait(600)):
+        asking = threading.Thread(target=lambda: answers.append(ask(path, "ack")))
+        asking.start()
+        assert ask(path, "status")["command"] == "status"
+        assert answers == []
+
+        on_disk.set()
+        asking.join()
+
+    assert answers[0]["command"] == "ack"

@@ -163,6 +163,18 @@ def test_nothing_that_hands_over_waits_for_a_disk_that_hangs(disk: Disk) -> None
     assert time.monotonic() - begin_s < 60
 
 
+def test_what_is_settled_is_on_disk(disk: Disk) -> None:
+    with closing(an_outbox(disk, patience_s=0.05)) as outbox:
+        assert outbox.settled()
+        disk.answers.clear()
+        with outbox.together(memory={"alarm": b"on"}):
+            pass
+        assert not outbox.settled()
+
+        disk.answers.set()
+        wait_until(outbox.settled)
+
+
 def test_an_error_that_passes_lets_no_output_hear_an_event_too_early(disk: Disk) -> None:
     with closing(an_outbox(disk, patience_s=600.0)) as outbox:
         disk.broken = OSError(5, "Input/output error")
