@@ -41,6 +41,7 @@ LONGEST_WINDOW_S = 600.0
 
 _CLEAR_RATE_FACTOR = 10.0  # of the false-alarm rate; at most every second normal window is above
 _SAME_SUM = 1e-6
+_DEEPEST_SUM = 10  # channels, models and systems are three
 # Of a level, by which a threshold may miss those of the rates around its own: programs before
 # format 4 took them from quantiles that might cross.
 _CROSSING = 0.05
@@ -68,6 +69,17 @@ class FusionSpec(Record):
         if abs(total - 1) > _SAME_SUM:
             raise ValueError(f"weights sum to {total:g}, expected 1")
         return self
+
+    @model_validator(mode="after")
+    def _is_shallow(self) -> Self:
+        if self.depth > _DEEPEST_SUM:
+            raise ValueError(f"sums are nested more than {_DEEPEST_SUM} deep")
+        return self
+
+    @property
+    def depth(self) -> int:
+        """How many sums are nested, this one included."""
+        return 1 + max(one.of.depth if isinstance(one.of, FusionSpec) else 0 for one in self.terms)
 
     def branches(self) -> set[str]:
         """Names of the branches of this sum and of those nested in it."""

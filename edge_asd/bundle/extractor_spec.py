@@ -32,7 +32,7 @@ class FeatureSpec(Record):
 
     @model_validator(mode="after")
     def _graph_has_a_file(self) -> Self:
-        if (self.kind == "graph") != (self.file is not None):
+        if (self.kind == "graph") != bool(self.file):
             raise ValueError(f"feature {self.name!r} of kind {self.kind!r} has file {self.file!r}")
         return self
 

@@ -132,3 +132,29 @@ def test_sizes_that_would_take_all_memory_for_a_window_are_refused(
 
     with pytest.raises(BundleError, match=message):
         read_manifest(bundle)
+
+
+def test_a_front_end_without_a_name_is_refused(bundle: Path) -> None:
+    edit_manifest(bundle, lambda raw: extractor(raw)["features"][0].update(file=""))
+
+    with pytest.raises(BundleError, match="feature 'energy' of kind 'graph' has file ''"):
+        read_manifest(bundle)
+
+
+def nested(depth: int) -> Callable[[dict[str, Any]], object]:
+    def change(raw: dict[str, Any]) -> None:
+        for _ in range(depth):
+            inner = raw["machines"]["pump"]["fusion"]
+            terms = [{"of": inner, "weight": 1.0}]
+            raw["machines"]["pump"]["fusion"] = {"terms": terms, "method": "equal"}
+
+    return change
+
+
+def test_sums_may_be_nested_but_not_without_end(bundle: Path) -> None:
+    edit_manifest(bundle, nested(3))
+    read_manifest(bundle)
+    edit_manifest(bundle, nested(150))
+
+    with pytest.raises(BundleError, match="breaks the bundle contract"):
+        read_manifest(bundle)
