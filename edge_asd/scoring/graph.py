@@ -41,6 +41,8 @@ def open_session(path: Path, *, threads: int = 1) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; warnings about unused initialisers are no help
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    # What was read above, whatever the file is called: *.ort would be another format.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no public base class

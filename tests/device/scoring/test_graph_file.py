@@ -139,6 +139,14 @@ def test_a_graph_that_export_cannot_have_written_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_a_graph_is_opened_in_the_format_that_was_looked_at(
+    model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    onnx.save(model, tmp_path / "x.ort")  # a name by which ONNX Runtime knows its own format
+
+    assert [node.name for node in open_session(tmp_path / "x.ort").get_inputs()] == ["audio"]
+
+
 def field(number: int, content: bytes) -> bytes:
     """Bytes as a field of protocol buffers; below 16,384 of them."""
     return bytes([number << 3 | 2, len(content) & 0x7F | 0x80, len(content) >> 7]) + content
