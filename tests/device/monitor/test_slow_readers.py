@@ -118,13 +118,13 @@ def test_a_recording_waits_for_its_reader_and_loses_no_line(
 ) -> None:
     path = write(tmp_path / "long.wav", machine_sound(30, seed=1))
     log = tmp_path / "events.jsonl"
-    args = ["--input", path, "--hop-s", "0.01", "--output", str(log)]
+    args = ["--input", path, "--hop-s", "0.02", "--output", str(log)]
     with start(mini_bundle, args) as process:
         time.sleep(1.0)  # the pipe is full
         events = read_until(process.stdout, "stopped")
         assert process.wait(TIMEOUT_S) == 0
 
-    assert len(of(events, "score")) == 2901
+    assert len(of(events, "score")) == 1451
     assert events == lines_of(log)
 
 
