@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 from edge_asd.audio import view
 from edge_asd.audio.decode import read_audio
 from edge_asd.audio.view import View
-from edge_asd.bundle import system
+from edge_asd.bundle import proof, system
 from edge_asd.bundle.bundle import Bundle
+from edge_asd.bundle.check import check_bundle
 from edge_asd.bundle.system import System, WeightedSum
 from edge_asd.cli import app
 
@@ -32,6 +33,9 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(view.VIEWS, DIFFERENCE.name, DIFFERENCE)
     for row in SYSTEMS:
         monkeypatch.setitem(system.SYSTEMS, row.name, row)
+    # A child process would not know the view.
+    monkeypatch.setattr(proof, "check_in_child", check_bundle)
+    monkeypatch.setattr(proof, "open_proven", lambda path, threads=1: Bundle.open(path))
 
 
 def edge_asd(*words: object) -> str:
