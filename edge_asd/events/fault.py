@@ -59,6 +59,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("events_lost", "impaired", "an output will never deliver some events"),
             Fault("part", "impaired", "a part of the monitor failed unexpectedly"),
             Fault("disk", "impaired", "the disk is full, cannot be written, or hangs"),
+            Fault("history", "minor", "the history is not kept, or some of it is lost"),
             Fault("clock", "minor", "the clock is not set; times may be wrong"),
         )
     }

@@ -24,6 +24,11 @@ _LOWEST_HZ = 30.0  # leaves out a constant offset, also what the window leaks of
 class Spectrograph:
     """Levels of bands that are equally wide in mel; see :func:`spectrograph`.
 
+    Parameters
+    ----------
+    frame_s : about; a power of two in samples
+    octaves : bands that are equally wide in octaves instead
+
     Attributes
     ----------
     edges_hz : (N_BANDS + 1,) float64, band i lies between the edges i and i + 1
@@ -31,12 +36,20 @@ class Spectrograph:
     cell_s : from cell to cell, of several frames
     """
 
-    def __init__(self, sample_rate_hz: int) -> None:
-        self.n_fft: int = 2 ** round(np.log2(_FRAME_S * sample_rate_hz))
+    def __init__(
+        self, sample_rate_hz: int, *, frame_s: float = _FRAME_S, octaves: bool = False
+    ) -> None:
+        self.n_fft: int = 2 ** round(np.log2(frame_s * sample_rate_hz))
         self._hop = self.n_fft // 2
         self.hop_s = self._hop / sample_rate_hz
         self.cell_s = _CELL_FRAMES * self.hop_s
-        bins = _band_bins(sample_rate_hz, self.n_fft)
+        limits_hz = (_LOWEST_HZ, sample_rate_hz / 2)
+        wanted_hz = (
+            np.geomspace(*limits_hz, N_BANDS + 1)
+            if octaves
+            else band_edges_hz(N_BANDS + 1, *limits_hz, scale="htk")
+        )
+        bins = _band_bins(wanted_hz, sample_rate_hz, self.n_fft)
         middles = (bins - 0.5) * (sample_rate_hz / self.n_fft)  # between two bins
         self.edges_hz = np.minimum(middles, sample_rate_hz / 2)
         self._first_bins = bins[:-1]
@@ -57,6 +70,10 @@ class Spectrograph:
         (n_channels, N_BANDS, n_frames) float32, none below `SILENCE_DBFS`
         """
         return _decibels(self._power(audio))
+
+    def mean_power(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Mean square of every band over all frames, (n_channels, N_BANDS)."""
+        return np.asarray(self._power(audio).mean(axis=-1))
 
     def cells(self, levels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Average the power of every few frames; (..., n_frames) dB to (..., n_cells) dB.
@@ -89,9 +106,8 @@ def spectrograph(sample_rate_hz: int) -> Spectrograph:
     return Spectrograph(sample_rate_hz)
 
 
-def _band_bins(sample_rate_hz: int, n_fft: int) -> NDArray[np.intp]:
+def _band_bins(hz: NDArray[np.float64], sample_rate_hz: int, n_fft: int) -> NDArray[np.intp]:
     """First bin of every band, and the first behind all bins; no band is empty."""
-    hz = band_edges_hz(N_BANDS + 1, _LOWEST_HZ, sample_rate_hz / 2, scale="htk")
     bins = np.rint(hz * n_fft / sample_rate_hz).astype(np.intp)
     bins[-1] = n_fft // 2 + 1
     return np.asarray(np.maximum(bins, bins[0] + np.arange(N_BANDS + 1)))

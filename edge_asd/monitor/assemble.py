@@ -32,6 +32,9 @@ from edge_asd.events.fault import Report, noticed
 from edge_asd.events.fault_reporter import FaultReporter
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
+from edge_asd.history.database import HistoryDatabase
+from edge_asd.history.recorder import HistoryRecorder
+from edge_asd.history.writer import HistoryWriter
 from edge_asd.learn.commissioner import Commissioner
 from edge_asd.learn.opened_machine import OpenedMachine
 from edge_asd.monitor.adaptive_hop import AdaptiveHop, HopWatcher
@@ -155,6 +158,16 @@ def assemble(parts: Parts, ending: RunEnd) -> Monitor:
                 write=write,
                 sample_rate_hz=rate_hz,
                 kept=kept,
+            )
+        )
+    if live and state:
+        watchers.append(
+            HistoryRecorder(
+                parts.board,
+                HistoryWriter(HistoryDatabase(state.history_file, rate_hz)),
+                report,
+                sample_rate_hz=rate_hz,
+                now_s=parts.now_s,
             )
         )
     if state and profile.clips.enabled:

@@ -9,6 +9,7 @@
         start.json      how the last start went
         last_profile.json  the profile of the last start, for when the next one cannot be read
         daily.json      daily summaries of normal scores and levels
+        history.db      what was heard: minutes, hours and days, and all durable events
         condition.json  what came since the enrolment, and the condition of the last day
         commissioning/  windows of a commissioning that is under way
         events/         one folder per alarm: audio, picture, JSON
@@ -131,6 +132,7 @@ class StateFolder:
         self.journal = self.path / JOURNAL
         self.alarm_file = self.path / "alarm.json"  # of an earlier version
         self.daily_file = self.path / "daily.json"
+        self.history_file = self.path / "history.db"
         self.condition_file = self.path / "condition.json"
         self.start_file = self.path / "start.json"
         self.fault_file = self.path / "faults.json"  # of an earlier version
