@@ -42,8 +42,12 @@ _MOST_MEMORY = 0.6  # of the computer's; the unit's MemoryMax= is above it
 _LEAST_BYTES = 384 * 2**20  # on any: libraries alone take half of it
 
 
-def open_proven(path: Path, *, threads: int = 1) -> Bundle:
+def open_proven(path: Path, *, threads: int = 1, root: Path | None = None) -> Bundle:
     """Open a bundle as :meth:`Bundle.open` does, in a child process before if it is new here.
+
+    Parameters
+    ----------
+    root : folder of all states, where it is remembered; None: that of the user
 
     Raises
     ------
@@ -51,10 +55,11 @@ def open_proven(path: Path, *, threads: int = 1) -> Bundle:
         When something is wrong with it, or the child died or did not end.
     """
     bundle = Bundle.open(path)
-    if _proof(path) not in _proven():
+    place = root or usual_root(os.environ)
+    if _proof(path) not in _proven(place):
         for _ in _child(_run_once, bundle, threads):
             pass
-        _remember(path)
+        _remember(path, place)
     return bundle
 
 
@@ -68,7 +73,7 @@ def check_in_child(path: Path, *, threads: int = 1) -> Iterator[Finding]:
     """
     for line in _child(_check, Bundle.open(path), threads):
         yield Finding(line["what"], line["detail"])
-    _remember(path)
+    _remember(path, usual_root(os.environ))
 
 
 def _child(
@@ -139,21 +144,21 @@ def _proof(path: Path) -> str:
     return f"{FileEntry.of(path / MANIFEST_NAME).sha256} onnxruntime {version('onnxruntime')}"
 
 
-def _proven() -> list[str]:
+def _proven(place: Path) -> list[str]:
     """Lines of what was proven here, the newest last."""
     try:
-        with (usual_root(os.environ) / _PROVEN).open("rb") as file:
+        with (place / _PROVEN).open("rb") as file:
             return file.read(_MAX_BYTES).decode("ascii", "replace").splitlines()
     except OSError:
         return []
 
 
-def _remember(path: Path) -> None:
+def _remember(path: Path, place: Path) -> None:
     """Keep that a bundle was proven; where nothing can be kept, it will be proven again."""
-    lines = list(dict.fromkeys([*_proven(), _proof(path)]))[-_KEPT:]
+    lines = list(dict.fromkeys([*_proven(place), _proof(path)]))[-_KEPT:]
     content = "".join(f"{line}\n" for line in lines)
     # A disk that hangs keeps no monitor from starting.
-    AbandonableCall(partial(_keep, usual_root(os.environ), content)).has_returned(_KEPT_WITHIN_S)
+    AbandonableCall(partial(_keep, place, content)).has_returned(_KEPT_WITHIN_S)
 
 
 def _keep(folder: Path, content: str) -> None:

@@ -102,8 +102,8 @@ def enroll(
     if device is not None and input_paths:
         raise UsageError("--device and --input exclude each other; give one of them")
     settings = load_profile(profile)
-    opened = open_proven(bundle)
     roots = state_roots(state, settings, os.environ)
+    opened = open_proven(bundle, root=roots[0])
     folder = StateFolder(machine_root(require_name(machine), roots), machine)
     store = LearnedStore(folder)
     if watch is not None:

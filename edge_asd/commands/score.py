@@ -64,7 +64,7 @@ def score(
     from edge_asd.state.folder import StateFolder
 
     settings = load_profile(profile).with_values(detector={"hop_s": hop_s, "threads": threads})
-    whole = open_proven(bundle)
+    whole = open_proven(bundle, root=state)
     folder = StateFolder(state, machine or whole.resolve_machine(None)) if state else None
     opened = open_machine(
         whole,

@@ -187,7 +187,10 @@ class Session:
     def _open(self) -> Bundle:
         from edge_asd.bundle.proof import open_proven
 
-        return open_proven(self.bundle)
+        if self.recording is not None and self.state is None:
+            return open_proven(self.bundle)
+        root = state_root(self.state, self.profile, self.environment)
+        return open_proven(self.bundle, root=root)
 
     def _wanted(self, error: BaseException) -> bool:
         return self.stop.is_set() or isinstance(error, (KeyboardInterrupt, GeneratorExit))

@@ -35,7 +35,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(system.SYSTEMS, row.name, row)
     # A child process would not know the view.
     monkeypatch.setattr(proof, "check_in_child", check_bundle)
-    monkeypatch.setattr(proof, "open_proven", lambda path, threads=1: Bundle.open(path))
+    monkeypatch.setattr(proof, "open_proven", lambda path, threads=1, root=None: Bundle.open(path))
 
 
 def edge_asd(*words: object) -> str:
