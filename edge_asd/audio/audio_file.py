@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["AudioFile", "Say", "cut_short"]
+__all__ = ["AudioFile", "Say", "cut_short", "one_behind_another"]
 
 Say: TypeAlias = Callable[[str], None]  # is told in a line how a file differs from its header
 
@@ -97,3 +97,8 @@ def cut_short(name: str, found: int, promised: int, what: str) -> AudioError:
     return AudioError(
         f"{name} is cut short: found {found} of {promised} {what}; copy or record it again"
     )
+
+
+def one_behind_another(name: str) -> AudioError:
+    """Return the refusal of a file in which a second recording begins behind the first."""
+    return AudioError(f"{name} holds one recording behind the other; give each its own file")

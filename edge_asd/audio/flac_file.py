@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from edge_asd.audio.audio_file import AudioFile, Say, cut_short
+from edge_asd.audio.audio_file import AudioFile, Say, cut_short, one_behind_another
 from edge_asd.audio.pcm import require_rate
 from edge_asd.errors import AudioError
 
@@ -28,6 +28,8 @@ FLAC_MAGIC = b"fLaC"
 _NUMBERS_AT = 4 + 4 + 10
 _FRAMES = (1 << 36) - 1
 _PIECE = 4096
+_ANOTHER = FLAC_MAGIC + bytes((0, 0, 0, 34))  # with the head of its first block
+_AROUND_BYTES = 65_536  # the end of the sound is nearer than that to where the decoder reads
 
 
 class FlacFile(AudioFile):
@@ -118,6 +120,8 @@ class FlacFile(AudioFile):
             raise cut_short(self.name, self._position, promised, "frames")
         if not self._position:
             raise AudioError(f"{self.name} has no samples")
+        if self._bytes.begins_again:
+            raise one_behind_another(self.name)
         self._say_length(promised, self._position)
 
 
@@ -147,6 +151,13 @@ class _WithoutLength(io.RawIOBase):
     def at_end(self) -> bool:
         """Whether all of it was read."""
         return self.file.tell() >= self._end
+
+    @property
+    def begins_again(self) -> bool:
+        """Whether another recording begins about where the decoder reads."""
+        at = max(self._start + len(FLAC_MAGIC), self.file.tell() - _AROUND_BYTES)
+        self.file.seek(at)
+        return _ANOTHER in self.file.read(2 * _AROUND_BYTES)
 
     def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
         """See the base class."""

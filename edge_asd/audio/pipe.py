@@ -130,6 +130,11 @@ class PipeSource(RecordedSource):
                 f"{self.name} is {found}, expected WAV or raw PCM: decode it before, as in "
                 f"'{_DECODERS[found]} | edge-asd listen --input -'"
             )
+        elif self.source_rate_hz is None and not magic:
+            raise AudioError(
+                f"{self.name} ended before any sound came; did the program at the other end of "
+                "the pipe start?"
+            )
         elif self.source_rate_hz is None:
             raise UsageError(
                 f"{self.name} is no WAV stream, and raw PCM does not say its sample rate: "
@@ -175,11 +180,11 @@ class PipeSource(RecordedSource):
     def _go_on(self, pcm: PcmFormat) -> bool:
         """Look at what is behind the sound that the header counts."""
         assert self._header is not None
-        self._take(self._wanted - MAGIC_BYTES)
-        self._wanted = MAGIC_BYTES
-        magic = bytes(self._held[:MAGIC_BYTES])
+        behind = self._wanted - MAGIC_BYTES
+        magic = bytes(self._held[behind : self._wanted])
         known = self._header.data_bytes is not None
         if format_of(magic) == "WAV":
+            self._take(behind)
             self._expect_header()
         elif not magic or (known and is_chunk(magic[:4]) and _is_short(magic[4:8])):
             return False

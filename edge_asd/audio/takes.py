@@ -249,9 +249,8 @@ def _whitened(low: Floats) -> Floats:
         power = np.convolve(channel**2, np.full(_ENVELOPE, 1 / _ENVELOPE), "same")
         channel /= np.sqrt(power + 1e-4 * power.mean() + 1e-30)
     loud = (low**2).mean(axis=1, keepdims=True) > _QUIETEST
-    unit: Floats = np.divide(
-        white, white.std(axis=1, keepdims=True), out=np.zeros_like(low), where=loud
-    )
+    deviation = white.std(axis=1, keepdims=True)  # 0 where all of it is lines
+    unit: Floats = np.divide(white, deviation, out=np.zeros_like(low), where=loud & (deviation > 0))
     return unit
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_asd.audio.audio_file import AudioFile, Say, cut_short
+from edge_asd.audio.audio_file import AudioFile, Say, cut_short, one_behind_another
 from edge_asd.audio.wav import WavHeader, is_chunk, wav_header
 from edge_asd.errors import AudioError
 
@@ -112,9 +112,7 @@ class WavFile(AudioFile):
             self._file.seek(at)
             head = self._file.read(8)
             if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"data"):
-                raise AudioError(
-                    f"{self.name} holds one recording behind the other; give each its own file"
-                )
+                raise one_behind_another(self.name)
             size = int.from_bytes(head[4:], order)
             if len(head) < 8 or not is_chunk(head[:4]) or at + 8 + size > end:
                 break

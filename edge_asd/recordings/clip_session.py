@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 
 from edge_asd.audio.block import Block, Gap, Source
-from edge_asd.audio.source import several
+from edge_asd.audio.source import FileSource, several
 from edge_asd.bundle.manifest import Domain
 from edge_asd.errors import AudioError, DataError
 from edge_asd.learn.sound_progress import ShowSound, say_band, sound_progress
@@ -52,6 +52,7 @@ class ClipSession:
         self._cutter = ClipCutter(clips.clip_samples, SAMPLE_RATE_HZ)
         self._takes: dict[int, str] = {}  # names by number
         self._wrong = ""  # with the latest clip
+        self._file = ""  # that is heard; none: somebody waits for the sound
         self._details: dict[str, str] = {}
         self.n_new = 0
         self.n_known = 0  # whose samples were there before
@@ -106,6 +107,8 @@ class ClipSession:
 
     def _hear(self, source: Source, stop: threading.Event, show: ShowSound) -> None:
         told = False
+        self._wrong = ""
+        self._file = source.name if isinstance(source, FileSource) else ""
         while not (stop.is_set() or self.complete) and (item := source.read()) is not None:
             self._take_in(item)
             if isinstance(item, Block) and item.n_frames:
@@ -141,9 +144,10 @@ class ClipSession:
         self.left_out[meaning] += 1
         self._details[meaning] = detail
         if meaning != self._wrong:
-            _log.warning("a clip is left out: %s (%s)", meaning, detail)
+            where = f"{self._file}: " if self._file else ""
+            _log.warning("%sa clip is left out: %s (%s)", where, meaning, detail)
         self._wrong = meaning
-        if self.left_out.total() > max(self._n_usable, _SURE_CLIPS):
+        if not self._file and self.left_out.total() > max(self._n_usable, _SURE_CLIPS):
             raise self._refusal()
 
     @property

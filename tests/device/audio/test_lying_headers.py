@@ -159,8 +159,9 @@ def test_a_truncated_rf64_is_refused(tmp_path: Path) -> None:
         read_audio(tmp_path / "a.wav")
 
 
-def test_two_recordings_in_one_file_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(wav(AUDIO) * 2)
+@pytest.mark.parametrize("recording", [wav(AUDIO), flac()], ids=["WAV", "FLAC"])
+def test_two_recordings_in_one_file_are_refused(tmp_path: Path, recording: bytes) -> None:
+    (tmp_path / "a.wav").write_bytes(recording * 2)
 
     with pytest.raises(AudioError, match=r"a\.wav holds one recording behind the other"):
         read_audio(tmp_path / "a.wav")

@@ -219,10 +219,11 @@ def test_a_stream_that_goes_on_in_another_format_is_refused() -> None:
         heard([wav(AUDIO) + header(0, rate_hz=8000) + pcm16(AUDIO)])
 
 
+@pytest.mark.parametrize("n_bytes", [400, 401, 402, 403])  # none but the first are whole frames
 def test_sound_that_the_header_does_not_count_is_heard_and_told(
-    caplog: pytest.LogCaptureFixture,
+    n_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert heard([wav(AUDIO, 400)]).shape == AUDIO.shape
+    assert np.array_equal(heard([wav(AUDIO, n_bytes)]), heard([wav(AUDIO)]))
     assert "more sound comes than its WAV header says" in caplog.text
 
 
@@ -264,7 +265,12 @@ def test_a_wav_stream_without_a_near_and_a_far_channel_is_refused() -> None:
         heard([header(0, n_channels=1) + pcm16(AUDIO)])
 
 
-@pytest.mark.parametrize("content", [b"", b"RIF", pcm16(AUDIO)])
+def test_a_pipe_that_ends_before_any_sound_is_told_as_such() -> None:
+    with pytest.raises(AudioError, match="stdin ended before any sound came"):
+        heard([])
+
+
+@pytest.mark.parametrize("content", [b"RIF", pcm16(AUDIO)])
 def test_raw_samples_need_their_rate(content: bytes) -> None:
     with pytest.raises(UsageError, match="give --input-rate-hz"):
         heard([content])

@@ -105,8 +105,9 @@ def test_one_loud_knock_in_each_recording_joins_none() -> None:
         np.full((2, RATE_HZ), 0.5, np.float32),
         np.zeros((2, 0), np.float32),
         noise(0.3, 0),
+        np.tile(noise(0.1, 0), 40),
     ],
-    ids=["silence", "constant", "no samples", "too short"],
+    ids=["silence", "constant", "no samples", "too short", "repeated"],
 )
 def test_what_says_nothing_is_joined_with_nothing(empty: Audio) -> None:
     assert takes_of(empty, empty, noise(6, 0)) == [0, 1, 2]

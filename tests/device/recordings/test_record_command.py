@@ -120,6 +120,23 @@ def test_unusable_clips_are_left_out_and_named(
     assert len(clips(tmp_path / "out")) == 5
 
 
+def test_silent_files_hide_neither_the_others_nor_their_errors(
+    tmp_path: Path, sound: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "a.wav").write_text("near,far")
+    silent = [write(tmp_path / f"{name}.wav", hour(100) * 0) for name in "bc"]
+
+    inputs = [p for path in (tmp_path / "a.wav", *silent, sound) for p in ("--input", str(path))]
+    result = record(tmp_path / "out", *inputs)
+
+    assert result.exit_code == 1
+    assert len(clips(tmp_path / "out")) == 7
+    assert "20 clips left out: both channels are digital silence (20)" in result.stdout
+    assert "a.wav cannot be decoded" in result.stderr
+    for path in silent:
+        assert caplog.text.count(f"{path}: a clip is left out: both channels are digital") == 1
+
+
 def test_mostly_unusable_sound_is_refused_with_the_reason(tmp_path: Path) -> None:
     audio = mono(hour(100))
 
@@ -127,7 +144,7 @@ def test_mostly_unusable_sound_is_refused_with_the_reason(tmp_path: Path) -> Non
 
     assert (result.exit_code, result.stdout) == (1, "")
     last = result.stderr.splitlines()[-1]
-    assert "7 of 7 clips cannot be used: both channels are the same signal" in last
+    assert "10 of 10 clips cannot be used: both channels are the same signal" in last
     assert not (tmp_path / "out/pump-3").exists()
     again = record(tmp_path / "out", "--input", str(tmp_path / "a.wav"), "--accept-quality")
     assert again.exit_code == 0
