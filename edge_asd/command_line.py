@@ -11,7 +11,7 @@ from pathlib import Path
 __all__ = ["DEVICE_COMMANDS", "WORKSTATION_COMMANDS", "again", "as_typed", "program"]
 
 DEVICE_COMMANDS = (
-    *("listen", "alarms", "ack", "shelve", "enroll", "teach", "forget"),
+    *("listen", "alarms", "history", "ack", "shelve", "enroll", "teach", "forget"),
     *("record", "devices", "doctor", "service", "score", "check", "bench"),
 )
 

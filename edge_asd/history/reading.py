@@ -6,6 +6,7 @@ import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -118,4 +119,5 @@ def _event(content: bytes) -> dict[str, Any]:
     event = json.loads(content)
     if not isinstance(event, dict):
         raise ValueError("an event is no JSON object")
+    datetime.fromisoformat(str(event.get("time")))
     return event
