@@ -71,6 +71,7 @@ def history(
     since_s = max(until_s - int(options.seconds_of("--since", since)), 0)
     folder = _folder_of(machine, options.known_state_roots(state, profile))
     found = _read(folder, since_s, until_s)
+    name = machine or folder.machine
     if as_csv:
         from edge_asd.history.export import write_csv
 
@@ -81,9 +82,9 @@ def history(
         for line in json_lines(found):
             typer.echo(line)
     elif plot is not None:
-        _draw(found, folder.machine, since_s, until_s, plot)
+        _draw(found, name, since_s, until_s, plot)
     else:
-        _print(found, folder.machine, since, since_s, until_s)
+        _print(found, name, since, since_s, until_s)
 
 
 def _folder_of(machine: str | None, roots: list[Path]) -> StateFolder:

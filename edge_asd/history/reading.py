@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +27,9 @@ from edge_asd.state.trust import require_regular
 
 __all__ = ["History", "read_history"]
 
-_MOST_ROWS = 200_000  # of a table that somebody else has written
+_MOST_ROWS = 200_000  # of a table
+_MOST_BYTES = 1_000_000  # of a value
+_WITHIN_S, _STEPS = 30.0, 100_000  # the time is looked at after so many steps of SQLite
 _LAST_TIME_S = 253_402_300_799  # end of the year 9999, of which datetime knows no more
 
 
@@ -61,6 +64,10 @@ def read_history(path: Path, since_s: int, until_s: int) -> History:
     require_regular(path)
     try:
         with closing(connected(path, read_only=True)) as database:
+            # A service may have put there what it likes.
+            database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+            end_s = time.monotonic() + _WITHIN_S
+            database.set_progress_handler(lambda: time.monotonic() > end_s, _STEPS)
             (version,) = database.execute("PRAGMA user_version").fetchone()
             if version > len(MIGRATIONS):
                 raise StateError(
@@ -69,7 +76,7 @@ def read_history(path: Path, since_s: int, until_s: int) -> History:
                 )
             database.execute("BEGIN")  # all tables as they are at one moment
             return _read(database, since_s, min(until_s, _LAST_TIME_S))
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, RecursionError) as error:
         raise StateError(
             f"{path} cannot be read: {error}; a running monitor moves a damaged one aside"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -16,7 +17,7 @@ COLUMNS = tuple(field.name for field in fields(Summary))
 SPECTRUM_COLUMNS = ("start", "sample_rate_hz", "windows", "near_dbfs", "far_dbfs")
 EVENT_COLUMNS = ("id", "time_ms", "event", "content")
 
-_COUNTS = ("windows", "skipped")
+_SUMS = ("windows", "skipped", "heard_s", "deaf_s", "condition_s", "sound_s")
 _OBJECTS = ("branches", "scores", "states", "faults", "events")  # as JSON
 
 _SUMMARY_TABLE = """
@@ -61,22 +62,35 @@ def summary_of(row: Sequence[Any]) -> Summary:
         When it is not what :func:`values_of` writes.
     """
     found = dict(zip(COLUMNS, row, strict=True))
-    for name in _OBJECTS:
-        content = json.loads(found[name] or "{}")
-        if not isinstance(content, dict):
-            raise ValueError(f"{name} of a row is no JSON object")
-        found[name] = content
-    try:
-        found["branches"] = {
-            name: (int(n), float(mean)) for name, (n, mean) in found["branches"].items()
-        }
-        for name in _OBJECTS[1:]:
-            found[name] = {key: value + 0 for key, value in found[name].items()}
-    except TypeError as error:
-        raise ValueError(f"a row holds what is no number: {error}") from error
-    for name in (*_COUNTS, "heard_s", "deaf_s", "condition_s", "sound_s"):
-        found[name] = found[name] or 0
+    for name, value in found.items():
+        if name in _OBJECTS:
+            found[name] = _object(name, value)
+        elif value is None and name in _SUMS:
+            found[name] = 0
+        elif value is not None:
+            _require_number(name, value)
+            if name in _SUMS and value < 0:
+                raise ValueError(f"{name} of a row is {value}")
+    found["branches"] = {name: (n, mean) for name, (n, mean) in found["branches"].items()}
     return Summary(**found)
+
+
+def _object(name: str, text: Any) -> dict[str, Any]:
+    content = json.loads(text) if isinstance(text, str) else None
+    if not isinstance(content, dict):
+        raise ValueError(f"{name} of a row is no JSON object")
+    for value in content.values():
+        pair = name == "branches"
+        if pair != (isinstance(value, list) and len(value) == 2):
+            raise ValueError(f"{name} of a row is not what was written")
+        for number in value if pair else [value]:
+            _require_number(name, number)
+    return content
+
+
+def _require_number(name: str, value: Any) -> None:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{name} of a row is no number")
 
 
 def values_of(summary: Summary) -> list[Any]:

@@ -54,6 +54,8 @@ class Spectrum:
         ValueError
             When it is no spectrum.
         """
+        if not isinstance(near, bytes) or not isinstance(far, bytes):
+            raise ValueError("a spectrum is no bytes")
         channels = [np.frombuffer(band, _STORED).astype(np.float64) for band in (near, far)]
         if any(levels.shape != (N_BANDS,) or not np.isfinite(levels).all() for levels in channels):
             raise ValueError(f"a spectrum does not have {N_BANDS} levels")

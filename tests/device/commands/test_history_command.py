@@ -14,6 +14,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from device.history_steps import HISTORY, RATE_HZ, a_minute
 from device.made_events import BASE
@@ -157,6 +158,36 @@ def test_what_is_no_history_is_refused_in_one_line(tmp_path: Path, what: str) ->
     assert refused.exit_code == 1
     assert refused.stderr.startswith("error: ")
     assert refused.stderr.count("\n") == 1
+
+
+def test_what_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "pump-3" / HISTORY)) as other, other:
+        other.execute("DROP TABLE events")
+        other.execute(
+            "CREATE VIEW events AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
+            "SELECT x AS id, -x AS time_ms, x AS event, x AS content, x AS number FROM n"
+        )
+    monkeypatch.setattr("edge_asd.history.reading._WITHIN_S", 0.05)
+
+    assert "cannot be read: interrupted" in run(tmp_path).stderr
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_damaged_history_is_shown_or_refused_in_one_line(tmp_path: Path, seed: int) -> None:
+    record(tmp_path, n=200).close()
+    file = tmp_path / "pump-3" / HISTORY
+    content = bytearray(file.read_bytes())
+    rng = np.random.default_rng(seed)
+    for place in rng.integers(0, len(content), 40).tolist():
+        content[place] = int(rng.integers(256))
+    file.write_bytes(content)
+
+    for arguments in ((), ("--csv",), ("--json",), ("--plot", str(tmp_path / "x.png"))):
+        shown = run(tmp_path, "--since", "1d", *arguments)
+        assert shown.exit_code in (0, 1)
+        assert shown.exception is None or isinstance(shown.exception, SystemExit)
+        assert shown.exit_code == 0 or shown.stderr.count("\n") == 1
 
 
 @pytest.fixture

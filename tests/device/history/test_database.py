@@ -261,6 +261,28 @@ def test_a_file_that_is_no_history_is_refused_in_one_line(path: Path) -> None:
         read_history(path, 0, NOON)
 
 
+@pytest.mark.parametrize("kept", [0.1, 0.35, 0.62, 0.999])
+@pytest.mark.parametrize("torn", [False, True], ids=["cut", "torn"])
+def test_a_log_that_the_power_cut_costs_the_last_minutes_alone(
+    path: Path, database: HistoryDatabase, tmp_path: Path, kept: float, *, torn: bool
+) -> None:
+    for minute in minutes_from(NOON, 20):
+        database.write([minute], [])
+    later = tmp_path / "after"
+    later.mkdir()
+    (later / HISTORY).write_bytes(path.read_bytes())
+    log = path.with_name(f"{HISTORY}-wal").read_bytes()
+    n = int(kept * len(log))
+    (later / f"{HISTORY}-wal").write_bytes(log[:n] + bytes(len(log) - n if torn else 0))
+
+    HistoryDatabase(later / HISTORY, RATE_HZ, reserve_bytes=0).write([a_minute(NOON + 6000)], [])
+
+    (n_minutes, windows) = rows(later / HISTORY, "SELECT COUNT(*), SUM(windows) FROM minutes")[0]
+    assert kept * 20 - 4 <= n_minutes - 1 <= 20
+    assert rows(later / HISTORY, "SELECT SUM(windows) FROM hours") == [(windows,)]
+    assert rows(later / HISTORY, "PRAGMA integrity_check") == [("ok",)]
+
+
 def write_for_ever(path: Path, started: multiprocessing.synchronize.Event) -> None:
     database = HistoryDatabase(path, RATE_HZ, reserve_bytes=0)
     (found,) = rows(path, "SELECT COUNT(*) FROM minutes")[0] if path.exists() else (0,)

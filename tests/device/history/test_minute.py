@@ -9,7 +9,7 @@ import pytest
 from device.history_steps import NOON, RATE_HZ, a_minute
 
 from edge_asd.history.minute import Minute, minute_of
-from edge_asd.history.rows import summary_of, values_of
+from edge_asd.history.rows import COLUMNS, summary_of, values_of
 from edge_asd.history.score_counts import bucket_of, quantiles
 from edge_asd.history.spectrum import Spectrum, log_spectrograph
 from edge_asd.history.summary import Summary
@@ -100,6 +100,17 @@ def test_a_row_holds_a_whole_summary() -> None:
     summary = Summary(start=NOON).plus(a_minute(NOON, 1.0, 2.0))
 
     assert summary_of(values_of(summary)) == summary
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("windows", -1), ("score_p50", "1"), ("sound_s", np.inf)]
+)
+def test_a_row_with_what_is_no_number_is_refused(column: str, value: object) -> None:
+    row = values_of(Summary(start=NOON))
+    row[COLUMNS.index(column)] = value
+
+    with pytest.raises(ValueError, match=f"{column} of a row is"):
+        summary_of(row)
 
 
 @pytest.mark.parametrize("content", ["[]", '{"a": "b"}', "{", '{"a": null}'])
