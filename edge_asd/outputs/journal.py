@@ -15,7 +15,7 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path
@@ -24,7 +24,16 @@ from typing import Any
 from edge_asd.outputs import Envelope
 from edge_asd.state.atomic import flush_to_disk
 
-__all__ = ["Content", "Journal", "Waiting", "is_damage", "memory_in", "name_aside", "readable_rows"]
+__all__ = [
+    "Content",
+    "Journal",
+    "Waiting",
+    "_require_plain",
+    "is_damage",
+    "memory_in",
+    "name_aside",
+    "readable_rows",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +59,8 @@ _KEEP = f"""
 _ROOM_BYTES = 16_384
 _PAGE_BYTES = 4096
 _LEAST_BYTES = 512  # of a database: its smallest page
+_MOST_BYTES = 128_000_000  # several times what may wait for all outputs; the rest is not looked at
+_MOST_ROW_BYTES = 32_000_000
 _EVENT = re.compile(rb'\{"event": "[a-z_]+", "id": "((?:[^"\\]|\\.)+)"')
 # Errors that pass, or are the disk's; any other means that the file is not what it was.
 _OF_THE_SYSTEM = {
@@ -108,7 +119,7 @@ class Journal:
             if not is_damage(damage):
                 raise damage
             if not give_up:
-                self.path.read_bytes()  # raises when it is the disk
+                _ids_in(self.path, strict=True)  # raises when it is the disk
         read = {found for event, _ in content.events for found in _EVENT.findall(event.payload)}
         missing = len(_ids_in(self.path) - read)
         content.n_lost = max(content.n_lost, missing, 1)
@@ -169,8 +180,11 @@ class Journal:
         content = Content()
         damage: Exception | None = None
         try:
-            if self.path.exists() and 0 < self.path.stat().st_size < _LEAST_BYTES:
+            size = self.path.stat().st_size if self.path.exists() else 0
+            if 0 < size < _LEAST_BYTES:
                 raise sqlite3.DatabaseError("the file is cut short")  # SQLite takes it for new
+            if size > _MOST_BYTES:
+                raise sqlite3.DatabaseError(f"it has {size} bytes, which no journal has")
             database = self._opened()
             damage = _read(database, content)
             (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
@@ -238,6 +252,10 @@ def readable_rows(
     """Return the rows of a table before and after what cannot be read of it, and the error."""
     rows: list[list[tuple[Any, ...]]] = [[], []]
     failure = None
+    try:
+        _require_plain(database)
+    except sqlite3.Error as error:
+        return [], error
     for number, order in enumerate(("", "DESC")):
         try:
             select = f"SELECT {columns} FROM {table} ORDER BY rowid {order}"
@@ -253,11 +271,34 @@ def _connected(path: Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, timeout=0)
     try:
         database.text_factory = bytes  # what is damaged may be no text
+        _require_plain(database)
         database.executescript(_SCHEMA)
     except sqlite3.Error:
         database.close()
         raise
     return database
+
+
+def _require_plain(database: sqlite3.Connection) -> None:
+    """Refuse what is more than rows: views, triggers and computed columns may never end.
+
+    Raises
+    ------
+    sqlite3.DatabaseError
+        When the file holds such, or cannot be read.
+    """
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_ROW_BYTES)
+    tables = []
+    for kind, name in database.execute("SELECT type, CAST(name AS BLOB) FROM sqlite_master"):
+        if kind in (b"table", "table"):
+            tables.append(_text(name))
+        elif kind not in (b"index", "index"):
+            raise sqlite3.DatabaseError("it holds views or triggers")
+    for table in tables:
+        quoted = table.replace('"', '""')
+        columns = database.execute(f'PRAGMA table_xinfo("{quoted}")')
+        if any(hidden for *_, hidden in columns):
+            raise sqlite3.DatabaseError("it holds computed columns")
 
 
 def _read(database: sqlite3.Connection, content: Content) -> Exception | None:
@@ -295,12 +336,17 @@ def _write(
     )
 
 
-def _ids_in(path: Path) -> set[bytes]:
-    """Ids, as they are in JSON, of the events whose beginning can be read in a file."""
-    content = bytearray(path.stat().st_size)
+def _ids_in(path: Path, *, strict: bool = False) -> set[bytes]:
+    """Ids, as they are in JSON, of the events whose beginning can be read in a file.
+
+    Parameters
+    ----------
+    strict : raise the error of a page that the disk does not read, instead of going on
+    """
+    content = bytearray(min(path.stat().st_size, _MOST_BYTES))
     with path.open("rb", buffering=0) as file:
         for place in range(0, len(content), _PAGE_BYTES):
-            with suppress(OSError):
+            with nullcontext() if strict else suppress(OSError):
                 page = os.pread(file.fileno(), _PAGE_BYTES, place)
                 content[place : place + len(page)] = page
     return set(_EVENT.findall(content))

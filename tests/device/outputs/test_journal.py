@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_asd.outputs import Envelope
-from edge_asd.outputs.journal import Content, Journal, Waiting
+from edge_asd.outputs.journal import Content, Journal, Waiting, memory_in
 
 Open = Callable[[Path], Journal]
 
@@ -173,6 +173,53 @@ def test_the_events_in_a_file_that_cannot_be_used_are_counted(
     assert found.aside == path.with_suffix(".damaged")
     assert found.aside.read_bytes() == content
     assert "is damaged" in caplog.text
+
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"DROP TABLE memory; CREATE VIEW memory AS {ENDLESS} AS name, x AS content, x AS checksum, "
+        "x AS rowid FROM c",
+        f"CREATE TRIGGER endless AFTER INSERT ON events "
+        f"BEGIN INSERT INTO room {ENDLESS} FROM c; END",
+        "DROP TABLE memory; CREATE TABLE memory (name, content AS (zeroblob(900000000)), checksum)",
+    ],
+    ids=["view", "trigger", "computed column"],
+)
+def test_a_file_that_computes_is_kept_and_never_asked(
+    script: str, path: Path, open_journal: Open
+) -> None:
+    open_journal(path).write(waiting(1, 2), (), {"alarm": b"on"})
+    open_journal(path).close()
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+    content = path.read_bytes()
+
+    assert memory_in(content) == {}
+    found = open_journal(path).load()
+    open_journal(path).write(waiting(3), (), {})
+
+    assert (found.events, found.n_lost) == ([], 2)
+    assert found.aside is not None
+    assert found.aside.read_bytes() == content
+    assert ids_of(open_journal(path).load()) == ids(3)
+
+
+def test_a_file_that_is_larger_than_any_journal_takes_no_memory(
+    path: Path, open_journal: Open
+) -> None:
+    open_journal(path).write(waiting(1, 2), (), {})
+    open_journal(path).close()
+    os.truncate(path, 1 << 40)
+
+    found = open_journal(path).load()
+
+    assert (found.events, found.n_lost) == ([], 2)
+    assert found.aside is not None
+    assert found.aside.stat().st_size == 1 << 40
 
 
 def test_a_second_damaged_file_takes_no_place_of_the_first(path: Path, open_journal: Open) -> None:
