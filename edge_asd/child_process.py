@@ -60,11 +60,12 @@ def run_python(arguments: list[str], *, timeout_s: float) -> Ending:
 
     It finds modules where this program is, and none in the folder that the user is in, which may
     be that of a bundle from elsewhere.
+    Names and paths are UTF-8 to it under any locale, as to this program.
     """
     paths = [str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     try:
         done = subprocess.run(
-            [sys.executable, "-P", *arguments],
+            [sys.executable, "-P", "-X", "utf8", *arguments],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -106,7 +106,7 @@ class ClipSession:
             raise self._nothing()
 
     def _hear(self, source: Source, stop: threading.Event, show: ShowSound) -> None:
-        told = False
+        told, n_before = False, self._n_heard
         self._wrong = ""
         self._file = source.name if isinstance(source, FileSource) else ""
         while not (stop.is_set() or self.complete) and (item := source.read()) is not None:
@@ -114,6 +114,8 @@ class ClipSession:
             if isinstance(item, Block) and item.n_frames:
                 told = told or say_band(source)
                 show(item.audio, self.n_clips, self._wrong)
+        if self._file and self._n_heard == n_before and not (stop.is_set() or self.complete):
+            _log.warning("%s holds no clip of %g s", self._file, self._clips.clip_s)
 
     def _take_in(self, item: Block | Gap) -> None:
         if isinstance(item, Gap):
@@ -153,6 +155,10 @@ class ClipSession:
     @property
     def _n_usable(self) -> int:
         return self.n_new + self.n_known
+
+    @property
+    def _n_heard(self) -> int:
+        return self._n_usable + self.left_out.total()
 
     def _refusal(self) -> DataError:
         n_bad = self.left_out.total()

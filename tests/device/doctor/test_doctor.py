@@ -96,6 +96,15 @@ def test_a_crash_is_an_ending() -> None:
     assert ending.trouble == "died of SIGILL"
 
 
+def test_a_child_takes_names_for_utf8_under_any_locale(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}.items():
+        monkeypatch.setenv(name, value)
+
+    ending = run_python(["-c", "import sys; print(sys.getfilesystemencoding())"], timeout_s=300)
+
+    assert ending.output == "utf-8\n"
+
+
 def test_a_hang_ends_at_the_deadline() -> None:
     ending = run_python(["-c", "import time; time.sleep(600)"], timeout_s=0.2)
 

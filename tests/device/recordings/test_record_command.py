@@ -137,6 +137,18 @@ def test_silent_files_hide_neither_the_others_nor_their_errors(
         assert caplog.text.count(f"{path}: a clip is left out: both channels are digital") == 1
 
 
+def test_a_file_that_is_shorter_than_a_clip_is_told(
+    tmp_path: Path, sound: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    short = write(tmp_path / "short.wav", room(5))
+
+    result = record(tmp_path / "out", "--input", short, "--input", sound)
+
+    assert result.exit_code == 0
+    assert f"{short} holds no clip of 10 s" in caplog.text
+    assert f"{sound} holds no clip" not in caplog.text
+
+
 def test_mostly_unusable_sound_is_refused_with_the_reason(tmp_path: Path) -> None:
     audio = mono(hour(100))
 
