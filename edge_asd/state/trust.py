@@ -6,6 +6,7 @@ What root does there, it does with the rights of that user; so new files belong 
 
 from __future__ import annotations
 
+import encodings
 import os
 import pwd
 import stat
@@ -30,6 +31,11 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
     Parameters
     ----------
     folder : of one machine, directly below the folder of all states
+
+    Raises
+    ------
+    StateError
+        When something fails because the owner may not read the program.
     """
     if os.geteuid() != _ROOT_UID:
         yield
@@ -44,6 +50,14 @@ def acting_as_owner(folder: Path) -> Iterator[None]:
     os.seteuid(owner.st_uid)
     try:
         yield
+    except (ImportError, LookupError) as error:  # an encoding is loaded when it is used first
+        unreadable = _unreadable_part_of_the_program()
+        if unreadable is None:
+            raise
+        raise StateError(
+            f"{folder} is used with the rights of its owner, who may not read {unreadable}; "
+            "install edge-asd and its Python where everybody may read them, such as below /opt"
+        ) from error
     finally:
         os.seteuid(_ROOT_UID)
         os.setegid(gid)
@@ -98,6 +112,13 @@ def _owner(folder: Path) -> os.stat_result:
         with suppress(FileNotFoundError, NotADirectoryError):
             return folder.stat()
     return status
+
+
+def _unreadable_part_of_the_program() -> Path | None:
+    for part in (encodings.__file__, __file__):
+        if part is not None and not os.access(part, os.R_OK, effective_ids=True):
+            return Path(part).parents[1]
+    return None
 
 
 def _groups(owner: os.stat_result) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -52,6 +53,24 @@ def test_what_root_writes_belongs_to_the_service_whatever_its_umask(root: Path) 
 
     assert owners(folder.path) == {(SERVICE_UID, SERVICE_GID)}
     assert (os.geteuid(), os.getegid()) == (0, 0)
+
+
+@needs_root
+@pytest.mark.parametrize("failure", [LookupError("unknown encoding: cp437"), ImportError("numpy")])
+def test_a_program_that_the_service_may_not_read_is_named(
+    failure: Exception, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = root.parent / "of-root"
+    (library / "encodings").mkdir(parents=True)
+    (library / "encodings/__init__.py").touch()
+    library.chmod(0o700)
+    folder = StateFolder(root, "pump").path
+    monkeypatch.setattr(encodings, "__file__", str(library / "encodings/__init__.py"))
+    refused = pytest.raises(StateError, match=rf"may not read {library}; install")
+    with refused, acting_as_owner(folder):
+        raise failure
+
+    assert os.geteuid() == 0
 
 
 @needs_root
