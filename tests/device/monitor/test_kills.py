@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from device.history_steps import HISTORY, rows
 from device.kills import World, a_world
+from device.mini_bundle import MACHINE
 from device.mosquitto import needs_mosquitto
 
 
@@ -24,6 +26,15 @@ def check(world: World) -> None:
         assert kinds == (["fault_raised", "fault_cleared"] * len(kinds))[: len(kinds)]
 
 
+def check_history(path: Path) -> None:
+    """It is whole, and every minute is in its day."""
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    (in_minutes,), (in_days,) = (
+        rows(path, f"SELECT SUM(windows) FROM {table}")[0] for table in ("minutes", "days")
+    )
+    assert in_minutes == in_days > 0
+
+
 @needs_mosquitto
 @pytest.mark.parametrize("kills", [8, pytest.param(400, marks=pytest.mark.slow)])
 def test_an_alarm_is_told_exactly_as_far_as_it_was_lived(
@@ -34,3 +45,4 @@ def test_an_alarm_is_told_exactly_as_far_as_it_was_lived(
         world.end_well()
 
         check(world)
+        check_history(tmp_path / "state" / MACHINE / HISTORY)
