@@ -9,10 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from edge_asd.errors import StateError
 from edge_asd.events.event import Event
@@ -47,6 +47,7 @@ _PROOF = 60  # minutes that a time of the clock is recorded before anything is f
 _WAL_BYTES = 4_000_000
 # "No such table" is SQLITE_ERROR: the file is a database, but not this one.
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+Kept = TypeVar("Kept")
 _COMPANIONS = ("", "-wal", "-shm", "-journal")
 
 
@@ -97,10 +98,7 @@ class HistoryDatabase:
                 )
                 if minutes and self._hour != minutes[-1].start // 3600:
                     _forget(database, minutes[-1].start)
-        except ValueError as error:
-            self.close()
-            raise DamagedHistoryError(f"a row is damaged: {error}") from error
-        except (OSError, sqlite3.Error) as error:
+        except BaseException as error:
             self.close()
             if is_damage(error):
                 raise DamagedHistoryError(str(error)) from error
@@ -130,7 +128,7 @@ class HistoryDatabase:
         for span in SUMMARIES:
             start = span.start(minute.start)
             row = _row(database, span.table, COLUMNS, start)
-            summary = Summary(start=start) if row is None else summary_of(row)
+            summary = Summary(start=start) if row is None else _known(summary_of, row)
             _replace(database, span.table, COLUMNS, values_of(summary.plus(minute)))
         if minute.band_energy is None:
             return
@@ -139,8 +137,8 @@ class HistoryDatabase:
             row = _row(database, span.table, SPECTRUM_COLUMNS, start)
             spectrum = Spectrum.nothing(start, self._rate_hz)
             if row is not None and row[1] == self._rate_hz:  # of another rate it has other bands
-                spectrum = Spectrum.from_row(*row)
-            grown = spectrum.plus(minute.band_energy, minute.windows)
+                spectrum = _known(Spectrum.from_row, *row)
+            grown = spectrum.plus(minute.band_energy, minute.spectra)
             _replace(database, span.table, SPECTRUM_COLUMNS, grown.to_row())
 
     def _require_room(self) -> None:
@@ -167,7 +165,7 @@ class HistoryDatabase:
         return self._database
 
 
-def is_damage(error: Exception) -> bool:
+def is_damage(error: BaseException) -> bool:
     """Whether an error is about the content of the file, and not about the disk below it."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
 
@@ -228,6 +226,14 @@ def _keep_newest(database: sqlite3.Connection, span: Span) -> None:
             f"(SELECT start FROM {span.table} ORDER BY start DESC LIMIT 1 OFFSET ?)",
             [2 * span.keep_s // span.seconds],
         )
+
+
+def _known(parse: Callable[..., Kept], *row: Any) -> Kept:
+    """What a row holds."""
+    try:
+        return parse(*row)
+    except ValueError as error:
+        raise DamagedHistoryError(f"a row is damaged: {error}") from error
 
 
 def _row(

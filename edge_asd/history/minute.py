@@ -38,6 +38,7 @@ class Minute:
     energy : (2,) of near and far, mean square times seconds
     peak : (2,) largest square of a sample
     band_energy : (2, N_BANDS) sum over windows of the mean square in each band; None: no window
+    spectra : number of windows in `band_energy`
     states, faults : seconds in each state, and with each fault
     events : durable ones, by kind
     """
@@ -58,6 +59,7 @@ class Minute:
     energy: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     peak: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     band_energy: NDArray[np.float64] | None = None
+    spectra: int = 0
     states: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
@@ -86,10 +88,14 @@ class Minute:
         self.score_min = min(self.score_min, score)
         self.score_max = max(self.score_max, score)
         for name, value in branches.items():
+            if not math.isfinite(value):
+                continue
             n, total = self.branches.get(name, (0, 0.0))
             self.branches[name] = n + 1, total + value
-        energy = power.astype(np.float64)
-        self.band_energy = energy if self.band_energy is None else self.band_energy + energy
+        if np.isfinite(power).all():  # else samples far beyond full scale
+            energy = power.astype(np.float64)
+            self.band_energy = energy if self.band_energy is None else self.band_energy + energy
+            self.spectra += 1
 
     def pass_time(self, seconds: float, state: str, faults: Iterable[str], *, deaf: bool) -> None:
         """Let so much of it pass in a state of the machine, with faults of the monitor."""

@@ -103,11 +103,13 @@ def _value(value: Any) -> Any:
         return json.dumps(
             {key: _short(item) for key, item in sorted(value.items())}, separators=(",", ":")
         )
-    return value
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _short(item: Any) -> Any:
     """Numbers as people read them; 15 digits of seconds would be most of a row."""
     if isinstance(item, tuple):
         return [_short(part) for part in item]
-    return item if isinstance(item, int) else float(f"{item:.6g}")
+    if isinstance(item, int):
+        return item
+    return float(f"{item:.6g}") if math.isfinite(item) else 0.0

@@ -113,7 +113,6 @@ class HistoryWriter:
         self._database.close()
 
     def _write(self, minutes: list[Minute], events: list[Event]) -> bool:
-        reason: str | None
         with self._health.writing(str(self._database.path)):
             try:
                 self._write_or_begin_anew(minutes, events)
@@ -122,9 +121,10 @@ class HistoryWriter:
                 return False
             except (OSError, sqlite3.Error) as error:
                 reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            except Exception as error:  # else nothing would be written any more
-                _log.exception("the history failed unexpectedly")
-                reason = f"{type(error).__name__}: {error}"
+            except Exception as error:  # what cannot be written must not keep the rest waiting
+                _log.exception("some minutes of the history are lost")
+                self._health.reason = f"some minutes are lost: {type(error).__name__}: {error}"
+                return True
             else:
                 self._health.reason = None
                 return True

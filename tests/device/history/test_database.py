@@ -8,6 +8,7 @@ import signal
 import sqlite3
 from pathlib import Path
 
+import numpy as np
 import pytest
 from device.history_steps import HISTORY, NOON, RATE_HZ, a_minute, minutes_from, rows
 from device.made_events import RAISED
@@ -148,6 +149,17 @@ def test_a_damaged_file_is_seen_and_moved_aside(
 
     assert aside.read_bytes() == content
     assert rows(path, "SELECT COUNT(*) FROM minutes") == [(1,)]
+
+
+def test_numbers_that_are_none_damage_nothing(path: Path, database: HistoryDatabase) -> None:
+    for i in range(3):
+        minute = a_minute(NOON + i, condition=float("inf"), threshold=float("nan"))
+        minute.score(1.0, {"fkie@near": float("nan")}, np.full((2, 64), np.inf, np.float32))
+        minute.score(1e308, {"fkie@near": 1e308}, np.full((2, 64), 1e30, np.float32))
+        minute.score(1e308, {"fkie@near": 1e308}, np.full((2, 64), 1e30, np.float32))
+        database.write([minute], [])
+
+    assert rows(path, "SELECT SUM(windows) FROM days") == [(15,)]
 
 
 def test_a_row_that_is_none_is_damage(path: Path, database: HistoryDatabase) -> None:
