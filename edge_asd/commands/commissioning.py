@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.learn.commissioning import CommissioningFolder, CommissioningPlan
     from edge_asd.learn.enrolment import SiteGoal
+    from edge_asd.learn.store import LearnedStore
     from edge_asd.profile import Profile
     from edge_asd.state.folder import StateFolder
 
-__all__ = ["begin_commissioning"]
+__all__ = ["begin_commissioning", "end_commissioning"]
 
 
 def begin_commissioning(
@@ -69,8 +70,9 @@ def begin_commissioning(
         false_alarm_rate=goal.false_alarm_rate,
         begun=datetime.now(UTC),
     )
-    with LearnedStore(state).writing(), acting_as_owner(state.path):
-        _begin(folder, plan)
+    store = LearnedStore(state)
+    with store.writing(), acting_as_owner(state.path):
+        _begin(folder, plan, store)
     if runs(state):
         ask(state.control_socket, "reload")
         typer.echo(
@@ -96,8 +98,23 @@ def begin_commissioning(
         typer.echo("to go on, give the same command again, or 'edge-asd listen'", err=True)
 
 
-def _begin(folder: CommissioningFolder, wanted: CommissioningPlan) -> None:
+def end_commissioning(state: StateFolder) -> None:
+    """End a commissioning that is under way, and say so; call it while learning is locked."""
+    from edge_asd.learn.commissioner import sentence
+    from edge_asd.learn.commissioning import CommissioningFolder
+    from edge_asd.state.trust import acting_as_owner
+
+    folder = CommissioningFolder(state)
+    with acting_as_owner(state.path):
+        plan = folder.plan
+        if plan is not None:
+            folder.end()
+            typer.echo(f"ends the commissioning that was under way: {sentence(plan)}", err=True)
+
+
+def _begin(folder: CommissioningFolder, wanted: CommissioningPlan, store: LearnedStore) -> None:
     """Begin anew, unless the same is under way."""
+    from edge_asd.events.moment import duration
     from edge_asd.learn.commissioner import sentence
 
     known = folder.plan
@@ -107,4 +124,10 @@ def _begin(folder: CommissioningFolder, wanted: CommissioningPlan) -> None:
         return
     if known:
         typer.echo(f"begins anew; what was under way is forgotten: {sentence(known)}", err=True)
+    elif store.versions:
+        typer.echo(
+            f"{wanted.machine} was learned before ({store.versions[-1]}): it is learned anew, and "
+            f"raises no alarm until {duration(wanted.watch_s)} are heard",
+            err=True,
+        )
     folder.begin(wanted)

@@ -89,7 +89,7 @@ def enroll(
         edge-asd enroll --input monday.flac --input tuesday.flac --machine fan-2 --like fan
     """
     from edge_asd.bundle.proof import open_proven
-    from edge_asd.commands.commissioning import begin_commissioning
+    from edge_asd.commands.commissioning import begin_commissioning, end_commissioning
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.enrolment import SiteGoal, base_for, deciding_windows, enrol
     from edge_asd.learn.listening import EnrolmentPlan
@@ -145,6 +145,7 @@ def enroll(
             goal=SiteGoal(false_alarms_per_month, false_alarm_rate),
         )
         version = store.add(learned)
+        end_commissioning(folder)
     if said := reach_warning(opened, learned):
         typer.echo(f"warning: {machine}: {said}", err=True)
     if found := deciding_windows(opened, learned, domain):

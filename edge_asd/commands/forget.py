@@ -55,6 +55,7 @@ def forget(
 
         edge-asd forget --machine pump-3 --to bundle
     """
+    from edge_asd.commands.commissioning import end_commissioning
     from edge_asd.control.monitors import reload_monitor
     from edge_asd.learn.store import LearnedStore
 
@@ -68,6 +69,7 @@ def forget(
     if to is not None:
         with store.writing():
             store.use(None if to == _BUNDLE else to)
+            end_commissioning(folder)
         typer.echo(f"{folder.machine}: {to} is in use")
     else:
         _forget(store, bundle, event, last=last)

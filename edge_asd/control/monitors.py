@@ -15,6 +15,7 @@ from edge_asd.clips.order import by_age
 from edge_asd.control.control_socket import ask
 from edge_asd.control.unix_socket import answers
 from edge_asd.errors import ControlError, StateError, UsageError
+from edge_asd.learn.commissioning import CommissioningFolder
 from edge_asd.state.folder import StateFolder, folder_name
 from edge_asd.state.places import states_in
 from edge_asd.state.start_record import last_end_of
@@ -150,6 +151,9 @@ def recent_alarms(events: Path, most: int = 10) -> Iterator[dict[str, Any]]:
 
 def reload_monitor(folder: StateFolder) -> str:
     """Have a running monitor take over what was learned; return in words whether it did."""
+    with acting_as_owner(folder.path):
+        if CommissioningFolder(folder).plan is not None:
+            return "a commissioning is under way: no alarm is raised, and its end replaces this"
     if not runs(folder):
         root = folder.path.parent
         return f"no monitor of it runs with its state in {root}; the next one there uses it"

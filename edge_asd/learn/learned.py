@@ -168,7 +168,8 @@ class LearnedSound:
             own = self.normalisations[branch]
             shapes = own.scale.shape, own.offset.shape
             _require(shapes[0] == shapes[1] and shapes[0][-1] == n, f"{shapes} scales of {branch}")
-            known = own.offset < np.inf  # of an ensemble not by all members
+            known = own.offset != np.inf  # of an ensemble not by all members
+            _require(bool(known.any(axis=-1).all()), f"a network without references of {branch}")
             scale, offset = own.scale[known], own.offset[known]
             _require(bool((scale > 0).all() and (scale <= MOST_SCORE).all()), f"scales of {branch}")
             _require(bool((np.abs(offset) <= MOST_SCORE).all()), f"offsets of {branch}")

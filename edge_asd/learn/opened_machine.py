@@ -7,7 +7,8 @@ from shlex import quote
 
 from edge_asd.alarm.promise import out_of_reach
 from edge_asd.bundle.bundle import Bundle
-from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry
+from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
+from edge_asd.bundle.system import Branch
 from edge_asd.drift.condition_index import NormalTail
 from edge_asd.drift.normal_summary import NormalSummary
 from edge_asd.errors import StateError, UsageError
@@ -176,7 +177,7 @@ def require_same_bundle(bundle: Bundle, learned: Learned) -> None:
     Raises
     ------
     StateError
-        When it was another.
+        When it was another, or what was learned is damaged and does not fit.
     """
     stamp, site = bundle_stamp(bundle), learned.site
     if stamp.sha256 != site.bundle.sha256:
@@ -186,6 +187,25 @@ def require_same_bundle(bundle: Bundle, learned: Learned) -> None:
             "networks hear differently: enrol again with 'edge-asd enroll', use the other "
             f"bundle, or forget with 'edge-asd forget --machine {quote(site.machine)} --to bundle'"
         )
+    if misfit := _misfit(bundle.manifest, learned):
+        raise StateError(
+            f"what was learned of {site.machine!r} is damaged: {misfit}; enrol again, or go back "
+            f"with 'edge-asd forget --machine {quote(site.machine)} --to bundle'"
+        )
+
+
+def _misfit(manifest: Manifest, learned: Learned) -> str | None:
+    """Return what the bundle lacks, or has in another shape; None where all fits."""
+    like = learned.site.like
+    if like not in manifest.machines:
+        return f"the bundle has no machine {like!r}"
+    for name in manifest.reference_scorers:
+        extractor = manifest.extractors[manifest.extractor_name(like, Branch.parse(name).extractor)]
+        shape = extractor.members, extractor.embedding_dim
+        for sound in (*learned.enrolled.values(), *learned.taught):
+            if name not in sound.rows or sound.rows[name].shape[1:] != shape:
+                return f"no references of {name} as its networks give them"
+    return None
 
 
 def _enrolment(learned: Learned) -> str:

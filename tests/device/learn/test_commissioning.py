@@ -20,6 +20,7 @@ from benchmarks.simulated_card import Outage, SimulatedTime
 from edge_asd.bundle.arrays import read_arrays, write_arrays
 from edge_asd.bundle.manifest import FileEntry
 from edge_asd.control.control_socket import Request
+from edge_asd.control.monitors import reload_monitor
 from edge_asd.events.event import (
     AlarmClearedEvent,
     AlarmRaisedEvent,
@@ -274,6 +275,16 @@ def test_health_says_commissioning_and_how_much_is_left(tmp_path: Path, mini_bun
     assert status["commissioning_left_s"] == pytest.approx(900, abs=2)
     assert status["threshold"] is None
     assert status["condition"] == {"hour": None, "day": None}
+
+
+def test_who_teaches_meanwhile_is_told_that_it_does_not_last(
+    tmp_path: Path, mini_bundle: Path
+) -> None:
+    begin(mini_bundle, tmp_path, 1000.0)
+
+    said = reload_monitor(StateFolder(tmp_path, MACHINE))
+
+    assert said == "a commissioning is under way: no alarm is raised, and its end replaces this"
 
 
 def test_what_cannot_be_learned_is_a_fault_and_it_listens_on(

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from device.bundle_files import edit_manifest
+from device.commissioning_steps import begin_commissioning
 from device.listening import of, run_in_process, write
-from device.mini_bundle import machine_day, machine_sound
+from device.mini_bundle import MACHINE, machine_day, machine_sound
 from device.parts_bundle import write_parts_bundle
 from device.site_sounds import whistle
 from typer.testing import CliRunner, Result
@@ -233,6 +234,33 @@ def test_files_that_share_sound_are_one_take(mini_bundle: Path, tmp_path: Path) 
     assert result.exit_code == 0, result.stderr
     heard = json.loads(result.stdout)["heard"]
     assert heard == f"3 files (2 takes: some share sound), {morning} first"
+
+
+def test_what_is_enrolled_at_once_ends_a_commissioning(
+    mini_bundle: Path, tmp_path: Path, normal: str
+) -> None:
+    commissioning = begin_commissioning(mini_bundle, tmp_path, 3600.0)
+
+    result = enroll(mini_bundle, tmp_path, "--input", normal, machine=MACHINE)
+
+    assert result.exit_code == 0, result.stderr
+    assert "ends the commissioning that was under way: heard 0 s of 1 h" in result.stderr
+    assert commissioning.plan is None
+
+
+def test_going_to_a_version_ends_a_commissioning(
+    mini_bundle: Path, tmp_path: Path, normal: str
+) -> None:
+    enroll(mini_bundle, tmp_path, "--input", normal, machine=MACHINE)
+    commissioning = begin_commissioning(mini_bundle, tmp_path, 3600.0)
+
+    result = CliRunner().invoke(
+        app, ["forget", "--machine", MACHINE, "--state", str(tmp_path), "--to", "v0001"]
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert "ends the commissioning" in result.stderr
+    assert commissioning.plan is None
 
 
 @pytest.mark.parametrize(

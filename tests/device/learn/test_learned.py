@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,8 @@ def test_a_record_that_programs_read_differently_is_refused(
         ("scale/fkie@far", lambda scale: scale * 1e300),
         ("offset/fkie@far", lambda offset: offset - np.inf),
         ("offset/fkie@far", lambda offset: offset[1:]),
+        ("offset/fkie@far", lambda offset: offset * np.nan),
+        ("offset/fkie@far", lambda offset: offset + np.inf),
         ("held_out/fkie@far", lambda scores: scores * 1e300),
         ("mean_db", lambda mean: mean[:, :1]),
         ("levels_dbfs", lambda levels: levels * np.nan),
@@ -311,6 +314,36 @@ def test_another_bundle_is_refused(
 
     with pytest.raises(StateError, match=r"learned with bundle 'mini'.*'maxi'.*enrol again"):
         open_machine(Bundle.open(other), "pump-3", state=state)
+
+
+def _without_a_branch(learned: Learned) -> Learned:
+    sound = learned.enrolled["source"]
+    rows = {branch: of for branch, of in sound.rows.items() if branch != "fkie@far"}
+    return replace(learned, enrolled={"source": replace(sound, rows=rows)})
+
+
+def _narrower(learned: Learned) -> Learned:
+    sound = learned.enrolled["source"]
+    half = {branch: of[..., : of.shape[-1] // 2] for branch, of in sound.rows.items()}
+    rows = {b: of / np.linalg.norm(of, axis=-1, keepdims=True) for b, of in half.items()}
+    return replace(learned, enrolled={"source": replace(sound, rows=rows)})
+
+
+def _like_nobody(learned: Learned) -> Learned:
+    return replace(learned, site=learned.site.model_copy(update={"like": "nobody"}))
+
+
+@pytest.mark.parametrize("change", [_without_a_branch, _narrower, _like_nobody])
+def test_what_does_not_fit_its_bundle_is_refused_though_its_digests_are_right(
+    mini_bundle: Path,
+    state: StateFolder,
+    learned: Learned,
+    change: Callable[[Learned], Learned],
+) -> None:
+    add(state, change(learned))
+
+    with pytest.raises(StateError, match=r"what was learned of 'pump-3' is damaged"):
+        open_machine(Bundle.open(mini_bundle), "pump-3", state=state)
 
 
 def test_learned_states_skip_what_cannot_be_read(
