@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edge_asd.audio.decode import read_audio
 from edge_asd.audio.source import several
 from edge_asd.bundle.bundle import Bundle
 from edge_asd.bundle.manifest import Manifest, ThresholdSpec
 from edge_asd.errors import AudioError
 from edge_asd.scoring.recording import score_recording
+from edge_asd.signal.recorded import findings_in
 from edge_asd_export.evaluation.evaluate import FUSED, ScoredClips
 from edge_asd_export.evaluation.test_sets import MachineTestSet
 
@@ -98,13 +100,18 @@ def score_machine(
     ------
     AudioError
         When clips cannot be decoded; the message names all of them.
+
+    Notes
+    -----
+    Every test clip gets a score. One whose sound the monitor would not score, or would doubt,
+    is named in the log.
     """
     scores, errors = [], list[AudioError]()
     for clip in test_set.clips:
         try:
             result = score_recording(clip.path, detector, hop_s)
             scores.append(result.mean)
-            for line in result.warnings:
+            for line in (*result.warnings, *_doubts(clip.path)):
                 _log.warning(line)
         except AudioError as error:
             errors.append(error)
@@ -123,6 +130,13 @@ def score_machine(
         threshold=threshold,
         levels=levels or {},
     )
+
+
+def _doubts(path: Path) -> Iterator[str]:
+    """What is wrong with the sound of a clip, as ``data check`` says it."""
+    for finding in findings_in(*read_audio(path)):
+        said = ", the monitor would not score it" if finding.unusable else ""
+        yield f"{path}: {finding.text}{said}"
 
 
 def stated_levels(spec: ThresholdSpec) -> dict[float, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from device.mini_bundle import MACHINE, write_mini_bundle
 from device.mini_bundle import WINDOW_SAMPLES as MINI_WINDOW_SAMPLES
 from export.evaluation_fakes import (
@@ -61,6 +62,21 @@ def clips(machine: str, *, known: bool = True) -> ScoredClips:
         is_target if known else None,
         threshold=1.2,
     )
+
+
+def test_clips_that_the_monitor_would_not_score_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_machine(tmp_path / "fan")
+    path = sorted((tmp_path / "fan/test").iterdir())[0]
+    audio, rate_hz = read_audio(path)
+    soundfile.write(path, audio.T * 32768, rate_hz, "FLOAT", format="WAV")
+
+    score(tmp_path)
+
+    (line,) = [line for line in caplog.messages if "far beyond full scale" in line]
+    assert line.startswith(f"{path}: ")
+    assert line.endswith(", the monitor would not score it")
 
 
 def test_louder_anomalies_are_ranked_above_every_normal_clip(tmp_path: Path) -> None:
