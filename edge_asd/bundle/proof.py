@@ -25,9 +25,10 @@ from edge_asd.bundle.golden import read_golden
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from edge_asd.capture.abandonable_call import AbandonableCall
 from edge_asd.child_process import run_task
-from edge_asd.errors import BundleError
+from edge_asd.errors import BundleError, StateError
 from edge_asd.state.atomic import write_atomically
 from edge_asd.state.places import usual_root
+from edge_asd.state.trust import acting_as_owner, read_regular
 
 __all__ = ["check_in_child", "open_proven"]
 
@@ -147,18 +148,20 @@ def _proof(path: Path) -> str:
 def _proven(place: Path) -> list[str]:
     """Lines of what was proven here, the newest last."""
     try:
-        with (place / _PROVEN).open("rb") as file:
-            return file.read(_MAX_BYTES).decode("ascii", "replace").splitlines()
-    except OSError:
+        with acting_as_owner(place / "machine"):
+            content = read_regular(place / _PROVEN, _MAX_BYTES)
+    except (OSError, StateError):
         return []
+    return content.decode("ascii", "replace").splitlines()
 
 
 def _remember(path: Path, place: Path) -> None:
     """Keep that a bundle was proven; where nothing can be kept, it will be proven again."""
     lines = list(dict.fromkeys([*_proven(place), _proof(path)]))[-_KEPT:]
     content = "".join(f"{line}\n" for line in lines)
-    # A disk that hangs keeps no monitor from starting.
-    AbandonableCall(partial(_keep, place, content)).has_returned(_KEPT_WITHIN_S)
+    with acting_as_owner(place / "machine"):
+        # A disk that hangs keeps no monitor from starting.
+        AbandonableCall(partial(_keep, place, content)).has_returned(_KEPT_WITHIN_S)
 
 
 def _keep(folder: Path, content: str) -> None:

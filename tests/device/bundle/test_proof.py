@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import threading
 from pathlib import Path
 
@@ -193,3 +194,42 @@ def test_a_damaged_record_of_what_was_proven_is_no_proof(
     open_proven(mini_bundle)
 
     assert len(children) == 1
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "device"])
+def test_a_pipe_in_place_of_the_record_keeps_nobody_waiting_and_a_link_leads_nowhere(
+    mini_bundle: Path, children: list[str], state: Path, kind: str
+) -> None:
+    state.mkdir(parents=True)
+    other = state / "other"
+    other.write_text("precious")
+    record = state / "proven"
+    if kind == "pipe":
+        os.mkfifo(record)
+    else:
+        record.symlink_to(other if kind == "link" else "/dev/zero")
+
+    open_proven(mini_bundle)
+    open_proven(mini_bundle)
+
+    assert len(children) == 1
+    assert record.is_file() and not record.is_symlink()
+    assert other.read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_the_record_in_the_state_of_a_service_belongs_to_it(
+    mini_bundle: Path, children: list[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        state = Path(name) / "state"
+        state.mkdir()
+        os.chown(state, 65534, 65533)
+
+        open_proven(mini_bundle, root=state)
+
+        assert ((state / "proven").stat().st_uid, (state / "proven").stat().st_gid) == (
+            65534,
+            65533,
+        )
