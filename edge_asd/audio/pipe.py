@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_asd.audio.audio_file import one_behind_another
 from edge_asd.audio.block import N_CHANNELS
 from edge_asd.audio.channels import NearFar, rows_of
 from edge_asd.audio.magic import MAGIC_BYTES, format_of, is_iff
@@ -186,6 +187,8 @@ class PipeSource(RecordedSource):
         if format_of(magic) == "WAV":
             self._take(behind)
             self._expect_header()
+        elif known and magic.startswith(b"data"):
+            raise one_behind_another(self.name)
         elif not magic or (known and is_chunk(magic[:4]) and _is_short(magic[4:8])):
             return False
         else:

@@ -214,6 +214,11 @@ def test_a_new_header_in_the_stream_is_not_heard() -> None:
     assert np.array_equal(found, np.tile(heard([wav(AUDIO)]), 2))
 
 
+def test_a_second_recording_without_a_header_is_refused() -> None:
+    with pytest.raises(AudioError, match="stdin holds one recording behind the other"):
+        heard([wav(AUDIO, behind=chunk(b"data", pcm16(AUDIO)))])
+
+
 def test_a_stream_that_goes_on_in_another_format_is_refused() -> None:
     with pytest.raises(AudioError, match="stdin goes on in another format"):
         heard([wav(AUDIO) + header(0, rate_hz=8000) + pcm16(AUDIO)])
