@@ -169,7 +169,7 @@ def require_pipe_rate(pipe: bool, input_rate_hz: int | None) -> None:
     """
     if input_rate_hz is not None and not pipe:
         raise UsageError(
-            "raw PCM on stdin has no header: '--input -' and --input-rate-hz need each other"
+            "--input-rate-hz is for raw PCM on stdin ('--input -'): files and cards say their own"
         )
 
 

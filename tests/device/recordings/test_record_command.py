@@ -181,7 +181,7 @@ def test_raw_pcm_is_recorded_from_a_pipe(tmp_path: Path) -> None:
         (["--attribute", "a_b=1"], "expected KEY=VALUE"),
         (["--device", "hw:1"], "exclude each other"),
         (["--input", "-"], "'--input -' goes with no other input"),
-        (["--input-rate-hz", "16000"], "need each other"),
+        (["--input-rate-hz", "16000"], "is for raw PCM on stdin"),
         (["--minutes", "10000"], "ask for 1667 at most"),
         (["--machine", "a/b"], "no name for a folder of clips"),
         (["--domain", "other"], "--domain"),
