@@ -11,9 +11,11 @@ same rows of hours and days; the last 15 days are complete.
 from __future__ import annotations
 
 import argparse
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +26,7 @@ from rich.progress import track
 from edge_asd.events.event import AlarmRaisedEvent, Event
 from edge_asd.explain.explanation import Explanation
 from edge_asd.explain.spectrogram import N_BANDS
+from edge_asd.history.ages import SPECTRA, SUMMARIES
 from edge_asd.history.database import HistoryDatabase
 from edge_asd.history.minute import Minute
 
@@ -65,11 +68,15 @@ def main() -> None:
         database.close()
         console.print(f"{options.years:g} years, {options.events_a_day} events a day")
         console.print(f"file {path.stat().st_size / 1e6:.1f} MB, log {write_ahead / 1e6:.1f} MB")
+        with closing(sqlite3.connect(path)) as reader:
+            for table in (*(span.table for span in (*SUMMARIES, *SPECTRA)), "events"):
+                n, first = reader.execute(f"SELECT COUNT(*), MIN(rowid) FROM {table}").fetchone()
+                console.print(f"{table}: {n} rows, the first {first}")
         console.print(f"a minute: {wall_ms:.1f} ms, {cpu_ms:.1f} ms of the processor")
 
 
 def _minutes(begin: datetime, days_left: int, rng: np.random.Generator) -> Iterator[Minute]:
-    step = 1 if days_left <= COMPLETE_DAYS else 20 if days_left <= HOURLY_DAYS else 180
+    step = 1 if days_left <= COMPLETE_DAYS else 30 if days_left <= HOURLY_DAYS else 720
     for number in range(0, 1440, step):
         minute = Minute(round(begin.timestamp()) + 60 * number)
         minute.hear(rng.normal(0.0, 0.05, (2, 1000)).astype(np.float32), RATE_HZ)

@@ -42,7 +42,7 @@ DAMAGED = "history.damaged.db"
 
 _LEAST_BYTES = 512  # of a database: its smallest page
 _RESERVE_BYTES = 16_000_000  # of the disk, for what matters more
-_MOST_BYTES = 90_000_000  # with as much in a damaged one beside it
+_MOST_BYTES = 180_000_000  # of the file; with the log beside it below 200 MB
 _PROOF = 60  # minutes that a time of the clock is recorded before anything is forgotten by it
 _WAL_BYTES = 4_000_000
 # "No such table" is SQLITE_ERROR: the file is a database, but not this one.

@@ -23,6 +23,7 @@ from typer.testing import CliRunner, Result
 from edge_asd.cli import app
 from edge_asd.events.event import FaultRaisedEvent
 from edge_asd.history.database import HistoryDatabase
+from edge_asd.state.folder import folder_name
 
 FAULT = FaultRaisedEvent(
     **BASE | {"time": datetime.now(UTC)},
@@ -129,6 +130,12 @@ def test_one_of_several_machines_has_to_be_named(tmp_path: Path) -> None:
 
     assert "name one: edge-asd history pump-3" in run(tmp_path).stderr
     assert run(tmp_path, "pump-4").stdout.startswith("pump-4, 7d")
+
+
+def test_a_machine_may_have_any_name(tmp_path: Path) -> None:
+    record(tmp_path, folder_name("Pumpe 3, Süd [alt]")).close()
+
+    assert run(tmp_path, "Pumpe 3, Süd [alt]").stdout.startswith("Pumpe 3, Süd [alt], 7d: heard")
 
 
 def test_a_machine_without_history_is_said(tmp_path: Path) -> None:
