@@ -126,5 +126,5 @@ def test_a_file_that_is_no_settings_is_refused_in_one_line(
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "picture.toml").write_bytes(b"\xff\xd8\xff\xe0")
 
-    with pytest.raises(UsageError, match=r"picture\.toml is not valid TOML"):
+    with pytest.raises(UsageError, match=r"picture\.toml is not UTF-8 text"):
         read_settings(tmp_path / "picture.toml", {})
