@@ -1,4 +1,4 @@
-"""The promise of an alarm: how many false ones a month, and how soon a lasting fault is raised.
+"""The promise of an alarm: how many false ones a month, and how soon a lasting change is raised.
 
 Window rate and confirmation are chosen together. A longer confirmation allows more windows
 above, so a lower threshold, but delays every alarm: the shortest is taken that allows
@@ -237,7 +237,7 @@ def sentence(threshold: ThresholdSpec, promise: PromiseSpec) -> str:
     comma = "," if takes is None else ""
     return (
         f"{alarms} ({promise.trust}{comma} {source}); "
-        f"a lasting fault is raised within {promise.delay_s:.0f} s"
+        f"a lasting change is raised within {promise.delay_s:.0f} s"
     )
 
 
@@ -251,7 +251,7 @@ def out_of_reach(threshold: float, strange_score: float) -> str | None:
     if strange_score > threshold:
         return None
     return (
-        f"hardly any fault will raise an alarm: white noise, a tone and clicks score at most "
+        f"hardly anything will raise an alarm: white noise, a tone and clicks score at most "
         f"{strange_score:.3g}, and the threshold is {threshold:.3g}; learn from more takes, or "
         "accept more false alarms a month"
     )

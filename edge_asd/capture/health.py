@@ -35,7 +35,7 @@ _SILENT_S = 5.0
 _LOSSES = 3
 _LOSSES_WITHIN_S = 60.0
 
-_RUNAWAY = "audio comes faster than a sound card can record, as at the end of a file"
+_RUNAWAY = "more audio than time passes; the driver or the ALSA configuration is broken"
 _STOPPED = "the sound card stopped; check its plug"
 
 

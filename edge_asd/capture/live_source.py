@@ -255,9 +255,9 @@ class LiveSource:
         self._choice = choice = microphone.choice
         self._health.opened(microphone.sample_rate_hz)
         _log.info(
-            "listening to %r at %d Hz, because %s; its lasting name is %r",
-            choice.device.name,
+            "listening at %d Hz to %r, because %s; its lasting name is %r",
             microphone.sample_rate_hz,
+            choice.device.name,
             choice.reason,
             choice.lasting_name,
         )

@@ -103,10 +103,11 @@ def _print(report: Report) -> None:
     for step in report.memory:
         memory.add_row(step.part, _mebibytes(step.loaded_bytes), _mebibytes(step.used_bytes))
     computer = report.environment
+    keeps_up = "it keeps up" if report.real_time_factor < 1 else "it cannot keep up"
     facts = {
         "windows": f"{report.stages[-1].n} of {report.window_s:g} s",
         "real-time factor": f"{report.real_time_factor:.4f} at the bundle's hop of "
-        f"{report.hop_s:g} s",
+        f"{report.hop_s:g} s: {keeps_up}",
         "shortest hop": f"{report.shortest_hop_s:.2f} s",
         "load time": f"{report.load_s:.2f} s",
         "peak memory": f"{_mebibytes(report.peak_rss_bytes)} MiB",

@@ -147,7 +147,7 @@ def _say_how_much_is_there(session: ClipSession, clips: TrainingClips) -> None:
     if session.missing:
         there = in_minutes(session.n_clips, clips.clip_s)
         missing = in_minutes(session.missing, clips.clip_s)
-        typer.echo(f"{clips.folder}: {there} are there, {missing} missing", err=True)
+        typer.echo(f"{clips.folder}: {there} are there, {missing} to record", err=True)
     if lacking := clips.lacks_room(session.missing):
         typer.echo(f"the disk may be full before that: {lacking}", err=True)
 

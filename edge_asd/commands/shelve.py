@@ -28,8 +28,8 @@ def shelve(
 ) -> None:
     """Raise no alarm for a while: the machine is cleaned, moved or repaired.
 
-    An alarm that is on is closed. The monitor goes on scoring; a fault that is still there
-    when the time is over is raised then. Every output is given an event with the note.
+    An alarm that is on is closed. The monitor goes on scoring; what still sounds
+    wrong when the time is over is raised then. Every output is given an event with the note.
 
     Examples
 

@@ -55,8 +55,8 @@ def teach(
     """Teach that the sound of an alarm is normal, so that it raises no alarm again.
 
     The windows that kept the alarm on become references of the machine's target domain, and
-    the threshold is set anew. Teach only what you know to be harmless: a fault that is taught
-    is not heard any more. `edge-asd forget EVENT` takes it back.
+    the threshold is set anew. Teach only what you know to be harmless: damage that is
+    taught is not heard any more. `edge-asd forget EVENT` takes it back.
 
     With --export the sound of alarms that were taught becomes training clips beside those of
     `edge-asd record`, each alarm a take; what was exported before is left as it is.

@@ -53,7 +53,7 @@ FAULTS: Mapping[str, Fault] = MappingProxyType(
             Fault("not_a_number", "impaired", "samples or scores are infinite, or no numbers"),
             Fault("start", "deaf", "the monitor cannot start, or cannot go on"),
             Fault("scores", "deaf", "this computer does not give the bundle's scores"),
-            Fault("overload", "impaired", "scoring is too slow; the hop was widened"),
+            Fault("overload", "impaired", "scoring is too slow; windows are scored less often"),
             Fault("output", "impaired", "an output cannot be reached"),
             Fault("output_limited", "minor", "an output takes less than it is sent"),
             Fault("events_lost", "impaired", "an output will never deliver some events"),

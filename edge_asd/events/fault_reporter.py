@@ -29,7 +29,9 @@ from edge_asd.state.record import (
     within_the_calendar,
 )
 
-__all__ = ["FaultReporter", "fault_raised"]
+__all__ = ["IS_EVENT", "FaultReporter", "fault_raised"]
+
+IS_EVENT = "is_event"  # of a log record: whether an event says the same
 
 # Of sound, after which a fault from before the restart would be back: the slowest is that of
 # an average level, which is known after 20 s and must be wrong for another 60 s.
@@ -150,8 +152,9 @@ class FaultReporter:
         return [_cleared(at, key, detail, _lasted_s(old, at), {}) for key, old in faults.items()]
 
     def _began(self, change: FaultChange, at: Moment) -> list[Event]:
-        _log.warning("%s: %s", change.fault.meaning, change.detail)
         carried = self._carried.pop(change.key, None)
+        facts = (change.fault.meaning, change.detail)
+        _log.warning("%s: %s", *facts, extra={IS_EVENT: not carried})
         since = carried.since if carried else utc_text(at.time)
         status = FaultStatus(change.key, change.fault.severity, change.detail, since)
         self._active[change.key] = status
@@ -163,7 +166,8 @@ class FaultReporter:
     def _ended(self, change: FaultChange, at: Moment) -> list[Event]:
         del self._active[change.key]
         duration_s = max(at.stream_time_s - self._began_s.pop(change.key), 0.0)
-        _log.info("%s is over after %.1f s: %s", change.key, duration_s, change.detail)
+        facts = (change.key, duration_s, change.detail)
+        _log.info("%s is over after %.1f s: %s", *facts, extra={IS_EVENT: True})
         return [_cleared(at, change.key, change.detail, duration_s, change.figures)]
 
 

@@ -35,8 +35,7 @@ class ClockWatcher(Watcher):
             self._due_s = at.stream_time_s + _EVERY_S
             match clock_synchronised():
                 case False:
-                    detail = "times of events may be wrong: connect it to a time server"
-                    self._fault.update(True, f"the system's clock is not synchronised; {detail}")
+                    self._fault.update(True, "no time server keeps it right: connect it to one")
                 case True:
                     self._fault.update(False, "the system's clock is synchronised")
         return ()

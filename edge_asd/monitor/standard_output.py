@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import TextIO
 from rich.console import Console
 
 from edge_asd.errors import ReaderGoneError
+from edge_asd.events import fault_reporter
 from edge_asd.events.fault import Report
 from edge_asd.events.status import StatusBoard
 from edge_asd.events.watcher import Watcher
@@ -51,6 +53,8 @@ def standard_output(
     if sys.stdout.isatty() and not as_json:
         clock = time.monotonic if live else None
         console = Console(file=_stream_apart(sys.stdout))
+        if sys.stderr is not None and sys.stderr.isatty():
+            ending.add(_EventsNotLogged())
         return [ending.add(Meter(console, board, clock))], []
     if not live:
         return [], [Direct(JsonlStream(sys.stdout, waits=until(stop.is_set)))]
@@ -64,6 +68,21 @@ def standard_output(
         max_pause_s=PATIENCE_S,
     )
     return [], [ending.add(delivery)]
+
+
+class _EventsNotLogged:
+    """Until it is closed, no fault is logged that the live view beside the log says as well."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(fault_reporter.__name__)
+        self._logger.addFilter(self._keep)
+
+    def close(self) -> None:
+        self._logger.removeFilter(self._keep)
+
+    @staticmethod
+    def _keep(record: logging.LogRecord) -> bool:
+        return not getattr(record, fault_reporter.IS_EVENT, False)
 
 
 class _Reader:

@@ -56,7 +56,7 @@ def check(
 
     Exit code: 0 all clips are usable, 1 some are not, or are excluded, 2 a folder is missing.
 
-    Try:
+    Examples
 
     `edge-asd data check recordings`
 
@@ -128,7 +128,7 @@ def fetch(
 
     Exit code: 0 all clips are there and usable, 1 something failed, 2 no such part or machine.
 
-    Try:
+    Examples
 
     `edge-asd data fetch dcase2026 --part dev --out dcase2026/dev`
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from edge_asd.command_line import as_typed
 from edge_asd.commands.options import FalseAlarmRate, FalseAlarmsPerMonth
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def export(
         progress = ExportProgress(say, advance)
         written = write_bundle(opened, clips, out, options, progress, labels, takes)
     print_export(written)
+    say(as_typed(f"next, copied to the device: edge-asd check {out}"))
 
 
 def _scorers(choices: list[str]) -> dict[str, str]:

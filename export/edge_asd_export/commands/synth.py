@@ -73,7 +73,7 @@ def synth(
     With `--stream` it writes one unbroken recording that is normal, then faulty, then normal
     again, and prints when the fault starts and ends.
 
-    Try:
+    Examples
 
     `edge-asd synth synthetic`
 

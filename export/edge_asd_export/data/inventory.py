@@ -65,8 +65,9 @@ def takes_table(inventory: Inventory, takes: Mapping[Clip, str]) -> Table:
     ]
     note = (
         "A take is a continuous recording: clips that share sound, cut from one recording or with "
-        "one noise under them, are one take and count once. What normal sound does less often "
-        "than once in n + 1 takes was not heard: a threshold for a lower rate is extrapolated."
+        "one noise under them, are one take and count once. Normal sound "
+        "rarer than the least rate, one in takes + 1, may not have been heard yet: a threshold for "
+        "fewer false alarms is extrapolated."
     )
     return Table("takes", "", (rows,), ("machine", "domain"), note)
 

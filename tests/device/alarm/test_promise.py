@@ -181,7 +181,7 @@ def test_a_promise_is_one_sentence() -> None:
 
     assert sentence(normal_levels(n_takes=12), promise) == (
         "about 1 false alarm a month (estimated from 12 takes); "
-        "a lasting fault is raised within 40 s"
+        "a lasting change is raised within 40 s"
     )
     rare = promise.model_copy(update={"false_alarms_per_month": 0.23, "trust": "extrapolated"})
     assert sentence(normal_levels(), rare).startswith(

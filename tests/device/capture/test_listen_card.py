@@ -36,7 +36,7 @@ def test_a_fault_at_the_microphone_hw_1_is_raised_and_cleared(
         )
 
     assert exit_code == 0
-    assert "listening to 'hw:1,0' at 48000 Hz, because" in stderr
+    assert "listening at 48000 Hz to 'hw:1,0', because" in stderr
     assert events[0]["event"] == "started"
     assert (events[0]["source"], events[0]["source_rate_hz"]) == ("hw:1,0", CARD_RATE_HZ)
     (raised,) = of(events, "alarm_raised")

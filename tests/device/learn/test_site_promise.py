@@ -93,7 +93,7 @@ def test_enroll_says_what_it_promises(mini_bundle: Path, tmp_path: Path) -> None
 
     assert result.exit_code == 0, result.output
     assert "false alarms a month (" in result.stdout
-    assert "takes); a lasting fault is raised within" in result.stdout
+    assert "takes); a lasting change is raised within" in result.stdout
 
 
 def test_an_enrolment_whose_threshold_hardly_any_sound_reaches_says_so(
@@ -105,5 +105,5 @@ def test_an_enrolment_whose_threshold_hardly_any_sound_reaches_says_so(
     said = reach_warning(bundle, replace(learned, site=site))
 
     assert said is not None
-    assert "hardly any fault will raise an alarm" in said
+    assert "hardly anything will raise an alarm" in said
     assert reach_warning(bundle, learned) is None

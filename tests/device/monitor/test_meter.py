@@ -109,7 +109,7 @@ def test_what_is_rare_is_a_line_above_the_view() -> None:
 
 def test_the_promise_is_the_first_line() -> None:
     said = (
-        "about 1 false alarm a month (measured from 1000 takes); a lasting fault is raised within"
+        "about 1 false alarm a month (measured from 1000 takes); a lasting change is raised within"
     )
 
     assert said in last_frame([replace(STARTED, promise=f"{said} 70 s")])

@@ -23,7 +23,9 @@ from edge_asd.profile import load_profile
 from edge_asd.scoring.threshold import LEVEL_RATES
 
 WINDOW_S, HOP_S = 1.0, 0.5
-SAID = "about 1 false alarm a month (extrapolated from 12 takes); a lasting fault is raised within "
+SAID = (
+    "about 1 false alarm a month (extrapolated from 12 takes); a lasting change is raised within "
+)
 
 
 @pytest.fixture

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import fcntl
+import io
+import logging
 import os
+import pty
 import subprocess
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 
+import pytest
 from device.listening import ENVIRONMENT
+
+from edge_asd.events.fault import noticed
+from edge_asd.events.fault_reporter import FaultReporter
+from edge_asd.events.moment import Moment
+from edge_asd.events.status import Status, StatusBoard
+from edge_asd.monitor.ending import RunEnd
+from edge_asd.monitor.standard_output import standard_output
+from edge_asd.monitor.stop import Stop
+from edge_asd.outputs.outbox import Outbox
 
 _F_SETPIPE_SZ = getattr(fcntl, "F_SETPIPE_SZ", 1031)
 _PROGRAM = """
@@ -55,3 +69,40 @@ def test_a_reader_that_stalls_does_not_keep_the_process_alive() -> None:
     assert done.returncode == 75
     assert done.stderr.count(b"\n") == 1
     assert b"could not be delivered to stdout" in done.stderr
+
+
+def test_a_fault_that_the_live_view_says_is_not_logged_beside_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    terminal, inside = pty.openpty()
+    with os.fdopen(inside, "w") as stream, closing(os.fdopen(terminal, "rb")):
+        monkeypatch.setattr(
+            "edge_asd.monitor.standard_output._stream_apart", lambda _: io.StringIO()
+        )
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        board = StatusBoard(Status(machine="pump", started=datetime.now(UTC)))
+        with closing(RunEnd()) as ending:
+            standard_output(
+                board,
+                Stop(),
+                ending,
+                as_json=False,
+                live=True,
+                report=lambda _: None,
+                outbox=Outbox(None, lambda _: None),
+            )
+            _fault()
+            assert not caplog.records
+        monkeypatch.undo()
+    _fault()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "the clock is not set; times may be wrong: no time server"
+    ]
+
+
+def _fault() -> None:
+    at = Moment(datetime.now(UTC), 0.0, "pump")
+    assert FaultReporter().take(noticed("clock", "no time server"), at)

@@ -86,7 +86,7 @@ def test_the_same_command_goes_on(tmp_path: Path, sound: str) -> None:
 
     result = record(tmp_path / "out", "--input", more, "--minutes", "1", "--json")
 
-    assert "0.5 min are there, 0.5 min missing" in result.stderr
+    assert "0.5 min are there, 0.5 min to record" in result.stderr
     content = json.loads(result.stdout)
     assert (content["clips"], content["new"], content["missing"]) == (9, 3, 3)
     assert (content["clip_s"], content["takes"]) == (5.0, 2)

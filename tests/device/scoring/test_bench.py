@@ -150,6 +150,7 @@ def test_the_command_prints_a_table_and_writes_json(bundle: Path, tmp_path: Path
 
     assert result.exit_code == 0, result.output
     assert "real-time factor" in result.stdout
+    assert "it keeps up" in result.stdout
     written = json.loads(path.read_text())
     assert [stage["stage"] for stage in written["stages"]][-1] == "window"
     assert written["shortest_hop_s"] > 0

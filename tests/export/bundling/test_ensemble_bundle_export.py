@@ -130,5 +130,5 @@ def test_a_threshold_that_hardly_any_sound_reaches_is_told(
 
     write_bundle(run, small_clips, tmp_path / "bundle", ExportOptions(quantize="none"), progress)
 
-    warned = [line.split(": ")[1] for line in said if "hardly any fault will raise" in line]
+    warned = [line.split(": ")[1] for line in said if "hardly anything will raise" in line]
     assert warned == list(small_clips)
