@@ -136,7 +136,7 @@ def _condition(report: MonitorReport) -> str:
         parts.append(
             f"since {_time(since.get('since'))} {_number(since.get('heard_hours'), 1)} h heard, "
             f"{_percent(since.get('share_above'))} of the windows above the threshold, promised "
-            f"{_percent(share)}; {_plain(since.get('alarms'))} alarms{promised}"
+            f"{_percent(share)}; alarms: {_plain(since.get('alarms'))}{promised}"
             + ("; NOT AS PROMISED" if since.get("kept") is False else "")
         )
     return f"{_plain(report.machine)}: {'; '.join(parts)}" if parts else ""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edge_asd.command_line import as_typed
 from edge_asd.commands import options
 from edge_asd.errors import StateError, UsageError
 
@@ -68,9 +70,14 @@ def forget(
         return
     if to is not None:
         with store.writing():
+            before = store.current
             store.use(None if to == _BUNDLE else to)
             end_commissioning(folder)
-        typer.echo(f"{folder.machine}: {to} is in use")
+        what = "what the bundle says, if it knows this machine," if to == _BUNDLE else to
+        typer.echo(f"{folder.machine}: {what} is in use")
+        if to == _BUNDLE and before:
+            name = shlex.quote(folder.machine)
+            typer.echo(as_typed(f"back: edge-asd forget --machine {name} --to {before}"), err=True)
     else:
         _forget(store, bundle, event, last=last)
     typer.echo(reload_monitor(folder), err=True)
@@ -130,6 +137,7 @@ def _list(store: LearnedStore, *, as_json: bool) -> None:
             continue
         site = learned.site
         taught = [one.event for one in site.taught]
+        threshold = f"threshold {site.threshold.threshold:.4g}"
         if as_json:
             content = {
                 "version": version,
@@ -144,5 +152,5 @@ def _list(store: LearnedStore, *, as_json: bool) -> None:
         else:
             typer.echo(
                 f"{version}{' *' if in_use else '  '} {site.created_utc}  {site.change}; "
-                f"threshold {site.threshold.threshold:.4g}, taught: {', '.join(taught) or 'none'}"
+                f"{threshold}, all taught: {', '.join(taught) or 'none'}"
             )

@@ -161,7 +161,10 @@ def reload_monitor(folder: StateFolder) -> str:
         with acting_as_owner(folder.path):
             ask(folder.control_socket, "reload")
     except ControlError as error:
-        return f"the running monitor did not take it over ({error}); start it again"
+        return (
+            f"the running monitor did not take it over ({error}); it goes on as before until it is "
+            "started again"
+        )
     return "the running monitor uses it from now on"
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from edge_asd.control.monitors import MonitorReport, report_on
+from edge_asd.control.monitors import MonitorReport, find_monitors, report_on
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
+from edge_asd.errors import StateError
 from edge_asd.service.systemd import UnitState, enabled_instances, unit_state
-from edge_asd.state.folder import StateFolder
 
 __all__ = ["listeners", "monitor_verdict", "monitors", "service_verdict", "services"]
 
@@ -75,5 +75,7 @@ def service_verdict(unit: UnitState) -> Verdict:
 
 
 def _reports(installation: Installation) -> list[MonitorReport]:
-    sockets = sorted(installation.state.glob("*/control.sock"))[:_MAX_MONITORS]
-    return [report_on(StateFolder(installation.state, path.parent.name)) for path in sockets]
+    try:
+        return [report_on(one) for one in find_monitors([installation.state])[:_MAX_MONITORS]]
+    except StateError:  # of another user, which its own verdict says
+        return []

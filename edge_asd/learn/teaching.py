@@ -47,7 +47,8 @@ def teachable(detector: Detector, windows: Iterable[_Window]) -> list[_Window]:
     loud = [window for window in windows if detector.score(window).score > level]
     if not loud:
         raise StateError(
-            f"no window of the alarm scores above {level:.3g} (any more): there is nothing to teach"
+            f"no window of the alarm scores above {level:.3g}, below which an alarm clears: it is "
+            "normal already, and there is nothing to teach"
         )
     chosen = np.linspace(0, len(loud) - 1, min(len(loud), MOST_WINDOWS)).round().astype(int)
     return [loud[i] for i in chosen]

@@ -269,7 +269,7 @@ class Monitor:
             notice="learned",
             text="it listens without alarms until it is commissioned"
             if judge.opened.commissioning
-            else f"{judge.opened.learned or 'the bundle alone'} decides from now on",
+            else _decides(judge.opened.learned),
             figures={"learned": judge.opened.learned or ""},
         )
 
@@ -345,3 +345,8 @@ class Monitor:
 
     def _emit(self, events: Iterable[Event], memory: Mapping[str, bytes] | None = None) -> None:
         self.dispatcher.emit(*events, memory=memory)
+
+
+def _decides(version: str | None) -> str:
+    learned = f"what was learned here ({version})" if version else "the bundle alone"
+    return f"{learned} decides from now on"

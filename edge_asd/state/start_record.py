@@ -224,7 +224,7 @@ class StartRecord(Watcher):
         return FaultClearedEvent(
             **at.facts(),
             fault="start",
-            detail=f"it listens again after {failures} starts or runs that failed",
+            detail=f"it listens again; starts or runs that failed before: {failures}",
             duration_s=max((at.time - since).total_seconds(), 0.0) if since and known else 0.0,
             figures={"failures": failures},
         )

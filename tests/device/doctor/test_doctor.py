@@ -195,9 +195,13 @@ def test_a_monitor_that_runs_is_asked(tmp_path: Path) -> None:
 
 
 def test_a_monitor_that_ended_is_not_judged(tmp_path: Path) -> None:
-    written(tmp_path / "state/pump/control.sock", "")
+    for left_behind in ("state/pump/control.sock", "state/fan/lock"):  # by a crash, by any end
+        written(tmp_path / left_behind, "")
 
-    assert states(monitors.monitors(installation_of(tmp_path))) == {"monitor pump": "not checked"}
+    assert states(monitors.monitors(installation_of(tmp_path))) == {
+        "monitor fan": "not checked",
+        "monitor pump": "not checked",
+    }
 
 
 @pytest.mark.parametrize(

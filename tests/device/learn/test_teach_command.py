@@ -176,7 +176,10 @@ def test_everything_taught_can_be_forgotten_and_a_version_taken_back(
 
     assert result.stdout == "pump: v0001 is in use\n"
     assert LearnedStore(state).current == "v0001"
-    assert forget(mini_bundle, state, "--to", "bundle", "--machine", "pump").exit_code == 0
+    result = forget(mini_bundle, state, "--to", "bundle", "--machine", "pump")
+
+    assert result.stdout == "pump: what the bundle says, if it knows this machine, is in use\n"
+    assert "forget --machine pump --to v0001" in result.stderr
     assert LearnedStore(state).current is None
 
 
