@@ -14,7 +14,7 @@ setup:  ## make .venv; installs missing system packages
 setup-tests:
 	@.ci/setup.sh tests
 
-demo: setup  ## recordings to alarms on synthetic machines, about three minutes; goes on where it was stopped
+demo: setup  ## recordings to alarms on synthetic machines, about three minutes after the set-up; goes on where it was stopped
 	$(BIN)/edge-asd demo --out $(DEMO)
 
 test: setup-tests  ## the tests, without the slow ones

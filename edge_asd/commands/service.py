@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -152,12 +153,16 @@ def _resolved(bundle: Path, machine: str | None, root: Path) -> str:
     """Name of the machine; one that the bundle does not know has to be enrolled."""
     from edge_asd.bundle.bundle import Bundle
     from edge_asd.state.folder import require_name
-    from edge_asd.state.places import below
+    from edge_asd.state.places import SERVICE_STATE, below
 
     inside = below(root, bundle)
     opened = Bundle.open(inside if inside.is_dir() else bundle, verify=False)
     if machine is not None and machine not in opened.manifest.machines:
-        note = f"note: the bundle does not know {machine}: edge-asd enroll --machine {machine}"
+        command = (
+            f"sudo edge-asd enroll --bundle {shlex.quote(str(bundle))} "
+            f"--machine {shlex.quote(machine)} --state {SERVICE_STATE}"
+        )
+        note = f"note: the bundle does not know {machine}; unless that is done: {command}"
         typer.echo(as_typed(note), err=True)
         return require_name(machine)
     return opened.resolve_machine(machine)

@@ -164,7 +164,8 @@ def test_a_machine_that_the_bundle_does_not_know_is_installed_with_a_note(
     )
 
     assert result.exit_code == 0
-    assert "edge-asd enroll" in result.stderr
+    assert "edge-asd enroll --bundle" in result.stderr
+    assert "--machine 'fan 7' --state /var/lib/edge-asd" in result.stderr
     (env,) = (tmp_path / "etc/edge-asd").glob("*.env")
     assert read_env(env.read_text())["EDGE_ASD_MACHINE"] == "fan 7"
 
