@@ -12,7 +12,7 @@ from edge_asd import __version__
 from edge_asd.child_process import Ending, run_python
 from edge_asd.doctor.installation import Installation
 from edge_asd.doctor.verdict import Verdict, not_checked, ok, problem, warning
-from edge_asd.monitor.clock_watcher import clock_synchronised
+from edge_asd.system_clock import clock_synchronised
 from edge_asd.system_files import board, first_line
 
 __all__ = [

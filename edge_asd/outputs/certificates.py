@@ -5,6 +5,8 @@ from __future__ import annotations
 import ssl
 from datetime import UTC, datetime
 
+from edge_asd.system_clock import clock_synchronised
+
 __all__ = ["certificate_problem"]
 
 _NOT_YET_VALID, _EXPIRED = 9, 10  # codes of OpenSSL's x509_vfy.h
@@ -35,8 +37,6 @@ def certificate_problem(
     if error.verify_code not in (_NOT_YET_VALID, _EXPIRED):
         return f"{found}; {advice}"
     if synchronised is None:
-        from edge_asd.monitor.clock_watcher import clock_synchronised  # needs numpy
-
         synchronised = clock_synchronised()
     clock = f"by the clock of this device ({now or datetime.now(UTC):%Y-%m-%d %H:%M} UTC)"
     if synchronised:

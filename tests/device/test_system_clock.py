@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edge_asd.monitor.clock_watcher import clock_synchronised
+from edge_asd.system_clock import clock_synchronised
 
 
 class Kernel:
