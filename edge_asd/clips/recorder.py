@@ -15,6 +15,7 @@ from edge_asd.audio.decode import float32_to_pcm16
 from edge_asd.clips.folder import ClipGap
 from edge_asd.clips.retention import Retention
 from edge_asd.clips.writer import AlarmNote, ClipEnd, ClipSound, ClipStart, EventWriter
+from edge_asd.events.disk_watcher import DiskWatcher
 from edge_asd.events.event import (
     AlarmAcknowledgedEvent,
     AlarmClearedEvent,
@@ -26,7 +27,6 @@ from edge_asd.events.fault import Report
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
 from edge_asd.profile import ClipSettings
-from edge_asd.state.disk_health import DiskWatcher
 
 __all__ = ["ClipRecorder"]
 

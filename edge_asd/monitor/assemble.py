@@ -26,6 +26,7 @@ from edge_asd.control.control_socket import ControlServer
 from edge_asd.drift.bookkeeper import Bookkeeper, Enrolment
 from edge_asd.drift.drift import Drift
 from edge_asd.errors import ControlError
+from edge_asd.events.disk_watcher import DiskWatcher
 from edge_asd.events.dispatcher import Dispatcher
 from edge_asd.events.event import compact_utc
 from edge_asd.events.fault import Report, noticed
@@ -57,7 +58,6 @@ from edge_asd.scoring.stream import WIDEST_HOP_WINDOWS, ScoredStream
 from edge_asd.service.heat import HeatWatcher
 from edge_asd.service.notify import ServiceNotifier
 from edge_asd.signal.quality import SignalQuality
-from edge_asd.state.disk_health import DiskWatcher
 from edge_asd.state.folder import StateFolder, folder_name
 from edge_asd.state.writer import StateWriter
 

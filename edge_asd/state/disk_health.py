@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from edge_asd.events.event import Event
-from edge_asd.events.fault import Report
-from edge_asd.events.latch import FaultLatch
-from edge_asd.events.moment import Moment
-from edge_asd.events.watcher import Watcher
-
-__all__ = ["DiskHealth", "DiskWatcher"]
+__all__ = ["DiskHealth"]
 
 # A memory card that tidies up answers after some seconds; people hear of a dead one within ten.
 _PATIENCE_S = 7.0
@@ -63,23 +57,3 @@ class DiskHealth:
                 "look at the card or the disk, and at the kernel's log"
             )
         return self.reason
-
-
-class DiskWatcher(Watcher):
-    """Reports the fault ``disk`` while something cannot be written.
-
-    Parameters
-    ----------
-    subject : of the fault
-    problem : what is wrong now; None: nothing
-    """
-
-    def __init__(self, report: Report, subject: str, problem: Callable[[], str | None]) -> None:
-        self._fault = FaultLatch(report, "disk", subject=subject)
-        self._problem = problem
-
-    def on_tick(self, at: Moment) -> Iterable[Event]:
-        """Look."""
-        problem = self._problem()
-        self._fault.update(problem is not None, problem or "the disk takes everything again")
-        return ()

@@ -13,10 +13,11 @@ import pytest
 from device.small_disk import fill, small_disk
 from device.waiting import wait_until
 
+from edge_asd.events.disk_watcher import DiskWatcher
 from edge_asd.events.fault import FaultChange
 from edge_asd.events.moment import Moment
 from edge_asd.state.atomic import write_atomically
-from edge_asd.state.disk_health import DiskHealth, DiskWatcher
+from edge_asd.state.disk_health import DiskHealth
 from edge_asd.state.writer import StateWriter
 
 NOW = Moment(datetime(2026, 11, 22, tzinfo=UTC), 0.0, "pump")
