@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -90,7 +91,11 @@ def lock_file(path: Path) -> BinaryIO | None:
         When it cannot be opened.
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    lock = os.fdopen(os.open(path, flags, 0o666), "r+b")
+    descriptor = os.open(path, flags, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, f"{path.name} is a pipe or a device in place of a file")
+    lock = os.fdopen(descriptor, "r+b")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -193,5 +198,6 @@ class StateFolder:
 
     def _unusable(self, error: OSError) -> StateError:
         return StateError(
-            f"cannot use the state folder {self.path}: {error.strerror}; name another with --state"
+            f"cannot use the state folder {self.path}: {error.strerror or error}; "
+            "name another with --state"
         )

@@ -93,3 +93,12 @@ def test_what_a_killed_monitor_was_writing_is_removed_at_the_start(tmp_path: Pat
 
     kept = {path.name for path in state.path.iterdir()}
     assert kept == {"alarm.json", ".hidden", ".folder.12", "lock"}
+
+
+def test_a_pipe_in_place_of_the_lock_is_named(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path, "pump")
+    folder.make()
+    os.mkfifo(folder.path / "lock")
+
+    with pytest.raises(StateError, match="pump: lock is a pipe or a device"):
+        folder.lock()
