@@ -101,8 +101,12 @@ class ServiceNotifier(Watcher):
             if advanced:
                 self._audio_advanced = self._scores_advanced = False
                 self._advanced_at_s, self._patience_s = now_s, 0.0
-            if advanced or now_s - self._advanced_at_s < self._patience_s:
+            late_s = now_s - self._advanced_at_s
+            hop_s = self._board.status.hop_s
+            not_due = self._audio_advanced and late_s < hop_s and hop_s > self._ping_every_s
+            if advanced or not_due or late_s < self._patience_s:
                 self._pinged_at_s = now_s
+                self._audio_advanced = False
                 with self._lock:
                     self._unsent["WATCHDOG"] = "1"
         self.tell()

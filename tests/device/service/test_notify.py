@@ -134,6 +134,15 @@ def test_each_ping_needs_new_audio_and_new_scores(manager: Manager) -> None:
         assert manager.pings_in(notifier, TIMEOUT_S, scores=False) == 0
 
 
+def test_a_monitor_whose_windows_are_rare_is_not_ended_between_them(manager: Manager) -> None:
+    manager.board.status = replace(manager.board.status, hop_s=1000.0)
+    with closing(manager.notifier()) as notifier:
+        manager.pings_in(notifier, 1, scores=True)
+
+        assert manager.pings_in(notifier, 1000, scores=False) in (16, 17)
+        assert manager.pings_in(notifier, 1000, scores=False) == 0
+
+
 @pytest.mark.parametrize(("starts_in_vain", "minutes"), [(0, 0), (1, 3), (2, 9), (4, 45), (99, 45)])
 def test_a_microphone_that_stays_dead_starts_it_less_and_less_often(
     manager: Manager, starts_in_vain: int, minutes: int
