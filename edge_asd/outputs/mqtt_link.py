@@ -39,7 +39,6 @@ _LOGGER = logging.getLogger(__name__)
 
 _NEWEST, _OLDER = MQTTProtocolVersion.MQTTv5, MQTTProtocolVersion.MQTTv311
 _MAX_REFUSALS = 200
-_DAY_S = 86_400.0  # until then somebody may have changed the broker's settings
 _LOOKS = 10  # how often who waits for an answer looks whether it still can come
 _BUSY = ("Server unavailable", "Server busy", "Server shutting down")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -313,8 +312,7 @@ class Link:
         if fitting is None:
             raise EventRefusedError(
                 f"{self._place} takes {connection.limits.packet_bytes} bytes at most, less than a "
-                "message needs",
-                patience_s=_DAY_S,
+                "message needs"
             )
         info = connection.send(topic, fitting, qos, retain=retain)
         if info.rc == MQTTErrorCode.MQTT_ERR_NO_CONN and qos > 0:
