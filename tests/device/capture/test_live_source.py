@@ -161,6 +161,6 @@ def test_each_opening_says_what_was_chosen_and_why(caplog: pytest.LogCaptureFixt
 
     said = [record.getMessage() for record in caplog.records if record.levelname == "INFO"]
     assert len(said) == 2
-    assert "'hw:1,0' at 16000 Hz, because it is the only one" in said[0]
+    assert "at 16000 Hz to 'hw:1,0', because it is the only one" in said[0]
     assert "'hw:2,0'" in said[1]
     assert all("'usb:0d8c:0014'" in line for line in said)
