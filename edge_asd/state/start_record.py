@@ -28,7 +28,7 @@ from edge_asd.events.fault import noticed
 from edge_asd.events.fault_reporter import fault_raised
 from edge_asd.events.moment import Moment
 from edge_asd.events.watcher import Watcher
-from edge_asd.state.record import StateRecord, UtcTime
+from edge_asd.state.record import CLOCKS_ARE_SET_FROM, StateRecord, UtcTime
 from edge_asd.state.writer import Write
 from edge_asd.system_files import boot_id
 
@@ -45,7 +45,6 @@ _STEADY_S = 60.0  # of scores, after which a row of unwanted ends is over
 _AGAIN_AFTER = timedelta(hours=6)  # until what goes on is reported again
 _CRASHED_WITHIN = timedelta(seconds=150)  # less than WatchdogSec= of the unit
 _MOST_IN_A_ROW = 3  # restarts that are told before that
-_CLOCK_WAS_SET = 2020  # an earlier year is that of a clock without battery
 
 
 def pause_s(failures: int) -> float:
@@ -220,7 +219,7 @@ class StartRecord(Watcher):
 
     def _over(self, at: Moment) -> FaultClearedEvent:
         since, failures = self._saved.failing_since, self._saved.failures
-        known = since is not None and since.year >= _CLOCK_WAS_SET
+        known = since is not None and since >= CLOCKS_ARE_SET_FROM
         return FaultClearedEvent(
             **at.facts(),
             fault="start",
@@ -241,7 +240,7 @@ class StartRecord(Watcher):
         self._save(restart_told=at.time)
         figures: dict[str, float | int | str] = {"failures": before.failures}
         lost = "how long nothing was heard is not known, because the clock was set"
-        if before.alive and before.alive <= at.time and before.alive.year >= _CLOCK_WAS_SET:
+        if before.alive and before.alive <= at.time and before.alive >= CLOCKS_ARE_SET_FROM:
             figures["down_s"] = round((at.time - before.alive).total_seconds(), 1)
             lost = f"up to {figures['down_s']:.0f} s were not heard"
         yield NoticeEvent(
