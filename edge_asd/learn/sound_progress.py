@@ -1,9 +1,10 @@
-"""What a terminal shows while sound is heard: how much there is, both levels, what is wrong."""
+"""What is shown while sound is heard: how much there is, both levels, what is wrong."""
 
 from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeAlias
@@ -22,6 +23,8 @@ __all__ = ["ShowSound", "say_band", "say_fault", "sound_progress"]
 
 # Called with the audio (2, n) of a block, how much is done, and what is wrong, if anything.
 ShowSound: TypeAlias = Callable[[NDArray[np.float32], int, str], None]
+
+_LINE_EVERY_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +46,14 @@ def say_band(source: Source) -> bool:
 
 @contextmanager
 def sound_progress(unit: str, total: int | None) -> Iterator[ShowSound]:
-    """Show progress in units, levels and faults on stderr while it is a terminal.
+    """Show progress in units, levels and faults on stderr: a bar, or a line a minute elsewhere.
 
     Parameters
     ----------
     unit : what is counted, in the plural
     total : how many are wanted; None: nobody knows
     """
+    is_terminal = sys.stderr.isatty()
     progress = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -57,15 +61,21 @@ def sound_progress(unit: str, total: int | None) -> Iterator[ShowSound]:
         TextColumn(unit),
         TimeElapsedColumn(),
         console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
+        disable=not is_terminal,
         transient=True,
     )
     task = progress.add_task("listening", total=total)
+    told_s = time.monotonic()
+    of_total = "" if total is None else f" of {total}"
 
     def show(audio: NDArray[np.float32], done: int, faults: str) -> None:
+        nonlocal told_s
         near, far = level_dbfs(audio).tolist()
         text = f"near {near:4.0f}  far {far:4.0f} dBFS" + (f"  {faults}" if faults else "")
         progress.update(task, completed=done, description=text)
+        if not is_terminal and time.monotonic() - told_s >= _LINE_EVERY_S:
+            told_s = time.monotonic()
+            print(f"{done}{of_total} {unit}: {text}", file=sys.stderr, flush=True)
 
     with progress:
         yield show
