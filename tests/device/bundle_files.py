@@ -14,9 +14,20 @@ from edge_asd.bundle.arrays import Arrays, read_arrays, write_arrays
 from edge_asd.bundle.manifest import MANIFEST_NAME, FileEntry, Manifest
 from edge_asd.bundle.manifest_file import DIGEST_NAME, content_digest, digest_line, write_manifest
 
-__all__ = ["edit_manifest", "file_entries", "replace_manifest", "reseal", "seal"]
+__all__ = ["PROMISE", "edit_manifest", "file_entries", "replace_manifest", "reseal", "seal"]
 
 Change = Callable[[dict[str, Any]], object]
+PROMISE: dict[str, Any] = {
+    "wanted_per_month": 1.0,
+    "false_alarms_per_month": 1.0,
+    "confirm_n": 3,
+    "confirm_m": 4,
+    "hop_s": 0.5,
+    "delay_s": 3.0,
+    "trust": "extrapolated",
+    "lasting_share": 0.5,
+    "lasting_s": 600.0,
+}
 
 
 def file_entries(folder: Path) -> dict[str, FileEntry]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from device.bundle_files import edit_manifest, reseal
+from device.bundle_files import PROMISE, edit_manifest, reseal
 from device.mini_bundle import write_mini_bundle
 from typer.testing import CliRunner
 
@@ -43,22 +43,10 @@ def test_a_sound_bundle_passes_and_everything_checked_is_listed(bundle: Path) ->
 
 
 def test_a_threshold_that_hardly_any_sound_reaches_is_told(bundle: Path) -> None:
-    promise = {
-        "wanted_per_month": 1.0,
-        "false_alarms_per_month": 1.0,
-        "confirm_n": 3,
-        "confirm_m": 4,
-        "hop_s": 0.5,
-        "delay_s": 3.0,
-        "trust": "extrapolated",
-        "lasting_share": 0.5,
-        "lasting_s": 600.0,
-    }
-
     def out_of_reach(manifest: dict[str, Any]) -> None:
         machine = manifest["machines"]["pump"]
         machine["threshold"] |= {"threshold": 1e6, "levels": [[0.5, 1.0], [0.01, 1e6]]}
-        machine["promise"] = promise
+        machine["promise"] = PROMISE
 
     edit_manifest(bundle, out_of_reach)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from device.bundle_files import edit_manifest, reseal
+from device.bundle_files import PROMISE, edit_manifest, reseal
 from typer.testing import CliRunner
 
 from edge_asd.bundle import golden
@@ -27,17 +27,6 @@ from edge_asd.errors import BundleError
 
 Change = Callable[[dict[str, Any]], object]
 LEVELS = [[0.5, 1.0], [0.1, 2.0], [0.01, 3.0], [0.001, 4.0]]
-PROMISE = {
-    "wanted_per_month": 1.0,
-    "false_alarms_per_month": 1.0,
-    "confirm_n": 3,
-    "confirm_m": 4,
-    "hop_s": 0.5,
-    "delay_s": 3.0,
-    "trust": "extrapolated",
-    "lasting_share": 0.5,
-    "lasting_s": 600.0,
-}
 
 
 @pytest.fixture

@@ -53,8 +53,14 @@ def test_what_cannot_be_shortened_is_not_sent(payload: bytes) -> None:
 
 
 @needs_mosquitto
-@pytest.mark.parametrize("option", ["max_packet_size 600", "message_size_limit 600"])
-@pytest.mark.parametrize("is_old", [False, True], ids=["MQTT 5", "MQTT 3.1.1"])
+@pytest.mark.parametrize(
+    ("option", "is_old"),
+    [  # with MQTT 3.1.1 mosquitto acknowledges what its message_size_limit drops: nobody can know
+        pytest.param("max_packet_size 600", False, id="packets, MQTT 5"),
+        pytest.param("message_size_limit 600", False, id="messages, MQTT 5"),
+        pytest.param("max_packet_size 600", True, id="packets, MQTT 3.1.1"),
+    ],
+)
 def test_a_broker_with_a_small_packet_limit_gets_short_alarms_and_a_short_state(
     option: str,
     is_old: bool,
@@ -62,8 +68,6 @@ def test_a_broker_with_a_small_packet_limit_gets_short_alarms_and_a_short_state(
     connect: Callable[..., MqttTransport],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    if is_old and option.startswith("message"):
-        pytest.skip("such a broker acknowledges what it drops: nobody can know")
     changes: list[FaultChange] = []
     broker = Broker(tmp_path, option)
     wire = Wire(broker.port, refuses_mqtt_5=b"" if is_old else None)
